@@ -1,0 +1,335 @@
+"""The settings: from command-line options, environment variables and defaults to one frozen object.
+
+Pure: a function of the options and the environment it is given. Imports nothing else of the package.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
+
+NEVER = 10**9
+"""An upper bound for spans of time, about 31 years in seconds."""
+
+
+class ConfigError(ValueError):
+    """A setting has a value it cannot have; the message names the setting and where the value came from."""
+
+
+def _text(value: str) -> str:
+    if not value:
+        raise ValueError("must not be empty")
+    return value
+
+
+def _optional_text(value: str) -> str | None:
+    return value or None
+
+
+def _flag(value: str) -> bool:
+    words = {
+        "true": True,
+        "1": True,
+        "yes": True,
+        "on": True,
+        "false": False,
+        "0": False,
+        "no": False,
+        "off": False,
+    }
+    try:
+        return words[value.strip().lower()]
+    except KeyError:
+        raise ValueError("must be true or false") from None
+
+
+def _whole(least: int, most: int) -> Callable[[str], int]:
+    def parse(value: str) -> int:
+        digits = value.strip()
+        if not digits.isascii() or not digits.isdigit() or not least <= int(digits) <= most:
+            raise ValueError(f"must be a whole number from {least} to {most}")
+        return int(digits)
+
+    return parse
+
+
+def _seconds(value: str) -> float:
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds <= NEVER:
+        raise ValueError(f"must be a number of seconds greater than 0 and at most {NEVER}")
+    return seconds
+
+
+def _words(value: str) -> tuple[str, ...]:
+    return tuple(word for word in (part.strip() for part in value.split(",")) if word)
+
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def parse(value: str) -> str:
+        for choice in choices:
+            if value.strip().lower() == choice.lower():
+                return choice
+        raise ValueError(f"must be one of {', '.join(choices)}")
+
+    return parse
+
+
+def _setting(
+    parse: Callable[[str], Any],
+    default: str,
+    variables: str,
+    help_text: str,
+    *,
+    unit: str = "",
+) -> Any:
+    return field(
+        metadata={
+            "parse": parse,
+            "default": default,
+            "variables": tuple(variables.split()),
+            "help": help_text,
+            "unit": unit,
+        }
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything an operator can set. Each field's metadata says how; `declared` lists them."""
+
+    host: str = _setting(_text, "127.0.0.1", "MCP_ECHO_HOST", "Address to bind when --port is a number.")
+    port: str = _setting(
+        _text,
+        "3000",
+        "MCP_ECHO_PORT",
+        "TCP port, or any Twisted endpoint description such as unix:/run/mcp.sock.",
+    )
+    debug: bool = _setting(
+        _flag, "false", "MCP_ECHO_DEBUG", "Log every request and answer, secrets redacted."
+    )
+    session_timeout: float = _setting(
+        _seconds, "3600", "MCP_SESSION_TIMEOUT", "Idle time after which a session is gone.", unit="seconds"
+    )
+    session_cleanup_interval: float = _setting(
+        _seconds,
+        "60",
+        "MCP_SESSION_CLEANUP_INTERVAL ECHO_CLEANUP_INTERVAL",
+        "Time between two sweeps for expired sessions.",
+        unit="seconds",
+    )
+    max_sessions: int = _setting(
+        _whole(1, 10_000_000), "1000", "MCP_MAX_SESSIONS", "Sessions that may live at once.", unit="sessions"
+    )
+    protocol_version: str | None = _setting(
+        _optional_text,
+        "",
+        "MCP_PROTOCOL_VERSION",
+        "Revision offered to a client that asks for one not supported; empty for the newest.",
+    )
+    protocol_versions_supported: tuple[str, ...] = _setting(
+        _words, "", "MCP_PROTOCOL_VERSIONS_SUPPORTED", "Revisions spoken, comma-separated; empty for all."
+    )
+    enable_binary: bool = _setting(
+        _flag, "true", "ECHO_ENABLE_BINARY", "Let echo take data in base64 and answer with it."
+    )
+    enable_compression: bool = _setting(
+        _flag,
+        "false",
+        "ECHO_ENABLE_COMPRESSION",
+        "Gzip JSON answers of 1 KiB and more for clients that accept it; never event streams.",
+    )
+    max_message_size: int = _setting(
+        _whole(1024, 1 << 30), "1048576", "ECHO_MAX_MESSAGE_SIZE", "Largest request body.", unit="bytes"
+    )
+    strict: bool = _setting(
+        _flag,
+        "false",
+        "MCP_ECHO_STRICT",
+        "Enforce every MUST and SHOULD on clients instead of being lenient where that harms nobody.",
+    )
+    allowed_hosts: tuple[str, ...] = _setting(
+        _words,
+        "localhost,127.0.0.1,[::1]",
+        "MCP_ECHO_ALLOWED_HOSTS",
+        "Host names answered for, comma-separated, each with or without a port; * for any.",
+    )
+    allowed_origins: tuple[str, ...] = _setting(
+        _words,
+        "http://localhost:*,https://localhost:*,http://127.0.0.1:*,https://127.0.0.1:*,"
+        "http://[::1]:*,https://[::1]:*",
+        "MCP_ECHO_ALLOWED_ORIGINS",
+        "Origins of web pages let in, comma-separated; a port of * is any port, * alone any origin.",
+    )
+    cors_credentials: bool = _setting(
+        _flag,
+        "false",
+        "MCP_ECHO_CORS_CREDENTIALS",
+        "Let browsers send cookies and read the answer; not together with an origin of *.",
+    )
+    cors_max_age: int = _setting(
+        _whole(0, 86400),
+        "86400",
+        "MCP_ECHO_CORS_MAX_AGE",
+        "How long browsers may keep a preflight answer.",
+        unit="seconds",
+    )
+    reveal_secrets: bool = _setting(
+        _flag, "false", "MCP_ECHO_REVEAL_SECRETS", "Show tokens, cookies and keys in full: for a lab only."
+    )
+    keepalive_style: Literal["event", "comment"] = _setting(
+        _one_of("event", "comment"),
+        "event",
+        "MCP_ECHO_KEEPALIVE_STYLE",
+        "Keep-alives on GET streams: event (event: keep-alive) or comment (an SSE comment line).",
+    )
+    keepalive_interval: float = _setting(
+        _seconds, "15", "MCP_ECHO_KEEPALIVE_INTERVAL", "Time between two keep-alives.", unit="seconds"
+    )
+    max_queue_messages: int = _setting(
+        _whole(1, 100_000),
+        "100",
+        "MCP_ECHO_MAX_QUEUE_MESSAGES",
+        "Messages kept per session; the oldest is dropped for one more.",
+        unit="messages",
+    )
+    max_queue_bytes: int = _setting(
+        _whole(1024, 1 << 30),
+        "262144",
+        "MCP_ECHO_MAX_QUEUE_BYTES",
+        "Size of the messages kept per session; the oldest are dropped for one more.",
+        unit="bytes",
+    )
+    drain_timeout: float = _setting(
+        _seconds,
+        "10",
+        "MCP_ECHO_DRAIN_TIMEOUT",
+        "How long requests in flight may take to finish when the server stops.",
+        unit="seconds",
+    )
+    max_batch: int = _setting(
+        _whole(1, 100_000),
+        "100",
+        "MCP_ECHO_MAX_BATCH",
+        "Longest JSON-RPC batch; only revision 2025-03-26 has batches.",
+        unit="messages",
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = _setting(
+        _one_of("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"),
+        "INFO",
+        "ECHO_LOG_LEVEL LOG_LEVEL",
+        "Least level that is logged.",
+    )
+    log_file: str | None = _setting(
+        _optional_text, "", "LOG_FILE", "File to log to, its directories made; empty for standard output."
+    )
+    log_format: Literal["text", "json"] = _setting(
+        _one_of("text", "json"),
+        "text",
+        "MCP_ECHO_LOG_FORMAT",
+        "Log lines for people or one JSON object each.",
+    )
+
+    def __post_init__(self) -> None:
+        if self.cors_credentials and "*" in self.allowed_origins:
+            raise ConfigError(
+                "MCP_ECHO_CORS_CREDENTIALS cannot be true while MCP_ECHO_ALLOWED_ORIGINS is *: "
+                "any web page could use its visitors' cookies here; list the origins instead"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """One setting as it is declared in `Settings`."""
+
+    name: str
+    """The field's name."""
+    option: str
+    """The command-line option, without dashes."""
+    variables: tuple[str, ...]
+    """Environment variables that set it; the first one set wins."""
+    default: str
+    """The default as one would write it."""
+    parse: Callable[[str], Any]
+    help: str
+    unit: str
+
+    @property
+    def is_flag(self) -> bool:
+        """Whether the setting is true or false, and its option takes no value."""
+        return self.parse is _flag
+
+
+def declared() -> tuple[Declared, ...]:
+    """Return every setting, in the order of `Settings`."""
+    return tuple(
+        Declared(
+            name=each.name,
+            option=each.name.replace("_", "-"),
+            variables=each.metadata["variables"],
+            default=each.metadata["default"],
+            parse=each.metadata["parse"],
+            help=each.metadata["help"],
+            unit=each.metadata["unit"],
+        )
+        for each in fields(Settings)
+    )
+
+
+DECLARED = declared()
+
+
+@dataclass(frozen=True, slots=True)
+class Effective:
+    """The settings in force and where they came from."""
+
+    settings: Settings
+    origins: Mapping[str, str]
+    """Field name → ``option --max-sessions``, ``environment MCP_MAX_SESSIONS`` or ``default``."""
+    values: Mapping[str, str]
+    """Field name → the value as it was written."""
+    warnings: tuple[str, ...] = ()
+
+
+def load(options: Mapping[str, str], environ: Mapping[str, str]) -> Effective:
+    """Return the settings from ``options`` over ``environ`` over the defaults.
+
+    Args:
+        options: Field name → value as written on the command line, only for options that were given.
+        environ: The environment variables.
+
+    Raises:
+        ConfigError: A value is not possible.
+    """
+    parsed: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    values: dict[str, str] = {}
+    for setting in DECLARED:
+        origins[setting.name], values[setting.name] = _written(setting, options, environ)
+        try:
+            parsed[setting.name] = setting.parse(values[setting.name])
+        except ValueError as error:
+            where = origins[setting.name].rpartition(" ")[2]
+            raise ConfigError(f"{where} {error}, not {values[setting.name]!r}") from None
+    return Effective(Settings(**parsed), origins, values, _warnings(environ))
+
+
+def _written(setting: Declared, options: Mapping[str, str], environ: Mapping[str, str]) -> tuple[str, str]:
+    if setting.name in options:
+        return f"option --{setting.option}", options[setting.name]
+    for variable in setting.variables:
+        if variable in environ:
+            return f"environment {variable}", environ[variable]
+    return "default", setting.default
+
+
+def _warnings(environ: Mapping[str, str]) -> tuple[str, ...]:
+    known = {variable for setting in DECLARED for variable in setting.variables}
+    return tuple(
+        f"{name} is no setting of mcp-echo and changes nothing"
+        for name in sorted(environ)
+        if name.startswith("MCP_ECHO_") and name not in known
+    )

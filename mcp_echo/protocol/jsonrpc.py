@@ -1,0 +1,191 @@
+"""JSON-RPC 2.0 messages: bytes to a checked message, and results to bytes. No I/O.
+
+https://www.jsonrpc.org/specification and https://modelcontextprotocol.io/specification/2025-11-25/basic
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from mcp_echo.protocol.errors import InvalidRequest, McpError, ParseError
+
+MessageId = int | str
+
+NO_PARAMS = Raw(b"{}")
+
+
+class Request(msgspec.Struct, frozen=True):
+    """A message that wants an answer; ``params`` is an undecoded JSON object."""
+
+    id: MessageId
+    method: str
+    params: Raw
+
+
+class Notification(msgspec.Struct, frozen=True):
+    """A message that wants none."""
+
+    method: str
+    params: Raw
+
+
+class Response(msgspec.Struct, frozen=True):
+    """A client's answer to a request of ours: ``result`` or ``error`` is set, undecoded."""
+
+    id: MessageId | None
+    result: Raw | None
+    error: Raw | None
+
+
+class Malformed(msgspec.Struct, frozen=True):
+    """Something that is no message, with the id to answer it under if it had a readable one."""
+
+    error: McpError
+    id: MessageId | None = None
+
+
+Message = Request | Notification | Response | Malformed
+
+
+class _Envelope(msgspec.Struct):
+    jsonrpc: Literal["2.0"]
+    id: int | str | UnsetType | None = UNSET
+    method: str | UnsetType = UNSET
+    params: Raw | UnsetType = UNSET
+    result: Raw | UnsetType = UNSET
+    error: Raw | UnsetType = UNSET
+
+
+class _ErrorObject(msgspec.Struct, omit_defaults=True):
+    code: int
+    message: str
+    data: Any = None
+
+
+_decode_envelope = msgspec.json.Decoder(_Envelope).decode
+_decode_elements = msgspec.json.Decoder(list[Raw]).decode
+_encoder = msgspec.json.Encoder()
+
+# A terminal or a log viewer that prints an answer must not be driven by what a client had echoed: DEL, C1,
+# the two Unicode line ends (which also end lines in JavaScript) and bidirectional controls leave as
+# \u escapes. C0 controls always do (RFC 8259 section 7).
+_UNSAFE_IN_TERMINALS = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
+def encode(value: Any) -> bytes:
+    """Return ``value`` as JSON on one line, free of characters that act on a terminal."""
+    data = _encoder.encode(value)
+    if data.isascii() and b"\x7f" not in data:
+        return data
+    text = data.decode()
+    return _UNSAFE_IN_TERMINALS.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode()
+
+
+def result_bytes(message_id: MessageId, result: Any) -> bytes:
+    """Return the JSON-RPC response that carries ``result``."""
+    return encode({"jsonrpc": "2.0", "id": message_id, "result": result})
+
+
+def error_bytes(message_id: MessageId | None, error: McpError) -> bytes:
+    """Return the JSON-RPC error response for ``error``.
+
+    Args:
+        message_id: The request's id; None leaves ``id`` out, as the schema has it for unreadable ids.
+        error: What went wrong.
+    """
+    body: dict[str, Any] = {"jsonrpc": "2.0"}
+    if message_id is not None:
+        body["id"] = message_id
+    body["error"] = _ErrorObject(error.code, error.message, error.data)
+    return encode(body)
+
+
+def notification_bytes(method: str, params: dict[str, Any]) -> bytes:
+    """Return a notification to the client."""
+    return encode({"jsonrpc": "2.0", "method": method, "params": params})
+
+
+def decode(body: bytes) -> Message | list[Message]:
+    """Return the message in ``body``, or the list of them when it is a JSON array.
+
+    Whatever is wrong comes back as a `Malformed`, never as an exception: an array may hold good and bad.
+    """
+    try:
+        return _checked(_decode_envelope(body))
+    except msgspec.ValidationError as error:
+        return _why_invalid(body, error)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return Malformed(_not_json(error))
+
+
+def _why_invalid(body: bytes, error: msgspec.ValidationError) -> Message | list[Message]:
+    try:
+        elements = _decode_elements(body)
+    except msgspec.ValidationError:
+        return _malformed_object(body, error)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as unreadable:
+        return Malformed(_not_json(unreadable))
+    if not elements:
+        return Malformed(InvalidRequest("Invalid request: an empty array holds no message"))
+    return [_decode_element(element) for element in elements]
+
+
+def _decode_element(element: Raw) -> Message:
+    message = decode(bytes(element))
+    if isinstance(message, list):
+        return Malformed(InvalidRequest("Invalid request: an array inside an array is no message"))
+    return message
+
+
+def _malformed_object(body: bytes, error: msgspec.ValidationError) -> Malformed:
+    try:
+        whole = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as unreadable:
+        return Malformed(_not_json(unreadable))
+    candidate = whole.get("id") if isinstance(whole, dict) else None
+    readable = isinstance(candidate, (int, str)) and not isinstance(candidate, bool)
+    return Malformed(InvalidRequest(f"Invalid request: {error}"), candidate if readable else None)
+
+
+def _not_json(error: Exception) -> ParseError:
+    if isinstance(error, RecursionError):
+        return ParseError("Parse error: the JSON is nested too deeply")
+    if isinstance(error, UnicodeDecodeError):
+        return ParseError(f"Parse error: the body is not UTF-8 (byte {error.start})")
+    return ParseError(f"Parse error: {error}")
+
+
+def _checked(envelope: _Envelope) -> Message:
+    params = NO_PARAMS if envelope.params is UNSET else envelope.params
+    message_id = envelope.id
+    if envelope.method is UNSET:
+        return _checked_response(envelope)
+    if bytes(params)[:1] != b"{":
+        known = message_id if message_id is not UNSET else None
+        return Malformed(InvalidRequest("Invalid request: params must be an object"), known)
+    if message_id is UNSET:
+        return Notification(envelope.method, params)
+    if message_id is None:
+        return Malformed(InvalidRequest("Invalid request: id must be a string or an integer, not null"))
+    return Request(message_id, envelope.method, params)
+
+
+def _checked_response(envelope: _Envelope) -> Response | Malformed:
+    message_id = None if envelope.id is UNSET else envelope.id
+    result = None if envelope.result is UNSET else envelope.result
+    error = None if envelope.error is UNSET else envelope.error
+    if result is None and error is None:
+        return Malformed(
+            InvalidRequest("Invalid request: a message has a method, a result or an error"), message_id
+        )
+    if result is not None and error is not None:
+        return Malformed(
+            InvalidRequest("Invalid request: a response has a result or an error, not both"), message_id
+        )
+    if message_id is None and error is None:
+        return Malformed(InvalidRequest("Invalid request: a result needs the id of its request"))
+    return Response(message_id, result, error)

@@ -1,0 +1,89 @@
+"""The legacy era: the handshake of the revisions with ``initialize`` and ``Mcp-Session-Id``. No I/O.
+
+https://modelcontextprotocol.io/specification/2025-11-25/basic/lifecycle
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+from mcp_echo.protocol.errors import InvalidParams, InvalidRequest, UnsupportedRevision
+from mcp_echo.protocol.revisions import Revision, Supported
+
+MAX_SELF_DESCRIPTION = 16 * 1024
+"""Largest ``initialize`` params kept with a session, in bytes: names and capabilities, not payload."""
+
+
+class Initialize(msgspec.Struct, frozen=True):
+    """The params of ``initialize`` that everyone sends; the rest may be missing."""
+
+    protocolVersion: str
+    capabilities: dict[str, Any] = {}
+    clientInfo: dict[str, Any] = {}
+
+
+class _Implementation(msgspec.Struct, frozen=True):
+    name: str
+    version: str
+
+
+class _StrictInitialize(msgspec.Struct, frozen=True):
+    protocolVersion: str
+    capabilities: dict[str, Any]
+    clientInfo: _Implementation
+
+
+_decode = msgspec.json.Decoder(Initialize).decode
+_decode_strict = msgspec.json.Decoder(_StrictInitialize).decode
+
+
+def read_initialize(params: Raw, strict: bool) -> Initialize:
+    """Return the params of an ``initialize`` request.
+
+    Args:
+        params: Undecoded JSON.
+        strict: Whether to insist on everything that the schema requires.
+
+    Raises:
+        InvalidParams: Something is missing, of a wrong type or too large.
+    """
+    if len(bytes(params)) > MAX_SELF_DESCRIPTION:
+        raise InvalidParams(f"Invalid initialize params: larger than {MAX_SELF_DESCRIPTION} bytes")
+    try:
+        if strict:
+            _decode_strict(params)
+        return _decode(params)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidParams(f"Invalid initialize params: {error}") from None
+
+
+def check_version_header(header: str | None, supported: Supported) -> Revision | None:
+    """Return the revision that ``MCP-Protocol-Version`` names, or None when there is no such header.
+
+    A supported revision other than the session's is let pass: it says what the client can read, and the
+    specification leaves the case open.
+
+    Raises:
+        UnsupportedRevision: The revision is none that this server speaks.
+    """
+    if header is None:
+        return None
+    revision = supported.get(header)
+    if revision is None:
+        raise UnsupportedRevision(header, supported.names)
+    return revision
+
+
+def check_version_header_strictly(header: Revision | None, negotiated: Revision) -> None:
+    """Insist on the header that clients must send after ``initialize``, with the negotiated value.
+
+    Raises:
+        InvalidRequest: It is missing or names another revision.
+    """
+    if not negotiated.version_header or header is negotiated:
+        return
+    found = "is missing" if header is None else f"says {header.name}"
+    raise InvalidRequest(f"MCP-Protocol-Version {found}; this session speaks {negotiated.name}")

@@ -1,0 +1,109 @@
+"""Which web pages and which host names are let in: exact matches of parsed names. No I/O.
+
+Names are parsed and compared part by part; a prefix or suffix never matches, so that
+``http://localhost.evil.example`` is not ``http://localhost``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+ANY = "*"
+
+_AUTHORITY = re.compile(r"(\[[0-9a-f:.]{2,45}\]|[a-z0-9._-]{1,253})(?::([0-9]{1,5}|\*))?")
+_ORIGIN = re.compile(r"([a-z][a-z0-9+.-]{0,31})://(.+)")
+_DEFAULT_PORTS = {"http": "80", "https": "443"}
+
+
+class Authority(NamedTuple):
+    """A host name or address with an optional port (RFC 3986 section 3.2)."""
+
+    host: str
+    port: str | None
+
+
+class Origin(NamedTuple):
+    """A web origin (RFC 6454): scheme, host and port."""
+
+    scheme: str
+    host: str
+    port: str | None
+
+
+def parse_authority(text: str) -> Authority | None:
+    """Return the parts of ``text``, lower-cased, or None when it is no host with an optional port."""
+    parts = _AUTHORITY.fullmatch(text.lower())
+    return Authority(parts[1], parts[2]) if parts else None
+
+
+def parse_origin(text: str) -> Origin | None:
+    """Return the parts of ``text``, or None when it is no origin; ``null`` is none either."""
+    parts = _ORIGIN.fullmatch(text.lower())
+    authority = parse_authority(parts[2]) if parts else None
+    if parts is None or authority is None:
+        return None
+    return Origin(parts[1], authority.host, authority.port or _DEFAULT_PORTS.get(parts[1]))
+
+
+class AllowedHosts:
+    """The ``Host`` names a server answers for.
+
+    Args:
+        entries: ``name``, ``name:port`` or ``*``; without a port every port is meant.
+
+    Raises:
+        ValueError: An entry is none of these.
+    """
+
+    def __init__(self, entries: Iterable[str]) -> None:
+        self.entries = tuple(entries)
+        self.any = ANY in self.entries
+        self._allowed: set[Authority] = set()
+        for entry in self.entries:
+            authority = parse_authority(entry)
+            if entry != ANY and authority is None:
+                raise ValueError(f"{entry!r} is no host name")
+            if authority is not None:
+                self._allowed.add(
+                    Authority(authority.host, None if authority.port == ANY else authority.port)
+                )
+
+    def allows(self, host: str) -> bool:
+        """Return whether the ``Host`` header ``host`` names this server."""
+        authority = parse_authority(host)
+        if authority is None or authority.port == ANY:
+            return False
+        return self.any or authority in self._allowed or Authority(authority.host, None) in self._allowed
+
+
+class AllowedOrigins:
+    """The web origins whose pages may talk to a server.
+
+    Args:
+        entries: ``scheme://host``, ``scheme://host:port``, ``scheme://host:*`` or ``*``.
+
+    Raises:
+        ValueError: An entry is none of these.
+    """
+
+    def __init__(self, entries: Iterable[str]) -> None:
+        self.entries = tuple(entries)
+        self.any = ANY in self.entries
+        self._allowed: set[Origin] = set()
+        for entry in self.entries:
+            origin = parse_origin(entry)
+            if entry != ANY and origin is None:
+                raise ValueError(f"{entry!r} is no origin; write it as https://app.example.com")
+            if origin is not None:
+                self._allowed.add(origin)
+
+    def allows(self, origin: str) -> bool:
+        """Return whether a page of this origin may talk to the server."""
+        if self.any:
+            return True
+        parsed = parse_origin(origin)
+        if parsed is None or parsed.port == ANY:
+            return False
+        return parsed in self._allowed or parsed._replace(port=ANY) in self._allowed

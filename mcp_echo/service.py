@@ -1,0 +1,212 @@
+"""Putting the parts together: settings to a running service. The one module that knows every part."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, cast
+
+from twisted.application.internet import StreamServerEndpointService
+from twisted.application.service import IService, MultiService, Service
+from twisted.application.strports import service as strports_service
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IReactorCore, IReactorTime
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+
+from mcp_echo.config import ConfigError, Effective, Settings
+from mcp_echo.logs import LogJournal
+from mcp_echo.protocol.revisions import Supported
+from mcp_echo.server import Server
+from mcp_echo.state.events import EventLog
+from mcp_echo.state.session import Session
+from mcp_echo.state.store import Clock, EndReason, MemoryStore, SessionStore
+from mcp_echo.tools import catalogue
+from mcp_echo.tools.base import Facts
+from mcp_echo.tools.machine import Machine
+from mcp_echo.transport.health import Health
+from mcp_echo.transport.site import EchoSite
+from mcp_echo.transport.streamable_http import StreamableHttp
+from mcp_echo.transport.streams import Streams
+
+
+class Sweeper(Service):
+    """Ends expired sessions from time to time.
+
+    Args:
+        clock: Times the sweeps.
+        store: Where the sessions are.
+        interval: Seconds between two sweeps.
+    """
+
+    _log = Logger("mcp_echo")
+
+    def __init__(self, clock: IReactorTime, store: SessionStore, interval: float) -> None:
+        self._store = store
+        self._interval = interval
+        self._loop = LoopingCall(self._sweep)
+        self._loop.clock = clock
+
+    def startService(self) -> None:
+        """Sweep every interval from now on."""
+        super().startService()
+        # The loop ends only when the service stops: `_sweep` lets nothing out.
+        self._loop.start(self._interval, now=False)
+
+    def stopService(self) -> None:
+        """Sweep no more."""
+        super().stopService()
+        if self._loop.running:
+            self._loop.stop()
+
+    def _sweep(self) -> None:
+        # An exception would end the LoopingCall, and sessions would pile up from then on.
+        try:
+            self._store.expire()
+        except Exception:
+            self._log.failure(
+                "The session cleanup failed; it runs again in {interval:g} s", interval=self._interval
+            )
+
+
+class Listener(Service):
+    """The listening port and the connections it brought, with an orderly end.
+
+    Args:
+        endpoint: Listens while it runs.
+        site: Keeps the connections.
+        health: Told when the end begins.
+        streams: Ended before the connections are waited for.
+        drain_timeout: Seconds the requests in flight may take.
+    """
+
+    def __init__(
+        self,
+        endpoint: StreamServerEndpointService,
+        site: EchoSite,
+        health: Health,
+        streams: Streams,
+        drain_timeout: float,
+    ) -> None:
+        self._endpoint = endpoint
+        self._site = site
+        self._health = health
+        self._streams = streams
+        self._drain_timeout = drain_timeout
+
+    def privilegedStartService(self) -> None:
+        """Listen, while privileges last.
+
+        Raises:
+            SystemExit: The port cannot be had; a daemon that runs on without one helps nobody.
+        """
+        super().privilegedStartService()
+        try:
+            self._endpoint.privilegedStartService()
+        except (CannotListenError, OSError) as error:
+            raise SystemExit(f"mcp-echo: cannot listen: {error}") from None
+
+    def startService(self) -> None:
+        """Take connections and keep their streams alive."""
+        super().startService()
+        self._endpoint.startService()
+        self._streams.start()
+
+    def stopService(self) -> Deferred[Any]:
+        """Take no more connections, end the streams, let the requests in flight finish."""
+        super().stopService()
+        self._health.draining = True
+        closed = self._endpoint.stopService()
+        self._streams.stop()
+        return gatherResults([closed, self._site.drain(self._drain_timeout)])
+
+
+class EchoService(MultiService):
+    """The whole server as one service.
+
+    Args:
+        reactor: Runs it.
+        effective: The settings and where they came from.
+        now: The steady clock.
+        wall: The wall clock.
+
+    Raises:
+        ConfigError: A setting is not possible together with the others or on this machine.
+    """
+
+    def __init__(
+        self,
+        reactor: IReactorTime,
+        effective: Effective,
+        now: Clock = time.monotonic,
+        wall: Clock = time.time,
+    ) -> None:
+        super().__init__()
+        settings = effective.settings
+        self.journal = LogJournal(settings.debug or settings.log_level == "DEBUG", settings.reveal_secrets)
+        self.store = MemoryStore(
+            settings.session_timeout,
+            settings.max_sessions,
+            now,
+            wall,
+            lambda: EventLog(settings.max_queue_messages, settings.max_queue_bytes),
+            self._session_ended,
+        )
+        facts = Facts(effective, self.store, Machine(), now, wall, started=now())
+        self.health = Health(facts)
+        self.streams = Streams(reactor, settings.keepalive_interval)
+        server = Server(facts, _supported(settings), catalogue(settings), self.journal)
+        try:
+            self.http = StreamableHttp(server, settings, self.health, self.streams, self.journal)
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
+        self.site = EchoSite(self.http.resource(), reactor, settings.max_message_size)
+        Sweeper(reactor, self.store, settings.session_cleanup_interval).setServiceParent(self)
+
+    def _session_ended(self, session: Session, reason: EndReason) -> None:
+        self.journal.note(
+            f"Session {reason}",
+            session=session,
+            client_name=session.client.name,
+            protocol_version=session.revision.name,
+        )
+
+
+def build(reactor: IReactorTime, effective: Effective) -> IService:
+    """Return the service that the settings describe, ready to be started.
+
+    Raises:
+        ConfigError: A setting is not possible.
+    """
+    whole = EchoService(reactor, effective)
+    settings = effective.settings
+    endpoint = _endpoint(reactor, settings, whole.site)
+    Listener(endpoint, whole.site, whole.health, whole.streams, settings.drain_timeout).setServiceParent(
+        whole
+    )
+    return cast(IService, whole)
+
+
+def _supported(settings: Settings) -> Supported:
+    try:
+        return Supported(settings.protocol_versions_supported, settings.protocol_version)
+    except ValueError as error:
+        raise ConfigError(f"MCP_PROTOCOL_VERSIONS_SUPPORTED, MCP_PROTOCOL_VERSION: {error}") from None
+
+
+def endpoint_description(settings: Settings) -> str:
+    """Return the Twisted endpoint description of the port to listen on."""
+    if not settings.port.isdigit():
+        return settings.port
+    interface = settings.host.replace("\\", "\\\\").replace(":", "\\:")
+    return f"tcp:{int(settings.port)}:interface={interface}"
+
+
+def _endpoint(reactor: IReactorTime, settings: Settings, site: EchoSite) -> StreamServerEndpointService:
+    description = endpoint_description(settings)
+    try:
+        return strports_service(description, site, cast(IReactorCore, reactor))
+    except Exception as error:
+        # Endpoint parsers are plugins and raise what they like; to the operator it is one bad setting.
+        reason = f"{type(error).__name__}: {error}"
+        raise ConfigError(f"MCP_ECHO_PORT {settings.port!r} is no port or endpoint ({reason})") from None

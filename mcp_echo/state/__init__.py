@@ -1,0 +1,1 @@
+"""What the server remembers between requests: sessions and their event logs. No I/O."""

@@ -1,0 +1,263 @@
+"""A session's message queue, which is also its event log. No I/O.
+
+One bounded first-in-first-out list per session. A message that belongs to the answer of a request is
+appended to that request's stream; every other one is queued for whichever listening stream reads next. What
+has been written stays in the log until it is pushed out, so that a client that lost its connection can resume
+with ``Last-Event-ID``.
+
+Rules: each message goes out on exactly one stream; event ids are unique in the session and name their
+stream; a resumed stream never replays another stream's messages.
+https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#resumability-and-redelivery
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from typing import Protocol
+
+MAX_MESSAGES = 100
+"""Messages kept per session unless told otherwise."""
+
+MAX_BYTES = 256 * 1024
+"""Bytes of messages kept per session unless told otherwise."""
+
+_EVENT_ID = re.compile(r"([gr]\d{1,15})-(\d{1,15})", re.ASCII)
+
+
+class Reader(Protocol):
+    """A connection that carries a stream."""
+
+    def wake(self) -> None:
+        """There is something to take, or the stream has ended."""
+
+    def replaced(self) -> None:
+        """Another connection carries the stream from now on."""
+
+
+class Event:
+    """One message in the log, and where it stands in it."""
+
+    __slots__ = ("data", "sequence", "stream", "written")
+
+    def __init__(self, sequence: int, data: bytes, stream: Stream | None) -> None:
+        self.sequence = sequence
+        self.data = data
+        self.stream = stream
+        self.written = False
+
+    def id_on(self, stream: Stream) -> str:
+        """Return the event's id on the stream it was given to, which the id names."""
+        return f"{stream.tag}-{self.sequence}"
+
+
+class Stream:
+    """One logical stream of a session: listening (GET) or the answer to a request (POST).
+
+    It outlives connections; at most one connection reads it at a time.
+    """
+
+    __slots__ = ("ended", "listening", "reader", "tag", "unread")
+
+    def __init__(self, tag: str, listening: bool) -> None:
+        self.tag = tag
+        self.listening = listening
+        self.unread: deque[Event] = deque()
+        self.reader: Reader | None = None
+        """The connection; None while there is none."""
+        self.ended = False
+        """True when no message will follow: the request is answered, or the session is over."""
+
+
+class EventLog:
+    """The queue of one session.
+
+    Args:
+        max_messages: Messages kept, delivered or not; the oldest is dropped for one more.
+        max_bytes: Bytes of messages kept; the oldest are dropped for one more.
+    """
+
+    __slots__ = (
+        "_events",
+        "_max_bytes",
+        "_max_messages",
+        "_queued",
+        "_sequence",
+        "_streams",
+        "_streams_made",
+        "bytes",
+        "dropped",
+    )
+
+    def __init__(self, max_messages: int = MAX_MESSAGES, max_bytes: int = MAX_BYTES) -> None:
+        self._max_messages = max_messages
+        self._max_bytes = max_bytes
+        self._events: deque[Event] = deque()
+        self._queued: deque[Event] = deque()
+        self._streams: dict[str, Stream] = {}
+        self._streams_made = 0
+        self._sequence = 0
+        self.bytes = 0
+        """Bytes of messages in the log."""
+        self.dropped = 0
+        """Messages that were pushed out before any stream had taken them."""
+
+    def __len__(self) -> int:
+        return len(self._events)
+
+    @property
+    def pending(self) -> int:
+        """How many messages no connection has taken yet."""
+        return len(self._queued) + sum(len(stream.unread) for stream in self._streams.values())
+
+    @property
+    def open_streams(self) -> int:
+        """How many streams have a connection."""
+        return sum(stream.reader is not None for stream in self._streams.values())
+
+    def listen(self) -> Stream:
+        """Open a new listening stream; it takes what is queued and then what comes."""
+        return self._new_stream("g", listening=True)
+
+    def answer(self) -> Stream:
+        """Open the stream of one request's answer; it carries only what is appended to it."""
+        return self._new_stream("r", listening=False)
+
+    def _new_stream(self, kind: str, *, listening: bool) -> Stream:
+        self._streams_made += 1
+        stream = Stream(f"{kind}{self._streams_made}", listening)
+        self._streams[stream.tag] = stream
+        return stream
+
+    def resume(self, last_event_id: str) -> Stream | None:
+        """Return the stream that ``last_event_id`` names, set back to just behind that event.
+
+        Returns:
+            The stream, or None when the id is malformed or its stream is no longer known.
+        """
+        parsed = _EVENT_ID.fullmatch(last_event_id)
+        stream = self._streams.get(parsed[1]) if parsed else None
+        if parsed is None or stream is None:
+            return None
+        seen = int(parsed[2])
+        stream.unread = deque(
+            event for event in self._events if event.stream is stream and event.sequence > seen
+        )
+        for event in stream.unread:
+            event.written = False
+        return stream
+
+    def attach(self, stream: Stream, reader: Reader) -> None:
+        """Let a connection read ``stream`` from now on, in place of the one that did.
+
+        Args:
+            stream: A stream of this log.
+            reader: The connection; woken at once if there is something for it.
+        """
+        before, stream.reader = stream.reader, reader
+        if before is not None:
+            before.replaced()
+        if stream.listening:
+            self._give_queued(stream)
+        if stream.unread or stream.ended:
+            reader.wake()
+
+    def _give_queued(self, stream: Stream) -> None:
+        for event in self._queued:
+            event.stream = stream
+        stream.unread.extend(self._queued)
+        self._queued.clear()
+
+    def detach(self, stream: Stream) -> None:
+        """Take the connection off ``stream``; what it had not been given goes back to the queue."""
+        stream.reader = None
+        if stream.listening:
+            returned, stream.unread = stream.unread, deque()
+            for event in returned:
+                event.stream = None
+            self._queued.extendleft(reversed(returned))
+            self._offer_queued()
+        self._forget_if_spent(stream)
+
+    def _offer_queued(self) -> None:
+        listener = self._listener()
+        if listener is None or not self._queued:
+            return
+        self._give_queued(listener)
+        self._wake(listener)
+
+    def _listener(self) -> Stream | None:
+        return next(
+            (stream for stream in self._streams.values() if stream.listening and stream.reader is not None),
+            None,
+        )
+
+    @staticmethod
+    def _wake(stream: Stream) -> None:
+        if stream.reader is not None:
+            stream.reader.wake()
+
+    def take(self, stream: Stream) -> Event | None:
+        """Return the next message for ``stream``'s connection to write, or None."""
+        if not stream.unread:
+            return None
+        event = stream.unread.popleft()
+        event.written = True
+        return event
+
+    def position(self, stream: Stream) -> str:
+        """Return an event id of ``stream`` from which a client that has seen nothing yet can resume."""
+        first = stream.unread[0].sequence - 1 if stream.unread else self._sequence
+        return f"{stream.tag}-{first}"
+
+    def queue(self, data: bytes) -> None:
+        """Append a message for whichever listening stream reads, now or later."""
+        self._append(data, self._listener())
+
+    def append(self, stream: Stream, data: bytes) -> None:
+        """Append a message that belongs on ``stream`` alone."""
+        self._append(data, stream)
+
+    def _append(self, data: bytes, stream: Stream | None) -> None:
+        self._sequence += 1
+        event = Event(self._sequence, data, stream)
+        while self._events and (
+            len(self._events) >= self._max_messages or self.bytes + len(data) > self._max_bytes
+        ):
+            self._drop_oldest()
+        self._events.append(event)
+        self.bytes += len(data)
+        if stream is None:
+            self._queued.append(event)
+            return
+        stream.unread.append(event)
+        self._wake(stream)
+
+    def _drop_oldest(self) -> None:
+        event = self._events.popleft()
+        self.bytes -= len(event.data)
+        if event.written:
+            if event.stream is not None:
+                self._forget_if_spent(event.stream)
+            return
+        self.dropped += 1
+        waiting = self._queued if event.stream is None else event.stream.unread
+        waiting.remove(event)
+
+    def end(self, stream: Stream) -> None:
+        """Say that nothing will follow on ``stream``; its connection closes once it has written the rest."""
+        stream.ended = True
+        self._wake(stream)
+        self._forget_if_spent(stream)
+
+    def close(self) -> None:
+        """End every stream: the session is over."""
+        for stream in list(self._streams.values()):
+            self.end(stream)
+
+    def _forget_if_spent(self, stream: Stream) -> None:
+        """Drop a stream that nobody reads and that has nothing left to resume from."""
+        if stream.reader is not None or not (stream.listening or stream.ended):
+            return
+        if not any(event.stream is stream for event in self._events):
+            self._streams.pop(stream.tag, None)

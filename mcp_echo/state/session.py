@@ -1,0 +1,182 @@
+"""One session: what the server knows of one client between its requests. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from sys import getsizeof
+from types import MappingProxyType
+from typing import Any
+
+from mcp_echo.protocol.revisions import Revision
+from mcp_echo.state.events import EventLog
+
+
+class Client:
+    """What a client said of itself in ``initialize``.
+
+    Args:
+        name: ``clientInfo.name``, or None.
+        version: ``clientInfo.version``, or None.
+        capabilities: What it declared it can do.
+    """
+
+    __slots__ = ("capabilities", "name", "version")
+
+    def __init__(
+        self,
+        name: str | None = None,
+        version: str | None = None,
+        capabilities: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
+        self.name = name
+        self.version = version
+        self.capabilities = capabilities
+
+
+UNKNOWN_CLIENT = Client()
+"""The client of a session that was made without ``initialize``."""
+
+
+class Echo:
+    """The last thing echoed in a session, as it was answered.
+
+    Args:
+        message: The echoed text.
+        data: The echoed bytes in base64, or None.
+        mime_type: The media type of ``data``, or None.
+    """
+
+    __slots__ = ("data", "message", "mime_type")
+
+    def __init__(self, message: str, data: str | None = None, mime_type: str | None = None) -> None:
+        self.message = message
+        self.data = data
+        self.mime_type = mime_type
+
+    @property
+    def size(self) -> int:
+        """Bytes of memory it takes."""
+        return getsizeof(self) + getsizeof(self.message) + getsizeof(self.data) + getsizeof(self.mime_type)
+
+
+class Session:
+    """The state of one session.
+
+    Times named ``…_at`` are seconds of the wall clock, for people. The others are seconds of a clock that
+    never jumps, for arithmetic.
+
+    Args:
+        session_id: The server-minted id.
+        principal: Who made it, or None when nobody vouches for the caller.
+        revision: The protocol revision it speaks.
+        client: What the client said of itself.
+        now: Seconds of the steady clock.
+        wall: Seconds since the epoch.
+        new_log: Makes the message queue, on its first use.
+    """
+
+    __slots__ = (
+        "_log",
+        "_new_log",
+        "client",
+        "created",
+        "created_at",
+        "echo_count",
+        "id",
+        "initialized",
+        "last_activity",
+        "last_activity_at",
+        "last_echo",
+        "log_level",
+        "principal",
+        "replay_count",
+        "requests",
+        "response_seconds",
+        "responses",
+        "revision",
+        "subscriptions",
+    )
+
+    def __init__(
+        self,
+        session_id: str,
+        principal: str | None,
+        revision: Revision,
+        client: Client,
+        now: float,
+        wall: float,
+        new_log: Callable[[], EventLog] = EventLog,
+    ) -> None:
+        self.id = session_id
+        self.principal = principal
+        self.revision = revision
+        self.client = client
+        self.created = self.last_activity = now
+        self.created_at = self.last_activity_at = wall
+        self.initialized = False
+        """True once the client has sent ``notifications/initialized``."""
+        self.requests = 0
+        """Requests received, the one being answered included."""
+        self.responses = 0
+        self.response_seconds = 0.0
+        """Seconds spent on the ``responses`` answers so far, together."""
+        self.echo_count = 0
+        self.replay_count = 0
+        self.last_echo: Echo | None = None
+        self.log_level: str | None = None
+        """The level set with ``logging/setLevel``; None sends no log messages."""
+        self.subscriptions: frozenset[str] = frozenset()
+        """URIs of resources whose changes the client wants to hear of."""
+        self._new_log = new_log
+        self._log: EventLog | None = None
+
+    @property
+    def log(self) -> EventLog:
+        """The message queue; made on first use, since most sessions never need one."""
+        if self._log is None:
+            self._log = self._new_log()
+        return self._log
+
+    @property
+    def pending(self) -> int:
+        """Messages waiting in the queue."""
+        return 0 if self._log is None else self._log.pending
+
+    @property
+    def dropped(self) -> int:
+        """Messages that the queue had no room for."""
+        return 0 if self._log is None else self._log.dropped
+
+    @property
+    def open_streams(self) -> int:
+        """Event streams that are connected."""
+        return 0 if self._log is None else self._log.open_streams
+
+    @property
+    def queue_bytes(self) -> int:
+        """Bytes of messages in the queue's log."""
+        return 0 if self._log is None else self._log.bytes
+
+    @property
+    def average_response_seconds(self) -> float | None:
+        """Mean seconds from a request's arrival to its answer; None before the first answer."""
+        return self.response_seconds / self.responses if self.responses else None
+
+    def is_expired(self, now: float, timeout: float) -> bool:
+        """Return whether ``timeout`` seconds have passed since the last activity."""
+        return now - self.last_activity >= timeout
+
+    def remember_echo(self, echo: Echo) -> None:
+        """Count an echo and keep it for replay."""
+        self.echo_count += 1
+        self.last_echo = echo
+
+    def answered(self, seconds: float) -> None:
+        """Count an answer that took ``seconds``."""
+        self.responses += 1
+        self.response_seconds += seconds
+
+    def end(self) -> None:
+        """End the session's streams."""
+        if self._log is not None:
+            self._log.close()

@@ -1,0 +1,184 @@
+"""Where sessions live: the `SessionStore` interface and the store in memory. No I/O."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from mcp_echo.protocol.errors import SessionNotFound, TooManySessions
+from mcp_echo.protocol.revisions import Revision
+from mcp_echo.state.events import EventLog
+from mcp_echo.state.session import Client, Session
+
+Clock = Callable[[], float]
+EndReason = Literal["expired", "closed"]
+
+
+@dataclass(slots=True)
+class Statistics:
+    """What a store has seen since the server started."""
+
+    created: int = 0
+    expired: int = 0
+    """Sessions that ended because nobody used them."""
+    closed: int = 0
+    """Sessions that a client ended with DELETE."""
+    refused: int = 0
+    """Sessions that were not made because the store was full."""
+    lifetime_seconds: float = 0.0
+    """Seconds from creation to end, of all ended sessions together."""
+    sweeps: int = 0
+    last_sweep: float | None = None
+    """The steady clock's seconds at the last sweep; None before the first."""
+
+    @property
+    def average_lifetime(self) -> float | None:
+        """Mean seconds from creation to end; None while no session has ended."""
+        ended = self.expired + self.closed
+        return self.lifetime_seconds / ended if ended else None
+
+
+class SessionStore(Protocol):
+    """What the server needs of a place for sessions."""
+
+    statistics: Statistics
+    timeout: float
+    """Seconds of idleness after which a session is gone."""
+    limit: int
+    """How many sessions may live at once."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Session]: ...
+
+    def create(self, principal: str | None, revision: Revision, client: Client) -> Session:
+        """Make a session with a new id.
+
+        Raises:
+            TooManySessions: As many as ``limit`` live already.
+        """
+
+    def use(self, session_id: str, principal: str | None) -> Session:
+        """Return the session and count this as activity.
+
+        Raises:
+            SessionNotFound: No such session, it has expired, or it is another principal's.
+        """
+
+    def close(self, session_id: str, principal: str | None) -> None:
+        """End a session on its client's wish.
+
+        Raises:
+            SessionNotFound: As for `use`.
+        """
+
+    def expire(self) -> int:
+        """End every session whose time is up; return how many."""
+
+
+class MemoryStore:
+    """Sessions of one process, gone with it.
+
+    Sessions are kept in the order of their last activity, so that the expired ones are always at the front.
+
+    Args:
+        timeout: Seconds of idleness after which a session is gone.
+        limit: How many sessions may live at once.
+        now: The steady clock.
+        wall: The wall clock.
+        new_log: Makes a session's message queue.
+        ended: Told of every session that ends, and why.
+    """
+
+    def __init__(
+        self,
+        timeout: float,
+        limit: int,
+        now: Clock,
+        wall: Clock,
+        new_log: Callable[[], EventLog] = EventLog,
+        ended: Callable[[Session, EndReason], None] | None = None,
+    ) -> None:
+        self.timeout = timeout
+        self.limit = limit
+        self.statistics = Statistics()
+        self._now = now
+        self._wall = wall
+        self._new_log = new_log
+        self._ended = ended
+        self._sessions: dict[str, Session] = {}
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    def __iter__(self) -> Iterator[Session]:
+        return iter(self._sessions.values())
+
+    def create(self, principal: str | None, revision: Revision, client: Client) -> Session:
+        """Make a session; see `SessionStore.create`."""
+        if len(self._sessions) >= self.limit:
+            self.expire()
+        if len(self._sessions) >= self.limit:
+            self.statistics.refused += 1
+            raise TooManySessions(self.limit, self._seconds_until_room())
+        session = Session(
+            str(uuid.uuid4()), principal, revision, client, self._now(), self._wall(), self._new_log
+        )
+        self._sessions[session.id] = session
+        self.statistics.created += 1
+        return session
+
+    def _seconds_until_room(self) -> int:
+        oldest = next(iter(self._sessions.values()))
+        remaining = self.timeout - (self._now() - oldest.last_activity)
+        # An hour's wait is no use to a client that polls; room may come earlier by a DELETE.
+        return max(1, min(60, int(remaining) + 1))
+
+    def use(self, session_id: str, principal: str | None) -> Session:
+        """Return a session; see `SessionStore.use`."""
+        session = self._find(session_id, principal)
+        session.last_activity = self._now()
+        session.last_activity_at = self._wall()
+        del self._sessions[session_id]
+        self._sessions[session_id] = session
+        return session
+
+    def _find(self, session_id: str, principal: str | None) -> Session:
+        session = self._sessions.get(session_id)
+        if session is None or session.principal != principal:
+            raise SessionNotFound
+        if session.is_expired(self._now(), self.timeout):
+            self._end(session, "expired")
+            raise SessionNotFound
+        return session
+
+    def close(self, session_id: str, principal: str | None) -> None:
+        """End a session; see `SessionStore.close`."""
+        self._end(self._find(session_id, principal), "closed")
+
+    def expire(self) -> int:
+        """End the expired sessions; the walk stops at the first living one."""
+        now = self._now()
+        expired = []
+        for session in self._sessions.values():
+            if not session.is_expired(now, self.timeout):
+                break
+            expired.append(session)
+        for session in expired:
+            self._end(session, "expired")
+        self.statistics.sweeps += 1
+        self.statistics.last_sweep = now
+        return len(expired)
+
+    def _end(self, session: Session, reason: EndReason) -> None:
+        del self._sessions[session.id]
+        if reason == "expired":
+            self.statistics.expired += 1
+        else:
+            self.statistics.closed += 1
+        self.statistics.lifetime_seconds += self._now() - session.created
+        session.end()
+        if self._ended is not None:
+            self._ended(session, reason)

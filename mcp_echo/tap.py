@@ -1,0 +1,123 @@
+"""The twistd plugin's command line: options to settings to service."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from twisted.application.service import IService, MultiService
+from twisted.logger import ILogObserver, Logger
+from twisted.python import usage
+
+from mcp_echo import __version__
+from mcp_echo.config import DECLARED, ConfigError, Effective, load
+
+
+def _describe(help_text: str, variables: tuple[str, ...], default: str) -> str:
+    return f"{help_text} [{', '.join(variables)}; default: {default or 'none'}]"
+
+
+class Options(usage.Options):
+    """The command line of ``twistd mcp-echo``; every setting is an option."""
+
+    synopsis = "[options]"
+    longdesc = (
+        "A stateful diagnostic MCP server. Every option has an environment variable, named in brackets; "
+        "the option wins. Flags have a --no- form."
+    )
+    optParameters: ClassVar = [
+        [each.option, "p" if each.name == "port" else None, None,
+         _describe(each.help, each.variables, each.default)]
+        for each in DECLARED
+        if not each.is_flag
+    ]  # fmt: skip
+    optFlags: ClassVar = [
+        [name, None, text]
+        for each in DECLARED
+        if each.is_flag
+        for name, text in (
+            (each.option, _describe(each.help, each.variables, each.default)),
+            (f"no-{each.option}", f"The opposite of --{each.option}."),
+        )
+    ]
+
+    effective: Effective
+
+    def opt_version(self) -> None:
+        """Print the version and exit."""
+        print(f"mcp-echo {__version__}")
+        raise SystemExit(0)
+
+    def postOptions(self) -> None:
+        """Work the settings out.
+
+        Raises:
+            SystemExit: A setting is not possible; the message is one line.
+        """
+        try:
+            self.effective = load(self._given(), os.environ)
+        except ConfigError as error:
+            raise SystemExit(f"mcp-echo: {error}") from None
+
+    def _given(self) -> dict[str, str]:
+        """Return the options that were given, by the name of their setting."""
+        given: dict[str, str] = {}
+        for each in DECLARED:
+            if not each.is_flag:
+                if self[each.option] is not None:
+                    given[each.name] = self[each.option]
+            elif self[each.option] or self[f"no-{each.option}"]:
+                given[each.name] = "false" if self[f"no-{each.option}"] else "true"
+        return given
+
+
+class _Logging(MultiService):
+    """Gives the application it becomes part of a log observer."""
+
+    def __init__(self, observer: ILogObserver) -> None:
+        super().__init__()
+        self._observer = observer
+
+    def setServiceParent(self, parent: Any) -> None:
+        """Become part of the application, and have twistd log through our observer."""
+        super().setServiceParent(parent)
+        parent.setComponent(ILogObserver, self._observer)
+
+
+def makeService(options: Options, reactor: Any = None) -> IService:  # the plugin interface's name
+    """Return the service for a parsed command line.
+
+    Args:
+        options: The parsed command line.
+        reactor: Runs the service; None for the global one.
+
+    Raises:
+        SystemExit: A setting is not possible; the message is one line.
+    """
+    # Klein, which the service needs, imports the reactor: not before twistd has had its chance to choose one.
+    from mcp_echo.logs import observer
+    from mcp_echo.service import build
+
+    if reactor is None:
+        from twisted.internet import reactor
+    try:
+        service = build(reactor, options.effective)
+        log_observer = observer(options.effective.settings, sys.stdout)
+    except ConfigError as error:
+        raise SystemExit(f"mcp-echo: {error}") from None
+    for warning in options.effective.warnings:
+        Logger("mcp_echo").warn("{warning}", warning=warning)
+    if _twistd_logs(options):
+        return service
+    whole = _Logging(log_observer)
+    service.setServiceParent(whole)
+    return whole
+
+
+def _twistd_logs(options: Options) -> bool:
+    """Whether the operator told twistd itself where to log, and us nothing."""
+    outer: Mapping[str, Any] = options.parent or {}
+    own = options.effective.settings.log_file
+    return own is None and any(outer.get(name) for name in ("logfile", "syslog", "logger"))

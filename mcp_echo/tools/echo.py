@@ -1,0 +1,131 @@
+"""echo and replayLastEcho: the server's memory made visible."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from mcp_echo.protocol.revisions import Revision
+from mcp_echo.redaction import printable
+from mcp_echo.state.session import Echo
+from mcp_echo.tools.base import Answer, Call, NoArguments, Tool, ToolError
+
+
+class EchoArguments(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """What echo takes."""
+
+    message: Annotated[str, Meta(description="Message to echo.")]
+    uppercase: Annotated[bool, Meta(description="Convert to uppercase.")] = False
+
+
+class BinaryEchoArguments(EchoArguments, frozen=True):
+    """What echo takes when binary data is enabled."""
+
+    data: Annotated[str | None, Meta(description="Bytes to echo beside the message, in base64.")] = None
+    mime_type: Annotated[
+        str,
+        msgspec.Meta(
+            description="Media type of data; image/* and audio/* come back as such.",
+            pattern=r"^[A-Za-z0-9!#$&^_.+-]{1,127}/[A-Za-z0-9!#$&^_.+-]{1,127}$",
+        ),
+    ] = msgspec.field(name="mimeType", default="application/octet-stream")
+
+
+class EchoResult(msgspec.Struct, rename="camel"):
+    """What echo answers."""
+
+    message: str
+    session: str
+    echo_count: int
+
+
+class ReplayResult(msgspec.Struct, rename="camel"):
+    """What replayLastEcho answers."""
+
+    message: str
+    original_echo_count: int
+    replay_count: int
+
+
+def echo(call: Call, arguments: EchoArguments) -> Answer:
+    """Answer with the message and count it in the session."""
+    message = arguments.message.upper() if arguments.uppercase else arguments.message
+    remembered = _remembered(message, arguments)
+    session = call.session
+    session.remember_echo(remembered)
+    text = f"{printable(message)}\n\nSession: {session.id}\nEcho count in session: {session.echo_count}"
+    return Answer(
+        text,
+        EchoResult(message, session.id, session.echo_count),
+        _content(remembered, call.revision),
+    )
+
+
+def _remembered(message: str, arguments: EchoArguments) -> Echo:
+    if not isinstance(arguments, BinaryEchoArguments) or arguments.data is None:
+        return Echo(message)
+    try:
+        base64.b64decode(arguments.data, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise ToolError(f"Invalid arguments for tool echo: data is not base64 ({error})") from None
+    return Echo(message, arguments.data, arguments.mime_type)
+
+
+def _content(echo: Echo, revision: Revision) -> tuple[dict[str, Any], ...]:
+    """Return the echoed bytes as the richest content block the revision has for them."""
+    if echo.data is None or echo.mime_type is None:
+        return ()
+    main_type = echo.mime_type.partition("/")[0]
+    if main_type == "image" or (main_type == "audio" and revision.audio):
+        return ({"type": main_type, "data": echo.data, "mimeType": echo.mime_type},)
+    resource = {"uri": "echo://last-echo/data", "mimeType": echo.mime_type, "blob": echo.data}
+    return ({"type": "resource", "resource": resource},)
+
+
+def replay_last_echo(call: Call, _: NoArguments) -> Answer:
+    """Answer with the session's last echo once more."""
+    session = call.session
+    last = session.last_echo
+    if last is None:
+        raise ToolError("Nothing to replay: this session has not echoed anything yet. Call echo first.")
+    session.replay_count += 1
+    text = (
+        f"🔄 Replaying last echo:\n{printable(last.message)}\n\n"
+        f"Original echo count: {session.echo_count}\n"
+        f"This session has replayed {session.replay_count} messages"
+    )
+    return Answer(
+        text,
+        ReplayResult(last.message, session.echo_count, session.replay_count),
+        _content(last, call.revision),
+    )
+
+
+def echo_tool(binary: bool) -> Tool[Any]:
+    """Return the echo tool, which takes ``data`` only where binary data is enabled."""
+    return Tool(
+        name="echo",
+        title="Echo",
+        description="Echo messages with session context tracking.",
+        arguments=BinaryEchoArguments if binary else EchoArguments,
+        result=EchoResult,
+        run=echo,
+        read_only=False,
+        idempotent=False,
+    )
+
+
+REPLAY_LAST_ECHO = Tool(
+    name="replayLastEcho",
+    title="Replay last echo",
+    description="Demonstrates stateful behavior by replaying the last echoed message.",
+    arguments=NoArguments,
+    result=ReplayResult,
+    run=replay_last_echo,
+    read_only=False,
+    idempotent=False,
+)

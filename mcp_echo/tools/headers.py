@@ -1,0 +1,211 @@
+"""printHeader and corsAnalysis: what arrived over HTTP and what a browser would make of it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from mcp_echo.protocol.cors import CorsPolicy, Verdict
+from mcp_echo.redaction import mask_header, printable
+from mcp_echo.tools.base import Answer, Call, NoArguments, Tool
+
+Category = Literal["auth", "standard", "mcp", "custom"]
+
+_HEADINGS: dict[Category, str] = {
+    "auth": "🔐 Authentication Headers:",
+    "standard": "🌐 Standard Headers:",
+    "mcp": "🔄 MCP Headers:",
+    "custom": "🧩 Custom Headers:",
+}
+
+_AUTH = frozenset(
+    {
+        "authorization",
+        "cookie",
+        "proxy-authorization",
+        "remote-groups",
+        "remote-user",
+        "x-api-key",
+        "x-github-user",
+        "x-id-token",
+        "x-webauth-user",
+    }
+)
+_AUTH_PREFIXES = ("x-auth-", "x-user-", "x-forwarded-user", "x-forwarded-email", "x-forwarded-groups",
+                  "x-forwarded-preferred-username", "x-forwarded-access-token", "remote-")  # fmt: skip
+
+# The registered fields (RFC 9110, 9111, 9112, Fetch, Client Hints, W3C Trace Context) and the forwarding
+# fields that every proxy uses.
+_STANDARD = frozenset(
+    """accept accept-charset accept-encoding accept-language access-control-request-headers
+    access-control-request-method access-control-request-private-network baggage cache-control connection
+    content-encoding content-language content-length content-location content-type date dnt expect forwarded
+    from host if-match if-modified-since if-none-match if-range if-unmodified-since keep-alive last-event-id
+    max-forwards origin pragma priority range referer te trailer transfer-encoding tracestate traceparent
+    upgrade upgrade-insecure-requests user-agent via warning x-forwarded-for x-forwarded-host x-forwarded-port
+    x-forwarded-prefix x-forwarded-proto x-forwarded-server x-real-ip x-request-id""".split()
+)
+_STANDARD_PREFIXES = ("sec-",)
+
+
+def categorize(name: str) -> Category:
+    """Return the group a header belongs to."""
+    name = name.lower()
+    if name.startswith("mcp-"):
+        return "mcp"
+    if name in _AUTH or name.startswith(_AUTH_PREFIXES):
+        return "auth"
+    if name in _STANDARD or name.startswith(_STANDARD_PREFIXES):
+        return "standard"
+    return "custom"
+
+
+class PrintHeaderArguments(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """What printHeader takes."""
+
+    category: Annotated[
+        Category | None, Meta(description="Filter by category (auth, standard, mcp, custom).")
+    ] = None
+
+
+class Field(msgspec.Struct):
+    """One header as it arrived, secrets masked."""
+
+    name: str
+    value: str
+    category: Category
+
+
+class PrintHeaderResult(msgspec.Struct, rename="camel"):
+    """What printHeader answers."""
+
+    headers: list[Field]
+    total: int
+    counts: dict[Category, int]
+
+
+def shown(call: Call, name: str, value: str) -> str:
+    """Return a header's value as this call may show it; the caller's own session id is no secret to it."""
+    if call.facts.settings.reveal_secrets or name.lower() == "mcp-session-id":
+        return value
+    return mask_header(name, value)
+
+
+def print_header(call: Call, arguments: PrintHeaderArguments) -> Answer:
+    """List the request's headers by category, spelled and ordered as they arrived."""
+    every = [Field(name, shown(call, name, value), categorize(name)) for name, value in call.headers]
+    counts = {category: sum(field.category == category for field in every) for category in _HEADINGS}
+    wanted = [field for field in every if arguments.category in (None, field.category)]
+    sections = ["📋 HTTP Headers Analysis"]
+    for category, heading in _HEADINGS.items():
+        lines = [
+            f"  {printable(field.name)}: {printable(field.value)}"
+            for field in wanted
+            if field.category == category
+        ]
+        if lines or category == arguments.category:
+            sections.append("\n".join([heading, *(lines or ["  (none)"])]))
+    sections.append(
+        "📊 Header Statistics:\n"
+        f"  Total headers: {len(every)}\n"
+        f"  Auth headers: {counts['auth']}\n"
+        f"  Custom headers: {counts['custom']}"
+    )
+    return Answer("\n\n".join(sections), PrintHeaderResult(wanted, len(every), counts))
+
+
+PRINT_HEADER = Tool(
+    name="printHeader",
+    title="Print headers",
+    description="Display all HTTP headers categorized by type.",
+    arguments=PrintHeaderArguments,
+    result=PrintHeaderResult,
+    run=print_header,
+)
+
+
+class CorsResult(msgspec.Struct, rename="camel"):
+    """What corsAnalysis answers."""
+
+    allowed_origins: list[str]
+    allowed_methods: list[str]
+    allowed_headers: list[str]
+    exposed_headers: list[str]
+    max_age: int
+    credentials: bool
+    origin: str | None
+    requested_method: str
+    cross_origin: bool
+    allowed_by_browser: bool
+    problems: list[str]
+
+
+def cors_analysis(call: Call, _: NoArguments) -> Answer:
+    """Say what the server allows, what this request asked, and what a browser would do with it."""
+    policy = CorsPolicy.of(call.facts.settings)
+    verdict = policy.judge(call.headers, call.http_method)
+    lines = [
+        "🌐 CORS Analysis",
+        "",
+        f"Allowed Origins: {', '.join(policy.origins)}",
+        f"Allowed Methods: {', '.join(policy.methods)}",
+        f"Allowed Headers: {', '.join(policy.headers)}",
+        f"Exposed Headers: {', '.join(policy.exposed)}",
+        f"Max Age: {policy.max_age}",
+        f"Credentials: {str(policy.credentials).lower()}",
+        "",
+        "This Request:",
+        f"- Origin: {printable(verdict.origin or '(none: not a cross-origin browser request)')}",
+        f"- Method: {call.http_method}",
+        f"- Preflight: {_preflight(verdict)}",
+        f"- A browser would: {_outcome(verdict)}",
+        *(f"- Problem: {printable(problem)}" for problem in verdict.problems),
+        "",
+        f"Status: {_status(policy, verdict)}",
+    ]
+    result = CorsResult(
+        allowed_origins=list(policy.origins),
+        allowed_methods=list(policy.methods),
+        allowed_headers=list(policy.headers),
+        exposed_headers=list(policy.exposed),
+        max_age=policy.max_age,
+        credentials=policy.credentials,
+        origin=verdict.origin,
+        requested_method=call.http_method,
+        cross_origin=verdict.origin is not None,
+        allowed_by_browser=verdict.allowed,
+        problems=list(verdict.problems),
+    )
+    return Answer("\n".join(lines), result)
+
+
+def _preflight(verdict: Verdict) -> str:
+    if not verdict.preflight_for:
+        return "not needed"
+    return printable(f"needed: {', '.join(verdict.preflight_for)}")
+
+
+def _outcome(verdict: Verdict) -> str:
+    if verdict.origin is None:
+        return "not apply CORS"
+    return "let the page read the answer" if verdict.allowed else "keep the answer from the page"
+
+
+def _status(policy: CorsPolicy, verdict: Verdict) -> str:
+    if verdict.problems:
+        return f"❌ {len(verdict.problems)} problem{'s' if len(verdict.problems) > 1 else ''} found"
+    if policy.any_origin:
+        return "⚠️ Permissive CORS configuration: any web page may call this server"
+    return "✅ CORS is limited to the allowed origins"
+
+
+CORS_ANALYSIS = Tool(
+    name="corsAnalysis",
+    title="CORS analysis",
+    description="Analyze CORS configuration and headers.",
+    arguments=NoArguments,
+    result=CorsResult,
+    run=cors_analysis,
+)

@@ -1,0 +1,271 @@
+"""requestTiming, environmentDump and healthProbe: how the server is doing."""
+
+from __future__ import annotations
+
+from sys import getsizeof
+
+import msgspec
+
+from mcp_echo.config import DECLARED, Effective
+from mcp_echo.redaction import mask_userinfo, printable
+from mcp_echo.state.session import Session
+from mcp_echo.tools.base import Answer, Call, Facts, NoArguments, Tool
+from mcp_echo.tools.texts import exact_moment, milliseconds, size, span
+
+_UNREADABLE = "not readable on this system"
+
+
+class RequestTimingResult(msgspec.Struct, rename="camel"):
+    """What requestTiming answers; times in seconds, sizes in bytes, None where it cannot be measured."""
+
+    request_start: str
+    processing_time: float
+    performance: str
+    cpu_percent: float | None
+    process_memory: int | None
+    total_memory: int | None
+    active_sessions: int
+    message_queue_size: int
+    session_age: float
+    session_requests: int
+    average_response_time: float | None
+
+
+def _grade(seconds: float) -> tuple[str, str]:
+    """Return the sign and word for a processing time; the bounds are where users begin to notice."""
+    if seconds < 0.1:
+        return "🟢", "Excellent"
+    return ("🟡", "Acceptable") if seconds < 1.0 else ("🔴", "Slow")
+
+
+def request_timing(call: Call, _: NoArguments) -> Answer:
+    """Display request performance statistics with session context."""
+    facts, session = call.facts, call.session
+    now = facts.now()
+    processing = now - call.arrived
+    sign, grade = _grade(processing)
+    result = RequestTimingResult(
+        request_start=exact_moment(facts.wall() - processing),
+        processing_time=processing,
+        performance=grade,
+        cpu_percent=facts.machine.cpu_percent(),
+        process_memory=facts.machine.process_bytes(),
+        total_memory=facts.machine.memory_bytes(),
+        active_sessions=len(facts.store),
+        message_queue_size=session.pending,
+        session_age=now - session.created,
+        session_requests=session.requests,
+        average_response_time=session.average_response_seconds,
+    )
+    average = result.average_response_time
+    cpu = _UNREADABLE if result.cpu_percent is None else f"{result.cpu_percent:.1f}%"
+    text = (
+        "⏱️ Request Timing Analysis\n\n"
+        "📊 Performance Metrics:\n"
+        f"- Request Start: {result.request_start}\n"
+        f"- Processing Time: {milliseconds(processing)}\n"
+        f"- Performance: {sign} {grade}\n\n"
+        "🖥️ System Resources:\n"
+        f"- CPU Usage: {cpu}\n"
+        f"- Memory Usage: {_memory(result.process_memory, result.total_memory)}\n"
+        f"- Active Sessions: {result.active_sessions}\n"
+        f"- Message Queue Size: {result.message_queue_size}\n\n"
+        "📈 Session Statistics:\n"
+        f"- Session Age: {span(result.session_age)}\n"
+        f"- Requests in Session: {result.session_requests}\n"
+        f"- Average Response Time: {'none yet' if average is None else milliseconds(average)}"
+    )
+    return Answer(text, result)
+
+
+def _memory(process: int | None, total: int | None) -> str:
+    if process is None:
+        return _UNREADABLE
+    if total is None:
+        return f"{size(process)} (of a total {_UNREADABLE})"
+    return f"{size(process)} / {size(total)} ({100 * process / total:.0f}%)"
+
+
+REQUEST_TIMING = Tool(
+    name="requestTiming",
+    title="Request timing",
+    description="Display request performance statistics with session context.",
+    arguments=NoArguments,
+    result=RequestTimingResult,
+    run=request_timing,
+)
+
+
+class SettingShown(msgspec.Struct):
+    """One setting in force."""
+
+    name: str
+    value: str
+    origin: str
+
+
+class EnvironmentDumpResult(msgspec.Struct, rename="camel"):
+    """What environmentDump answers."""
+
+    settings: list[SettingShown]
+    debug: bool
+    binary: bool
+    compression: bool
+    strict: bool
+    reveal_secrets: bool
+
+
+def environment_dump(call: Call, _: NoArguments) -> Answer:
+    """Show the settings in force and where each came from.
+
+    Only declared settings are shown, never the process's environment, so that nothing else the operator keeps
+    there can leak.
+    """
+    settings = call.facts.settings
+    shown = effective_settings(call.facts.effective)
+    result = EnvironmentDumpResult(
+        shown,
+        settings.debug,
+        settings.enable_binary,
+        settings.enable_compression,
+        settings.strict,
+        settings.reveal_secrets,
+    )
+    text = (
+        "🔧 Environment Configuration\n\n"
+        "MCP Settings:\n"
+        + "".join(f"- {each.name}: {each.value} ({each.origin})\n" for each in shown)
+        + "\nFeature Flags:\n"
+        f"- Debug Mode: {_enabled(result.debug)}\n"
+        f"- Binary Support: {_enabled(result.binary)}\n"
+        f"- Compression: {_enabled(result.compression)}\n"
+        f"- Strict Mode: {_enabled(result.strict)}\n"
+        f"- Secrets Revealed: {_enabled(result.reveal_secrets)}"
+    )
+    return Answer(printable(text), result)
+
+
+def effective_settings(effective: Effective) -> list[SettingShown]:
+    """Return every setting in force as it was written, secrets masked."""
+    return [
+        SettingShown(
+            each.variables[0],
+            mask_userinfo(effective.values[each.name]) or "(not set)",
+            effective.origins[each.name],
+        )
+        for each in DECLARED
+    ]
+
+
+def _enabled(flag: bool) -> str:
+    return "✅ Enabled" if flag else "❌ Disabled"
+
+
+ENVIRONMENT_DUMP = Tool(
+    name="environmentDump",
+    title="Environment dump",
+    description="Show sanitized environment configuration.",
+    arguments=NoArguments,
+    result=EnvironmentDumpResult,
+    run=environment_dump,
+)
+
+
+class HealthProbeResult(msgspec.Struct, rename="camel"):
+    """What healthProbe answers; spans in seconds, sizes in bytes, None where there is nothing to measure."""
+
+    status: str
+    active_sessions: int
+    total_sessions_created: int
+    sessions_expired: int
+    sessions_closed: int
+    sessions_refused: int
+    cleanup_runs: int
+    since_last_cleanup: float | None
+    process_memory: int | None
+    session_storage: int
+    message_queues: int
+    average_session_lifetime: float | None
+    session_creation_rate: float
+    average_queue_depth: float
+    uptime: float
+    problems: list[str]
+
+
+def health_probe(call: Call, _: NoArguments) -> Answer:
+    """Measure the server: sessions, memory, cleanup. Counts only, never another session's data."""
+    result = measure(call.facts)
+    lifetime = result.average_session_lifetime
+    cleanup = result.since_last_cleanup
+    status = "✅ Overall Status: HEALTHY" if not result.problems else "⚠️ Overall Status: DEGRADED"
+    text = (
+        "🏥 System Health Report\n\n"
+        f"{status}\n"
+        + "".join(f"- Problem: {problem}\n" for problem in result.problems)
+        + "\n📊 Session Statistics:\n"
+        f"- Active Sessions: {result.active_sessions}\n"
+        f"- Total Sessions Created: {result.total_sessions_created}\n"
+        f"- Sessions Expired: {result.sessions_expired}\n"
+        f"- Cleanup Run Count: {result.cleanup_runs}\n"
+        f"- Last Cleanup: {'none yet' if cleanup is None else span(cleanup) + ' ago'}\n\n"
+        "💾 Memory Status:\n"
+        f"- Process Memory: {_UNREADABLE if result.process_memory is None else size(result.process_memory)}\n"
+        f"- Session Storage: {size(result.session_storage)}\n"
+        f"- Message Queues: {size(result.message_queues)}\n\n"
+        "⚡ Performance:\n"
+        f"- Average Session Lifetime: {'no session has ended yet' if lifetime is None else span(lifetime)}\n"
+        f"- Session Creation Rate: {result.session_creation_rate:.1f}/min\n"
+        f"- Message Queue Depth: {result.average_queue_depth:.1f} avg"
+    )
+    return Answer(text, result)
+
+
+def measure(facts: Facts) -> HealthProbeResult:
+    """Return the figures of a health probe, measured now."""
+    store, statistics = facts.store, facts.store.statistics
+    sessions = list(store)
+    cleanup = None if statistics.last_sweep is None else facts.now() - statistics.last_sweep
+    problems = _problems(facts, len(sessions), cleanup)
+    return HealthProbeResult(
+        status="degraded" if problems else "healthy",
+        active_sessions=len(sessions),
+        total_sessions_created=statistics.created,
+        sessions_expired=statistics.expired,
+        sessions_closed=statistics.closed,
+        sessions_refused=statistics.refused,
+        cleanup_runs=statistics.sweeps,
+        since_last_cleanup=cleanup,
+        process_memory=facts.machine.process_bytes(),
+        session_storage=sum(_footprint(session) for session in sessions),
+        message_queues=sum(session.queue_bytes for session in sessions),
+        average_session_lifetime=statistics.average_lifetime,
+        session_creation_rate=statistics.created / max(facts.uptime / 60, 1.0),
+        average_queue_depth=sum(session.pending for session in sessions) / max(len(sessions), 1),
+        uptime=facts.uptime,
+        problems=problems,
+    )
+
+
+def _footprint(session: Session) -> int:
+    echo = session.last_echo
+    return getsizeof(session) + getsizeof(session.id) + (0 if echo is None else echo.size)
+
+
+def _problems(facts: Facts, sessions: int, since_cleanup: float | None) -> list[str]:
+    problems = []
+    if sessions >= facts.store.limit:
+        problems.append(f"All {facts.store.limit} sessions that MCP_MAX_SESSIONS allows are in use")
+    interval = facts.settings.session_cleanup_interval
+    if (facts.uptime if since_cleanup is None else since_cleanup) > 2 * interval + 1:
+        problems.append(f"The session cleanup is overdue: it should run every {interval:g} s")
+    return problems
+
+
+HEALTH_PROBE = Tool(
+    name="healthProbe",
+    title="Health probe",
+    description="Deep health check with session statistics.",
+    arguments=NoArguments,
+    result=HealthProbeResult,
+    run=health_probe,
+)

@@ -1,0 +1,1 @@
+"""MCP over HTTP on twisted.web and Klein."""

@@ -1,0 +1,41 @@
+"""What load balancers and service managers ask: is it alive, does it take requests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mcp_echo import __version__
+from mcp_echo.tools.base import Facts
+
+
+class Health:
+    """The answers to ``/health`` and ``/ready``.
+
+    Args:
+        facts: What is known of the server.
+    """
+
+    def __init__(self, facts: Facts) -> None:
+        self._facts = facts
+        self.draining = False
+        """True once the server has begun to stop."""
+
+    def health(self) -> dict[str, Any]:
+        """Return the counts of the server, which is alive since it answers."""
+        store = self._facts.store
+        return {
+            "status": "healthy",
+            "sessions": {
+                "active": len(store),
+                "total_created": store.statistics.created,
+                "expired": store.statistics.expired,
+            },
+            "uptime_seconds": int(self._facts.uptime),
+            "version": __version__,
+        }
+
+    def ready(self) -> tuple[int, dict[str, Any]]:
+        """Return whether new requests should come here: HTTP status and body."""
+        if self.draining:
+            return 503, {"status": "draining"}
+        return 200, {"status": "ready"}

@@ -1,0 +1,35 @@
+"""The text/event-stream format. https://html.spec.whatwg.org/multipage/server-sent-events.html"""
+
+from __future__ import annotations
+
+KEEP_ALIVE_EVENT = b'event: keep-alive\ndata: {"type":"ping"}\n\n'
+"""A keep-alive that listeners for ``keep-alive`` see; MCP clients skip event types they do not know."""
+
+KEEP_ALIVE_COMMENT = b": keep-alive\n\n"
+"""A keep-alive that no listener sees."""
+
+OPENING_COMMENT = b": open\n\n"
+"""The first bytes of a stream that has nothing to say yet: proxies hold headers back until a body starts."""
+
+
+def message(data: bytes, event_id: str) -> bytes:
+    """Return a ``message`` event.
+
+    Args:
+        data: One line of JSON.
+        event_id: The id that a client resumes from.
+    """
+    return b"event: message\nid: %b\ndata: %b\n\n" % (event_id.encode(), data)
+
+
+def priming(event_id: str) -> bytes:
+    """Return the event with an id and no data that lets a client resume before the first message.
+
+    https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#sending-messages-to-the-server
+    """
+    return b"id: %b\ndata:\n\n" % event_id.encode()
+
+
+def retry(milliseconds: int) -> bytes:
+    """Return the field that tells the client how long to wait before it reconnects."""
+    return b"retry: %d\n\n" % milliseconds

@@ -1,0 +1,162 @@
+"""Long-lived requests: one connection that consumes a session's queue, and the beat that keeps them alive."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IPushProducer, IReactorTime
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+from twisted.web.http import Request
+from zope.interface import implementer
+
+from mcp_echo.state.events import EventLog, Stream
+from mcp_echo.transport import sse
+
+RECONNECT_MILLISECONDS = 500
+"""How soon clients may come back after the server has closed their streams to restart."""
+
+
+@implementer(IPushProducer)
+class EventStream:
+    """A response that carries one stream of a session until the stream ends or the client leaves.
+
+    Nothing is buffered here: while the client does not read, messages stay in the session's bounded queue.
+
+    Args:
+        request: The HTTP request; its response head must be complete but for the status line.
+        log: The session's queue.
+        stream: The stream to carry.
+        opening: The bytes to open with, so that the response head leaves at once.
+        keep_alive: The bytes to send when there was nothing else to send.
+    """
+
+    def __init__(
+        self, request: Request, log: EventLog, stream: Stream, opening: bytes, keep_alive: bytes
+    ) -> None:
+        self._request = request
+        self._log = log
+        self._stream = stream
+        self._opening = opening
+        self._keep_alive = keep_alive
+        self._ready: Deferred[None] | None = None
+        self._paused = False
+        self._leaving = False
+        self._gone = False
+        self._quiet = False
+
+    async def run(self) -> None:
+        """Write what the stream has, and wait for more, until it ends.
+
+        Cancelling the Deferred that awaits this lets go of the stream; the stream itself lives on for a
+        client that resumes it.
+        """
+        # Before the first write, so that a client that reads nothing is noticed from the first byte on.
+        self._request.registerProducer(self, True)
+        self._request.write(self._opening)
+        self._log.attach(self._stream, self)
+        try:
+            while not self._write_all():
+                await self._something()
+            # On the way out of a lost connection the request has no channel to unregister from.
+            if not self._gone:
+                self._request.unregisterProducer()
+        finally:
+            self._ready = None
+            self._gone = True
+            if self._stream.reader is self:
+                self._log.detach(self._stream)
+
+    def _write_all(self) -> bool:
+        """Write what may be written; return whether this connection is done."""
+        while not self._paused and not self._gone and (event := self._log.take(self._stream)) is not None:
+            self._quiet = False
+            self._request.write(sse.message(event.data, event.id_on(self._stream)))
+        return self._leaving or (self._stream.ended and not self._stream.unread)
+
+    def _something(self) -> Deferred[None]:
+        self._ready = Deferred()
+        return self._ready
+
+    def wake(self) -> None:
+        """Look again for something to write."""
+        if self._ready is not None:
+            ready, self._ready = self._ready, None
+            ready.callback(None)
+
+    def replaced(self) -> None:
+        """End this response: another connection carries the stream now."""
+        self._leaving = True
+        self.wake()
+
+    def leave(self) -> None:
+        """End this response and ask the client to come back soon: the server is about to stop."""
+        if not self._gone:
+            self._request.write(sse.retry(RECONNECT_MILLISECONDS))
+        self.replaced()
+
+    def beat(self) -> None:
+        """Send a keep-alive, unless something was sent since the last beat."""
+        if self._quiet and not self._paused and not self._gone:
+            self._request.write(self._keep_alive)
+        self._quiet = True
+
+    def pauseProducing(self) -> None:
+        """The client does not keep up; called again with every write until it does."""
+        self._paused = True
+
+    def resumeProducing(self) -> None:
+        """The client has caught up."""
+        self._paused = False
+        self.wake()
+
+    def stopProducing(self) -> None:
+        """The client has left."""
+        self._gone = True
+
+
+class Streams:
+    """Every event stream of a server that is connected now.
+
+    Args:
+        clock: Times the keep-alives.
+        interval: Seconds between two of them.
+    """
+
+    _log = Logger()
+
+    def __init__(self, clock: IReactorTime, interval: float) -> None:
+        self._interval = interval
+        self._open: set[EventStream] = set()
+        self._beat = LoopingCall(self._beat_all)
+        self._beat.clock = clock
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def carry(self, stream: EventStream) -> Deferred[None]:
+        """Run ``stream``; the Deferred fires when it is over and may be cancelled when the client leaves."""
+        self._open.add(stream)
+        running = Deferred.fromCoroutine(stream.run())
+        return running.addBoth(self._over, stream)
+
+    def _over(self, outcome: None, stream: EventStream) -> None:
+        self._open.discard(stream)
+        return outcome
+
+    def start(self) -> None:
+        """Begin to send keep-alives."""
+        self._beat.start(self._interval, now=False).addErrback(
+            lambda failure: self._log.failure("Keep-alives have stopped", failure)
+        )
+
+    def stop(self) -> None:
+        """End every stream and the keep-alives."""
+        if self._beat.running:
+            self._beat.stop()
+        # A copy: a stream that ends leaves the set at once.
+        for stream in list(self._open):
+            stream.leave()
+
+    def _beat_all(self) -> None:
+        for stream in list(self._open):
+            stream.beat()
