@@ -23,6 +23,12 @@ def _text(value: str) -> str:
     return value
 
 
+def _port(value: str) -> str:
+    if not value or (value.isdigit() and int(value) > 65535):
+        raise ValueError("must be a port from 0 to 65535 or an endpoint description")
+    return value
+
+
 def _optional_text(value: str) -> str | None:
     return value or None
 
@@ -103,7 +109,7 @@ class Settings:
 
     host: str = _setting(_text, "127.0.0.1", "MCP_ECHO_HOST", "Address to bind when --port is a number.")
     port: str = _setting(
-        _text,
+        _port,
         "3000",
         "MCP_ECHO_PORT",
         "TCP port, or any Twisted endpoint description such as unix:/run/mcp.sock.",

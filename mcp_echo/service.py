@@ -30,6 +30,10 @@ from mcp_echo.transport.streamable_http import StreamableHttp
 from mcp_echo.transport.streams import Streams
 
 
+class StartError(Exception):
+    """The service cannot start; the message is one line for the operator."""
+
+
 class Sweeper(Service):
     """Ends expired sessions from time to time.
 
@@ -78,7 +82,10 @@ class Listener(Service):
         health: Told when the end begins.
         streams: Ended before the connections are waited for.
         drain_timeout: Seconds the requests in flight may take.
+        where: The endpoint's description, for the log.
     """
+
+    _log = Logger("mcp_echo")
 
     def __init__(
         self,
@@ -87,7 +94,9 @@ class Listener(Service):
         health: Health,
         streams: Streams,
         drain_timeout: float,
+        where: str,
     ) -> None:
+        self._where = where
         self._endpoint = endpoint
         self._site = site
         self._health = health
@@ -98,13 +107,14 @@ class Listener(Service):
         """Listen, while privileges last.
 
         Raises:
-            SystemExit: The port cannot be had; a daemon that runs on without one helps nobody.
+            StartError: The port cannot be had; a daemon that runs on without one helps nobody.
         """
         super().privilegedStartService()
         try:
             self._endpoint.privilegedStartService()
         except (CannotListenError, OSError) as error:
-            raise SystemExit(f"mcp-echo: cannot listen: {error}") from None
+            raise StartError(f"cannot listen on {self._where}: {error}") from None
+        self._log.info("Serving MCP at /mcp on {where}", where=self._where)
 
     def startService(self) -> None:
         """Take connections and keep their streams alive."""
@@ -180,10 +190,12 @@ def build(reactor: IReactorTime, effective: Effective) -> IService:
     """
     whole = EchoService(reactor, effective)
     settings = effective.settings
-    endpoint = _endpoint(reactor, settings, whole.site)
-    Listener(endpoint, whole.site, whole.health, whole.streams, settings.drain_timeout).setServiceParent(
-        whole
+    description = endpoint_description(settings)
+    endpoint = _endpoint(reactor, description, whole.site)
+    listener = Listener(
+        endpoint, whole.site, whole.health, whole.streams, settings.drain_timeout, description
     )
+    listener.setServiceParent(whole)
     return cast(IService, whole)
 
 
@@ -202,11 +214,10 @@ def endpoint_description(settings: Settings) -> str:
     return f"tcp:{int(settings.port)}:interface={interface}"
 
 
-def _endpoint(reactor: IReactorTime, settings: Settings, site: EchoSite) -> StreamServerEndpointService:
-    description = endpoint_description(settings)
+def _endpoint(reactor: IReactorTime, description: str, site: EchoSite) -> StreamServerEndpointService:
     try:
         return strports_service(description, site, cast(IReactorCore, reactor))
     except Exception as error:
         # Endpoint parsers are plugins and raise what they like; to the operator it is one bad setting.
         reason = f"{type(error).__name__}: {error}"
-        raise ConfigError(f"MCP_ECHO_PORT {settings.port!r} is no port or endpoint ({reason})") from None
+        raise ConfigError(f"MCP_ECHO_PORT {description!r} is no port or endpoint ({reason})") from None

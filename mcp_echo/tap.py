@@ -73,17 +73,44 @@ class Options(usage.Options):
         return given
 
 
-class _Logging(MultiService):
-    """Gives the application it becomes part of a log observer."""
+class _Application(MultiService):
+    """The service as twistd runs it: with our log observer, and a start that fails in one line.
 
-    def __init__(self, observer: ILogObserver) -> None:
+    Args:
+        service: The service proper.
+        observer: Writes the log; None to leave that to twistd.
+        in_foreground: Whether twistd stays in the terminal it was started from.
+    """
+
+    def __init__(self, service: IService, observer: ILogObserver | None, in_foreground: bool) -> None:
         super().__init__()
         self._observer = observer
+        self._in_foreground = in_foreground
+        service.setServiceParent(self)
 
     def setServiceParent(self, parent: Any) -> None:
         """Become part of the application, and have twistd log through our observer."""
         super().setServiceParent(parent)
-        parent.setComponent(ILogObserver, self._observer)
+        if self._observer is not None:
+            parent.setComponent(ILogObserver, self._observer)
+
+    def privilegedStartService(self) -> None:
+        """Start.
+
+        Raises:
+            SystemExit: It cannot start; the reason is on standard error.
+            StartError: Likewise, in the background, where twistd carries exceptions alone to its parent.
+        """
+        from mcp_echo.service import StartError
+
+        try:
+            super().privilegedStartService()
+        except StartError as error:
+            if not self._in_foreground:
+                raise
+            # twistd has turned sys.stderr into a log by now.
+            print(f"mcp-echo: {error}", file=sys.__stderr__)
+            raise SystemExit(1) from None
 
 
 def makeService(options: Options, reactor: Any = None) -> IService:  # the plugin interface's name
@@ -109,15 +136,11 @@ def makeService(options: Options, reactor: Any = None) -> IService:  # the plugi
         raise SystemExit(f"mcp-echo: {error}") from None
     for warning in options.effective.warnings:
         Logger("mcp_echo").warn("{warning}", warning=warning)
-    if _twistd_logs(options):
-        return service
-    whole = _Logging(log_observer)
-    service.setServiceParent(whole)
-    return whole
-
-
-def _twistd_logs(options: Options) -> bool:
-    """Whether the operator told twistd itself where to log, and us nothing."""
     outer: Mapping[str, Any] = options.parent or {}
-    own = options.effective.settings.log_file
-    return own is None and any(outer.get(name) for name in ("logfile", "syslog", "logger"))
+    # Told where to log, twistd does so itself, unless we were told as well; in the background, where there
+    # is no standard output, it writes twistd.log.
+    in_foreground = bool(outer.get("nodaemon"))
+    twistd_logs = options.effective.settings.log_file is None and (
+        not in_foreground or any(outer.get(name) for name in ("logfile", "syslog", "logger"))
+    )
+    return _Application(service, None if twistd_logs else log_observer, in_foreground)

@@ -9,6 +9,7 @@ from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from twisted.web import http
 from twisted.web.http import HTTPChannel
 from twisted.web.resource import IResource
 from twisted.web.server import Request, Site
@@ -87,6 +88,7 @@ class EchoSite(Site):
 
     # HTTP/1.1 alone, as Twisted lets a factory choose: the generic protocol would wrap each connection.
     protocol = EchoChannel  # type: ignore[assignment]
+    noisy = False
     _log = Logger()
 
     def __init__(self, resource: IResource, reactor: IReactorTime, max_body: int) -> None:
@@ -103,6 +105,9 @@ class EchoSite(Site):
         channel: EchoChannel = super().buildProtocol(addr)
         self._channels.add(channel)
         return channel
+
+    def log(self, request: http.Request) -> None:
+        """Write no access log: it costs more than the request; a debug log has requests and answers."""
 
     def lost(self, channel: EchoChannel) -> None:
         """Forget a connection that has ended."""
