@@ -116,7 +116,7 @@ def observer(settings: Settings, standard_output: TextIO) -> ILogObserver:
     Raises:
         ConfigError: The file cannot be opened.
     """
-    output = standard_output if settings.log_file is None else _open(settings.log_file)
+    output = standard_output if settings.log_file is None else open_log_file(settings.log_file)
     render = render_json if settings.log_format == "json" else render_text
     level = LogLevel.debug if settings.debug else _LEVELS[settings.log_level]
     predicate = LogLevelFilterPredicate(defaultLogLevel=level)
@@ -124,7 +124,12 @@ def observer(settings: Settings, standard_output: TextIO) -> ILogObserver:
     return filtering
 
 
-def _open(path: str) -> TextIO:
+def open_log_file(path: str) -> TextIO:
+    """Return the file opened for appending, its directories made.
+
+    Raises:
+        ConfigError: It cannot be written.
+    """
     try:
         file = Path(path)
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -135,7 +135,7 @@ def makeService(options: Options, reactor: Any = None) -> IService:  # the plugi
     except ConfigError as error:
         raise SystemExit(f"mcp-echo: {error}") from None
     for warning in options.effective.warnings:
-        Logger("mcp_echo").warn("{warning}", warning=warning)
+        Logger("mcp_echo").warn("{text}", text=warning)
     outer: Mapping[str, Any] = options.parent or {}
     # Told where to log, twistd does so itself, unless we were told as well; in the background, where there
     # is no standard output, it writes twistd.log.

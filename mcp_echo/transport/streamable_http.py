@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gzip
-from typing import cast
+from typing import Any, cast
 
 from klein import Klein
 from klein.resource import KleinResource
@@ -105,6 +105,20 @@ def _joined(request: IRequest, name: bytes) -> str | None:
     return b", ".join(values).decode("latin-1") if values else None
 
 
+class _Root(KleinResource):
+    """Klein's resource, which logs a traceback and answers in plain text when a path is not UTF-8."""
+
+    def __init__(self, http: StreamableHttp) -> None:
+        super().__init__(http.app)
+        self._http = http
+
+    def render(self, request: IRequest) -> Any:
+        """Answer a request by its route."""
+        if not request.path.isascii() or b"%" in request.path:
+            return self._http.not_found(request)
+        return super().render(request)
+
+
 class StreamableHttp:
     """The Streamable HTTP transport of one server.
 
@@ -136,7 +150,7 @@ class StreamableHttp:
 
     def resource(self) -> KleinResource:
         """Return the root resource."""
-        return self.app.resource()
+        return _Root(self)
 
     @app.route("/mcp", methods=["POST"])
     def post(self, request: IRequest) -> Deferred[None] | bytes:
@@ -208,6 +222,10 @@ class StreamableHttp:
         if isinstance(reason, MethodNotAllowed):
             allowed = sorted(set(reason.valid_methods or ()) - {"HEAD"})
             return self._refuse(request, _wrong_method(allowed))
+        return self.not_found(request)
+
+    def not_found(self, request: IRequest) -> bytes:
+        """Answer a request for a path that does not exist; the ones that do are plain ASCII."""
         return self._refuse(request, RouteNotFound("Not found; this server has /mcp, /health and /ready"))
 
     @app.handle_errors(Exception)

@@ -1,0 +1,131 @@
+"""The twistd command line."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+from typing import Any, cast
+from unittest import mock
+
+from twisted.application.service import Application, IService, ServiceMaker
+from twisted.internet.testing import MemoryReactorClock
+from twisted.logger import ILogObserver, globalLogPublisher
+from twisted.plugin import IPlugin, getPlugins
+from twisted.trial.unittest import SynchronousTestCase
+
+from mcp_echo import __version__
+from mcp_echo.config import DECLARED
+from mcp_echo.service import StartError
+from mcp_echo.tap import Options, makeService
+
+
+class OptionTests(SynchronousTestCase):
+    def parse(self, *arguments: str, **environ: str) -> Options:
+        with mock.patch.dict(os.environ, environ, clear=True):
+            options = Options()
+            options.parseOptions(list(arguments))
+        return options
+
+    def test_every_setting_is_an_option(self) -> None:
+        """The README: each setting is an environment variable and an option."""
+        for each in DECLARED:
+            value = {"false": "true", "true": "false"}.get(each.default, each.default or "2025-06-18")
+            arguments = [f"--{each.option}={value}"]
+            if each.is_flag:
+                arguments = [f"--{each.option}" if value == "true" else f"--no-{each.option}"]
+            effective = self.parse(*arguments).effective
+            assert getattr(effective.settings, each.name) == each.parse(value), each.option
+            assert effective.origins[each.name] == f"option --{each.option}"
+
+    def test_an_option_wins_over_the_environment_over_the_default(self) -> None:
+        """Our precedence."""
+        variable = {"MCP_MAX_SESSIONS": "7"}
+        assert self.parse("--max-sessions", "9", **variable).effective.settings.max_sessions == 9
+        assert self.parse(**variable).effective.settings.max_sessions == 7
+        assert self.parse().effective.settings.max_sessions == 1000
+
+    def test_a_flag_can_be_taken_back(self) -> None:
+        assert self.parse("--no-strict", MCP_ECHO_STRICT="true").effective.settings.strict is False
+
+    def test_a_bad_value_ends_the_start_in_one_line(self) -> None:
+        for arguments, named in (
+            (["--max-sessions", "0"], "--max-sessions"),
+            (["--log-level", "LOUD"], "--log-level"),
+            (["--port", "65536"], "--port"),
+        ):
+            error = self.assertRaises(SystemExit, self.parse, *arguments)
+            assert named in str(error.code)
+            assert "\n" not in str(error.code)
+
+    def test_the_help_names_every_variable_and_default(self) -> None:
+        text = "".join(str(Options()).split())
+        for each in DECLARED:
+            for word in (*each.variables, each.default.replace(" ", "")):
+                assert word in text, word
+
+    def test_the_version_is_printed(self) -> None:
+        output = io.StringIO()
+        with mock.patch("sys.stdout", output):
+            error = self.assertRaises(SystemExit, self.parse, "--version")
+        assert (error.code, output.getvalue()) == (0, f"mcp-echo {__version__}\n")
+
+
+class MakeServiceTests(SynchronousTestCase):
+    def options(self, outer: dict[str, Any], **environ: str) -> Options:
+        with mock.patch.dict(os.environ, environ, clear=True):
+            options = Options()
+            options.parent = cast(Any, outer)
+            options.parseOptions([])
+        return options
+
+    def application(self, outer: dict[str, Any], **environ: str) -> Any:
+        service = makeService(self.options(outer, **environ), MemoryReactorClock())
+        application = Application("mcp-echo")
+        service.setServiceParent(application)
+        return application
+
+    def test_the_plugin_is_found(self) -> None:
+        """twistd looks for plugins in twisted/plugins on the path."""
+        found = [plugin for plugin in getPlugins(IPlugin) if getattr(plugin, "tapname", None) == "mcp-echo"]
+        assert [type(plugin) for plugin in found] == [ServiceMaker]
+
+    def test_our_observer_writes_the_log_in_the_foreground(self) -> None:
+        assert self.application({"nodaemon": True}).getComponent(ILogObserver) is not None
+
+    def test_twistd_writes_the_log_where_it_was_told_to(self) -> None:
+        """Who gives twistd --logfile means it; who gives LOG_FILE means that."""
+        for outer in ({"nodaemon": True, "logfile": "x"}, {"nodaemon": True, "syslog": True}, {}):
+            assert self.application(outer).getComponent(ILogObserver) is None
+        with Path(os.devnull).open("a") as file, mock.patch("mcp_echo.logs.open_log_file", return_value=file):
+            application = self.application({"logfile": "x"}, LOG_FILE="some/file")
+        assert application.getComponent(ILogObserver) is not None
+
+    def test_a_log_file_that_cannot_be_written_ends_the_start(self) -> None:
+        options = self.options({"nodaemon": True}, LOG_FILE="/proc/nope/x.log")
+        error = self.assertRaises(SystemExit, makeService, options, MemoryReactorClock())
+        assert "LOG_FILE" in str(error.code)
+
+    def test_a_taken_port_is_told_on_standard_error_in_the_foreground(self) -> None:
+        for outer, expected in (({"nodaemon": True}, SystemExit), ({}, StartError)):
+            service = makeService(self.options(outer), RefusingReactor())
+            errors = io.StringIO()
+            with mock.patch("sys.__stderr__", errors):
+                self.assertRaises(expected, IService(service).privilegedStartService)
+            line = errors.getvalue()
+            assert line.startswith("mcp-echo: cannot listen on tcp:3000") == (expected is SystemExit)
+
+    def test_unknown_variables_are_warned_about(self) -> None:
+        """A misspelt setting must not pass for a setting."""
+        events: list[Any] = []
+        globalLogPublisher.addObserver(events.append)
+        self.addCleanup(globalLogPublisher.removeObserver, events.append)
+        makeService(self.options({}, MCP_ECHO_STRCT="true"), MemoryReactorClock())
+        assert "MCP_ECHO_STRCT" in events[-1]["text"]
+
+
+class RefusingReactor(MemoryReactorClock):
+    """A reactor on a machine whose ports are all taken."""
+
+    def listenTCP(self, *_: Any, **__: Any) -> Any:
+        raise OSError(98, "Address already in use")

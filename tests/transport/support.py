@@ -1,0 +1,186 @@
+"""A whole server in memory, and a client that talks HTTP to it without a socket."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import treq.testing
+from treq.response import _Response
+from twisted.internet.address import IPv4Address
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransportWithDisconnection
+from twisted.trial.unittest import SynchronousTestCase
+
+from mcp_echo.config import load
+from mcp_echo.service import EchoService
+from mcp_echo.transport.site import EchoSite
+
+URL = "http://localhost:3000"
+WALL = 1_700_000_000.0
+"""What the wall clock shows when a test begins: 2023-11-14 22:13:20 UTC."""
+
+
+class Answer:
+    """An HTTP response with its body read."""
+
+    def __init__(self, response: _Response, body: bytes) -> None:
+        self.status: int = response.code
+        self.headers = response.headers
+        self.body = body
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def events(self) -> list[dict[str, str]]:
+        """The server-sent events in the body, as a browser would see them; comments are left out."""
+        return parse_events(self.body)
+
+    def header(self, name: str) -> str | None:
+        values = self.headers.getRawHeaders(name)
+        return ", ".join(values) if values else None
+
+
+def parse_events(body: bytes) -> list[dict[str, str]]:
+    """Return the fields of each event block in a text/event-stream body."""
+    events = []
+    for block in body.decode().split("\n\n"):
+        lines = [line for line in block.split("\n") if line and not line.startswith(":")]
+        if lines:
+            events.append(
+                dict((line.split(": ", 1) if ": " in line else (line.rstrip(":"), "")) for line in lines)
+            )
+    return events
+
+
+def send(site: EchoSite, data: bytes) -> bytes:
+    """Return the bytes that a site answers to the bytes of one connection."""
+    channel = site.buildProtocol(IPv4Address("TCP", "127.0.0.1", 31337))
+    transport = StringTransportWithDisconnection()
+    transport.protocol = channel
+    channel.makeConnection(transport)
+    channel.dataReceived(data)
+    return transport.value()
+
+
+class Listening:
+    """A response whose body is still coming."""
+
+    def __init__(self, response: _Response) -> None:
+        self.status: int = response.code
+        self.headers = response.headers
+        self.body = b""
+        self.over = False
+        treq.collect(response, self._receive).addBoth(self._end)
+
+    def _receive(self, data: bytes) -> None:
+        self.body += data
+
+    def _end(self, _: object) -> None:
+        self.over = True
+
+    @property
+    def events(self) -> list[dict[str, str]]:
+        return parse_events(self.body)
+
+    @property
+    def messages(self) -> list[Any]:
+        """The JSON of the events that carry a message."""
+        return [json.loads(event["data"]) for event in self.events if event.get("event") == "message"]
+
+
+class ServerTestCase(SynchronousTestCase):
+    """A test with a server of its own; `settings` are environment variables."""
+
+    settings: dict[str, str] = {}
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.serve(self.settings)
+
+    def serve(self, environ: dict[str, str]) -> None:
+        """Start over with a server that has these settings."""
+        self.service = EchoService(
+            self.clock, load({}, environ), now=self.clock.seconds, wall=lambda: WALL + self.clock.seconds()
+        )
+        self.store = self.service.store
+        self.client = treq.testing.StubTreq(self.service.http.resource())
+        # The site of the real server, so that its channel and request classes are under test too.
+        self.client._agent._serverFactory = self.service.site
+
+    def request(
+        self, method: str, path: str = "/mcp", body: Any = None, headers: dict[str, Any] | None = None
+    ) -> Answer:
+        """Return the complete answer to one HTTP request."""
+        response = self.begin(method, path, body, headers)
+        collected: list[bytes] = []
+        reading = treq.collect(response, collected.append)
+        self.client.flush()
+        self.successResultOf(reading)
+        return Answer(response, b"".join(collected))
+
+    def begin(
+        self, method: str, path: str = "/mcp", body: Any = None, headers: dict[str, Any] | None = None
+    ) -> _Response:
+        """Return a response as soon as its head is there."""
+        data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+        sent: Deferred[_Response] = self.client.request(method, URL + path, data=data, headers=headers or {})
+        self.client.flush()
+        return self.successResultOf(sent)
+
+    def listen(self, session: str, **headers: str) -> Listening:
+        """Open a GET stream."""
+        fields = {"Accept": "text/event-stream", "Mcp-Session-Id": session, **headers}
+        listening = Listening(self.begin("GET", headers=fields))
+        self.client.flush()
+        return listening
+
+    def leave(self) -> None:
+        """Have every client whose connection is still open drop it."""
+        for pump in list(self.client._agent._pumps):
+            pump.clientIO.abortConnection()
+        self.client.flush()
+
+    def rpc(
+        self,
+        method: str,
+        params: dict[str, Any] | None = None,
+        session: str | None = None,
+        message_id: Any = 1,
+        **headers: str,
+    ) -> Answer:
+        """POST one request; header names are given with underscores."""
+        fields = {name.replace("_", "-"): value for name, value in headers.items()}
+        if session is not None:
+            fields["Mcp-Session-Id"] = session
+        body = {"jsonrpc": "2.0", "id": message_id, "method": method}
+        if params is not None:
+            body["params"] = params
+        return self.request("POST", body=body, headers=fields)
+
+    def initialize(self, revision: str = "2025-06-18", **params: Any) -> str:
+        """Return the id of a new session of this revision, initialised."""
+        answer = self.rpc("initialize", {"protocolVersion": revision, **params})
+        session = answer.header("Mcp-Session-Id")
+        assert session is not None
+        self.notify("notifications/initialized", session=session)
+        return session
+
+    def notify(self, method: str, session: str | None = None, **headers: str) -> Answer:
+        """POST one notification."""
+        fields = {name.replace("_", "-"): value for name, value in headers.items()}
+        if session is not None:
+            fields["Mcp-Session-Id"] = session
+        return self.request("POST", body={"jsonrpc": "2.0", "method": method}, headers=fields)
+
+    def call(self, name: str, arguments: dict[str, Any] | None = None, **kwargs: Any) -> Any:
+        """Return the result of a tool call."""
+        answer = self.rpc("tools/call", {"name": name, "arguments": arguments or {}}, **kwargs)
+        return answer.json["result"]
+
+    def text(self, name: str, arguments: dict[str, Any] | None = None, **kwargs: Any) -> str:
+        """Return the text of a tool's answer."""
+        return str(self.call(name, arguments, **kwargs)["content"][0]["text"])
