@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,11 +23,13 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from mcp_echo.config import ConfigError, Settings
-from mcp_echo.redaction import fingerprint, mask_json, mask_userinfo, one_line
+from mcp_echo.redaction import fingerprint, mask_json, mask_session_ids, mask_userinfo, one_line
 from mcp_echo.state.session import Session
 
 FIELDS = ("session_id", "client_name", "protocol_version", "method", "kind", "peer", "status", "body")
 """Event fields that are shown beside the text, in this order."""
+
+_BARE = re.compile(r"[\w.:/-]+")
 
 _LEVELS = {
     "DEBUG": LogLevel.debug,
@@ -94,11 +97,10 @@ def _fields(event: LogEvent) -> list[tuple[str, Any]]:
 
 def _quoted(value: Any) -> str:
     text = one_line(str(value))
-    return (
-        text
-        if text and all(character.isalnum() or character in "-._:/" for character in text)
-        else f'"{text}"'
-    )
+    if _BARE.fullmatch(text):
+        return text
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def _traceback(event: LogEvent) -> str | None:
@@ -174,7 +176,7 @@ class LogJournal:
         if self._reveal:
             return body.decode("utf-8", "backslashreplace")
         try:
-            return msgspec.json.encode(mask_json(msgspec.json.decode(body))).decode()
+            return mask_session_ids(msgspec.json.encode(mask_json(msgspec.json.decode(body))).decode())
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return f"({len(body)} bytes that are not JSON)"
 

@@ -27,6 +27,7 @@ _SECRET_WORDS = re.compile(r"token|secret|passw|api-?key|credential|signature|jw
 _NOT_SECRET = frozenset({"x-token-type"})
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,31})[ \t]+(\S.*)", re.DOTALL)
 _JWT = re.compile(r"eyJ[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*){2,4}")
+_SESSION_ID = re.compile(r"\b(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|es_[A-Za-z0-9_-]{22,})")
 _USERINFO = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 _CONTROLS = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
@@ -64,7 +65,7 @@ def is_secret_header(name: str) -> bool:
 def mask_header(name: str, value: str) -> str:
     """Return a header's value as it may be shown."""
     if not is_secret_header(name):
-        return mask_userinfo(value)
+        return mask_tokens(value)
     if name.lower() in ("authorization", "proxy-authorization"):
         return mask_credentials(value)
     if name.lower() in ("cookie", "set-cookie"):
@@ -79,7 +80,7 @@ def mask_json(value: Any) -> Any:
     if isinstance(value, list):
         return [mask_json(element) for element in value]
     if isinstance(value, str):
-        return _JWT.sub(lambda found: mask(found[0]), mask_userinfo(value))
+        return mask_tokens(value)
     return value
 
 
@@ -87,6 +88,16 @@ def _mask_member(name: str, value: Any) -> Any:
     if isinstance(value, str) and _SECRET_WORDS.search(name):
         return mask(value)
     return mask_json(value)
+
+
+def mask_tokens(text: str) -> str:
+    """Return ``text`` with whatever looks like a JWT, and the user and password of any URL, masked."""
+    return _JWT.sub(lambda found: mask(found[0]), mask_userinfo(text))
+
+
+def mask_session_ids(text: str) -> str:
+    """Return ``text`` with every session id and handle replaced by its fingerprint."""
+    return _SESSION_ID.sub(lambda found: f"[session {fingerprint(found[0])}]", text)
 
 
 def mask_userinfo(text: str) -> str:

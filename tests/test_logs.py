@@ -68,6 +68,12 @@ class RenderingTests(SynchronousTestCase):
             assert text.count("\n") == 1
             assert not set(text) & set("\r\x1b\x07\u2028")
 
+    def test_a_field_cannot_pretend_to_be_another(self) -> None:
+        """CWE-117: quotes in a value are escaped."""
+        recorded = Recorded()
+        recorded.log.info("x", client_name='a" status=500 peer="1.2.3.4')
+        assert recorded.lines[0].endswith(r'client_name="a\" status=500 peer=\"1.2.3.4"')
+
     def test_a_traceback_is_indented_under_its_line_or_a_member(self) -> None:
         for log_format in ("text", "json"):
             recorded = Recorded(MCP_ECHO_LOG_FORMAT=log_format)
@@ -126,6 +132,16 @@ class JournalTests(SynchronousTestCase):
         text = str(events)
         for secret in ("opaque-s3cret", token, "k3y-k3y"):
             assert secret not in text
+
+    def test_session_ids_in_bodies_appear_as_a_short_hash(self) -> None:
+        """The answer of echo names the session; the log must not."""
+        journal, events = self.written()
+        session = "2195e51e-ab4b-4ca3-8b93-adc01176ae52"
+        journal.debug(
+            "Answer", body=json.dumps({"text": f"Session: {session}\n", "session": session}).encode()
+        )
+        assert session not in str(events)
+        assert str(events).count(fingerprint(session)) == 2
 
     def test_secrets_are_shown_where_that_was_asked_for(self) -> None:
         """MCP_ECHO_REVEAL_SECRETS."""

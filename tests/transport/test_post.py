@@ -396,7 +396,15 @@ class ToolTests(ServerTestCase):
     def test_headers_are_shown_with_secrets_masked(self) -> None:
         """printHeader; spelling and order are tested where the wire is (test_site)."""
         session = self.initialize()
-        shown = self.text("printHeader", session=session, X_Custom="1", Authorization="Bearer abc.def.ghi")
+        token = "eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0."
+        shown = self.text(
+            "printHeader",
+            session=session,
+            X_Custom="1",
+            Authorization="Bearer abc.def.ghi",
+            X_Amzn_Oidc_Data=token,
+        )
+        assert token not in shown, "a JWT is a secret under any name"
         assert "  X-Custom: 1" in shown
         assert "  Authorization: Bearer [11 characters, sha256 " in shown
         assert "abc.def" not in shown
