@@ -22,13 +22,18 @@ _SECRET_HEADERS = frozenset(
         "x-id-token",
     }
 )
-_SECRET_WORDS = re.compile(r"token|secret|passw|api-?key|credential|signature|jwt|assertion", re.IGNORECASE)
+_WORDS = r"token|secret|passw|api[-_]?key|[-_]key$|credential|signature|jwt|assertion"
+_SECRET_WORDS = re.compile(_WORDS, re.IGNORECASE)
+_SECRET_PARAMETER = re.compile(
+    r"([?&][^=&#\s]*(?:token|secret|passw|key|credential|signature|jwt|assertion|code)[^=&#\s]*=)([^&#\s]+)",
+    re.IGNORECASE,
+)
 # Header values that name a secret without being one.
 _NOT_SECRET = frozenset({"x-token-type"})
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,31})[ \t]+(\S.*)", re.DOTALL)
 _JWT = re.compile(r"eyJ[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*){2,4}")
 _SESSION_ID = re.compile(r"\b(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|es_[A-Za-z0-9_-]{22,})")
-_USERINFO = re.compile(r"(?<=://)[^/@\s]+(?=@)")
+_USERINFO = re.compile(r"(?<=://)[^/\s]+(?=@)")
 _CONTROLS = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
@@ -85,14 +90,21 @@ def mask_json(value: Any) -> Any:
 
 
 def _mask_member(name: str, value: Any) -> Any:
-    if isinstance(value, str) and _SECRET_WORDS.search(name):
-        return mask(value)
-    return mask_json(value)
+    return _mask_whole(value) if _SECRET_WORDS.search(name) else mask_json(value)
+
+
+def _mask_whole(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _mask_whole(content) for key, content in value.items()}
+    if isinstance(value, list):
+        return [_mask_whole(element) for element in value]
+    return mask(value) if isinstance(value, str) else value
 
 
 def mask_tokens(text: str) -> str:
-    """Return ``text`` with whatever looks like a JWT, and the user and password of any URL, masked."""
-    return _JWT.sub(lambda found: mask(found[0]), mask_userinfo(text))
+    """Return ``text`` with what looks like a JWT, and the secrets in URLs, masked."""
+    hidden = _JWT.sub(lambda found: mask(found[0]), mask_userinfo(text))
+    return _SECRET_PARAMETER.sub(lambda found: f"{found[1]}{mask(found[2])}", hidden)
 
 
 def mask_session_ids(text: str) -> str:

@@ -181,7 +181,6 @@ class Server:
         self._tools = catalogue
         self._journal = journal
         self._strict = facts.settings.strict
-        self._max_batch = facts.settings.max_batch
         self._tool_lists = {
             revision: [tool.describe(revision) for tool in catalogue.values()] for revision in supported.rows
         }
@@ -307,11 +306,6 @@ class Server:
         if not session.revision.batches:
             raise InvalidRequest(
                 f"Invalid request: revision {session.revision.name} takes one message a POST, no array"
-            )
-        if len(messages) > self._max_batch:
-            raise InvalidRequest(
-                f"Invalid request: a batch of {len(messages)} messages, more than MCP_ECHO_MAX_BATCH allows "
-                f"({self._max_batch})"
             )
         stream = _LazyStream(session, exchange)
         bodies = [body for message in messages if (body := self._element(message, session, exchange, stream))]

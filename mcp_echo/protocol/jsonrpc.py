@@ -17,6 +17,9 @@ MessageId = int | str
 
 NO_PARAMS = Raw(b"{}")
 
+MAX_BATCH = 100
+"""Longest batch read, unless told otherwise."""
+
 
 class Request(msgspec.Struct, frozen=True):
     """A message that wants an answer; ``params`` is an undecoded JSON object."""
@@ -70,6 +73,9 @@ _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 _decode_elements = msgspec.json.Decoder(list[Raw]).decode
 _encoder = msgspec.json.Encoder()
 
+_WHITE_SPACE = b" \t\r\n"
+_HALF_A_CHARACTER = re.compile(r"\\u[dD](?:[89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])|[c-fC-F][0-9a-fA-F]{2})")
+
 # A terminal or a log viewer that prints an answer must not be driven by what a client had echoed: DEL, C1,
 # the two Unicode line ends (which also end lines in JavaScript) and bidirectional controls leave as
 # \u escapes. C0 controls always do (RFC 8259 section 7).
@@ -109,54 +115,63 @@ def notification_bytes(method: str, params: dict[str, Any]) -> bytes:
     return encode({"jsonrpc": "2.0", "method": method, "params": params})
 
 
-def decode(body: bytes) -> Message | list[Message]:
+def decode(body: bytes, max_batch: int = MAX_BATCH) -> Message | list[Message]:
     """Return the message in ``body``, or the list of them when it is a JSON array.
 
     Whatever is wrong comes back as a `Malformed`, never as an exception: an array may hold good and bad.
+
+    Args:
+        body: What should be JSON in UTF-8.
+        max_batch: Most elements of an array.
     """
+    if not body.lstrip(_WHITE_SPACE).startswith(b"["):
+        return _decode_message(body)
+    try:
+        elements = _decode_elements(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return Malformed(ParseError(f"Parse error: {why_not_json(error, body)}"))
+    if not elements:
+        return Malformed(InvalidRequest("Invalid request: an empty array holds no message"))
+    if len(elements) > max_batch:
+        return Malformed(
+            InvalidRequest(
+                f"Invalid request: a batch of {len(elements)} messages, more than MCP_ECHO_MAX_BATCH allows "
+                f"({max_batch})"
+            )
+        )
+    return [_decode_message(bytes(element)) for element in elements]
+
+
+def _decode_message(body: bytes) -> Message:
     try:
         return _checked(_decode_envelope(body))
     except msgspec.ValidationError as error:
-        return _why_invalid(body, error)
+        return _malformed(body, error)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return Malformed(_not_json(error))
+        return Malformed(ParseError(f"Parse error: {why_not_json(error, body)}"))
 
 
-def _why_invalid(body: bytes, error: msgspec.ValidationError) -> Message | list[Message]:
-    try:
-        elements = _decode_elements(body)
-    except msgspec.ValidationError:
-        return _malformed_object(body, error)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as unreadable:
-        return Malformed(_not_json(unreadable))
-    if not elements:
-        return Malformed(InvalidRequest("Invalid request: an empty array holds no message"))
-    return [_decode_element(element) for element in elements]
-
-
-def _decode_element(element: Raw) -> Message:
-    message = decode(bytes(element))
-    if isinstance(message, list):
-        return Malformed(InvalidRequest("Invalid request: an array inside an array is no message"))
-    return message
-
-
-def _malformed_object(body: bytes, error: msgspec.ValidationError) -> Malformed:
+def _malformed(body: bytes, error: msgspec.ValidationError) -> Malformed:
     try:
         whole = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as unreadable:
-        return Malformed(_not_json(unreadable))
+        return Malformed(ParseError(f"Parse error: {why_not_json(unreadable, body)}"))
     candidate = whole.get("id") if isinstance(whole, dict) else None
     readable = isinstance(candidate, (int, str)) and not isinstance(candidate, bool)
     return Malformed(InvalidRequest(f"Invalid request: {error}"), candidate if readable else None)
 
 
-def _not_json(error: Exception) -> ParseError:
+def why_not_json(error: Exception, data: bytes) -> str:
+    """Return what is wrong with ``data``, given what its decoder raised."""
     if isinstance(error, RecursionError):
-        return ParseError("Parse error: the JSON is nested too deeply")
-    if isinstance(error, UnicodeDecodeError):
-        return ParseError(f"Parse error: the body is not UTF-8 (byte {error.start})")
-    return ParseError(f"Parse error: {error}")
+        return "the JSON is nested too deeply"
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as invalid:
+        return f"not UTF-8 (byte {invalid.start})"
+    if ("truncated" in str(error) or "surrogate" in str(error)) and _HALF_A_CHARACTER.search(text):
+        return "a string holds half a character (a lone surrogate)"
+    return str(error)
 
 
 def _checked(envelope: _Envelope) -> Message:

@@ -38,13 +38,17 @@ class Reader(Protocol):
 class Event:
     """One message in the log, and where it stands in it."""
 
-    __slots__ = ("data", "sequence", "stream", "written")
+    __slots__ = ("data", "sequence", "stream", "waiting", "written")
 
-    def __init__(self, sequence: int, data: bytes, stream: Stream | None) -> None:
-        self.sequence = sequence
+    def __init__(self, data: bytes) -> None:
         self.data = data
-        self.stream = stream
+        self.sequence = 0
+        """Its place among all events given to streams; a new one each time it is given to one."""
+        self.stream: Stream | None = None
+        self.waiting = True
+        """True while a connection is still to take it, for the first time or again."""
         self.written = False
+        """True once a connection has taken it."""
 
     def id_on(self, stream: Stream) -> str:
         """Return the event's id on the stream it was given to, which the id names."""
@@ -140,11 +144,13 @@ class EventLog:
         if parsed is None or stream is None:
             return None
         seen = int(parsed[2])
-        stream.unread = deque(
-            event for event in self._events if event.stream is stream and event.sequence > seen
+        own = sorted(
+            (event for event in self._events if event.stream is stream), key=lambda event: event.sequence
         )
-        for event in stream.unread:
-            event.written = False
+        for event in own:
+            # What was never written is due whatever the client claims to have seen.
+            event.waiting = event.sequence > seen or not event.written
+        stream.unread = deque(event for event in own if event.waiting)
         return stream
 
     def attach(self, stream: Stream, reader: Reader) -> None:
@@ -163,21 +169,32 @@ class EventLog:
             reader.wake()
 
     def _give_queued(self, stream: Stream) -> None:
-        for event in self._queued:
-            event.stream = stream
-        stream.unread.extend(self._queued)
-        self._queued.clear()
+        while self._queued:
+            self._give(stream, self._queued.popleft())
+
+    def _give(self, stream: Stream, event: Event) -> None:
+        self._sequence += 1
+        event.sequence = self._sequence
+        event.stream = stream
+        stream.unread.append(event)
 
     def detach(self, stream: Stream) -> None:
         """Take the connection off ``stream``; what it had not been given goes back to the queue."""
         stream.reader = None
         if stream.listening:
-            returned, stream.unread = stream.unread, deque()
-            for event in returned:
-                event.stream = None
-            self._queued.extendleft(reversed(returned))
+            self._take_back(stream)
             self._offer_queued()
         self._forget_if_spent(stream)
+
+    def _take_back(self, stream: Stream) -> None:
+        """Queue again what no connection has taken; what one has taken stays the stream's own."""
+        waiting, stream.unread = stream.unread, deque()
+        for event in reversed(waiting):
+            if event.written:
+                event.waiting = False
+            else:
+                event.stream = None
+                self._queued.appendleft(event)
 
     def _offer_queued(self) -> None:
         listener = self._listener()
@@ -202,6 +219,7 @@ class EventLog:
         if not stream.unread:
             return None
         event = stream.unread.popleft()
+        event.waiting = False
         event.written = True
         return event
 
@@ -219,8 +237,7 @@ class EventLog:
         self._append(data, stream)
 
     def _append(self, data: bytes, stream: Stream | None) -> None:
-        self._sequence += 1
-        event = Event(self._sequence, data, stream)
+        event = Event(data)
         while self._events and (
             len(self._events) >= self._max_messages or self.bytes + len(data) > self._max_bytes
         ):
@@ -230,19 +247,19 @@ class EventLog:
         if stream is None:
             self._queued.append(event)
             return
-        stream.unread.append(event)
+        self._give(stream, event)
         self._wake(stream)
 
     def _drop_oldest(self) -> None:
         event = self._events.popleft()
         self.bytes -= len(event.data)
-        if event.written:
-            if event.stream is not None:
-                self._forget_if_spent(event.stream)
-            return
-        self.dropped += 1
-        waiting = self._queued if event.stream is None else event.stream.unread
-        waiting.remove(event)
+        if event.waiting:
+            waiting = self._queued if event.stream is None else event.stream.unread
+            waiting.remove(event)
+        if not event.written:
+            self.dropped += 1
+        if event.stream is not None:
+            self._forget_if_spent(event.stream)
 
     def end(self, stream: Stream) -> None:
         """Say that nothing will follow on ``stream``; its connection closes once it has written the rest."""

@@ -17,7 +17,7 @@ from mcp_echo.tools.headers import shown
 from mcp_echo.tools.texts import moment
 
 _BEARER = re.compile(r"bearer[ \t]+(\S+)[ \t]*", re.IGNORECASE)
-_SCHEME = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,64})(?:[ \t]|$)", re.ASCII)
+_CREDENTIALS = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,64})[ \t]+(\S.*)", re.ASCII)
 
 
 def bearer_token(headers: Headers) -> str | None:
@@ -166,7 +166,7 @@ def auth_context(call: Call, _: NoArguments) -> Answer:
     """Put together what the request says about its caller, as headers report it."""
     headers = call.headers
     credentials = headers.get("Authorization")
-    scheme = _SCHEME.match(credentials) if credentials else None
+    schemed = _CREDENTIALS.fullmatch(credentials) if credentials else None
     token = _token(headers)
     vouched = (*USER_ID_HEADERS, *USER_NAME_HEADERS, *_EMAIL_HEADERS, *_GROUP_HEADERS, *_TOKEN_HEADERS)
     looked_for = dict.fromkeys((*_EXPECTED, *vouched))
@@ -176,7 +176,7 @@ def auth_context(call: Call, _: NoArguments) -> Answer:
         github_user=headers.get("X-GitHub-User"),
         email=first_of(headers, _EMAIL_HEADERS),
         groups=first_of(headers, _GROUP_HEADERS),
-        token_type=scheme[1] if scheme else None,
+        token_type=schemed[1] if schemed else None,
         token_length=len(token) if token is not None else None,
         token_fingerprint=fingerprint(token) if token is not None else None,
         authenticated=token is not None or first_of(headers, USER_ID_HEADERS) is not None,
@@ -191,7 +191,8 @@ def auth_context(call: Call, _: NoArguments) -> Answer:
 def _token(headers: Headers) -> str | None:
     credentials = headers.get("Authorization")
     if credentials:
-        return credentials.partition(" ")[2].strip() or credentials
+        schemed = _CREDENTIALS.fullmatch(credentials)
+        return schemed[2] if schemed else credentials
     return first_of(headers, _TOKEN_HEADERS)
 
 

@@ -6,12 +6,15 @@ RFC 7515 (JWS compact serialisation), RFC 7516 (JWE), RFC 7519 (claims).
 from __future__ import annotations
 
 import binascii
-import json
 import math
 import re
 from base64 import urlsafe_b64decode
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+import msgspec
+
+from mcp_echo.protocol.jsonrpc import why_not_json
 
 MAX_TOKEN = 8192
 """Longest token looked at, in characters; servers refuse longer header lines anyway."""
@@ -102,22 +105,12 @@ def _bytes(part: str, name: str) -> bytes:
 def _object(part: str, name: str) -> dict[str, Any]:
     raw = _bytes(part, name)
     try:
-        text = raw.decode("utf-8")
-    except UnicodeDecodeError:
-        raise NotAToken(f"its {name} is not UTF-8") from None
-    try:
-        value = json.loads(text, parse_constant=_refuse_constant)
-    except RecursionError:
-        raise NotAToken(f"its {name} is nested too deeply") from None
-    except ValueError as error:
-        raise NotAToken(f"its {name} is not JSON ({error})") from None
+        value = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise NotAToken(f"its {name} is not JSON ({why_not_json(error, raw)})") from None
     if not isinstance(value, dict):
         raise NotAToken(f"its {name} is a JSON {_json_type(value)}, not an object")
     return value
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON number")
 
 
 def _json_type(value: Any) -> str:
@@ -127,7 +120,13 @@ def _json_type(value: Any) -> str:
         return "boolean"
     if isinstance(value, str):
         return "string"
+    if isinstance(value, dict):
+        return "object"
     return "array" if isinstance(value, list) else "number"
+
+
+def _a(noun: str) -> str:
+    return f"an {noun}" if noun[0] in "ao" else f"a {noun}"
 
 
 def _note_algorithm(token: Token) -> None:
@@ -147,7 +146,7 @@ def _time(token: Token, claim: str) -> float | None:
             token.problems.append(f"{claim} is null, not a number of seconds")
         return None
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        token.problems.append(f"{claim} is a {_json_type(value)}, not a number of seconds")
+        token.problems.append(f"{claim} is {_a(_json_type(value))}, not a number of seconds")
         return None
     if (isinstance(value, float) and not math.isfinite(value)) or not 0 <= value <= LAST_SECOND:
         token.problems.append(f"{claim} is no time a calendar can show")

@@ -64,7 +64,9 @@ def describe_session(call: Call) -> SessionInfoResult:
 def _text(result: SessionInfoResult) -> str:
     client = "unknown (the session was made without initialize)"
     if result.client_name is not None:
-        client = f"{result.client_name} v{result.client_version}"
+        client = result.client_name
+        if result.client_version is not None:
+            client += f" v{result.client_version}"
     dropped = f" ({result.dropped_messages} dropped)" if result.dropped_messages else ""
     return printable(
         "📊 Session Information\n\n"

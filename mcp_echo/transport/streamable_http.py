@@ -159,7 +159,7 @@ class StreamableHttp:
         self._check_post(request, exchange)
         body = request.content.read()
         self._journal.debug("Request", body=body, peer=exchange.peer)
-        reply = self._server.post(decode(body), exchange)
+        reply = self._server.post(decode(body, self._settings.max_batch), exchange)
         if exchange.over is not None:
             return exchange.over
         self._journal.debug("Answer", status=reply.status, body=reply.body)

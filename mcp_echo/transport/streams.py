@@ -68,7 +68,10 @@ class EventStream:
 
     def _write_all(self) -> bool:
         """Write what may be written; return whether this connection is done."""
-        while not self._paused and not self._gone and (event := self._log.take(self._stream)) is not None:
+        while not (self._paused or self._gone or self._leaving):
+            event = self._log.take(self._stream)
+            if event is None:
+                break
             self._quiet = False
             self._request.write(sse.message(event.data, event.id_on(self._stream)))
         return self._leaving or (self._stream.ended and not self._stream.unread)

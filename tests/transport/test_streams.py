@@ -175,6 +175,18 @@ class ResumeTests(StreamTestCase):
         self.stir(session)
         assert (len(first.messages), len(second.messages)) == (1, 1)
 
+    def test_a_replay_goes_to_the_connection_that_asked_for_it(self) -> None:
+        """The old connection may not be noticed gone yet; it must not swallow what the new one is due."""
+        session = self.initialize()
+        self.watch(session)
+        self.stir(session, 3)
+        first = self.listen(session)
+        ids = [event["id"] for event in first.events]
+        second = self.listen(session, **{"Last-Event-ID": ids[0]})
+        self.client.flush()
+        assert [event["id"] for event in second.events] == ids[1:]
+        assert len(first.messages) == 3
+
     def test_event_ids_are_unique_over_all_streams_of_a_session(self) -> None:
         """Rule 1."""
         session = self.initialize("2025-11-25")

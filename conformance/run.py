@@ -1,0 +1,295 @@
+"""Run the official MCP conformance suite against the daemon.
+
+    python conformance/run.py [--only TEXT]
+
+Installs the pinned suite (`npm ci`) when it is not there, starts the daemon of the interpreter that runs
+this on a free port, and stops it at the end. A warning counts as a failure, and so do a scenario that is
+skipped, one that checks nothing and one that ends without a summary. Standard library only.
+"""
+
+# ruff: noqa: S603  # runs npm, node and the daemon, with arguments of its own
+from __future__ import annotations
+
+import argparse
+import http.client
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+STABLE = "0.1.16"
+NEXT = "0.2.0-alpha.12"
+SUITES = {
+    STABLE: HERE / "node_modules/conformance-stable/dist/index.js",
+    NEXT: HERE / "node_modules/@modelcontextprotocol/conformance/dist/index.js",
+}
+NODE = HERE / "node_modules/.bin/node"
+
+GENERIC = (
+    "server-initialize",
+    "logging-set-level",
+    "ping",
+    "tools-list",
+    "resources-list",
+    "prompts-list",
+    "resources-subscribe",
+    "resources-unsubscribe",
+)
+"""The scenarios that look for no tool, resource or prompt of a certain name."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One call of the suite.
+
+    Args:
+        suite: Its version.
+        spec: The revision to judge by; None where the suite has no such choice.
+        scenarios: Run one by one; empty when ``selection`` says what to run.
+        selection: The suite's own options for running many scenarios at once, such as
+            ``("--suite", "all")`` or ``("--requirements", "2025-11-25")``.
+        daemon: Options for the daemon.
+    """
+
+    suite: str
+    spec: str | None = None
+    scenarios: tuple[str, ...] = ()
+    selection: tuple[str, ...] = ()
+    daemon: tuple[str, ...] = ()
+
+
+RUNS = (
+    Run(NEXT, "2025-06-18", (*GENERIC, "server-session-lifecycle")),
+    Run(
+        NEXT,
+        "2025-11-25",
+        (
+            *GENERIC,
+            "server-session-lifecycle",
+            "server-sse-multiple-streams",
+            "dns-rebinding-protection",
+        ),
+    ),
+    Run(STABLE, None, (*GENERIC, "server-sse-multiple-streams", "dns-rebinding-protection")),
+)
+"""Everything that is judged; one line more is one run more."""
+
+START_SECONDS = 30
+STOP_SECONDS = 20
+SCENARIO_SECONDS = 60
+SELECTION_SECONDS = 300
+
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_SUMMARY = re.compile(r"^Passed: (\d+)/\d+, (\d+) failed, (\d+) warnings$", re.MULTILINE)
+_LISTED = re.compile(
+    r"^\W*(?P<name>[a-z0-9-]+): (?P<passed>\d+) passed, (?P<failed>\d+) failed(?:, (?P<warnings>\d+) warn)?",
+    re.MULTILINE,
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one scenario.
+
+    Args:
+        scenario: Its name.
+        run: The run it was part of.
+        counts: Checks passed, failed and warned about; None when the suite printed no count.
+        output: What it printed.
+        note: What is wrong beside the counts; empty for nothing.
+    """
+
+    scenario: str
+    run: Run
+    counts: tuple[int, int, int] | None
+    output: str
+    note: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Whether every check passed, there was one, and nothing was warned about."""
+        return not self.note and self.counts is not None and self.counts[0] > 0 and not any(self.counts[1:])
+
+    def row(self) -> tuple[str, ...]:
+        """Return the cells of the table."""
+        counts = "/".join(map(str, self.counts)) if self.counts else "-"
+        verdict = "" if self.passed else f"FAILED {self.note}".rstrip()
+        spec = self.run.spec or " ".join(self.run.selection) or "-"
+        return self.scenario, self.run.suite, spec, counts, verdict
+
+
+class CannotRunError(Exception):
+    """The judge or the daemon could not be started; the message says why."""
+
+
+def install() -> None:
+    """Install the suite unless it is there."""
+    if NODE.exists() and all(entry.exists() for entry in SUITES.values()):
+        return
+    print("Installing the conformance suite", flush=True)
+    # The suite needs a newer Node.js than many systems have; npm brings it as a package.
+    command = ["npm", "ci", "--no-audit", "--no-fund", "--loglevel=error"]
+    try:
+        subprocess.run(command, cwd=HERE, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise CannotRunError(f"{' '.join(command)} failed: {error}") from None
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _is_healthy(port: int) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", "/health")
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
+@contextmanager
+def daemon(options: Sequence[str]) -> Iterator[str]:
+    """Start the daemon, give its URL, and stop it.
+
+    Raises:
+        CannotRunError: It does not start, or its log holds a traceback at the end.
+    """
+    port = _free_port()
+    settings = ("MCP_", "ECHO_", "LOG_")
+    env = {name: value for name, value in os.environ.items() if not name.startswith(settings)}
+    with tempfile.TemporaryFile() as log:
+        command = [sys.executable, "-m", "mcp_echo", "--port", str(port), *options]
+        process = subprocess.Popen(command, cwd=HERE.parent, env=env, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            deadline = time.monotonic() + START_SECONDS
+            # A process that has ended cannot be what answers: someone else took the port.
+            while not (_is_healthy(port) and process.poll() is None):
+                if process.poll() is not None or time.monotonic() > deadline:
+                    raise CannotRunError(f"the daemon does not start: {_written(log.fileno())}")
+                time.sleep(0.02)
+            yield f"http://127.0.0.1:{port}/mcp"
+        finally:
+            _stop(process)
+        written = _written(log.fileno())
+        if "Traceback" in written:
+            raise CannotRunError(f"the daemon's log holds a traceback:\n{written}")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        raise CannotRunError(f"the daemon did not stop within {STOP_SECONDS} s") from None
+
+
+def _written(file: int) -> str:
+    size = os.fstat(file).st_size
+    return os.pread(file, size, 0).decode("utf-8", "replace").strip()
+
+
+def judge(run: Run, url: str, only: str) -> Iterator[Outcome]:
+    """Run the scenarios of one run whose name contains ``only``; yield what became of each."""
+    if run.selection:
+        yield from (outcome for outcome in _selection(run, url) if only in outcome.scenario)
+    for scenario in run.scenarios:
+        if only in scenario:
+            yield _scenario(run, url, scenario)
+
+
+def _scenario(run: Run, url: str, scenario: str) -> Outcome:
+    status, output = _call(run, url, ("--scenario", scenario), SCENARIO_SECONDS)
+    found = _SUMMARY.search(output)
+    counts = (int(found[1]), int(found[2]), int(found[3])) if found else None
+    # The suite answers 0 for a scenario that it skips, and for one that only warns.
+    note = "" if found else "skipped" if "SKIPPED:" in output else "no summary"
+    if not note and status != 0:
+        note = f"status {status}"
+    return Outcome(scenario, run, counts, output, note)
+
+
+def _selection(run: Run, url: str) -> Iterator[Outcome]:
+    status, output = _call(run, url, run.selection, SELECTION_SECONDS)
+    listed = list(_LISTED.finditer(output))
+    all_passed = True
+    for found in listed:
+        counts = int(found["passed"]), int(found["failed"]), int(found["warnings"] or 0)
+        outcome = Outcome(found["name"], run, counts, output)
+        all_passed = all_passed and outcome.passed
+        yield outcome
+    if not listed or (status != 0 and all_passed):
+        yield Outcome(" ".join(run.selection), run, None, output, f"status {status}, {len(listed)} scenarios")
+
+
+def _call(run: Run, url: str, what: Sequence[str], seconds: float) -> tuple[int, str]:
+    spec = ("--spec-version", run.spec) if run.spec else ()
+    path = f"{NODE.parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    with tempfile.TemporaryDirectory() as results:
+        command = [str(NODE), str(SUITES[run.suite]), "server", "--url", url, *what, *spec, "-o", results]
+        try:
+            done = subprocess.run(
+                command,
+                env={**os.environ, "PATH": path},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                timeout=seconds,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return -1, f"no end within {seconds} s"
+    return done.returncode, _COLOUR.sub("", done.stdout.decode("utf-8", "replace"))
+
+
+def table(outcomes: Sequence[Outcome]) -> str:
+    """Return the outcomes as a table for people."""
+    rows = [("scenario", "suite version", "spec version", "passed/failed/warnings", "")]
+    rows += [outcome.row() for outcome in outcomes]
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    return "\n".join(
+        " | ".join(cell.ljust(width) for cell, width in zip(row, [*widths, 0], strict=True)).rstrip(" |")
+        for row in rows
+    )
+
+
+def main() -> int:
+    """Judge everything; return the exit status."""
+    parser = argparse.ArgumentParser(description="Run the official MCP conformance suite.")
+    parser.add_argument("--only", default="", metavar="TEXT", help="scenarios whose name contains TEXT")
+    only = parser.parse_args().only
+    outcomes: list[Outcome] = []
+    try:
+        install()
+        for run in RUNS:
+            with daemon(run.daemon) as url:
+                outcomes += judge(run, url, only)
+    except CannotRunError as error:
+        print(f"conformance: {error}", file=sys.stderr)
+        return 2
+    failed = [outcome for outcome in outcomes if not outcome.passed]
+    for outcome in failed:
+        print(f"--- {outcome.scenario} ({outcome.run.suite}, {outcome.run.spec or '-'})\n{outcome.output}\n")
+    print(table(outcomes))
+    print(f"{len(outcomes) - len(failed)} passed, {len(failed)} failed")
+    return 1 if failed or not outcomes else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,153 @@
+"""The real daemon as a process of its own, started, asked and stopped from outside."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+START_SECONDS = 30
+"""How long a start may take before it counts as failed."""
+
+STOP_SECONDS = 20
+"""How long a stop may take; the daemon's own drain timeout is 10."""
+
+MODULE = (sys.executable, "-m", "mcp_echo")
+"""The daemon as a module of the interpreter that runs the tests."""
+
+
+def script(name: str) -> str:
+    """Return the path of a script that was installed beside the interpreter."""
+    return str(Path(sys.executable).parent / name)
+
+
+def free_port() -> int:
+    """Return a port of the loopback interface that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return this process's environment without any setting of the daemon, and ``extra``."""
+    settings = ("MCP_", "ECHO_", "LOG_", "LISTEN_")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(settings)}
+    return {**inherited, **(extra or {})}
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    """HTTP over a Unix socket.
+
+    Args:
+        path: The socket.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=5)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+class Daemon:
+    """One running daemon.
+
+    Args:
+        process: The process, which this object does not own.
+        output: Where its standard output and standard error go.
+        where: A port of 127.0.0.1 or the path of a Unix socket.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes], output: Path, where: int | Path) -> None:
+        self.process = process
+        self.output = output
+        self._where = where
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        assert isinstance(self._where, int)
+        return self._where
+
+    @property
+    def url(self) -> str:
+        """The MCP endpoint."""
+        return f"http://127.0.0.1:{self.port}/mcp"
+
+    def log(self) -> str:
+        """Return what it has written so far."""
+        return self.output.read_text(encoding="utf-8")
+
+    def wait_until_healthy(self) -> None:
+        """Return as soon as /health answers."""
+        deadline = time.monotonic() + START_SECONDS
+        while not self._is_healthy():
+            assert self.process.poll() is None, f"the daemon ended by itself:\n{self.log()}"
+            assert time.monotonic() < deadline, f"/health does not answer:\n{self.log()}"
+            time.sleep(0.02)
+
+    def _is_healthy(self) -> bool:
+        connection = (
+            http.client.HTTPConnection("127.0.0.1", self._where, timeout=5)
+            if isinstance(self._where, int)
+            else _UnixConnection(self._where)
+        )
+        try:
+            connection.request("GET", "/health")
+            return connection.getresponse().status == 200
+        except OSError:
+            return False
+        finally:
+            connection.close()
+
+    def terminate(self) -> None:
+        """Send SIGTERM and wait for the end."""
+        self.process.send_signal(signal.SIGTERM)
+        # twistd hands the signal on to itself once everything is shut down.
+        assert self.process.wait(STOP_SECONDS) in (0, -signal.SIGTERM), self.log()
+
+
+@contextmanager
+def running(
+    command: Sequence[str], directory: Path, where: int | Path, env: Mapping[str, str] | None = None
+) -> Iterator[Daemon]:
+    """Start the daemon, and stop it at the end; a traceback in its log fails the test.
+
+    Args:
+        command: Starts a daemon in the foreground.
+        directory: Its working directory, which also takes its output.
+        where: Where the command makes it listen: a port of 127.0.0.1 or the path of a Unix socket.
+        env: Environment variables to add.
+    """
+    output = directory / "output.txt"
+    with output.open("wb") as sink:
+        process = subprocess.Popen(
+            command,
+            cwd=directory,
+            env=environment(env),
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+        )
+    daemon = Daemon(process, output, where)
+    try:
+        daemon.wait_until_healthy()
+        yield daemon
+        if process.poll() is None:
+            daemon.terminate()
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+    assert "Traceback" not in daemon.log(), daemon.log()

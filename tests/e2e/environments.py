@@ -1,0 +1,47 @@
+"""Where the clients live: environments of their own, made by setup_clients.py outside the checkout.
+
+Imports nothing but the standard library, so that setup_clients.py can use it from any interpreter.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+SDK_2 = "sdk2"
+SDK_1 = "sdk1"
+PYTHON = {SDK_2: "mcp==2.3.0", SDK_1: "mcp==1.30.0"}
+"""Virtual environment → what is installed in it."""
+
+NODE = "node"
+"""The directory of the TypeScript clients; tests/e2e/node/package-lock.json says which."""
+
+NODE_SOURCE = Path(__file__).parent / "node"
+
+
+def cache() -> Path:
+    """Return the directory that holds the clients' environments."""
+    return Path(os.environ.get("MCP_ECHO_E2E_CACHE") or Path.home() / ".cache" / "mcp-echo-e2e")
+
+
+def stamp(name: str) -> Path:
+    """Return the file that says what an environment was made from; there only once it is complete."""
+    return cache() / name / "made-from.txt"
+
+
+def recipe(name: str) -> str:
+    """Return what an environment is made from."""
+    if name == NODE:
+        return (NODE_SOURCE / "package-lock.json").read_text(encoding="utf-8")
+    return PYTHON[name]
+
+
+def is_made(name: str) -> bool:
+    """Whether an environment is there, complete and up to date."""
+    file = stamp(name)
+    return file.is_file() and file.read_text(encoding="utf-8") == recipe(name)
+
+
+def python(name: str) -> str:
+    """Return the interpreter of a virtual environment."""
+    return str(cache() / name / "bin" / "python")

@@ -1,0 +1,214 @@
+"""The daemon as an operator meets it: starting, failing to start, logging, stopping."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+import mcp_echo
+from tests.e2e.conftest import Needs, Start
+from tests.e2e.daemon import MODULE, STOP_SECONDS, Daemon, environment, free_port, running, script
+from tests.e2e.wire import Wire
+
+FOREGROUND = (script("twistd"), "--nodaemon", "--pidfile=", "mcp-echo")
+
+SYSTEMD_STAND_IN = """
+import os, socket, sys
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+if listener.fileno() != 3:
+    os.dup2(listener.fileno(), 3)
+os.set_inheritable(3, True)
+os.environ.update(LISTEN_FDS="1", LISTEN_FDNAMES="mcp", LISTEN_PID=str(os.getpid()))
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+"""Does what systemd does for a socket unit (sd_listen_fds(3)): descriptor 3, announced by environment."""
+
+
+@pytest.mark.parametrize(
+    "command", [FOREGROUND, MODULE, (script("mcp-echo"),)], ids=["twistd", "module", "script"]
+)
+def test_each_way_to_start_serves_health(command: Sequence[str], tmp_path: Path) -> None:
+    """Our choice: the plugin, the module and the script are one daemon."""
+    port = free_port()
+    with running([*command, "--port", str(port)], tmp_path, port):
+        pass  # `running` returns once /health has answered
+
+
+def test_a_unix_endpoint_serves_health(tmp_path: Path) -> None:
+    """Our choice: --port takes any Twisted endpoint description."""
+    path = tmp_path / "mcp.sock"
+    with running([*MODULE, "--port", f"unix:{path}"], tmp_path, path):
+        pass
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("activation", ["systemd-socket-activate", "stand-in"])
+def test_a_socket_of_systemd_is_found_by_its_name(activation: str, program: Needs, tmp_path: Path) -> None:
+    """Our choice: the socket unit's FileDescriptorName is the name in the endpoint description."""
+    port = free_port()
+    wrapper = (
+        [sys.executable, "-c", SYSTEMD_STAND_IN, str(port)]
+        if activation == "stand-in"
+        else [program(activation), f"--listen=127.0.0.1:{port}", "--fdname=mcp"]
+    )
+    with running([*wrapper, *MODULE, "--port", "systemd:domain=INET:name=mcp"], tmp_path, port) as daemon:
+        assert "Serving MCP at /mcp on systemd:domain=INET:name=mcp" in daemon.log()
+
+
+@pytest.mark.parametrize("reactor", ["asyncio", "poll"])
+def test_another_reactor_can_be_chosen_before_the_plugins_were_ever_listed(
+    reactor: str, tmp_path: Path
+) -> None:
+    """Our choice: twistd imports every plugin while it has no cache, and ours must not install a reactor.
+
+    The copy of the package has no dropin.cache beside its plugin.
+    """
+    package = Path(mcp_echo.__file__).parent
+    plugin = package.parent / "twisted" / "plugins" / "mcp_echo_plugin.py"
+    plugins = tmp_path / "copy" / "twisted" / "plugins"
+    plugins.mkdir(parents=True)
+    shutil.copy(plugin, plugins)
+    shutil.copytree(package, tmp_path / "copy" / "mcp_echo")
+    port = free_port()
+    command = [script("twistd"), f"--reactor={reactor}", *FOREGROUND[1:], "--port", str(port)]
+    with running(command, tmp_path, port, {"PYTHONPATH": str(tmp_path / "copy")}) as daemon:
+        assert f"reactor class: twisted.internet.{reactor}reactor." in daemon.log()
+
+
+def _fails_in_one_line(command: Sequence[str], tmp_path: Path, env: dict[str, str] | None = None) -> str:
+    """Run a command that cannot start; return the line it says so with."""
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment(env), capture_output=True, text=True, timeout=30, check=False
+    )
+    logs = "".join(file.read_text() for file in tmp_path.rglob("*.log"))
+    assert done.returncode not in (0, None)
+    assert "Traceback" not in done.stdout + done.stderr + logs
+    [line] = done.stderr.splitlines()
+    return line
+
+
+@pytest.mark.parametrize("command", [FOREGROUND, MODULE, (script("mcp-echo"),)])
+def test_a_taken_port_ends_the_start(command: Sequence[str], tmp_path: Path) -> None:
+    """Our choice: a daemon that runs on without its port helps nobody."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        line = _fails_in_one_line([*command, "--port", str(port)], tmp_path)
+    assert line.startswith(f"mcp-echo: cannot listen on tcp:{port}:interface=127.0.0.1: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "env", "complaint"),
+    [
+        (["--port", "bogus:1"], {}, "MCP_ECHO_PORT 'bogus:1' is no port or endpoint"),
+        (["--port", "65536"], {}, "--port must be a port from 0 to 65535"),
+        (["--port", "unix:/nowhere/mcp.sock"], {}, "cannot listen on unix:/nowhere/mcp.sock"),
+        (["--port", "systemd:domain=INET:name=mcp"], {}, "MCP_ECHO_PORT 'systemd:domain=INET:name=mcp'"),
+        (["--max-sessions", "many"], {}, "--max-sessions must be a whole number"),
+        ([], {"MCP_SESSION_TIMEOUT": "soon"}, "MCP_SESSION_TIMEOUT must be a number of seconds"),
+        ([], {"MCP_PROTOCOL_VERSIONS_SUPPORTED": "1999-01-01"}, "MCP_PROTOCOL_VERSIONS_SUPPORTED"),
+        (["--allowed-origins", "ht!tp"], {}, "'ht!tp' is no origin"),
+        ([], {"LOG_FILE": "/dev/null/mcp.log"}, "LOG_FILE /dev/null/mcp.log cannot be written"),
+    ],
+)
+def test_a_setting_that_cannot_be_ends_the_start(
+    arguments: list[str], env: dict[str, str], complaint: str, tmp_path: Path
+) -> None:
+    """Our choice: refused before anything listens, in one line that names the setting."""
+    line = _fails_in_one_line([*MODULE, *arguments], tmp_path, {"MCP_ECHO_PORT": "0", **env})
+    assert line.startswith(f"mcp-echo: {complaint}")
+
+
+def test_the_directories_of_the_log_file_are_made(start: Start, tmp_path: Path) -> None:
+    """Our choice: LOG_FILE=/logs/mcp-echo.log works on a machine that has no /logs yet."""
+    file = tmp_path / "logs" / "of" / "mcp" / "echo.log"
+    daemon = start(env={"LOG_FILE": str(file)})
+    assert f"Serving MCP at /mcp on tcp:{daemon.port}" in file.read_text()
+    assert daemon.log() == ""
+
+
+def test_json_logs_have_one_object_a_line_and_no_session_id(start: Start) -> None:
+    """Our choice: a log is for machines when asked, and its reader cannot take a session over."""
+    daemon = start("--log-format", "json")
+    with Wire(daemon.port, "2025-06-18") as wire:
+        wire.ask("tools/call", {"name": "sessionInfo"})
+    daemon.terminate()
+    entries = [json.loads(line) for line in daemon.log().splitlines()]
+    [created] = [entry for entry in entries if entry["message"] == "Session created"]
+    assert created["client_name"] == "wire"
+    assert created["protocol_version"] == "2025-06-18"
+    assert 0 < len(created["session_id"]) < 16
+    assert created["session_id"] not in wire.session_id
+    assert wire.session_id not in daemon.log()
+
+
+def test_sigterm_ends_open_streams_properly(start: Start, program: Needs, tmp_path: Path) -> None:
+    """RFC 9112 section 7.1: a chunked body ends with its last chunk; curl exits with 18 when it does not."""
+    daemon = start()
+    outputs = [tmp_path / f"stream-{number}.txt" for number in range(3)]
+    with Wire(daemon.port, "2025-11-25") as wire, ExitStack() as stack:
+        headers = [part for name, value in wire.headers.items() for part in ("--header", f"{name}: {value}")]
+        curl = [program("curl"), "--silent", "--no-buffer", "--max-time", "60", *headers, daemon.url]
+        streams = [stack.enter_context(_spawned(curl, output)) for output in outputs]
+        _wait_for_open_streams(wire, 3)
+        daemon.terminate()
+        assert [stream.wait(STOP_SECONDS) for stream in streams] == [0, 0, 0]
+    for output in outputs:
+        assert "retry: " in output.read_text()
+
+
+@contextmanager
+def _spawned(command: Sequence[str], output: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a command beside the test; end it with the test, if it has not ended."""
+    with output.open("wb") as sink, subprocess.Popen(command, stdout=sink) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def _wait_for_open_streams(wire: Wire, wanted: int) -> None:
+    deadline = time.monotonic() + 15
+    while _open_streams(wire) != wanted:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def _open_streams(wire: Wire) -> int:
+    response, _ = wire.ask("tools/call", {"name": "sessionInfo"})
+    count: int = response["result"]["structuredContent"]["openStreams"]
+    return count
+
+
+def _break_off(daemon: Daemon, sent: bytes, *, answered: bool = False) -> None:
+    """Send something and reset the connection, if so ``answered`` once the answer has begun."""
+    with socket.create_connection(("127.0.0.1", daemon.port)) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.sendall(sent)
+        if answered:
+            assert connection.recv(1)
+
+
+def test_clients_that_break_off_do_not_take_the_server_down(start: Start) -> None:
+    """Our choice: connections are lost all the time; the log shows no traceback for it, `start` checks."""
+    daemon = start()
+    head = b"POST /mcp HTTP/1.1\r\nHost: localhost\r\n"
+    with Wire(daemon.port, "2025-11-25") as wire:
+        _break_off(daemon, head)
+        _break_off(daemon, head + b'Content-Length: 100\r\n\r\n{"jsonrpc":')
+        _break_off(daemon, head + b'Content-Length: 40\r\n\r\n{"jsonrpc":"2.0","id":1,"method":"ping"}')
+        session = f"Mcp-Session-Id: {wire.session_id}\r\n".encode()
+        listening = b"GET /mcp HTTP/1.1\r\nHost: localhost\r\n" + session + b"\r\n"
+        _break_off(daemon, listening, answered=True)
+        _wait_for_open_streams(wire, 0)
+        response, _ = wire.ask("tools/call", {"name": "echo", "arguments": {"message": "still here"}})
+    assert response["result"]["structuredContent"]["message"] == "still here"

@@ -1,0 +1,67 @@
+"""What a client says it reads."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mcp_echo.protocol.accept import Accepted, accepts_gzip, parse_accept
+
+
+@pytest.mark.parametrize(
+    ("header", "json", "stream", "names_json", "names_stream"),
+    [
+        (None, True, True, False, False),
+        ("", True, True, False, False),
+        (" , ", True, True, False, False),
+        ("*/*", True, True, False, False),
+        ("application/json, text/event-stream", True, True, True, True),
+        ("APPLICATION/JSON;charset=utf-8 , Text/Event-Stream;q=0.5", True, True, True, True),
+        ("application/json", True, False, True, False),
+        ("text/event-stream", False, True, False, True),
+        ("text/*", False, True, False, False),
+        ("application/*;q=0.1", True, False, False, False),
+        ("text/html", False, False, False, False),
+        ("application/jsonp, text/event-streams", False, False, False, False),
+        ("*/*, application/json;q=0", False, True, False, False),
+        ("*/*;q=0, text/event-stream", False, True, False, True),
+        ("application/*, application/json;q=0.0", False, False, False, False),
+        ("application/json;q=high", False, False, False, False),
+        ("application/json;q=0, application/json", True, False, True, False),
+    ],
+)
+def test_accept_is_read_with_its_qualities(
+    header: str | None, json: bool, stream: bool, names_json: bool, names_stream: bool
+) -> None:
+    """RFC 9110 section 12.5.1: the most specific range counts, q=0 excludes, no header accepts everything."""
+    assert parse_accept(header) == Accepted(json, stream, names_json, names_stream)
+
+
+@pytest.mark.parametrize(
+    ("header", "accepted"),
+    [
+        (None, False),
+        ("", False),
+        ("gzip", True),
+        ("deflate, GZIP;q=0.1", True),
+        ("gzip;q=0", False),
+        ("*", True),
+        ("*;q=0", False),
+        ("*, gzip;q=0", False),
+        ("gzipped, br", False),
+        ("identity", False),
+    ],
+)
+def test_gzip_needs_to_be_accepted(header: str | None, accepted: bool) -> None:
+    """RFC 9110 section 12.5.3; our choice: a client that says nothing gets no coding."""
+    assert accepts_gzip(header) is accepted
+
+
+@given(st.text(st.sampled_from("applictonj/stev-r*;q=0.15,  \t")) | st.text())
+def test_no_header_raises(header: str) -> None:
+    """Our choice: a header that makes no sense accepts less, and never fails a request."""
+    accepted = parse_accept(header)
+    assert accepted.json or not accepted.names_json
+    assert accepted.event_stream or not accepted.names_event_stream
+    accepts_gzip(header)

@@ -1,0 +1,150 @@
+"""What browsers are told, and what they would do with it."""
+
+from __future__ import annotations
+
+import pytest
+
+from mcp_echo.config import load
+from mcp_echo.protocol.cors import CorsPolicy
+from mcp_echo.protocol.headers import Headers
+from mcp_echo.protocol.origins import AllowedOrigins
+
+APP = "https://app.example.com"
+
+
+def policy(*origins: str, credentials: bool = False) -> CorsPolicy:
+    return CorsPolicy(AllowedOrigins(origins), credentials, 600)
+
+
+def test_an_allowed_origin_is_named_and_varies() -> None:
+    """Fetch, CORS protocol and HTTP caches: an answer that names an origin must say Vary: Origin."""
+    fields = policy(APP).answer_headers(APP)
+    assert ("Access-Control-Allow-Origin", APP) in fields
+    assert ("Vary", "Origin") in fields
+    assert "Access-Control-Allow-Credentials" not in dict(fields)
+
+
+def test_any_origin_is_answered_with_a_star_and_nothing_reflected() -> None:
+    """Our choice: with * set, the page's own origin must not come back in its place."""
+    fields = policy("*").answer_headers("https://evil.example")
+    assert dict(fields)["Access-Control-Allow-Origin"] == "*"
+    assert "evil" not in repr(fields)
+
+
+def test_pages_may_read_the_session_id() -> None:
+    """Fetch, CORS-exposed headers: without this a page cannot keep its session."""
+    exposed = dict(policy(APP).answer_headers(APP))["Access-Control-Expose-Headers"].split(", ")
+    assert {"Mcp-Session-Id", "WWW-Authenticate"} <= set(exposed)
+
+
+def test_credentials_are_allowed_where_they_are_set() -> None:
+    """Fetch, CORS protocol and credentials."""
+    assert ("Access-Control-Allow-Credentials", "true") in policy(APP, credentials=True).answer_headers(APP)
+
+
+def test_a_preflight_names_what_mcp_needs() -> None:
+    """Fetch, CORS-preflight: * covers neither Authorization nor, with credentials, any header."""
+    fields = dict(policy(APP).preflight_headers(None))
+    assert fields["Access-Control-Allow-Methods"] == "GET, POST, DELETE, OPTIONS"
+    allowed = fields["Access-Control-Allow-Headers"].split(", ")
+    needed = {"Content-Type", "Authorization", "Mcp-Session-Id", "MCP-Protocol-Version", "Last-Event-ID"}
+    assert needed <= set(allowed)
+    assert fields["Access-Control-Max-Age"] == "600"
+
+
+@pytest.mark.parametrize(
+    ("requested", "added"),
+    [
+        ("Mcp-Param-Region, x-evil", ["Mcp-Param-Region"]),
+        ("mcp-param-a,mcp-param-b", ["mcp-param-a", "mcp-param-b"]),
+        ("mcp-param-", []),
+        ("mcp-param-a\r\nX-Evil: 1", []),
+        ("mcp-param-" + "a" * 65, []),
+        (",,", []),
+    ],
+)
+def test_a_preflight_adds_the_parameter_headers_asked_for_alone(requested: str, added: list[str]) -> None:
+    """Our choice: Mcp-Param- names are open-ended; nothing else that a page asks for is reflected."""
+    plain = dict(policy(APP).preflight_headers(None))["Access-Control-Allow-Headers"].split(", ")
+    fields = dict(policy(APP).preflight_headers(requested))["Access-Control-Allow-Headers"].split(", ")
+    assert fields == [*plain, *added]
+
+
+COOKIES_SENT = "Cookies were sent, but credentials are not allowed: the page cannot read the answer"
+PAGE = [("Host", "h"), ("Origin", APP), ("Content-Type", "application/json"), ("Accept", "*/*")]
+
+
+def test_a_request_without_an_origin_is_none_of_cors_business() -> None:
+    """Fetch: the Origin header is what makes a request a CORS request."""
+    verdict = policy(APP).judge(Headers([("Content-Type", "application/json"), ("X-Odd", "1")]), "DELETE")
+    assert verdict == (None, False, (), ())
+
+
+def test_a_page_of_an_allowed_origin_reads_the_answer() -> None:
+    """Fetch, CORS check; application/json is not safelisted, so that a preflight comes first."""
+    verdict = policy(APP).judge(Headers(PAGE), "POST")
+    assert verdict == (APP, True, ("Content-Type",), ())
+
+
+@pytest.mark.parametrize(
+    "value", ["text/plain", "text/plain;charset=UTF-8", "multipart/form-data; boundary=x"]
+)
+def test_a_form_type_needs_no_preflight(value: str) -> None:
+    """Fetch, CORS-safelisted request-header."""
+    headers = Headers([("Origin", APP), ("content-type", value), ("Accept-Language", "en"), ("Cookie2", "")])
+    assert policy(APP).judge(headers, "POST").preflight_for == ("Cookie2",)
+
+
+@pytest.mark.parametrize(
+    ("method", "needed"), [("GET", ()), ("HEAD", ()), ("POST", ()), ("DELETE", ("DELETE",))]
+)
+def test_a_method_that_is_not_simple_needs_a_preflight(method: str, needed: tuple[str, ...]) -> None:
+    """Fetch, CORS-safelisted method."""
+    assert policy(APP).judge(Headers([("Origin", APP)]), method).preflight_for == needed
+
+
+@pytest.mark.parametrize(
+    ("extra", "problem"),
+    [
+        (("X-Custom", "1"), "Header X-Custom is not allowed: a preflight asking for it fails"),
+        (
+            ("Cookie", "a=b"),
+            "Cookies were sent, but credentials are not allowed: the page cannot read the answer",
+        ),
+    ],
+)
+def test_what_a_browser_would_stumble_over_is_named(extra: tuple[str, str], problem: str) -> None:
+    """Fetch, CORS-preflight and CORS check."""
+    verdict = policy(APP).judge(Headers([*PAGE, extra]), "POST")
+    assert (verdict.allowed, verdict.problems) == (False, (problem,))
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        ("Authorization", "Bearer x"),
+        ("mcp-session-id", "1"),
+        ("Mcp-Param-Region", "eu"),
+        ("X-Forwarded-For", "1.2.3.4"),
+        ("X-User-Id", "1"),
+        ("Sec-Fetch-Mode", "cors"),
+        ("User-Agent", "x"),
+    ],
+)
+def test_what_mcp_browsers_and_proxies_add_is_no_problem(extra: tuple[str, str]) -> None:
+    """Our choice: headers that the page did not set must not be blamed on it."""
+    assert policy(APP).judge(Headers([*PAGE, extra]), "POST").problems == ()
+
+
+def test_another_origin_is_a_problem_that_names_the_setting() -> None:
+    """Fetch, CORS check; the person who reads this needs to know what to change."""
+    verdict = policy(APP).judge(Headers([("Origin", "https://other.example")]), "GET")
+    assert not verdict.allowed
+    assert verdict.problems == ("Origin https://other.example is not in MCP_ECHO_ALLOWED_ORIGINS",)
+
+
+def test_the_policy_follows_the_settings() -> None:
+    """Our choice: one set of settings, one policy."""
+    options = {"allowed_origins": APP, "cors_credentials": "true", "cors_max_age": "5"}
+    found = CorsPolicy.of(load(options, {}).settings)
+    assert (found.origins, found.credentials, found.max_age, found.any_origin) == ((APP,), True, 5, False)

@@ -1,0 +1,87 @@
+"""The one place where an error meets a JSON-RPC code and an HTTP status."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+from mcp_echo.protocol import errors
+from mcp_echo.protocol.errors import (
+    McpError,
+    SessionNotFound,
+    TooManySessions,
+    UnsupportedRevision,
+    WrongHttpMethod,
+)
+
+# Class name → JSON-RPC code, HTTP status.
+TABLE = {
+    "McpError": (-32603, 500),
+    "ParseError": (-32700, 400),
+    "InvalidRequest": (-32600, 400),
+    "SessionRequired": (-32600, 400),
+    "UnsupportedRevision": (-32600, 400),
+    "OriginRefused": (-32600, 403),
+    "HostRefused": (-32600, 421),
+    "RouteNotFound": (-32600, 404),
+    "WrongHttpMethod": (-32600, 405),
+    "NotAcceptable": (-32600, 406),
+    "WrongMediaType": (-32600, 415),
+    "BodyTooLarge": (-32600, 413),
+    "MethodNotFound": (-32601, 200),
+    "InvalidParams": (-32602, 200),
+    "ResourceNotFound": (-32002, 200),
+    "InternalError": (-32603, 500),
+    "SessionNotFound": (-32603, 404),
+    "TooManySessions": (-32603, 503),
+}
+
+
+def classes() -> dict[str, type[McpError]]:
+    return {
+        name: value
+        for name, value in vars(errors).items()
+        if inspect.isclass(value) and issubclass(value, McpError)
+    }
+
+
+def test_every_error_has_its_code_and_status() -> None:
+    """JSON-RPC section 5.1 for codes; RFC 9110 section 15 and 2025-11-25 basic/transports for statuses."""
+    assert {name: (of.code, of.status) for name, of in classes().items()} == TABLE
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_the_drawn_tree_names_every_error(name: str) -> None:
+    """Our choice: the tree at the top of the module is complete and indented as the classes inherit."""
+    lines = (errors.__doc__ or "").splitlines()
+    drawn = {
+        line.strip("│├└─ ").split()[0]: len(line) - len(line.lstrip("│├└─ "))
+        for line in lines
+        if line.strip()
+    }
+    assert drawn[name] == 4 * (len(classes()[name].__mro__) - len(McpError.__mro__))
+
+
+def test_a_session_that_is_gone_says_so_in_the_words_of_the_field() -> None:
+    """2025-11-25 basic/transports, Session Management: 404; one text, so that it tells nothing apart."""
+    assert SessionNotFound().message == "Session not found or expired"
+    assert SessionNotFound().data is None
+
+
+def test_a_full_server_says_when_to_come_back() -> None:
+    """RFC 9110 sections 15.6.4 and 10.2.3."""
+    refusal = TooManySessions(1000, 7)
+    assert refusal.headers == {"Retry-After": "7"}
+    assert "1000" in refusal.message
+    assert "MCP_MAX_SESSIONS" in refusal.message
+
+
+def test_a_wrong_method_names_the_right_ones() -> None:
+    """RFC 9110 section 15.5.6: a 405 MUST have Allow."""
+    assert WrongHttpMethod("No.", ["GET", "POST"]).headers == {"Allow": "GET, POST"}
+
+
+def test_an_unsupported_revision_lists_the_supported_ones() -> None:
+    """2025-11-25 basic/lifecycle, Error Handling: data has supported and requested."""
+    assert UnsupportedRevision("1.0", ["b", "a"]).data == {"supported": ["b", "a"], "requested": "1.0"}

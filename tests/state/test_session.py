@@ -1,0 +1,77 @@
+"""One session's state."""
+
+from __future__ import annotations
+
+import pytest
+
+from mcp_echo.protocol.revisions import Supported
+from mcp_echo.state.events import EventLog
+from mcp_echo.state.session import UNKNOWN_CLIENT, Echo, Session
+
+REVISION = Supported().offered
+
+
+def session(now: float = 100.0) -> Session:
+    return Session("id", None, REVISION, UNKNOWN_CLIENT, now, 1_700_000_000.0)
+
+
+@pytest.mark.parametrize(("idle", "expired"), [(0, False), (59.999, False), (60, True), (1e9, True)])
+def test_a_session_expires_when_the_timeout_has_passed(idle: float, expired: bool) -> None:
+    """Our choice: the timeout is how long a session may be idle, not how long it must be."""
+    assert session(now=100.0).is_expired(100.0 + idle, 60) is expired
+
+
+def test_activity_counts_and_creation_does_not() -> None:
+    """Our choice: idleness is measured from the last activity."""
+    used = session(now=0.0)
+    used.last_activity = 50.0
+    assert not used.is_expired(100.0, 60)
+
+
+def test_a_session_that_never_had_a_message_has_no_queue() -> None:
+    """Our choice: most sessions need none, and a thousand empty ones cost memory."""
+    made: list[EventLog] = []
+
+    def new_log() -> EventLog:
+        made.append(EventLog())
+        return made[-1]
+
+    idle = Session("id", None, REVISION, UNKNOWN_CLIENT, 0.0, 0.0, new_log)
+    assert (idle.pending, idle.dropped, idle.open_streams, idle.queue_bytes) == (0, 0, 0, 0)
+    idle.end()
+    assert made == []
+    idle.log.queue(b"12345")
+    assert (idle.pending, idle.queue_bytes, made) == (1, 5, [idle.log])
+
+
+def test_the_average_is_over_the_answers_so_far() -> None:
+    """Our choice: no figure before there is something to measure."""
+    busy = session()
+    assert busy.average_response_seconds is None
+    busy.answered(1.0)
+    busy.answered(2.0)
+    assert busy.average_response_seconds == 1.5
+
+
+def test_the_last_echo_is_remembered_and_every_one_counted() -> None:
+    """replayLastEcho replays the last one; echo answers with the count."""
+    talking = session()
+    talking.remember_echo(Echo("first"))
+    talking.remember_echo(Echo("second", "aGk=", "text/plain"))
+    assert talking.echo_count == 2
+    assert talking.last_echo is not None
+    assert (talking.last_echo.message, talking.last_echo.data) == ("second", "aGk=")
+
+
+def test_an_echo_s_size_grows_with_what_it_holds() -> None:
+    """Our choice: healthProbe's session storage is measured, not made up."""
+    assert Echo("x" * 1000).size - Echo("x").size == 999
+    assert Echo("x", "y" * 1000, "a/b").size > Echo("x").size + 999
+
+
+def test_the_end_of_a_session_ends_its_streams() -> None:
+    """2025-11-25 basic/transports: a terminated session has no streams."""
+    ending = session()
+    stream = ending.log.listen()
+    ending.end()
+    assert stream.ended

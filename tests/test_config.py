@@ -1,0 +1,266 @@
+"""Settings: command line over environment over default, and where each came from."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mcp_echo.config import DECLARED, ConfigError, Declared, Settings, load
+
+# For each setting two values as one writes them, and what they mean; neither is the default.
+SAMPLES: dict[str, tuple[tuple[str, object], tuple[str, object]]] = {
+    "host": (("0.0.0.0", "0.0.0.0"), ("::1", "::1")),
+    "port": (("0", "0"), ("unix:/run/mcp.sock", "unix:/run/mcp.sock")),
+    "debug": (("true", True), ("ON", True)),
+    "session_timeout": (("0.5", 0.5), (" 60 ", 60.0)),
+    "session_cleanup_interval": (("5", 5.0), ("7", 7.0)),
+    "max_sessions": (("1", 1), ("10000000", 10_000_000)),
+    "protocol_version": (("2025-06-18", "2025-06-18"), ("2024-11-05", "2024-11-05")),
+    "protocol_versions_supported": (("a, b,", ("a", "b")), ("c", ("c",))),
+    "enable_binary": (("false", False), ("0", False)),
+    "enable_compression": (("yes", True), ("1", True)),
+    "max_message_size": (("1024", 1024), ("2048", 2048)),
+    "strict": (("true", True), ("on", True)),
+    "allowed_hosts": (("*", ("*",)), ("a,b:1", ("a", "b:1"))),
+    "allowed_origins": (("*", ("*",)), ("https://a", ("https://a",))),
+    "cors_credentials": (("true", True), ("1", True)),
+    "cors_max_age": (("0", 0), ("60", 60)),
+    "reveal_secrets": (("true", True), ("Yes", True)),
+    "keepalive_style": (("comment", "comment"), ("COMMENT", "comment")),
+    "keepalive_interval": (("1", 1.0), ("2.5", 2.5)),
+    "max_queue_messages": (("1", 1), ("7", 7)),
+    "max_queue_bytes": (("1024", 1024), ("4096", 4096)),
+    "drain_timeout": (("1", 1.0), ("2", 2.0)),
+    "max_batch": (("1", 1), ("2", 2)),
+    "log_level": (("debug", "DEBUG"), ("Error", "ERROR")),
+    "log_file": (("/tmp/a", "/tmp/a"), ("b", "b")),
+    "log_format": (("json", "json"), ("JSON", "json")),
+}
+
+BAD: dict[str, list[str]] = {
+    "host": [""],
+    "port": ["", "65536", "99999"],
+    "debug": ["", "maybe", "2"],
+    "session_timeout": ["", "0", "-1", "nan", "inf", "1e10", "an hour"],
+    "session_cleanup_interval": ["0"],
+    "max_sessions": ["", "0", "-1", "1.5", "10000001", "٣", "1_000"],
+    "enable_binary": ["y"],
+    "enable_compression": ["gzip"],
+    "max_message_size": ["1023", str(2**30 + 1)],
+    "strict": ["strict"],
+    "cors_credentials": ["include"],
+    "cors_max_age": ["86401", "-1"],
+    "reveal_secrets": ["please"],
+    "keepalive_style": ["", "none"],
+    "keepalive_interval": ["0"],
+    "max_queue_messages": ["0", "100001"],
+    "max_queue_bytes": ["1023"],
+    "drain_timeout": ["0", "-0"],
+    "max_batch": ["0"],
+    "log_level": ["", "LOUD"],
+    "log_format": ["xml"],
+}
+
+every_setting = pytest.mark.parametrize("setting", DECLARED, ids=lambda setting: setting.name)
+bad_values = pytest.mark.parametrize(
+    ("setting", "value"),
+    [(setting, value) for setting in DECLARED for value in BAD.get(setting.name, [])],
+    ids=lambda value: value.name if isinstance(value, Declared) else repr(value),
+)
+
+
+def test_every_setting_has_samples() -> None:
+    """A new setting needs a line in this file, in the order of the declaration."""
+    assert list(SAMPLES) == [setting.name for setting in DECLARED]
+    assert set(BAD) <= set(SAMPLES)
+
+
+def test_the_defaults_are_those_that_are_documented() -> None:
+    """Our choice: loopback only, lenient, nothing revealed; the rest as operators have it documented."""
+    settings = load({}, {}).settings
+    local = tuple(
+        f"{scheme}://{host}:*" for host in ("localhost", "127.0.0.1", "[::1]") for scheme in ("http", "https")
+    )
+    assert settings == Settings(
+        host="127.0.0.1",
+        port="3000",
+        debug=False,
+        session_timeout=3600.0,
+        session_cleanup_interval=60.0,
+        max_sessions=1000,
+        protocol_version=None,
+        protocol_versions_supported=(),
+        enable_binary=True,
+        enable_compression=False,
+        max_message_size=1_048_576,
+        strict=False,
+        allowed_hosts=("localhost", "127.0.0.1", "[::1]"),
+        allowed_origins=local,
+        cors_credentials=False,
+        cors_max_age=86_400,
+        reveal_secrets=False,
+        keepalive_style="event",
+        keepalive_interval=15.0,
+        max_queue_messages=100,
+        max_queue_bytes=262_144,
+        drain_timeout=10.0,
+        max_batch=100,
+        log_level="INFO",
+        log_file=None,
+        log_format="text",
+    )
+
+
+def test_every_variable_sets_one_setting() -> None:
+    """Our choice: no name means two things."""
+    variables = [variable for setting in DECLARED for variable in setting.variables]
+    assert len(variables) == len(set(variables))
+
+
+def test_the_variables_of_the_documentation_are_known() -> None:
+    """Configuration as operators of the server know it."""
+    expected = """MCP_ECHO_HOST MCP_ECHO_PORT MCP_ECHO_DEBUG MCP_SESSION_TIMEOUT MCP_SESSION_CLEANUP_INTERVAL
+    MCP_MAX_SESSIONS ECHO_CLEANUP_INTERVAL MCP_PROTOCOL_VERSION MCP_PROTOCOL_VERSIONS_SUPPORTED
+    ECHO_ENABLE_BINARY ECHO_ENABLE_COMPRESSION ECHO_MAX_MESSAGE_SIZE ECHO_LOG_LEVEL LOG_FILE"""
+    assert set(expected.split()) <= {variable for setting in DECLARED for variable in setting.variables}
+
+
+@every_setting
+def test_the_default_holds_where_nothing_else_is_said(setting: Declared) -> None:
+    """Our choice: the lowest of the three, and named as such."""
+    effective = load({}, {"UNRELATED": "1"})
+    assert getattr(effective.settings, setting.name) == setting.parse(setting.default)
+    assert effective.origins[setting.name] == "default"
+    assert effective.values[setting.name] == setting.default
+
+
+@every_setting
+def test_the_environment_goes_over_the_default(setting: Declared) -> None:
+    """Our choice, by each of the setting's variables."""
+    written, meant = SAMPLES[setting.name][0]
+    for variable in setting.variables:
+        effective = load({}, {variable: written})
+        assert getattr(effective.settings, setting.name) == meant
+        assert meant != setting.parse(setting.default)
+        assert effective.origins[setting.name] == f"environment {variable}"
+        assert effective.values[setting.name] == written
+
+
+@every_setting
+def test_the_command_line_goes_over_the_environment(setting: Declared) -> None:
+    """Our choice: what is said last, and by hand, counts."""
+    (in_environment, _), (written, meant) = SAMPLES[setting.name]
+    effective = load({setting.name: written}, dict.fromkeys(setting.variables, in_environment))
+    assert getattr(effective.settings, setting.name) == meant
+    assert effective.origins[setting.name] == f"option --{setting.name.replace('_', '-')}"
+    assert effective.values[setting.name] == written
+
+
+@every_setting
+def test_one_setting_leaves_the_others_alone(setting: Declared) -> None:
+    """Our choice: no setting has side effects."""
+    changed = load({setting.name: SAMPLES[setting.name][0][0]}, {}).settings
+    default = load({}, {}).settings
+    differing = {
+        field.name
+        for field in dataclasses.fields(Settings)
+        if getattr(changed, field.name) != getattr(default, field.name)
+    }
+    assert differing == {setting.name}
+
+
+@pytest.mark.parametrize(
+    ("environ", "seconds", "origin"),
+    [
+        ({"ECHO_CLEANUP_INTERVAL": "300"}, 300.0, "environment ECHO_CLEANUP_INTERVAL"),
+        (
+            {"ECHO_CLEANUP_INTERVAL": "300", "MCP_SESSION_CLEANUP_INTERVAL": "60"},
+            60.0,
+            "environment MCP_SESSION_CLEANUP_INTERVAL",
+        ),
+    ],
+)
+def test_the_older_cleanup_variable_counts_only_where_the_newer_is_unset(
+    environ: dict[str, str], seconds: float, origin: str
+) -> None:
+    """Documented as legacy: the name that replaced it wins."""
+    effective = load({}, environ)
+    assert effective.settings.session_cleanup_interval == seconds
+    assert effective.origins["session_cleanup_interval"] == origin
+
+
+@bad_values
+def test_a_bad_value_in_the_environment_is_named_with_its_variable(setting: Declared, value: str) -> None:
+    """Our choice: the operator reads one line and knows what to change."""
+    with pytest.raises(ConfigError) as refusal:
+        load({}, {setting.variables[0]: value})
+    assert str(refusal.value).startswith(f"{setting.variables[0]} must ")
+    assert repr(value) in str(refusal.value)
+
+
+@bad_values
+def test_a_bad_value_on_the_command_line_is_named_with_its_option(setting: Declared, value: str) -> None:
+    """Our choice, as above."""
+    with pytest.raises(ConfigError) as refusal:
+        load({setting.name: value}, {})
+    assert str(refusal.value).startswith(f"--{setting.name.replace('_', '-')} must ")
+    assert repr(value) in str(refusal.value)
+
+
+@given(setting=st.sampled_from(DECLARED), value=st.text(max_size=12))
+def test_any_value_is_taken_or_refused(setting: Declared, value: str) -> None:
+    """Our choice: a typing error never ends in a traceback."""
+    with contextlib.suppress(ConfigError):
+        load({setting.name: value}, {})
+
+
+def test_a_bad_value_that_is_overruled_does_no_harm() -> None:
+    """Our choice: only the value in force is read."""
+    assert load({"max_sessions": "5"}, {"MCP_MAX_SESSIONS": "many"}).settings.max_sessions == 5
+
+
+def test_an_unknown_variable_of_ours_is_warned_about() -> None:
+    """Our choice: a misspelt setting must not be silently without effect."""
+    environ = {
+        "MCP_ECHO_TIMEOUT": "1",
+        "MCP_ECHO_HOST": "h",
+        "MCP_OTHER": "1",
+        "ECHO_X": "1",
+        "MCP_ECHO_A": "",
+    }
+    assert load({}, environ).warnings == (
+        "MCP_ECHO_A is no setting of mcp-echo and changes nothing",
+        "MCP_ECHO_TIMEOUT is no setting of mcp-echo and changes nothing",
+    )
+
+
+def test_known_variables_give_no_warning() -> None:
+    """Our choice: a warning means something is wrong."""
+    environ = {variable: SAMPLES[each.name][0][0] for each in DECLARED for variable in each.variables}
+    assert load({"allowed_origins": "https://a"}, environ).warnings == ()
+
+
+@pytest.mark.parametrize("origins", ["*", "https://a.example,*"])
+def test_cookies_from_any_origin_are_refused(origins: str) -> None:
+    """Fetch, CORS protocol and credentials: the pair is never valid, and reflecting would be a hole."""
+    with pytest.raises(ConfigError, match=r"MCP_ECHO_CORS_CREDENTIALS .* MCP_ECHO_ALLOWED_ORIGINS"):
+        load({"cors_credentials": "true", "allowed_origins": origins}, {})
+
+
+@every_setting
+def test_every_setting_explains_itself(setting: Declared) -> None:
+    """Our choice: help is one sentence, and spans and sizes have a unit."""
+    assert setting.help.endswith(".")
+    measured = isinstance(setting.parse(setting.default), int | float) and not setting.is_flag
+    assert bool(setting.unit) is measured
+    assert setting.is_flag is (setting.default in ("true", "false"))
+
+
+def test_settings_cannot_be_changed() -> None:
+    """Our choice: what was started is what runs."""
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        load({}, {}).settings.host = "0.0.0.0"  # type: ignore[misc]

@@ -1,0 +1,144 @@
+"""What may import what, read from the syntax trees, and some rules that keep a layout from breaking."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import mcp_echo
+
+PACKAGE = Path(mcp_echo.__file__).parent
+ROOT = Path(__file__).parents[1]
+
+# Each room imports only what stands to its left.
+ROOMS = ["protocol", "state", "tools", "resources|prompts", "server", "transport", "service", "tap"]
+PLACE = {name: place for place, names in enumerate(ROOMS) for name in names.split("|")}
+# May be imported from anywhere, and import nothing of the rooms.
+LEAVES = {"config": set(), "redaction": set()}
+# The log observer belongs to the Twisted floor, below the service that installs it.
+PLACE["logs"] = PLACE["transport"]
+PLACE["__main__"] = len(ROOMS)
+
+GROUND_FLOOR = {"protocol", "state", "tools", "resources", "prompts", "server", "config", "redaction"}
+TWISTED_FLOOR = {"twisted", "klein", "treq", "zope"}
+
+SOURCES = sorted(
+    path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py" or path.parent != PACKAGE
+)
+sources = pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
+
+# A revision or a list of them; a sentence that speaks of one compares nothing.
+REVISION_STRING = re.compile(r"[\s,]*(?:20\d\d-\d\d-\d\d[\s,]*)+")
+
+
+def room(path: Path) -> str:
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def imported(tree: ast.AST, path: Path) -> Iterator[str]:
+    """Yield the full name of everything imported anywhere in a file, inside functions too."""
+    package = ("mcp_echo", *path.relative_to(PACKAGE).parts[:-1])
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(package[: len(package) - node.level + 1]) if node.level else ""
+            module = ".".join(part for part in (base, node.module or "") if part)
+            # `from mcp_echo import resources` names a module, `from mcp_echo import __version__` none.
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def rooms_imported(path: Path) -> set[str]:
+    names = (name.split(".") for name in imported(ast.parse(path.read_text()), path))
+    return {name[1] for name in names if name[0] == "mcp_echo" and name[1] != "__version__"}
+
+
+@sources
+def test_a_room_imports_only_what_stands_to_its_left(path: Path) -> None:
+    """Our choice: the directions of the layout; a module without a place in it needs one here."""
+    here = room(path)
+    wanted = rooms_imported(path)
+    if here in LEAVES:
+        assert wanted <= LEAVES[here]
+        return
+    neighbours = {name for name in PLACE if PLACE[name] < PLACE[here]} | {here} | set(LEAVES)
+    # The service names every part, and the observer is one.
+    assert wanted <= neighbours, f"{here} must not import {wanted - neighbours}"
+
+
+@sources
+def test_the_ground_floor_knows_nothing_of_twisted(path: Path) -> None:
+    """Our choice: what MCP means is a function of messages, not of a network."""
+    if room(path) not in GROUND_FLOOR:
+        return
+    tops = {name.partition(".")[0] for name in imported(ast.parse(path.read_text()), path)}
+    assert not tops & TWISTED_FLOOR
+
+
+def test_redaction_needs_nothing_but_the_standard_library() -> None:
+    """Our choice: a leaf, so that nothing stands between a secret and its mask."""
+    for name in ("redaction.py", "config.py"):
+        path = PACKAGE / name
+        tops = {each.partition(".")[0] for each in imported(ast.parse(path.read_text()), path)}
+        assert tops <= sys.stdlib_module_names
+
+
+def test_every_room_of_the_ground_floor_is_there() -> None:
+    """A renamed room must not slip out of the tests above."""
+    assert {room(path) for path in SOURCES} >= GROUND_FLOOR
+
+
+def test_the_server_runs_without_twisted() -> None:
+    """Our choice, as above, by doing it: with Twisted made unimportable the ground floor still imports."""
+    program = "; ".join(
+        [
+            "import sys",
+            "sys.modules.update(dict.fromkeys(['twisted', 'klein', 'treq', 'zope']))",
+            "import mcp_echo.server",
+            "import mcp_echo.tools",
+            "print(mcp_echo.server.Server.__name__)",
+        ]
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT)
+    assert (ran.returncode, ran.stdout.strip()) == (0, "Server"), ran.stderr
+
+
+def test_no_init_file_stands_in_the_twisted_directory() -> None:
+    """A wheel with twisted/plugins/__init__.py overwrites Twisted's own, and every plugin is gone."""
+    assert (ROOT / "twisted/plugins/mcp_echo_plugin.py").is_file()
+    assert list((ROOT / "twisted").rglob("__init__.py")) == []
+
+
+def without_docstrings(tree: ast.AST) -> Iterator[ast.Constant]:
+    """Yield the string literals of a file that are not statements of their own."""
+    alone = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in alone:
+            yield node
+
+
+@sources
+def test_revisions_are_named_in_one_file(path: Path) -> None:
+    """Our choice: code asks a revision for a feature and never compares version strings."""
+    if path == PACKAGE / "protocol/revisions.py":
+        return
+    named = [
+        node.value
+        for node in without_docstrings(ast.parse(path.read_text()))
+        if REVISION_STRING.fullmatch(node.value)
+    ]
+    assert named == []
+
+
+def test_the_search_for_revision_strings_finds_them() -> None:
+    """The test above must be able to fail."""
+    tree = ast.parse(
+        '"""of 2025-06-18"""\nif revision >= "2025-06-18":\n    "2025-06-18"\n    f"{x} 2025-03-26"'
+    )
+    assert [node.value for node in without_docstrings(tree)] == ["2025-06-18", " 2025-03-26"]

@@ -1,0 +1,85 @@
+"""sessionInfo."""
+
+from __future__ import annotations
+
+import pytest
+
+from mcp_echo.state.session import UNKNOWN_CLIENT, Client
+from tests.tools.support import Scene, wire
+
+
+def test_session_info_tells_what_the_server_knows_of_the_session() -> None:
+    """The tool's specified answer, with values that are measured."""
+    scene = Scene(revision="2025-06-18", client=Client("test-client", "1.0", {"roots": {}, "sampling": {}}))
+    session = scene.session
+    scene.advance(300)
+    scene.store.use(session.id, None)
+    session.initialized = True
+    session.requests, session.replay_count = 42, 2
+    for _ in range(5):
+        scene.call("echo", {"message": "m"})
+    for _ in range(3):
+        session.log.queue(b"{}")
+    scene.advance(30)
+    answer = scene.call("sessionInfo")
+    assert answer.text == (
+        "📊 Session Information\n"
+        "\n"
+        "🔑 Session Details:\n"
+        f"- Session ID: {session.id}\n"
+        "- Created: 2024-01-01 12:00:00 UTC\n"
+        "- Last Activity: 2024-01-01 12:05:00 UTC\n"
+        "- Age: 5m 30s\n"
+        "- Time Until Expiry: 59m 30s\n"
+        "\n"
+        "📈 Session Metrics:\n"
+        "- Total Requests: 42\n"
+        "- Echo Count: 5\n"
+        "- Replay Count: 2\n"
+        "- Message Queue: 3 pending\n"
+        "\n"
+        "🧠 Session State:\n"
+        "- Initialized: ✅\n"
+        "- Protocol Version: 2025-06-18\n"
+        "- Client: test-client v1.0"
+    )
+    structured = wire(answer)
+    assert (structured["age"], structured["timeUntilExpiry"]) == (330.0, 3570.0)
+    assert structured["clientCapabilities"] == ["roots", "sampling"]
+
+
+@pytest.mark.parametrize(
+    ("client", "line"),
+    [
+        (UNKNOWN_CLIENT, "- Client: unknown (the session was made without initialize)"),
+        (Client("\x1b]0;x\x07", "\u202e1"), r"- Client: \x1b]0;x\x07 v\u202e1"),
+    ],
+)
+def test_a_client_is_shown_as_it_named_itself(client: Client, line: str) -> None:
+    """Our choice: without initialize nothing is made up, and no name drives a terminal."""
+    text = Scene(client=client).text("sessionInfo")
+    assert text.splitlines()[-1] == line
+    assert "- Initialized: ❌" in text
+
+
+def test_a_client_without_a_version_is_shown_without_one() -> None:
+    """Our choice: a lenient server takes an initialize without a version, and must not print None for it."""
+    assert Scene(client=Client("curl", None)).text("sessionInfo").splitlines()[-1] == "- Client: curl"
+
+
+def test_dropped_messages_are_told_of() -> None:
+    """Our choice: a loss must not go unnoticed."""
+    scene = Scene()
+    for _ in range(102):
+        scene.session.log.queue(b"{}")
+    assert "- Message Queue: 100 pending (2 dropped)\n" in scene.text("sessionInfo")
+
+
+def test_other_sessions_are_not_shown() -> None:
+    """Our choice: one caller learns nothing of another."""
+    scene = Scene()
+    other = scene.new_session(Client("other-client", "9"))
+    for tool in ("sessionInfo", "healthProbe", "requestTiming", "authContext"):
+        answer = scene.call(tool)
+        assert other.id not in answer.text + repr(wire(answer))
+        assert "other-client" not in answer.text + repr(wire(answer))
