@@ -5,6 +5,7 @@ Pure: a function of the options and the environment it is given. Imports nothing
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
@@ -30,6 +31,12 @@ def _port(value: str) -> str:
 
 
 def _optional_text(value: str) -> str | None:
+    return value or None
+
+
+def _state_key(value: str) -> str | None:
+    if value and not re.fullmatch(r"[A-Za-z0-9_-]{43}=", value):
+        raise ValueError("must be 32 bytes in URL-safe base64")
     return value or None
 
 
@@ -91,6 +98,7 @@ def _setting(
     help_text: str,
     *,
     unit: str = "",
+    secret: bool = False,
 ) -> Any:
     return field(
         metadata={
@@ -99,6 +107,7 @@ def _setting(
             "variables": tuple(variables.split()),
             "help": help_text,
             "unit": unit,
+            "secret": secret,
         }
     )
 
@@ -183,6 +192,12 @@ class Settings:
         "How long browsers may keep a preflight answer.",
         unit="seconds",
     )
+    legacy_sse: bool = _setting(
+        _flag,
+        "false",
+        "MCP_ECHO_LEGACY_SSE",
+        "Serve the transport of revision 2024-11-05 on /sse and /messages as well.",
+    )
     reveal_secrets: bool = _setting(
         _flag, "false", "MCP_ECHO_REVEAL_SECRETS", "Show tokens, cookies and keys in full: for a lab only."
     )
@@ -215,6 +230,35 @@ class Settings:
         "MCP_ECHO_DRAIN_TIMEOUT",
         "How long requests in flight may take to finish when the server stops.",
         unit="seconds",
+    )
+    client_timeout: float = _setting(
+        _seconds,
+        "60",
+        "MCP_ECHO_CLIENT_TIMEOUT",
+        "How long a client has to answer a question of the server's.",
+        unit="seconds",
+    )
+    page_size: int = _setting(
+        _whole(1, 10_000),
+        "1000",
+        "MCP_ECHO_PAGE_SIZE",
+        "Entries on one page of a list.",
+        unit="entries",
+    )
+    state_key: str | None = _setting(
+        _state_key,
+        "",
+        "MCP_ECHO_STATE_KEY",
+        "Key that seals what modern clients carry for the server, 32 bytes in URL-safe base64; the same on "
+        "servers that share clients, empty for a new one at each start.",
+        secret=True,
+    )
+    conformance: tuple[str, ...] = _setting(
+        _words,
+        "",
+        "MCP_ECHO_CONFORMANCE",
+        "Sets of fixtures of the official conformance suite to add: core, tasks, skills, client, all; the "
+        "option alone means core.",
     )
     max_batch: int = _setting(
         _whole(1, 100_000),
@@ -262,6 +306,8 @@ class Declared:
     parse: Callable[[str], Any]
     help: str
     unit: str
+    secret: bool
+    """Whether its value must not be shown."""
 
     @property
     def is_flag(self) -> bool:
@@ -280,6 +326,7 @@ def declared() -> tuple[Declared, ...]:
             parse=each.metadata["parse"],
             help=each.metadata["help"],
             unit=each.metadata["unit"],
+            secret=each.metadata["secret"],
         )
         for each in fields(Settings)
     )
@@ -319,7 +366,8 @@ def load(options: Mapping[str, str], environ: Mapping[str, str]) -> Effective:
             parsed[setting.name] = setting.parse(values[setting.name])
         except ValueError as error:
             where = origins[setting.name].rpartition(" ")[2]
-            raise ConfigError(f"{where} {error}, not {values[setting.name]!r}") from None
+            found = "" if setting.secret else f", not {values[setting.name]!r}"
+            raise ConfigError(f"{where} {error}{found}") from None
     return Effective(Settings(**parsed), origins, values, _warnings(environ))
 
 

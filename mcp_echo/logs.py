@@ -153,7 +153,7 @@ class LogJournal:
     _log = Logger("mcp_echo")
 
     def __init__(self, verbose: bool, reveal: bool) -> None:
-        self._verbose = verbose
+        self.verbose = verbose
         self._reveal = reveal
 
     def note(self, text: str, *, session: Session | None = None, **fields: Any) -> None:
@@ -164,7 +164,7 @@ class LogJournal:
         self, text: str, *, session: Session | None = None, body: bytes | None = None, **fields: Any
     ) -> None:
         """Write down a detail that matters while looking for a fault."""
-        if self._verbose:
+        if self.verbose:
             shown = None if body is None else self._shown(body)
             self._log.debug(text, session_id=_hashed(session), body=shown, **fields)
 

@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Coroutine
 from typing import Any, cast
 
 from twisted.application.internet import StreamServerEndpointService
 from twisted.application.service import IService, MultiService, Service
 from twisted.application.strports import service as strports_service
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IReactorCore, IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from mcp_echo.config import ConfigError, Effective, Settings
 from mcp_echo.logs import LogJournal
+from mcp_echo.offer import Offer, diagnostic_offer
 from mcp_echo.protocol.revisions import Supported
 from mcp_echo.server import Server
+from mcp_echo.state.changes import Changes
 from mcp_echo.state.events import EventLog
+from mcp_echo.state.sealed import Seal
 from mcp_echo.state.session import Session
 from mcp_echo.state.store import Clock, EndReason, MemoryStore, SessionStore
-from mcp_echo.tools import catalogue
 from mcp_echo.tools.base import Facts
 from mcp_echo.tools.machine import Machine
 from mcp_echo.transport.health import Health
+from mcp_echo.transport.patience import ReactorPatience
 from mcp_echo.transport.site import EchoSite
 from mcp_echo.transport.streamable_http import StreamableHttp
 from mcp_echo.transport.streams import Streams
@@ -162,18 +167,37 @@ class EchoService(MultiService):
             lambda: EventLog(settings.max_queue_messages, settings.max_queue_bytes),
             self._session_ended,
         )
-        facts = Facts(effective, self.store, Machine(), now, wall, started=now())
+        facts = Facts(
+            effective, self.store, Machine(), now, wall, started=now(), changes=Changes(), spawn=self._spawn
+        )
         self.health = Health(facts)
         self.streams = Streams(reactor, settings.keepalive_interval)
-        server = Server(facts, _supported(settings), catalogue(settings), self.journal)
+        self.server = Server(
+            facts,
+            _supported(settings),
+            _offer(settings),
+            self.journal,
+            ReactorPatience(reactor),
+            Seal(wall, settings.state_key),
+        )
         try:
-            self.http = StreamableHttp(server, settings, self.health, self.streams, self.journal)
+            self.http = StreamableHttp(self.server, settings, self.health, self.streams, self.journal)
         except ValueError as error:
             raise ConfigError(str(error)) from None
         self.site = EchoSite(self.http.resource(), reactor, settings.max_message_size)
         Sweeper(reactor, self.store, settings.session_cleanup_interval).setServiceParent(self)
 
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> Callable[[], None]:
+        running = Deferred.fromCoroutine(work)
+        running.addErrback(self._spawned_failed)
+        return running.cancel
+
+    def _spawned_failed(self, failure: Failure) -> None:
+        if not failure.check(CancelledError):
+            self.journal.failure("Work in the background failed", failure=failure)
+
     def _session_ended(self, session: Session, reason: EndReason) -> None:
+        self.server.legacy.session_ended(session)
         self.journal.note(
             f"Session {reason}",
             session=session,
@@ -197,6 +221,18 @@ def build(reactor: IReactorTime, effective: Effective) -> IService:
     )
     listener.setServiceParent(whole)
     return cast(IService, whole)
+
+
+def _offer(settings: Settings) -> Offer:
+    offer = diagnostic_offer(settings)
+    if not settings.conformance:
+        return offer
+    from mcp_echo import conformance
+
+    try:
+        return conformance.add(offer, settings.conformance)
+    except ValueError as error:
+        raise ConfigError(f"MCP_ECHO_CONFORMANCE: {error}") from None
 
 
 def _supported(settings: Settings) -> Supported:

@@ -45,6 +45,11 @@ class Options(usage.Options):
 
     effective: Effective
 
+    def parseOptions(self, options: list[str] | None = None) -> None:
+        """Parse the command line; ``--conformance`` alone means its core set."""
+        given = sys.argv[1:] if options is None else options
+        super().parseOptions(["--conformance=core" if each == "--conformance" else each for each in given])
+
     def opt_version(self) -> None:
         """Print the version and exit."""
         print(f"mcp-echo {__version__}")

@@ -11,6 +11,10 @@ from hypothesis import strategies as st
 
 from mcp_echo.config import DECLARED, ConfigError, Declared, Settings, load
 
+# 32 bytes in URL-safe base64.
+KEY = "_" * 43 + "="
+OTHER_KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
+
 # For each setting two values as one writes them, and what they mean; neither is the default.
 SAMPLES: dict[str, tuple[tuple[str, object], tuple[str, object]]] = {
     "host": (("0.0.0.0", "0.0.0.0"), ("::1", "::1")),
@@ -29,12 +33,17 @@ SAMPLES: dict[str, tuple[tuple[str, object], tuple[str, object]]] = {
     "allowed_origins": (("*", ("*",)), ("https://a", ("https://a",))),
     "cors_credentials": (("true", True), ("1", True)),
     "cors_max_age": (("0", 0), ("60", 60)),
+    "legacy_sse": (("true", True), ("on", True)),
     "reveal_secrets": (("true", True), ("Yes", True)),
     "keepalive_style": (("comment", "comment"), ("COMMENT", "comment")),
     "keepalive_interval": (("1", 1.0), ("2.5", 2.5)),
     "max_queue_messages": (("1", 1), ("7", 7)),
     "max_queue_bytes": (("1024", 1024), ("4096", 4096)),
     "drain_timeout": (("1", 1.0), ("2", 2.0)),
+    "client_timeout": (("0.5", 0.5), ("5", 5.0)),
+    "page_size": (("1", 1), ("10000", 10_000)),
+    "state_key": ((KEY, KEY), (OTHER_KEY, OTHER_KEY)),
+    "conformance": (("core", ("core",)), ("tasks, skills", ("tasks", "skills"))),
     "max_batch": (("1", 1), ("2", 2)),
     "log_level": (("debug", "DEBUG"), ("Error", "ERROR")),
     "log_file": (("/tmp/a", "/tmp/a"), ("b", "b")),
@@ -54,12 +63,16 @@ BAD: dict[str, list[str]] = {
     "strict": ["strict"],
     "cors_credentials": ["include"],
     "cors_max_age": ["86401", "-1"],
+    "legacy_sse": ["sse"],
     "reveal_secrets": ["please"],
     "keepalive_style": ["", "none"],
     "keepalive_interval": ["0"],
     "max_queue_messages": ["0", "100001"],
     "max_queue_bytes": ["1023"],
     "drain_timeout": ["0", "-0"],
+    "client_timeout": ["", "0", "nan"],
+    "page_size": ["", "0", "10001"],
+    "state_key": ["hunter2", KEY[:-1], f"{KEY}=", KEY.replace("_", "/"), f"{KEY}\n", "ä" * 43 + "="],
     "max_batch": ["0"],
     "log_level": ["", "LOUD"],
     "log_format": ["xml"],
@@ -102,12 +115,17 @@ def test_the_defaults_are_those_that_are_documented() -> None:
         allowed_origins=local,
         cors_credentials=False,
         cors_max_age=86_400,
+        legacy_sse=False,
         reveal_secrets=False,
         keepalive_style="event",
         keepalive_interval=15.0,
         max_queue_messages=100,
         max_queue_bytes=262_144,
         drain_timeout=10.0,
+        client_timeout=60.0,
+        page_size=1000,
+        state_key=None,
+        conformance=(),
         max_batch=100,
         log_level="INFO",
         log_file=None,
@@ -199,7 +217,8 @@ def test_a_bad_value_in_the_environment_is_named_with_its_variable(setting: Decl
     with pytest.raises(ConfigError) as refusal:
         load({}, {setting.variables[0]: value})
     assert str(refusal.value).startswith(f"{setting.variables[0]} must ")
-    assert repr(value) in str(refusal.value)
+    assert (repr(value) in str(refusal.value)) is not setting.secret
+    assert value == "" or (value in str(refusal.value)) is not setting.secret
 
 
 @bad_values
@@ -208,7 +227,13 @@ def test_a_bad_value_on_the_command_line_is_named_with_its_option(setting: Decla
     with pytest.raises(ConfigError) as refusal:
         load({setting.name: value}, {})
     assert str(refusal.value).startswith(f"--{setting.name.replace('_', '-')} must ")
-    assert repr(value) in str(refusal.value)
+    assert (repr(value) in str(refusal.value)) is not setting.secret
+    assert value == "" or (value in str(refusal.value)) is not setting.secret
+
+
+def test_the_state_key_is_the_secret() -> None:
+    """Our choice: whoever has it can make up what the server believes to have said."""
+    assert [setting.name for setting in DECLARED if setting.secret] == ["state_key"]
 
 
 @given(setting=st.sampled_from(DECLARED), value=st.text(max_size=12))

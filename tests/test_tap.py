@@ -18,6 +18,7 @@ from mcp_echo import __version__
 from mcp_echo.config import DECLARED
 from mcp_echo.service import StartError
 from mcp_echo.tap import Options, makeService
+from tests.test_config import SAMPLES
 
 
 class OptionTests(SynchronousTestCase):
@@ -30,12 +31,12 @@ class OptionTests(SynchronousTestCase):
     def test_every_setting_is_an_option(self) -> None:
         """The README: each setting is an environment variable and an option."""
         for each in DECLARED:
-            value = {"false": "true", "true": "false"}.get(each.default, each.default or "2025-06-18")
+            value, meant = SAMPLES[each.name][0]
             arguments = [f"--{each.option}={value}"]
             if each.is_flag:
-                arguments = [f"--{each.option}" if value == "true" else f"--no-{each.option}"]
+                arguments = [f"--{each.option}" if meant else f"--no-{each.option}"]
             effective = self.parse(*arguments).effective
-            assert getattr(effective.settings, each.name) == each.parse(value), each.option
+            assert getattr(effective.settings, each.name) == meant, each.option
             assert effective.origins[each.name] == f"option --{each.option}"
 
     def test_an_option_wins_over_the_environment_over_the_default(self) -> None:
@@ -47,6 +48,20 @@ class OptionTests(SynchronousTestCase):
 
     def test_a_flag_can_be_taken_back(self) -> None:
         assert self.parse("--no-strict", MCP_ECHO_STRICT="true").effective.settings.strict is False
+
+    def test_conformance_alone_means_the_core_set(self) -> None:
+        """The option's help says so."""
+        for argument, sets in (
+            ("--conformance", ("core",)),
+            ("--conformance=tasks,skills", ("tasks", "skills")),
+        ):
+            assert self.parse(argument, "--strict").effective.settings.conformance == sets
+
+    def test_a_bad_key_is_refused_and_not_repeated(self) -> None:
+        """Our choice: what may be a secret is not written to a terminal or a log."""
+        error = self.assertRaises(SystemExit, self.parse, "--state-key", "hunter2")
+        assert "--state-key" in str(error.code)
+        assert "hunter2" not in str(error.code)
 
     def test_a_bad_value_ends_the_start_in_one_line(self) -> None:
         for arguments, named in (

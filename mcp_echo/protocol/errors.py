@@ -14,13 +14,19 @@ McpError
 │   └── BodyTooLarge         more bytes than ECHO_MAX_MESSAGE_SIZE
 ├── MethodNotFound
 ├── InvalidParams
-├── ResourceNotFound
+│   ├── MetaIncomplete       a modern request without its required _meta
+│   └── ResourceNotFound
+├── HeaderMismatch           a modern request whose HTTP headers and body disagree
+├── VersionNotSupported      a modern request in a revision we do not speak
+├── CapabilityMissing        the client has not declared what the method needs
 ├── InternalError            our fault
 │   ├── SessionNotFound      unknown, expired, closed, or someone else's
 │   └── TooManySessions      MCP_MAX_SESSIONS reached
 
-Each class names its JSON-RPC code and the HTTP status that goes with it: this is the one place where an
-error meets a status. https://modelcontextprotocol.io/specification/2025-11-25/basic/transports
+Each class names its JSON-RPC code and the HTTP status that goes with it, and, where the modern era has it
+otherwise, those too: this is the one place where an error meets a status.
+https://modelcontextprotocol.io/specification/2025-11-25/basic/transports
+https://modelcontextprotocol.io/specification/2026-07-28/basic/transports/streamable-http
 """
 
 from __future__ import annotations
@@ -38,11 +44,23 @@ class McpError(Exception):
 
     code: ClassVar[int] = -32603
     status: ClassVar[int] = 500
+    modern_code: ClassVar[int | None] = None
+    """The code in the modern era where it differs."""
+    modern_status: ClassVar[int | None] = None
+    """The status in the modern era where it differs."""
 
     def __init__(self, message: str, data: Any = None) -> None:
         super().__init__(message)
         self.message = message
         self.data = data
+
+    def code_in(self, modern: bool) -> int:
+        """Return the JSON-RPC code in the modern or the legacy era."""
+        return self.modern_code if modern and self.modern_code is not None else self.code
+
+    def status_in(self, modern: bool) -> int:
+        """Return the HTTP status in the modern or the legacy era."""
+        return self.modern_status if modern and self.modern_status is not None else self.status
 
     @property
     def headers(self) -> dict[str, str]:
@@ -140,11 +158,12 @@ class BodyTooLarge(InvalidRequest):
 class MethodNotFound(McpError):
     """The JSON-RPC method is not offered.
 
-    HTTP 200: in the legacy revisions a 404 says that the session has ended.
+    HTTP 200 in the legacy era, where a 404 says that the session has ended; HTTP 404 in the modern one.
     """
 
     code = -32601
     status = 200
+    modern_status = 404
 
 
 class InvalidParams(McpError):
@@ -154,11 +173,62 @@ class InvalidParams(McpError):
     status = 200
 
 
-class ResourceNotFound(McpError):
-    """No resource has this URI (2025-11-25 server/resources, Error Handling)."""
+class MetaIncomplete(InvalidParams):
+    """``_meta`` lacks what every modern request carries (2026-07-28 basic, _meta)."""
+
+    status = 400
+
+
+class ResourceNotFound(InvalidParams):
+    """No resource has this URI (server/resources, Error Handling; the modern era has no -32002)."""
 
     code = -32002
-    status = 200
+    modern_code = -32602
+
+
+class HeaderMismatch(McpError):
+    """An HTTP header is missing, malformed or says something else than the body.
+
+    2026-07-28 basic/transports/streamable-http, Server Validation.
+    """
+
+    code = -32020
+    status = 400
+
+
+class VersionNotSupported(McpError):
+    """A request claims a revision that is not served statelessly here (2026-07-28 basic/versioning).
+
+    Args:
+        requested: What the client asked for.
+        supported: The revisions this server speaks, newest first.
+        hint: A sentence more for the person who reads the client's log.
+    """
+
+    code = -32022
+    status = 400
+
+    def __init__(self, requested: str, supported: list[str], hint: str = "") -> None:
+        super().__init__(
+            f"Unsupported protocol version {requested!r}; supported are {', '.join(supported)}{hint}",
+            {"supported": supported, "requested": requested},
+        )
+
+
+class CapabilityMissing(McpError):
+    """The request needs a client capability that it does not declare (2026-07-28 basic, _meta).
+
+    Args:
+        required: The capabilities, as a client would declare them.
+    """
+
+    code = -32021
+    status = 400
+
+    def __init__(self, required: dict[str, Any]) -> None:
+        super().__init__(
+            f"This needs the client capability {', '.join(required)}", {"requiredCapabilities": required}
+        )
 
 
 class InternalError(McpError):

@@ -96,18 +96,24 @@ def result_bytes(message_id: MessageId, result: Any) -> bytes:
     return encode({"jsonrpc": "2.0", "id": message_id, "result": result})
 
 
-def error_bytes(message_id: MessageId | None, error: McpError) -> bytes:
+def error_bytes(message_id: MessageId | None, error: McpError, modern: bool = False) -> bytes:
     """Return the JSON-RPC error response for ``error``.
 
     Args:
         message_id: The request's id; None leaves ``id`` out, as the schema has it for unreadable ids.
         error: What went wrong.
+        modern: Whether the request is of the modern era.
     """
     body: dict[str, Any] = {"jsonrpc": "2.0"}
     if message_id is not None:
         body["id"] = message_id
-    body["error"] = _ErrorObject(error.code, error.message, error.data)
+    body["error"] = _ErrorObject(error.code_in(modern), error.message, error.data)
     return encode(body)
+
+
+def request_bytes(message_id: MessageId, method: str, params: dict[str, Any]) -> bytes:
+    """Return a request to the client."""
+    return encode({"jsonrpc": "2.0", "id": message_id, "method": method, "params": params})
 
 
 def notification_bytes(method: str, params: dict[str, Any]) -> bytes:
@@ -124,6 +130,12 @@ def decode(body: bytes, max_batch: int = MAX_BATCH) -> Message | list[Message]:
         body: What should be JSON in UTF-8.
         max_batch: Most elements of an array.
     """
+    # The decoder does not look into what it leaves undecoded, so UTF-8 is checked here, once for all.
+    if not body.isascii():
+        try:
+            body.decode("utf-8")
+        except UnicodeDecodeError as error:
+            return Malformed(ParseError(f"Parse error: {why_not_json(error, body)}"))
     if not body.lstrip(_WHITE_SPACE).startswith(b"["):
         return _decode_message(body)
     try:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,21 +34,39 @@ class Revision:
     """Bad tool arguments are answered with an ``isError`` result instead of -32602 (SEP-1303)."""
     priming_event: bool = False
     """Event streams open with an event id and empty data (SEP-1699)."""
+    completions_capability: bool = False
+    """``completions`` is a capability to declare."""
+    elicitation: bool = False
+    """The user can be asked by a form."""
+    url_elicitation: bool = False
+    """The user can be sent to a URL."""
+    stateless: bool = False
+    """No handshake and no session: each request says everything in its ``_meta``. This is the modern era."""
+
+    def can_ask(self, method: str, params: Mapping[str, Any]) -> bool:
+        """Return whether the revision knows this question to the client."""
+        if method != "elicitation/create":
+            return True
+        return self.url_elicitation if params.get("mode") == "url" else self.elicitation
 
 
 LEGACY = (
     Revision("2024-11-05"),
-    Revision("2025-03-26", batches=True, audio=True, annotations=True),
+    Revision("2025-03-26", batches=True, audio=True, annotations=True, completions_capability=True),
     Revision(
         "2025-06-18",
+        elicitation=True,
         audio=True,
         annotations=True,
         titles=True,
         structured_content=True,
         version_header=True,
+        completions_capability=True,
     ),
     Revision(
         "2025-11-25",
+        elicitation=True,
+        url_elicitation=True,
         audio=True,
         annotations=True,
         titles=True,
@@ -56,11 +75,30 @@ LEGACY = (
         implementation_details=True,
         argument_errors_are_results=True,
         priming_event=True,
+        completions_capability=True,
     ),
 )
 """The revisions with ``initialize`` and sessions, oldest first."""
 
-KNOWN = LEGACY
+MODERN = (
+    Revision(
+        "2026-07-28",
+        elicitation=True,
+        url_elicitation=True,
+        audio=True,
+        annotations=True,
+        titles=True,
+        structured_content=True,
+        version_header=True,
+        implementation_details=True,
+        argument_errors_are_results=True,
+        completions_capability=True,
+        stateless=True,
+    ),
+)
+"""The revisions in which every request stands alone, oldest first."""
+
+KNOWN = LEGACY + MODERN
 """Every revision this server can speak, oldest first."""
 
 ASSUMED = "2025-03-26"
@@ -72,10 +110,11 @@ class Supported:
 
     Args:
         names: The revisions to speak; an empty iterable means all known ones.
-        offer: The revision to offer to a client that asks for one we do not speak; None for the newest.
+        offer: The legacy revision to offer to a client whose ``initialize`` asks for one we do not speak;
+            None for the newest.
 
     Raises:
-        ValueError: A name is no known revision, or ``offer`` is not among ``names``.
+        ValueError: A name is no known revision, or ``offer`` is not among the legacy ones of ``names``.
     """
 
     def __init__(self, names: Iterable[str] = (), offer: str | None = None) -> None:
@@ -84,11 +123,16 @@ class Supported:
             known = ", ".join(revision.name for revision in KNOWN)
             raise ValueError(f"{', '.join(sorted(unknown))} is no known MCP revision; known are {known}")
         self.rows = tuple(revision for revision in KNOWN if revision.name in wanted)
-        self._by_name = {revision.name: revision for revision in self.rows}
-        if offer is not None and offer not in self._by_name:
-            raise ValueError(f"{offer} is not among the supported revisions {', '.join(self.names)}")
-        self.offered = self.rows[-1] if offer is None else self._by_name[offer]
-        self.assumed = self._by_name.get(ASSUMED, self.offered)
+        self.legacy = {revision.name: revision for revision in self.rows if not revision.stateless}
+        self.modern = {revision.name: revision for revision in self.rows if revision.stateless}
+        self._by_name = self.legacy | self.modern
+        if offer is not None and offer not in self.legacy:
+            raise ValueError(f"{offer} cannot be offered: supported are {', '.join(self.legacy) or 'none'}")
+        newest = next(reversed(self.legacy.values()), None)
+        self.offered = newest if offer is None else self.legacy[offer]
+        """What ``initialize`` falls back to; None where the legacy era is switched off."""
+        self.assumed = self.legacy.get(ASSUMED, self.offered)
+        """What a client that names no revision speaks; None where the legacy era is switched off."""
 
     @property
     def names(self) -> list[str]:
@@ -99,10 +143,11 @@ class Supported:
         """Return the supported revision of this name, or None."""
         return self._by_name.get(name)
 
-    def negotiate(self, requested: str) -> Revision:
-        """Return the revision to answer an ``initialize`` with.
+    def negotiate(self, requested: str) -> Revision | None:
+        """Return the revision to answer an ``initialize`` with; None where the legacy era is switched off.
 
         The requested one when it is supported (MUST), else the one this server offers (SHOULD be its
-        newest). https://modelcontextprotocol.io/specification/2025-11-25/basic/lifecycle#version-negotiation
+        newest). The handshake never leads to a modern revision, which has none.
+        https://modelcontextprotocol.io/specification/2025-11-25/basic/lifecycle#version-negotiation
         """
-        return self._by_name.get(requested, self.offered)
+        return self.legacy.get(requested, self.offered)

@@ -34,6 +34,9 @@ class Reader(Protocol):
     def replaced(self) -> None:
         """Another connection carries the stream from now on."""
 
+    def leave(self) -> None:
+        """Close, and ask the client to come back for the rest."""
+
 
 class Event:
     """One message in the log, and where it stands in it."""
@@ -108,6 +111,11 @@ class EventLog:
 
     def __len__(self) -> int:
         return len(self._events)
+
+    @property
+    def messages(self) -> list[bytes]:
+        """The messages in the log, oldest first."""
+        return [event.data for event in self._events]
 
     @property
     def pending(self) -> int:
@@ -260,6 +268,11 @@ class EventLog:
             self.dropped += 1
         if event.stream is not None:
             self._forget_if_spent(event.stream)
+
+    def hang_up(self, stream: Stream) -> None:
+        """Close the connection that reads ``stream``; the stream goes on, for the client to resume."""
+        if stream.reader is not None:
+            stream.reader.leave()
 
     def end(self, stream: Stream) -> None:
         """Say that nothing will follow on ``stream``; its connection closes once it has written the rest."""

@@ -7,6 +7,7 @@ from sys import getsizeof
 from types import MappingProxyType
 from typing import Any
 
+from mcp_echo.protocol.jsonrpc import notification_bytes
 from mcp_echo.protocol.revisions import Revision
 from mcp_echo.state.events import EventLog
 
@@ -59,6 +60,24 @@ class Echo:
         return getsizeof(self) + getsizeof(self.message) + getsizeof(self.data) + getsizeof(self.mime_type)
 
 
+class Running:
+    """Work on a request that takes time."""
+
+    __slots__ = ("cancelled", "stop")
+
+    def __init__(self) -> None:
+        self.stop: Callable[[], None] | None = None
+        """Stops it; None while it is being started."""
+        self.cancelled = False
+        """True once the client has cancelled the request."""
+
+    def cancel(self) -> None:
+        """Stop it, on the client's wish."""
+        self.cancelled = True
+        if self.stop is not None:
+            self.stop()
+
+
 class Session:
     """The state of one session.
 
@@ -72,18 +91,26 @@ class Session:
         client: What the client said of itself.
         now: Seconds of the steady clock.
         wall: Seconds since the epoch.
+        timeout: Seconds of idleness after which it is gone.
+        handle: Whether it is state that modern requests name by a handle, and no protocol session.
+        label: What its maker calls it, or None.
         new_log: Makes the message queue, on its first use.
     """
 
     __slots__ = (
+        "_asked",
+        "_expected",
         "_log",
         "_new_log",
+        "_running",
         "client",
         "created",
         "created_at",
         "echo_count",
+        "handle",
         "id",
         "initialized",
+        "label",
         "last_activity",
         "last_activity_at",
         "last_echo",
@@ -95,6 +122,7 @@ class Session:
         "responses",
         "revision",
         "subscriptions",
+        "timeout",
     )
 
     def __init__(
@@ -105,6 +133,9 @@ class Session:
         client: Client,
         now: float,
         wall: float,
+        timeout: float,
+        handle: bool = False,
+        label: str | None = None,
         new_log: Callable[[], EventLog] = EventLog,
     ) -> None:
         self.id = session_id
@@ -113,6 +144,9 @@ class Session:
         self.client = client
         self.created = self.last_activity = now
         self.created_at = self.last_activity_at = wall
+        self.timeout = timeout
+        self.handle = handle
+        self.label = label
         self.initialized = False
         """True once the client has sent ``notifications/initialized``."""
         self.requests = 0
@@ -127,6 +161,10 @@ class Session:
         """The level set with ``logging/setLevel``; None sends no log messages."""
         self.subscriptions: frozenset[str] = frozenset()
         """URIs of resources whose changes the client wants to hear of."""
+        # Most sessions never need these; an empty dict in each would cost more than the session.
+        self._running: dict[int | str, Running] | None = None
+        self._expected: dict[int, Any] | None = None
+        self._asked = 0
         self._new_log = new_log
         self._log: EventLog | None = None
 
@@ -162,14 +200,47 @@ class Session:
         """Mean seconds from a request's arrival to its answer; None before the first answer."""
         return self.response_seconds / self.responses if self.responses else None
 
-    def is_expired(self, now: float, timeout: float) -> bool:
-        """Return whether ``timeout`` seconds have passed since the last activity."""
-        return now - self.last_activity >= timeout
+    def is_expired(self, now: float) -> bool:
+        """Return whether it has been idle for too long."""
+        return now - self.last_activity >= self.timeout
 
     def remember_echo(self, echo: Echo) -> None:
         """Count an echo and keep it for replay."""
         self.echo_count += 1
         self.last_echo = echo
+
+    def tell_changed(self, uri: str) -> None:
+        """Queue the news of a changed resource, if the client has subscribed to it."""
+        if uri in self.subscriptions:
+            self.log.queue(notification_bytes("notifications/resources/updated", {"uri": uri}))
+
+    def begin(self, request_id: int | str) -> Running:
+        """Note that work on a request goes on, and return it."""
+        if self._running is None:
+            self._running = {}
+        running = self._running[request_id] = Running()
+        return running
+
+    def running(self, request_id: int | str) -> Running | None:
+        """Return the work on a request, if it goes on."""
+        return None if self._running is None else self._running.get(request_id)
+
+    def finish(self, request_id: int | str) -> None:
+        """Note that the work on a request is over."""
+        if self._running is not None:
+            self._running.pop(request_id, None)
+
+    def expect_answer(self, promise: Any) -> int:
+        """Return the id for a request to the client, whose response will keep ``promise``."""
+        if self._expected is None:
+            self._expected = {}
+        self._asked += 1
+        self._expected[self._asked] = promise
+        return self._asked
+
+    def take_expected(self, number: Any) -> Any:
+        """Return the promise that waits for the response with this id, once; None if none does."""
+        return None if self._expected is None else self._expected.pop(number, None)
 
     def answered(self, seconds: float) -> None:
         """Count an answer that took ``seconds``."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import secrets
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Literal, Protocol
 
 from mcp_echo.protocol.errors import SessionNotFound, TooManySessions
@@ -60,14 +62,40 @@ class SessionStore(Protocol):
             TooManySessions: As many as ``limit`` live already.
         """
 
-    def use(self, session_id: str, principal: str | None) -> Session:
+    def create_handle(
+        self,
+        principal: str | None,
+        revision: Revision,
+        client: Client,
+        timeout: float | None = None,
+        label: str | None = None,
+    ) -> Session:
+        """Make state that requests name by a handle; it counts as a session.
+
+        Args:
+            principal: Who makes it, or None.
+            revision: The revision of the request.
+            client: What the client said of itself.
+            timeout: Seconds of idleness after which it is gone; None for the store's own.
+            label: What its maker calls it, or None.
+
+        Raises:
+            TooManySessions: As many as ``limit`` live already.
+        """
+
+    def use(self, session_id: str, principal: str | None, handle: bool = False) -> Session:
         """Return the session and count this as activity.
+
+        Args:
+            session_id: The id or the handle.
+            principal: Who asks, or None.
+            handle: Whether a handle is meant; a handle is no session id, nor the other way round.
 
         Raises:
             SessionNotFound: No such session, it has expired, or it is another principal's.
         """
 
-    def close(self, session_id: str, principal: str | None) -> None:
+    def close(self, session_id: str, principal: str | None, handle: bool = False) -> None:
         """End a session on its client's wish.
 
         Raises:
@@ -81,7 +109,8 @@ class SessionStore(Protocol):
 class MemoryStore:
     """Sessions of one process, gone with it.
 
-    Sessions are kept in the order of their last activity, so that the expired ones are always at the front.
+    Sessions with the same timeout are kept in a lane of their own, in the order of their last activity, so
+    that the expired ones are always at the front of a lane.
 
     Args:
         timeout: Seconds of idleness after which a session is gone.
@@ -109,6 +138,7 @@ class MemoryStore:
         self._new_log = new_log
         self._ended = ended
         self._sessions: dict[str, Session] = {}
+        self._lanes: dict[float, dict[str, Session]] = {}
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -118,54 +148,96 @@ class MemoryStore:
 
     def create(self, principal: str | None, revision: Revision, client: Client) -> Session:
         """Make a session; see `SessionStore.create`."""
+        self._make_room()
+        return self._add(
+            Session(
+                str(uuid.uuid4()),
+                principal,
+                revision,
+                client,
+                self._now(),
+                self._wall(),
+                self.timeout,
+                new_log=self._new_log,
+            )
+        )
+
+    def create_handle(
+        self,
+        principal: str | None,
+        revision: Revision,
+        client: Client,
+        timeout: float | None = None,
+        label: str | None = None,
+    ) -> Session:
+        """Make state that is named by a handle; see `SessionStore.create_handle`."""
+        self._make_room()
+        return self._add(
+            Session(
+                f"es_{secrets.token_urlsafe(24)}",
+                principal,
+                revision,
+                client,
+                self._now(),
+                self._wall(),
+                self.timeout if timeout is None else timeout,
+                handle=True,
+                label=label,
+                new_log=self._new_log,
+            )
+        )
+
+    def _make_room(self) -> None:
         if len(self._sessions) >= self.limit:
             self.expire()
         if len(self._sessions) >= self.limit:
             self.statistics.refused += 1
             raise TooManySessions(self.limit, self._seconds_until_room())
-        session = Session(
-            str(uuid.uuid4()), principal, revision, client, self._now(), self._wall(), self._new_log
-        )
+
+    def _add(self, session: Session) -> Session:
         self._sessions[session.id] = session
+        self._lanes.setdefault(session.timeout, {})[session.id] = session
         self.statistics.created += 1
         return session
 
     def _seconds_until_room(self) -> int:
-        oldest = next(iter(self._sessions.values()))
-        remaining = self.timeout - (self._now() - oldest.last_activity)
+        oldest = (next(iter(lane.values())) for lane in self._lanes.values())
+        remaining = min(session.timeout - (self._now() - session.last_activity) for session in oldest)
         # An hour's wait is no use to a client that polls; room may come earlier by a DELETE.
         return max(1, min(60, int(remaining) + 1))
 
-    def use(self, session_id: str, principal: str | None) -> Session:
+    def use(self, session_id: str, principal: str | None, handle: bool = False) -> Session:
         """Return a session; see `SessionStore.use`."""
-        session = self._find(session_id, principal)
+        session = self._find(session_id, principal, handle)
         session.last_activity = self._now()
         session.last_activity_at = self._wall()
-        del self._sessions[session_id]
-        self._sessions[session_id] = session
+        lane = self._lanes[session.timeout]
+        # By its own id, not by the caller's copy, which the lane would keep alive.
+        del lane[session.id]
+        lane[session.id] = session
         return session
 
-    def _find(self, session_id: str, principal: str | None) -> Session:
+    def _find(self, session_id: str, principal: str | None, handle: bool) -> Session:
         session = self._sessions.get(session_id)
-        if session is None or session.principal != principal:
+        if session is None or session.principal != principal or session.handle is not handle:
             raise SessionNotFound
-        if session.is_expired(self._now(), self.timeout):
+        if session.is_expired(self._now()):
             self._end(session, "expired")
             raise SessionNotFound
         return session
 
-    def close(self, session_id: str, principal: str | None) -> None:
+    def close(self, session_id: str, principal: str | None, handle: bool = False) -> None:
         """End a session; see `SessionStore.close`."""
-        self._end(self._find(session_id, principal), "closed")
+        self._end(self._find(session_id, principal, handle), "closed")
 
     def expire(self) -> int:
-        """End the expired sessions; the walk stops at the first living one."""
+        """End the expired sessions; the walk along a lane stops at its first living one."""
         now = self._now()
-        expired = []
-        for session in self._sessions.values():
-            if not session.is_expired(now, self.timeout):
-                break
-            expired.append(session)
+        expired = [
+            session
+            for lane in self._lanes.values()
+            for session in takewhile(lambda session: session.is_expired(now), lane.values())
+        ]
         for session in expired:
             self._end(session, "expired")
         self.statistics.sweeps += 1
@@ -174,6 +246,10 @@ class MemoryStore:
 
     def _end(self, session: Session, reason: EndReason) -> None:
         del self._sessions[session.id]
+        lane = self._lanes[session.timeout]
+        del lane[session.id]
+        if not lane:
+            del self._lanes[session.timeout]
         if reason == "expired":
             self.statistics.expired += 1
         else:

@@ -9,7 +9,9 @@ from mcp_echo.tools.auth import AUTH_CONTEXT, BEARER_DECODE
 from mcp_echo.tools.base import Catalogue, Tool
 from mcp_echo.tools.echo import REPLAY_LAST_ECHO, echo_tool
 from mcp_echo.tools.goat import WHO_IS_THE_GOAT
+from mcp_echo.tools.handles import CLOSE_ECHO_SESSION, create_tool
 from mcp_echo.tools.headers import CORS_ANALYSIS, PRINT_HEADER
+from mcp_echo.tools.probe import CLIENT_PROBE
 from mcp_echo.tools.session import SESSION_INFO
 from mcp_echo.tools.system import ENVIRONMENT_DUMP, HEALTH_PROBE, REQUEST_TIMING
 
@@ -28,5 +30,8 @@ def catalogue(settings: Settings) -> Catalogue:
         HEALTH_PROBE,
         SESSION_INFO,
         WHO_IS_THE_GOAT,
+        create_tool(settings.session_timeout),
+        CLOSE_ECHO_SESSION,
+        CLIENT_PROBE,
     )
     return {tool.name: tool for tool in tools}

@@ -156,7 +156,7 @@ class AuthContextResult(msgspec.Struct, rename="camel"):
     token_length: int | None
     token_fingerprint: str | None
     authenticated: bool
-    session: str
+    session: str | None
     request_id: str | None
     present: list[str]
     missing: list[str]
@@ -180,7 +180,7 @@ def auth_context(call: Call, _: NoArguments) -> Answer:
         token_length=len(token) if token is not None else None,
         token_fingerprint=fingerprint(token) if token is not None else None,
         authenticated=token is not None or first_of(headers, USER_ID_HEADERS) is not None,
-        session=call.session.id,
+        session=None if call.session is None else call.session.id,
         request_id=headers.get("X-Request-Id"),
         present=[name for name in looked_for if headers.get(name) is not None],
         missing=[name for name in _EXPECTED if headers.get(name) is None],
@@ -218,7 +218,7 @@ def _auth_text(result: AuthContextResult, token: str | None, call: Call) -> str:
         "🔑 Derived Information:",
         f"- Authentication: {'✅ Authenticated' if result.authenticated else '❌ Not authenticated'}"
         " (as the headers say; this server verifies nothing)",
-        f"- Session: {result.session}",
+        f"- Session: {result.session or 'none (this request stands alone)'}",
         f"- Request ID: {result.request_id or 'not given'}",
         "",
         "📨 Headers:",

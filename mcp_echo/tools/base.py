@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
 from mcp_echo.config import Effective, Settings
 from mcp_echo.protocol.errors import McpError
 from mcp_echo.protocol.headers import Headers
+from mcp_echo.protocol.levels import reaches
 from mcp_echo.protocol.revisions import Revision
-from mcp_echo.state.session import Session
+from mcp_echo.state.changes import Changes
+from mcp_echo.state.session import Client, Session
 from mcp_echo.state.store import Clock, SessionStore
 from mcp_echo.tools.machine import Machine
 
@@ -31,6 +33,10 @@ class Facts:
     """Seconds since the epoch."""
     started: float
     """`now` when the server started."""
+    changes: Changes
+    """Who wants to hear of what changes."""
+    spawn: Callable[[Coroutine[Any, Any, None]], Callable[[], None]]
+    """Starts work that outlives its request, and returns what cancels it."""
 
     @property
     def settings(self) -> Settings:
@@ -43,28 +49,90 @@ class Facts:
         return self.now() - self.started
 
 
+class InputRequired(Exception):
+    """A modern tool call cannot go on before the client has answered.
+
+    https://modelcontextprotocol.io/specification/2026-07-28/basic/patterns/mrtr
+
+    Args:
+        requests: Key → what to ask the client.
+        answers: What it has answered in earlier rounds, to be carried by it to the next.
+    """
+
+    def __init__(self, requests: dict[str, Question], answers: dict[str, Any]) -> None:
+        super().__init__(", ".join(requests))
+        self.requests = requests
+        self.answers = answers
+
+
+class Question(NamedTuple):
+    """A request to the client: ``elicitation/create``, ``sampling/createMessage`` or ``roots/list``."""
+
+    method: str
+    params: dict[str, Any]
+
+
+class Outlet(Protocol):
+    """The client's end of a call: where notifications go and answers come from."""
+
+    @property
+    def since(self) -> float | None:
+        """Seconds since the epoch when the client was first asked, if that was in an earlier request."""
+
+    def notify(self, method: str, params: dict[str, Any]) -> None:
+        """Send a notification ahead of the result."""
+
+    def ask(self, questions: dict[str, Question]) -> Awaitable[dict[str, Any]]:
+        """Return the client's answers by key; an answer is a result, or an `AskError`.
+
+        Raises:
+            InputRequired: The answers come with another request (modern era).
+            AskError: The client cannot be asked here.
+        """
+
+    def sleep(self, seconds: float) -> Awaitable[None]:
+        """Let time pass."""
+
+    def hang_up(self) -> bool:
+        """Close the connection, not the stream; the client may come back for the result (legacy era).
+
+        Returns:
+            Whether there was a connection to close in this way.
+        """
+
+
+class AskError(Exception):
+    """The client could not be asked, or answered with an error or not at all."""
+
+
 class Call:
     """One request, as a tool sees it.
 
     Args:
         facts: What is known of the server.
-        session: The session it belongs to.
+        session: The protocol session it belongs to; None in the modern era, which has none.
+        client: What the client says of itself.
+        principal: Who the caller is, or None when nobody vouches for it.
         revision: The protocol revision it is in.
         headers: Gives the HTTP headers; called at most once, since most tools never look.
         http_method: The HTTP method that carried it.
-        peer: The address it came from, for people.
         arrived: Seconds of the steady clock when the request was complete.
-        notify: Sends a notification ahead of the result: method and params.
+        outlet: The client's end.
+        log_level: The least severe log message the client wants; None for none at all.
+        progress_token: What progress notifications are to carry; None sends none.
     """
 
     __slots__ = (
         "_headers",
         "_read_headers",
         "arrived",
+        "client",
         "facts",
         "http_method",
-        "notify",
-        "peer",
+        "log_level",
+        "outlet",
+        "principal",
+        "progress_token",
         "revision",
         "session",
     )
@@ -72,23 +140,29 @@ class Call:
     def __init__(
         self,
         facts: Facts,
-        session: Session,
+        session: Session | None,
+        client: Client,
+        principal: str | None,
         revision: Revision,
         headers: Callable[[], Headers],
         http_method: str,
-        peer: str,
         arrived: float,
-        notify: Callable[[str, dict[str, Any]], None],
+        outlet: Outlet,
+        log_level: str | None = None,
+        progress_token: int | str | None = None,
     ) -> None:
         self.facts = facts
         self.session = session
+        self.client = client
+        self.principal = principal
         self.revision = revision
         self._read_headers = headers
         self._headers: Headers | None = None
         self.http_method = http_method
-        self.peer = peer
         self.arrived = arrived
-        self.notify = notify
+        self.outlet = outlet
+        self.log_level = log_level
+        self.progress_token = progress_token
 
     @property
     def headers(self) -> Headers:
@@ -96,6 +170,26 @@ class Call:
         if self._headers is None:
             self._headers = self._read_headers()
         return self._headers
+
+    @property
+    def reader(self) -> str:
+        """Who reads lists here: the session, or what stands for it where there is none."""
+        return self.session.id if self.session is not None else f"{self.principal} {self.client.name}"
+
+    def log(self, level: str, data: Any) -> None:
+        """Send a log message ahead of the result, if the client wants such."""
+        if reaches(level, self.log_level):
+            message = {"level": level, "logger": "mcp-echo", "data": data}
+            self.outlet.notify("notifications/message", message)
+
+    def progress(self, done: float, total: float, message: str | None = None) -> None:
+        """Send a progress notification ahead of the result, if the client gave a token for it."""
+        if self.progress_token is None:
+            return
+        params = {"progressToken": self.progress_token, "progress": done, "total": total}
+        if message is not None and self.revision.audio:
+            params["message"] = message
+        self.outlet.notify("notifications/progress", params)
 
 
 class NoArguments(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -110,7 +204,7 @@ class Answer:
     """What a tool answers.
 
     Args:
-        text: The answer for people.
+        text: The answer for people; None for an answer of content blocks alone.
         structured: The same facts for programs, as the tool's result type; None only with ``is_error``.
         content: Further content blocks after the text, as MCP has them on the wire.
         is_error: True when the tool could not do its work.
@@ -120,7 +214,7 @@ class Answer:
 
     def __init__(
         self,
-        text: str,
+        text: str | None,
         structured: msgspec.Struct | None,
         content: tuple[dict[str, Any], ...] = (),
         is_error: bool = False,
@@ -131,7 +225,14 @@ class Answer:
         self.is_error = is_error
 
 
+class WholeResult(dict[str, Any]):
+    """A tool's answer that is the whole result as it goes over the wire."""
+
+
 Arguments = TypeVar("Arguments", bound=msgspec.Struct)
+
+Answered = Answer | WholeResult
+Run = Callable[[Call, Arguments], Answered | Awaitable[Answered]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,37 +247,54 @@ class Tool(Generic[Arguments]):
     title: str
     description: str
     arguments: type[Arguments]
-    result: type[msgspec.Struct]
-    run: Callable[[Call, Arguments], Answer]
+    result: type[msgspec.Struct] | None
+    run: Run[Arguments]
     idempotent: bool = True
     read_only: bool = True
+    open_world: bool = False
+    stateless_arguments: type[Arguments] | None = None
+    """What it takes in the modern era, where that is something else because there is no session."""
+    input_schema: dict[str, Any] | None = None
+    """The schema to publish where ``arguments`` cannot express it."""
     _decode: Callable[[bytes | msgspec.Raw], Arguments] = field(init=False, repr=False)
+    _decode_stateless: Callable[[bytes | msgspec.Raw], Arguments] = field(init=False, repr=False)
+    headers: dict[str, str] = field(init=False, repr=False)
+    """Argument → the suffix of the ``Mcp-Param-`` header that modern clients mirror it to."""
 
     def __post_init__(self) -> None:
+        stateless = self.stateless_arguments or self.arguments
         object.__setattr__(self, "_decode", msgspec.json.Decoder(self.arguments).decode)
+        object.__setattr__(self, "_decode_stateless", msgspec.json.Decoder(stateless).decode)
+        properties = self._schema(stateless=True).get("properties", {})
+        marked = {name: each["x-mcp-header"] for name, each in properties.items() if "x-mcp-header" in each}
+        object.__setattr__(self, "headers", marked)
 
-    def call(self, call: Call, arguments: msgspec.Raw) -> Answer:
+    def call(self, call: Call, arguments: msgspec.Raw) -> Answered | Awaitable[Answered]:
         """Validate ``arguments``, undecoded JSON, and run the tool.
 
         Raises:
             ArgumentError: The arguments do not fit the tool's definition.
+            ToolError: The tool could not do its work.
         """
+        decode = self._decode_stateless if call.revision.stateless else self._decode
         try:
-            decoded = self._decode(arguments)
+            decoded = decode(arguments)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ArgumentError(self.name, error) from error
-        try:
-            return self.run(call, decoded)
-        except ToolError as error:
-            return Answer(str(error), None, is_error=True)
+        return self.run(call, decoded)
+
+    def _schema(self, *, stateless: bool) -> dict[str, Any]:
+        if self.input_schema is not None:
+            return self.input_schema
+        return schema((self.stateless_arguments if stateless else None) or self.arguments)
 
     def describe(self, revision: Revision) -> dict[str, Any]:
         """Return the tool's entry in ``tools/list``, with only what ``revision`` knows."""
         entry: dict[str, Any] = {"name": self.name, "description": self.description}
         if revision.titles:
             entry["title"] = self.title
-        entry["inputSchema"] = schema(self.arguments)
-        if revision.structured_content:
+        entry["inputSchema"] = self._schema(stateless=revision.stateless)
+        if revision.structured_content and self.result is not None:
             entry["outputSchema"] = schema(self.result)
         if revision.annotations:
             entry["annotations"] = {
@@ -184,7 +302,7 @@ class Tool(Generic[Arguments]):
                 "readOnlyHint": self.read_only,
                 "destructiveHint": False,
                 "idempotentHint": self.idempotent,
-                "openWorldHint": False,
+                "openWorldHint": self.open_world,
             }
         return entry
 

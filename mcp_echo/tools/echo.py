@@ -12,7 +12,14 @@ from msgspec import Meta
 from mcp_echo.protocol.revisions import Revision
 from mcp_echo.redaction import printable
 from mcp_echo.state.session import Echo
-from mcp_echo.tools.base import Answer, Call, NoArguments, Tool, ToolError
+from mcp_echo.tools.base import Answer, Call, Tool, ToolError
+from mcp_echo.tools.handles import (
+    RequiredSessionArgument,
+    SessionArgument,
+    announce_echo,
+    named_session,
+    needed_session,
+)
 
 
 class EchoArguments(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -20,6 +27,7 @@ class EchoArguments(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     message: Annotated[str, Meta(description="Message to echo.")]
     uppercase: Annotated[bool, Meta(description="Convert to uppercase.")] = False
+    session: SessionArgument = None
 
 
 class BinaryEchoArguments(EchoArguments, frozen=True):
@@ -36,11 +44,23 @@ class BinaryEchoArguments(EchoArguments, frozen=True):
 
 
 class EchoResult(msgspec.Struct, rename="camel"):
-    """What echo answers."""
+    """What echo answers; a modern call without a handle has neither session nor count."""
 
     message: str
-    session: str
-    echo_count: int
+    session: str | None
+    echo_count: int | None
+
+
+class ReplayArguments(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """What replayLastEcho takes."""
+
+    session: SessionArgument = None
+
+
+class StatelessReplayArguments(ReplayArguments, frozen=True):
+    """What replayLastEcho takes where there is no protocol session."""
+
+    session: RequiredSessionArgument
 
 
 class ReplayResult(msgspec.Struct, rename="camel"):
@@ -52,20 +72,20 @@ class ReplayResult(msgspec.Struct, rename="camel"):
 
 
 def echo(call: Call, arguments: EchoArguments) -> Answer:
-    """Answer with the message and count it in the session."""
+    """Answer with the message, and count it where there is a session to count it in."""
     message = arguments.message.upper() if arguments.uppercase else arguments.message
-    remembered = _remembered(message, arguments)
-    session = call.session
-    session.remember_echo(remembered)
+    echoed = _echoed(message, arguments)
+    content = _content(echoed, call.revision)
+    session = named_session(call, arguments.session)
+    if session is None:
+        return Answer(printable(message), EchoResult(message, None, None), content)
+    session.remember_echo(echoed)
+    announce_echo(call, session)
     text = f"{printable(message)}\n\nSession: {session.id}\nEcho count in session: {session.echo_count}"
-    return Answer(
-        text,
-        EchoResult(message, session.id, session.echo_count),
-        _content(remembered, call.revision),
-    )
+    return Answer(text, EchoResult(message, session.id, session.echo_count), content)
 
 
-def _remembered(message: str, arguments: EchoArguments) -> Echo:
+def _echoed(message: str, arguments: EchoArguments) -> Echo:
     if not isinstance(arguments, BinaryEchoArguments) or arguments.data is None:
         return Echo(message)
     try:
@@ -86,9 +106,9 @@ def _content(echo: Echo, revision: Revision) -> tuple[dict[str, Any], ...]:
     return ({"type": "resource", "resource": resource},)
 
 
-def replay_last_echo(call: Call, _: NoArguments) -> Answer:
+def replay_last_echo(call: Call, arguments: ReplayArguments) -> Answer:
     """Answer with the session's last echo once more."""
-    session = call.session
+    session = needed_session(call, arguments.session)
     last = session.last_echo
     if last is None:
         raise ToolError("Nothing to replay: this session has not echoed anything yet. Call echo first.")
@@ -123,7 +143,8 @@ REPLAY_LAST_ECHO = Tool(
     name="replayLastEcho",
     title="Replay last echo",
     description="Demonstrates stateful behavior by replaying the last echoed message.",
-    arguments=NoArguments,
+    arguments=ReplayArguments,
+    stateless_arguments=StatelessReplayArguments,
     result=ReplayResult,
     run=replay_last_echo,
     read_only=False,

@@ -5,14 +5,29 @@ from __future__ import annotations
 import msgspec
 
 from mcp_echo.redaction import printable
-from mcp_echo.tools.base import Answer, Call, NoArguments, Tool
+from mcp_echo.state.session import Session
+from mcp_echo.tools.base import Answer, Call, Tool
+from mcp_echo.tools.handles import RequiredSessionArgument, SessionArgument, needed_session
 from mcp_echo.tools.texts import moment, span, yes
+
+
+class SessionInfoArguments(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """What sessionInfo takes."""
+
+    session: SessionArgument = None
+
+
+class StatelessSessionInfoArguments(SessionInfoArguments, frozen=True):
+    """What sessionInfo takes where there is no protocol session."""
+
+    session: RequiredSessionArgument
 
 
 class SessionInfoResult(msgspec.Struct, rename="camel"):
     """What sessionInfo answers; spans are in seconds."""
 
     session: str
+    label: str | None
     created: str
     last_activity: str
     age: float
@@ -28,25 +43,27 @@ class SessionInfoResult(msgspec.Struct, rename="camel"):
     client_name: str | None
     client_version: str | None
     client_capabilities: list[str]
+    is_handle: bool
 
 
-def session_info(call: Call, _: NoArguments) -> Answer:
+def session_info(call: Call, arguments: SessionInfoArguments) -> Answer:
     """Display current session information."""
-    result = describe_session(call)
-    return Answer(_text(result), result)
+    session = needed_session(call, arguments.session)
+    result = describe_session(call, session)
+    return Answer(_text(result, session), result)
 
 
-def describe_session(call: Call) -> SessionInfoResult:
-    """Return what the server knows of the caller's session."""
-    session = call.session
+def describe_session(call: Call, session: Session) -> SessionInfoResult:
+    """Return what the server knows of a session; the client and revision are those of this request."""
     now = call.facts.now()
-    timeout = call.facts.store.timeout
+    client = call.client
     return SessionInfoResult(
         session=session.id,
+        label=session.label,
         created=moment(session.created_at),
         last_activity=moment(session.last_activity_at),
         age=now - session.created,
-        time_until_expiry=timeout - (now - session.last_activity),
+        time_until_expiry=session.timeout - (now - session.last_activity),
         total_requests=session.requests,
         echo_count=session.echo_count,
         replay_count=session.replay_count,
@@ -54,24 +71,30 @@ def describe_session(call: Call) -> SessionInfoResult:
         dropped_messages=session.dropped,
         open_streams=session.open_streams,
         initialized=session.initialized,
-        protocol_version=session.revision.name,
-        client_name=session.client.name,
-        client_version=session.client.version,
-        client_capabilities=list(session.client.capabilities),
+        protocol_version=call.revision.name,
+        client_name=client.name,
+        client_version=client.version,
+        client_capabilities=list(client.capabilities),
+        is_handle=session.handle,
     )
 
 
-def _text(result: SessionInfoResult) -> str:
-    client = "unknown (the session was made without initialize)"
+def _text(result: SessionInfoResult, session: Session) -> str:
+    client = "unknown (it has not introduced itself)"
     if result.client_name is not None:
         client = result.client_name
         if result.client_version is not None:
             client += f" v{result.client_version}"
     dropped = f" ({result.dropped_messages} dropped)" if result.dropped_messages else ""
+    label = f"- Label: {result.label}\n" if result.label is not None else ""
+    initialized = "not applicable: state named by a handle, no protocol session"
+    if not session.handle:
+        initialized = yes(result.initialized)
     return printable(
         "📊 Session Information\n\n"
         "🔑 Session Details:\n"
         f"- Session ID: {result.session}\n"
+        f"{label}"
         f"- Created: {result.created}\n"
         f"- Last Activity: {result.last_activity}\n"
         f"- Age: {span(result.age)}\n"
@@ -82,7 +105,7 @@ def _text(result: SessionInfoResult) -> str:
         f"- Replay Count: {result.replay_count}\n"
         f"- Message Queue: {result.pending_messages} pending{dropped}\n\n"
         "🧠 Session State:\n"
-        f"- Initialized: {yes(result.initialized)}\n"
+        f"- Initialized: {initialized}\n"
         f"- Protocol Version: {result.protocol_version}\n"
         f"- Client: {client}"
     )
@@ -92,7 +115,8 @@ SESSION_INFO = Tool(
     name="sessionInfo",
     title="Session information",
     description="Display current session information.",
-    arguments=NoArguments,
+    arguments=SessionInfoArguments,
+    stateless_arguments=StatelessSessionInfoArguments,
     result=SessionInfoResult,
     run=session_info,
 )

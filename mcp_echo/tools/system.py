@@ -6,8 +6,8 @@ from sys import getsizeof
 
 import msgspec
 
-from mcp_echo.config import DECLARED, Effective
-from mcp_echo.redaction import mask_userinfo, printable
+from mcp_echo.config import DECLARED, Declared, Effective
+from mcp_echo.redaction import mask, mask_userinfo, printable
 from mcp_echo.state.session import Session
 from mcp_echo.tools.base import Answer, Call, Facts, NoArguments, Tool
 from mcp_echo.tools.texts import exact_moment, milliseconds, size, span
@@ -25,9 +25,9 @@ class RequestTimingResult(msgspec.Struct, rename="camel"):
     process_memory: int | None
     total_memory: int | None
     active_sessions: int
-    message_queue_size: int
-    session_age: float
-    session_requests: int
+    message_queue_size: int | None
+    session_age: float | None
+    session_requests: int | None
     average_response_time: float | None
 
 
@@ -52,12 +52,11 @@ def request_timing(call: Call, _: NoArguments) -> Answer:
         process_memory=facts.machine.process_bytes(),
         total_memory=facts.machine.memory_bytes(),
         active_sessions=len(facts.store),
-        message_queue_size=session.pending,
-        session_age=now - session.created,
-        session_requests=session.requests,
-        average_response_time=session.average_response_seconds,
+        message_queue_size=None if session is None else session.pending,
+        session_age=None if session is None else now - session.created,
+        session_requests=None if session is None else session.requests,
+        average_response_time=None if session is None else session.average_response_seconds,
     )
-    average = result.average_response_time
     cpu = _UNREADABLE if result.cpu_percent is None else f"{result.cpu_percent:.1f}%"
     text = (
         "⏱️ Request Timing Analysis\n\n"
@@ -68,14 +67,22 @@ def request_timing(call: Call, _: NoArguments) -> Answer:
         "🖥️ System Resources:\n"
         f"- CPU Usage: {cpu}\n"
         f"- Memory Usage: {_memory(result.process_memory, result.total_memory)}\n"
-        f"- Active Sessions: {result.active_sessions}\n"
-        f"- Message Queue Size: {result.message_queue_size}\n\n"
-        "📈 Session Statistics:\n"
-        f"- Session Age: {span(result.session_age)}\n"
-        f"- Requests in Session: {result.session_requests}\n"
-        f"- Average Response Time: {'none yet' if average is None else milliseconds(average)}"
+        f"- Active Sessions: {result.active_sessions}\n" + _session_statistics(session, now)
     )
     return Answer(text, result)
+
+
+def _session_statistics(session: Session | None, now: float) -> str:
+    if session is None:
+        return "\n📈 Session Statistics:\n- none: this request stands alone"
+    average = session.average_response_seconds
+    return (
+        f"- Message Queue Size: {session.pending}\n\n"
+        "📈 Session Statistics:\n"
+        f"- Session Age: {span(now - session.created)}\n"
+        f"- Requests in Session: {session.requests}\n"
+        f"- Average Response Time: {'none yet' if average is None else milliseconds(average)}"
+    )
 
 
 def _memory(process: int | None, total: int | None) -> str:
@@ -150,11 +157,17 @@ def effective_settings(effective: Effective) -> list[SettingShown]:
     return [
         SettingShown(
             each.variables[0],
-            mask_userinfo(effective.values[each.name]) or "(not set)",
+            _shown_value(each, effective.values[each.name]),
             effective.origins[each.name],
         )
         for each in DECLARED
     ]
+
+
+def _shown_value(setting: Declared, value: str) -> str:
+    if not value:
+        return "(not set)"
+    return mask(value) if setting.secret else mask_userinfo(value)
 
 
 def _enabled(flag: bool) -> str:

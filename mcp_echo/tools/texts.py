@@ -10,6 +10,11 @@ def moment(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
+def timestamp(seconds: float) -> str:
+    """Return a time since the epoch for programs: ``2024-01-01T12:00:00.123Z`` (RFC 3339)."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 def exact_moment(seconds: float) -> str:
     """Return a time since the epoch as ``2024-01-01 12:00:00.123 UTC``."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] + " UTC"

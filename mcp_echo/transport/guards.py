@@ -14,6 +14,8 @@ from mcp_echo.protocol.origins import AllowedHosts
 
 _WILDCARD_ADDRESSES = frozenset({"0.0.0.0", "::", ""})  # noqa: S104  # compared with, never bound
 
+_MAX_SEEN_HOSTS = 64
+
 
 class Guards:
     """The allow-lists of one server.
@@ -28,6 +30,7 @@ class Guards:
     def __init__(self, settings: Settings) -> None:
         bound = () if settings.host in _WILDCARD_ADDRESSES else (_as_host(settings.host),)
         self._hosts = AllowedHosts((*settings.allowed_hosts, *bound))
+        self._seen_hosts: set[bytes] = set()
         self.cors = CorsPolicy.of(settings)
 
     def check(self, request: IRequest) -> None:
@@ -39,10 +42,17 @@ class Guards:
         """
         self.check_origin(request)
         host = request.getHeader(b"host")
-        if host is not None and not self._hosts.allows(host.decode("latin-1")):
+        if host is not None and host not in self._seen_hosts and not self._allows_host(host):
             raise HostRefused(
                 "Host not allowed here; add it to MCP_ECHO_ALLOWED_HOSTS if it is this server's"
             )
+
+    def _allows_host(self, host: bytes) -> bool:
+        allowed = self._hosts.allows(host.decode("latin-1"))
+        # Clients send the same few names over and over; only good ones are kept, and few of those.
+        if allowed and len(self._seen_hosts) < _MAX_SEEN_HOSTS:
+            self._seen_hosts.add(host)
+        return allowed
 
     def check_origin(self, request: IRequest) -> None:
         """Check ``Origin`` alone.

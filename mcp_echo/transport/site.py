@@ -5,7 +5,7 @@ from __future__ import annotations
 from io import BytesIO
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -25,7 +25,6 @@ class EchoRequest(Request):
 
     def __init__(self, channel: EchoChannel, *args: object, **kwargs: object) -> None:
         super().__init__(channel, *args, **kwargs)
-        self._body = BytesIO()
         self.header_lines: list[bytes] = []
         self.too_large = False
         self._received = 0
@@ -56,6 +55,11 @@ class EchoChannel(HTTPChannel):
     """An HTTP/1.1 connection."""
 
     site: EchoSite
+
+    def connectionMade(self) -> None:
+        """Tell the site of a connection that has come about."""
+        super().connectionMade()
+        self.site.made(self)
 
     def headerReceived(self, line: bytes) -> bool:
         """Keep the line as it came; twisted.web itself merges and re-spells header fields."""
@@ -100,11 +104,9 @@ class EchoSite(Site):
         self._drained: Deferred[None] | None = None
         self._deadline: IDelayedCall | None = None
 
-    def buildProtocol(self, addr: IAddress | None) -> EchoChannel:  # type: ignore[override]
-        """Make the channel of a new connection."""
-        channel: EchoChannel = super().buildProtocol(addr)
+    def made(self, channel: EchoChannel) -> None:
+        """Remember a connection."""
         self._channels.add(channel)
-        return channel
 
     def log(self, request: http.Request) -> None:
         """Write no access log: it costs more than the request; a debug log has requests and answers."""

@@ -12,14 +12,21 @@ OPENING_COMMENT = b": open\n\n"
 """The first bytes of a stream that has nothing to say yet: proxies hold headers back until a body starts."""
 
 
-def message(data: bytes, event_id: str) -> bytes:
+def message(data: bytes, event_id: str | None) -> bytes:
     """Return a ``message`` event.
 
     Args:
         data: One line of JSON.
-        event_id: The id that a client resumes from.
+        event_id: The id that a client resumes from; None where streams cannot be resumed.
     """
+    if event_id is None:
+        return b"event: message\ndata: %b\n\n" % data
     return b"event: message\nid: %b\ndata: %b\n\n" % (event_id.encode(), data)
+
+
+def endpoint(uri: str) -> bytes:
+    """Return the event that tells a client of revision 2024-11-05 where to send its messages."""
+    return b"event: endpoint\ndata: %b\n\n" % uri.encode()
 
 
 def priming(event_id: str) -> bytes:

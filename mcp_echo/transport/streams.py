@@ -9,7 +9,7 @@ from twisted.logger import Logger
 from twisted.web.http import Request
 from zope.interface import implementer
 
-from mcp_echo.state.events import EventLog, Stream
+from mcp_echo.server import Carriage
 from mcp_echo.transport import sse
 
 RECONNECT_MILLISECONDS = 500
@@ -24,18 +24,16 @@ class EventStream:
 
     Args:
         request: The HTTP request; its response head must be complete but for the status line.
-        log: The session's queue.
-        stream: The stream to carry.
+        carriage: What to carry, and how.
         opening: The bytes to open with, so that the response head leaves at once.
         keep_alive: The bytes to send when there was nothing else to send.
     """
 
-    def __init__(
-        self, request: Request, log: EventLog, stream: Stream, opening: bytes, keep_alive: bytes
-    ) -> None:
+    def __init__(self, request: Request, carriage: Carriage, opening: bytes, keep_alive: bytes) -> None:
         self._request = request
-        self._log = log
-        self._stream = stream
+        self._carriage = carriage
+        self._log = carriage.log
+        self._stream = carriage.stream
         self._opening = opening
         self._keep_alive = keep_alive
         self._ready: Deferred[None] | None = None
@@ -73,7 +71,8 @@ class EventStream:
             if event is None:
                 break
             self._quiet = False
-            self._request.write(sse.message(event.data, event.id_on(self._stream)))
+            event_id = event.id_on(self._stream) if self._carriage.resumable else None
+            self._request.write(sse.message(event.data, event_id))
         return self._leaving or (self._stream.ended and not self._stream.unread)
 
     def _something(self) -> Deferred[None]:
@@ -92,9 +91,12 @@ class EventStream:
         self.wake()
 
     def leave(self) -> None:
-        """End this response and ask the client to come back soon: the server is about to stop."""
+        """End this response in the way its era has for it: the server is about to stop."""
         if not self._gone:
-            self._request.write(sse.retry(RECONNECT_MILLISECONDS))
+            if self._carriage.resumable:
+                self._request.write(sse.retry(RECONNECT_MILLISECONDS))
+            if self._carriage.farewell is not None:
+                self._request.write(sse.message(self._carriage.farewell, None))
         self.replaced()
 
     def beat(self) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Callable
 
 import pytest
 
 from mcp_echo.protocol.errors import SessionNotFound, TooManySessions
-from mcp_echo.protocol.revisions import Supported
+from mcp_echo.protocol.revisions import MODERN, Supported
 from mcp_echo.state.events import EventLog, Stream
 from mcp_echo.state.session import Client, Session
 from mcp_echo.state.store import Clock, EndReason, MemoryStore, SessionStore
@@ -16,6 +17,7 @@ from mcp_echo.state.store import Clock, EndReason, MemoryStore, SessionStore
 TIMEOUT = 60.0
 LIMIT = 3
 REVISION = Supported().offered
+MODERN_REVISION = MODERN[-1]
 CLIENT = Client("test-client", "1.0", {"roots": {}})
 
 Ended = Callable[[Session, EndReason], None]
@@ -54,6 +56,9 @@ class Bench:
 
     def create(self, principal: str | None = None) -> Session:
         return self.store.create(principal, REVISION, CLIENT)
+
+    def create_handle(self, principal: str | None = None, timeout: float | None = None) -> Session:
+        return self.store.create_handle(principal, MODERN_REVISION, CLIENT, timeout, "a label")
 
     def advance(self, seconds: float) -> None:
         self.time += seconds
@@ -254,3 +259,105 @@ def test_an_ending_ends_the_streams_before_it_is_told_of(bench: Bench) -> None:
 def test_the_limits_can_be_read(bench: Bench) -> None:
     """The tools show them."""
     assert (bench.store.timeout, bench.store.limit) == (TIMEOUT, LIMIT)
+
+
+# Handles.
+
+
+def test_a_new_handle_knows_who_made_it_and_how_long_it_lasts(bench: Bench) -> None:
+    """Design of the interface: what `create_handle` is told is what the state says."""
+    own, given = bench.create_handle("alice"), bench.create_handle("alice", 5)
+    assert (given.principal, given.revision, given.client) == ("alice", MODERN_REVISION, CLIENT)
+    assert (given.handle, given.label, given.timeout, own.timeout) == (True, "a label", 5, TIMEOUT)
+    session = bench.create()
+    assert (session.handle, session.label, session.timeout) == (False, None, TIMEOUT)
+
+
+def test_handles_are_unguessable_and_no_uuids(bench: Bench) -> None:
+    """2026-07-28 server/tools, Stateful Tools: without authentication a handle is all that protects the
+    state; our choice: 192 bits, and a form that nobody takes for a session id."""
+    handles = set()
+    for _ in range(200):
+        handle = bench.create_handle().id
+        assert re.fullmatch(r"es_[A-Za-z0-9_-]{32}", handle)
+        handles.add(handle)
+        bench.store.close(handle, None, handle=True)
+    assert len(handles) == 200
+
+
+def test_a_handle_is_found_as_a_handle(bench: Bench) -> None:
+    """2026-07-28 basic, Statelessness: state that spans requests is named by what the client passes on."""
+    made = bench.create_handle("alice")
+    made.echo_count = 7
+    assert bench.store.use(made.id, "alice", handle=True).echo_count == 7
+
+
+@pytest.mark.parametrize("operation", ["use", "close"])
+def test_a_handle_is_no_session_id_nor_the_other_way_round(bench: Bench, operation: str) -> None:
+    """Our choice: handles end in the logs of chats, and must not open a protocol session, nor end one."""
+    handle, session = bench.create_handle(), bench.create()
+    bench.advance(1)
+    for name, as_handle in ((handle.id, False), (session.id, True)):
+        with pytest.raises(SessionNotFound) as refusal:
+            getattr(bench.store, operation)(name, None, as_handle)
+        assert refusal.value.message == "Session not found or expired"
+    assert bench.living() == {handle.id, session.id}
+    assert (handle.last_activity, session.last_activity) == (1000.0, 1000.0)
+
+
+@pytest.mark.parametrize("operation", ["use", "close"])
+def test_a_handle_is_its_maker_s_alone(bench: Bench, operation: str) -> None:
+    """2026-07-28 server/tools, Stateful Tools: a handle is checked against the caller where there is one."""
+    made, anonymous = bench.create_handle("alice"), bench.create_handle(None)
+    for name, principal in ((made.id, "bob"), (made.id, None), (made.id, ""), (anonymous.id, "bob")):
+        with pytest.raises(SessionNotFound):
+            getattr(bench.store, operation)(name, principal, handle=True)
+    assert bench.living() == {made.id, anonymous.id}
+
+
+def test_a_handle_has_a_timeout_of_its_own(bench: Bench) -> None:
+    """Our choice: its maker says how long it is kept after its last use."""
+    short, long, session = bench.create_handle(timeout=5), bench.create_handle(), bench.create()
+    bench.advance(4.999)
+    bench.store.use(short.id, None, handle=True)
+    bench.advance(5)
+    with pytest.raises(SessionNotFound):
+        bench.store.use(short.id, None, handle=True)
+    assert bench.endings == [(short.id, "expired")]
+    assert bench.living() == {long.id, session.id}
+
+
+def test_the_sweep_ends_what_has_expired_by_its_own_timeout(bench: Bench) -> None:
+    """Our choice: no idle state outlives its time because another's is longer."""
+    session, short, shorter = bench.create(), bench.create_handle(timeout=7), bench.create_handle(timeout=5)
+    bench.advance(6)
+    assert bench.store.expire() == 1
+    assert bench.living() == {session.id, short.id}
+    bench.advance(1)
+    assert bench.store.expire() == 1
+    assert bench.endings == [(shorter.id, "expired"), (short.id, "expired")]
+
+
+def test_a_closed_handle_is_gone(bench: Bench) -> None:
+    """Our choice: closeEchoSession ends it, and it counts as closed."""
+    made = bench.create_handle()
+    bench.store.close(made.id, None, handle=True)
+    with pytest.raises(SessionNotFound):
+        bench.store.use(made.id, None, handle=True)
+    assert bench.endings == [(made.id, "closed")]
+    assert (bench.store.statistics.created, bench.store.statistics.closed) == (1, 1)
+
+
+def test_handles_and_sessions_share_one_limit(bench: Bench) -> None:
+    """Our choice: MCP_MAX_SESSIONS bounds memory, whichever way it is taken."""
+    kept, short = bench.create(), bench.create_handle(timeout=5)
+    bench.create_handle()
+    for make in (bench.create, bench.create_handle):
+        with pytest.raises(TooManySessions) as refusal:
+            make()
+        assert refusal.value.headers == {"Retry-After": "6"}
+    assert bench.store.statistics.refused == 2
+    bench.advance(5)
+    bench.create_handle()
+    assert kept.id in bench.living()
+    assert bench.endings == [(short.id, "expired")]

@@ -81,9 +81,14 @@ class Daemon:
         return self._where
 
     @property
+    def base(self) -> str:
+        """Where its paths begin."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
     def url(self) -> str:
         """The MCP endpoint."""
-        return f"http://127.0.0.1:{self.port}/mcp"
+        return f"{self.base}/mcp"
 
     def log(self) -> str:
         """Return what it has written so far."""

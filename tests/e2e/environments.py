@@ -14,7 +14,7 @@ PYTHON = {SDK_2: "mcp==2.3.0", SDK_1: "mcp==1.30.0"}
 """Virtual environment → what is installed in it."""
 
 NODE = "node"
-"""The directory of the TypeScript clients; tests/e2e/node/package-lock.json says which."""
+"""The directory of the TypeScript clients and the Inspector; tests/e2e/node/package-lock.json says which."""
 
 NODE_SOURCE = Path(__file__).parent / "node"
 

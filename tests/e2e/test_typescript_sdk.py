@@ -1,4 +1,4 @@
-"""The official TypeScript SDKs talk to the daemon."""
+"""The official TypeScript SDKs talk to the daemon, the newer one in both eras."""
 
 import pytest
 
@@ -7,9 +7,16 @@ from tests.e2e.conftest import Needs
 from tests.e2e.daemon import Daemon
 
 
-@pytest.mark.parametrize("major", [1, 2])
+@pytest.mark.parametrize(
+    ("major", "mode", "revision"),
+    [
+        (1, "", conversation.LEGACY),
+        (2, "legacy", conversation.LEGACY),
+        (2, "auto", conversation.MODERN),
+    ],
+)
 def test_the_typescript_clients_hold_a_stateful_conversation(
-    daemon: Daemon, client_environment: Needs, program: Needs, major: int
+    daemon: Daemon, client_environment: Needs, program: Needs, major: int, mode: str, revision: str
 ) -> None:
     """Our choice: both published lines, ``@modelcontextprotocol/sdk`` and ``…/client``, check every answer.
 
@@ -17,5 +24,5 @@ def test_the_typescript_clients_hold_a_stateful_conversation(
     """
     project = environments.cache() / client_environment(environments.NODE)
     client = conversation.CLIENTS / f"typescript_sdk_{major}.mjs"
-    heard = conversation.hold([program("node"), str(client), daemon.url], cwd=project)
-    conversation.check(heard, f"typescript-sdk-{major}")
+    command = [program("node"), str(client), daemon.url, mode]
+    conversation.hold(command, revision, f"typescript-sdk-{major}", cwd=project)

@@ -5,11 +5,16 @@ from __future__ import annotations
 import http.client
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 Message = dict[str, Any]
+
+JSON = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
+
+_NAMED_BY = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
+"""Modern methods that need Mcp-Name, and the member of their params it repeats."""
 
 
 def messages(response: http.client.HTTPResponse) -> Iterator[Message]:
@@ -26,36 +31,19 @@ def messages(response: http.client.HTTPResponse) -> Iterator[Message]:
             yield json.loads(data)
 
 
-class Wire:
-    """A client of one session.
+class _Client:
+    """Sends messages to one daemon.
 
     Args:
         port: Where the daemon listens on 127.0.0.1.
-        revision: What to ask for in ``initialize``.
     """
 
-    def __init__(self, port: int, revision: str) -> None:
+    def __init__(self, port: int) -> None:
         self._port = port
         self._ids = itertools.count(1)
         self._open: list[http.client.HTTPConnection] = []
-        self.headers = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
-        response = self._send(
-            "POST",
-            self._request(
-                "initialize",
-                {
-                    "protocolVersion": revision,
-                    "capabilities": {},
-                    "clientInfo": {"name": "wire", "version": "1"},
-                },
-            ),
-        )
-        self.welcome: Message = next(messages(response))["result"]
-        self.session_id = response.headers["Mcp-Session-Id"]
-        self.headers |= {"Mcp-Session-Id": self.session_id, "MCP-Protocol-Version": revision}
-        self._send("POST", {"jsonrpc": "2.0", "method": "notifications/initialized"}).read()
 
-    def __enter__(self) -> Wire:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -67,20 +55,110 @@ class Wire:
     def _request(self, method: str, params: Message) -> Message:
         return {"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": params}
 
-    def _send(self, http_method: str, message: Message | None = None) -> http.client.HTTPResponse:
+    def _send(
+        self, http_method: str, headers: Mapping[str, str], message: Message | None = None
+    ) -> http.client.HTTPResponse:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=15)
         self._open.append(connection)
         body = None if message is None else json.dumps(message)
-        connection.request(http_method, "/mcp", body, self.headers)
+        connection.request(http_method, "/mcp", body, dict(headers))
         return connection.getresponse()
 
+
+class Wire(_Client):
+    """A client of one session.
+
+    Args:
+        port: Where the daemon listens on 127.0.0.1.
+        revision: What to ask for in ``initialize``.
+        capabilities: What to declare there.
+        answers: Method → the result to answer with when the server asks this.
+    """
+
+    def __init__(
+        self,
+        port: int,
+        revision: str,
+        capabilities: Message | None = None,
+        answers: Mapping[str, Message] | None = None,
+    ) -> None:
+        super().__init__(port)
+        self._answers = answers or {}
+        self.headers = dict(JSON)
+        who = {"name": "wire", "version": "1"}
+        opening = {"protocolVersion": revision, "capabilities": capabilities or {}, "clientInfo": who}
+        response = self._send("POST", self.headers, self._request("initialize", opening))
+        self.welcome: Message = next(messages(response))
+        self.session_id = response.headers["Mcp-Session-Id"]
+        self.headers |= {"Mcp-Session-Id": self.session_id, "MCP-Protocol-Version": revision}
+        initialized = {"jsonrpc": "2.0", "method": "notifications/initialized"}
+        self._send("POST", self.headers, initialized).read()
+
     def ask(self, method: str, params: Message | None = None) -> tuple[Message, list[Message]]:
-        """Return the response to a request, and the notifications that came before it."""
-        *notifications, response = messages(self._send("POST", self._request(method, params or {})))
-        return response, notifications
+        """Return the response to a request, and the messages that came before it; answer what is asked."""
+        heard = []
+        for message in messages(self._send("POST", self.headers, self._request(method, params or {}))):
+            heard.append(message)
+            if "method" in message and "id" in message:
+                self._answer(message)
+        *before, response = heard
+        return response, before
+
+    def _answer(self, question: Message) -> None:
+        result = self._answers[question["method"]]
+        answer = {"jsonrpc": "2.0", "id": question["id"], "result": result}
+        self._send("POST", self.headers, answer).read()
 
     def listen(self) -> Iterator[Message]:
         """Open the session's stream and yield what arrives."""
-        response = self._send("GET")
+        response = self._send("GET", self.headers)
         assert response.status == 200
         return messages(response)
+
+
+class ModernWire(_Client):
+    """A client without a session.
+
+    Args:
+        port: Where the daemon listens on 127.0.0.1.
+        revision: What every request says it speaks.
+        capabilities: What every request declares.
+    """
+
+    def __init__(self, port: int, revision: str, capabilities: Message | None = None) -> None:
+        super().__init__(port)
+        self._meta = {
+            "io.modelcontextprotocol/protocolVersion": revision,
+            "io.modelcontextprotocol/clientInfo": {"name": "wire", "version": "1"},
+            "io.modelcontextprotocol/clientCapabilities": capabilities or {},
+        }
+        self._headers = {**JSON, "MCP-Protocol-Version": revision}
+
+    def ask(
+        self,
+        method: str,
+        params: Message | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> tuple[Message, list[Message]]:
+        """Return the response to a request, and the notifications that came before it.
+
+        Args:
+            method: The method.
+            params: Its params; what their ``_meta`` says goes before what every request says.
+            headers: To send instead of the right ones.
+        """
+        *notifications, response = messages(self._post(method, params or {}, headers or {}))
+        return response, notifications
+
+    def listen(self, wanted: Message) -> Iterator[Message]:
+        """Subscribe and yield what arrives."""
+        response = self._post("subscriptions/listen", {"notifications": wanted}, {})
+        assert response.status == 200
+        return messages(response)
+
+    def _post(self, method: str, params: Message, headers: Mapping[str, str]) -> http.client.HTTPResponse:
+        routing = {"Mcp-Method": method}
+        if method in _NAMED_BY:
+            routing["Mcp-Name"] = params[_NAMED_BY[method]]
+        whole = {**params, "_meta": {**self._meta, **params.get("_meta", {})}}
+        return self._send("POST", {**self._headers, **routing, **headers}, self._request(method, whole))

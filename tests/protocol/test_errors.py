@@ -8,10 +8,12 @@ import pytest
 
 from mcp_echo.protocol import errors
 from mcp_echo.protocol.errors import (
+    CapabilityMissing,
     McpError,
     SessionNotFound,
     TooManySessions,
     UnsupportedRevision,
+    VersionNotSupported,
     WrongHttpMethod,
 )
 
@@ -31,10 +33,20 @@ TABLE = {
     "BodyTooLarge": (-32600, 413),
     "MethodNotFound": (-32601, 200),
     "InvalidParams": (-32602, 200),
+    "MetaIncomplete": (-32602, 400),
     "ResourceNotFound": (-32002, 200),
+    "HeaderMismatch": (-32020, 400),
+    "VersionNotSupported": (-32022, 400),
+    "CapabilityMissing": (-32021, 400),
     "InternalError": (-32603, 500),
     "SessionNotFound": (-32603, 404),
     "TooManySessions": (-32603, 503),
+}
+
+# Where the modern era has it otherwise.
+MODERN = {
+    "MethodNotFound": (-32601, 404),
+    "ResourceNotFound": (-32602, 200),
 }
 
 
@@ -46,9 +58,21 @@ def classes() -> dict[str, type[McpError]]:
     }
 
 
+def codes_and_statuses(modern: bool) -> dict[str, tuple[int, int]]:
+    bare = {name: of.__new__(of) for name, of in classes().items()}
+    return {name: (error.code_in(modern), error.status_in(modern)) for name, error in bare.items()}
+
+
 def test_every_error_has_its_code_and_status() -> None:
     """JSON-RPC section 5.1 for codes; RFC 9110 section 15 and 2025-11-25 basic/transports for statuses."""
     assert {name: (of.code, of.status) for name, of in classes().items()} == TABLE
+    assert codes_and_statuses(modern=False) == TABLE
+
+
+def test_every_error_has_its_code_and_status_in_the_modern_era() -> None:
+    """2026-07-28 basic/transports/streamable-http, Protocol Version Header: 404 for an unknown method;
+    2026-07-28 server/resources, Error Handling: -32602, and never -32002 (basic, Error Codes)."""
+    assert codes_and_statuses(modern=True) == TABLE | MODERN
 
 
 @pytest.mark.parametrize("name", TABLE)
@@ -85,3 +109,17 @@ def test_a_wrong_method_names_the_right_ones() -> None:
 def test_an_unsupported_revision_lists_the_supported_ones() -> None:
     """2025-11-25 basic/lifecycle, Error Handling: data has supported and requested."""
     assert UnsupportedRevision("1.0", ["b", "a"]).data == {"supported": ["b", "a"], "requested": "1.0"}
+
+
+def test_a_version_that_is_not_served_lists_those_that_are() -> None:
+    """2026-07-28 basic/versioning: data has supported and requested; our choice: a hint for people."""
+    refusal = VersionNotSupported("1.0", ["b", "a"], "; call initialize")
+    assert refusal.data == {"supported": ["b", "a"], "requested": "1.0"}
+    assert refusal.message == "Unsupported protocol version '1.0'; supported are b, a; call initialize"
+
+
+def test_a_missing_capability_is_named_as_a_client_would_declare_it() -> None:
+    """2026-07-28 schema, MissingRequiredClientCapabilityError: requiredCapabilities is an object."""
+    refusal = CapabilityMissing({"elicitation": {"url": {}}})
+    assert refusal.data == {"requiredCapabilities": {"elicitation": {"url": {}}}}
+    assert "elicitation" in refusal.message

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -21,23 +23,39 @@ class WatchedSession(Session):
 
     looks = 0
 
-    def is_expired(self, now: float, timeout: float) -> bool:
+    def is_expired(self, now: float) -> bool:
         WatchedSession.looks += 1
-        return super().is_expired(now, timeout)
+        return super().is_expired(now)
 
 
-def test_the_sweep_stops_at_the_first_living_session(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Our choice: a sweep costs what it ends, not what there is, since it blocks the reactor."""
+def test_the_sweep_stops_at_the_first_living_session_of_each_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Our choice: a sweep costs what it ends and one look per timeout, not what there is, since it blocks
+    the reactor."""
     time = 0.0
     store = MemoryStore(60, 1000, lambda: time, lambda: time)
     monkeypatch.setattr("mcp_echo.state.store.Session", WatchedSession)
     for moment in range(100):
         time = float(moment)
         store.create(None, REVISION, UNKNOWN_CLIENT)
-    time = 62.0
+        store.create_handle(None, REVISION, UNKNOWN_CLIENT, timeout=30)
+    time = 102.0
+    store.expire()
+    time = 104.0
     WatchedSession.looks = 0
-    assert store.expire() == 3
-    assert WatchedSession.looks == 4
+    assert store.expire() == 2 + 2
+    assert WatchedSession.looks == 2 + 1 + 2 + 1
+
+
+def test_time_for_room_is_measured_over_every_timeout() -> None:
+    """RFC 9110 section 10.2.3: Retry-After is when there is room, whoever's time is up first."""
+    time = 0.0
+    store = MemoryStore(60, 2, lambda: time, lambda: time)
+    store.create(None, REVISION, UNKNOWN_CLIENT)
+    store.create_handle(None, REVISION, UNKNOWN_CLIENT, timeout=7)
+    time = 3.0
+    with pytest.raises(TooManySessions) as refusal:
+        store.create(None, REVISION, UNKNOWN_CLIENT)
+    assert refusal.value.headers == {"Retry-After": "5"}
 
 
 def test_the_same_object_comes_back() -> None:
@@ -56,61 +74,80 @@ def test_each_session_gets_its_queue_from_the_store() -> None:
     assert (first.pending, first.dropped, second.pending) == (1, 1, 0)
 
 
+class Model(NamedTuple):
+    """What is to be true of one session."""
+
+    last_activity: float
+    timeout: float
+    handle: bool
+
+
 class StoreMachine(RuleBasedStateMachine):
-    """The store beside a dictionary of last activities."""
+    """The store beside a dictionary of what lives in it."""
 
     TIMEOUT = 10
     LIMIT = 4
+    # The last is the store's own.
+    TIMEOUTS = (3, 8, 25, None)
 
     def __init__(self) -> None:
         super().__init__()
         self.time = 0.0
         self.store = MemoryStore(self.TIMEOUT, self.LIMIT, lambda: self.time, lambda: self.time)
-        self.last_activity: dict[str, float] = {}
+        self.models: dict[str, Model] = {}
         self.ended = self.refused = self.created = 0
 
     def living(self) -> set[str]:
-        return {each for each, last in self.last_activity.items() if self.time - last < self.TIMEOUT}
+        return {
+            each for each, model in self.models.items() if self.time - model.last_activity < model.timeout
+        }
 
     @rule(seconds=st.integers(1, 6))
     def advance(self, seconds: int) -> None:
         self.time += seconds
 
-    @rule()
-    def create(self) -> None:
+    @rule(handle=st.booleans(), timeout=st.sampled_from(TIMEOUTS))
+    def create(self, handle: bool, timeout: float | None) -> None:
         try:
-            session = self.store.create(None, REVISION, UNKNOWN_CLIENT)
+            if handle:
+                session = self.store.create_handle(None, REVISION, UNKNOWN_CLIENT, timeout)
+            else:
+                session = self.store.create(None, REVISION, UNKNOWN_CLIENT)
         except TooManySessions:
             self.refused += 1
             assert len(self.living()) == self.LIMIT
         else:
             assert len(self.living()) < self.LIMIT
             self.created += 1
-            self.last_activity[session.id] = self.time
+            own = timeout if handle and timeout is not None else self.TIMEOUT
+            self.models[session.id] = Model(self.time, own, handle)
 
-    @precondition(lambda self: self.last_activity)
-    @rule(which=st.integers(0, 10), close=st.booleans())
-    def use_or_close(self, which: int, close: bool) -> None:
+    @precondition(lambda self: self.models)
+    @rule(which=st.integers(0, 10), close=st.booleans(), as_what_it_is=st.sampled_from([True, True, False]))
+    def use_or_close(self, which: int, close: bool, as_what_it_is: bool) -> None:
         # By place, since ids are random and a failure must be found again.
-        session_id = list(self.last_activity)[which % len(self.last_activity)]
-        alive = session_id in self.living()
+        session_id = list(self.models)[which % len(self.models)]
+        model = self.models[session_id]
+        alive = session_id in self.living() and as_what_it_is
+        handle = model.handle is as_what_it_is
         try:
             if close:
-                self.store.close(session_id, None)
+                self.store.close(session_id, None, handle)
             else:
-                self.store.use(session_id, None)
+                self.store.use(session_id, None, handle)
         except SessionNotFound:
             assert not alive
             return
         assert alive
         if close:
-            del self.last_activity[session_id]
+            del self.models[session_id]
         else:
-            self.last_activity[session_id] = self.time
+            self.models[session_id] = model._replace(last_activity=self.time)
 
     @rule()
     def expire(self) -> None:
-        self.store.expire()
+        held = len(self.store)
+        assert self.store.expire() == held - len(self.living())
         assert {session.id for session in self.store} == self.living()
 
     @invariant()
@@ -121,8 +158,9 @@ class StoreMachine(RuleBasedStateMachine):
         statistics = self.store.statistics
         assert (statistics.created, statistics.refused) == (self.created, self.refused)
         assert statistics.created == statistics.expired + statistics.closed + len(held)
-        order = [session.last_activity for session in self.store]
-        assert order == sorted(order)
+        for session in self.store:
+            model = self.models[session.id]
+            assert (session.last_activity, session.timeout, session.handle) == model
 
 
 TestStoreAgainstAModel = StoreMachine.TestCase

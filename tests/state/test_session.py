@@ -12,20 +12,21 @@ REVISION = Supported().offered
 
 
 def session(now: float = 100.0) -> Session:
-    return Session("id", None, REVISION, UNKNOWN_CLIENT, now, 1_700_000_000.0)
+    return Session("id", None, REVISION, UNKNOWN_CLIENT, now, 1_700_000_000.0, timeout=60)
 
 
 @pytest.mark.parametrize(("idle", "expired"), [(0, False), (59.999, False), (60, True), (1e9, True)])
 def test_a_session_expires_when_the_timeout_has_passed(idle: float, expired: bool) -> None:
     """Our choice: the timeout is how long a session may be idle, not how long it must be."""
-    assert session(now=100.0).is_expired(100.0 + idle, 60) is expired
+    assert session(now=100.0).is_expired(100.0 + idle) is expired
 
 
 def test_activity_counts_and_creation_does_not() -> None:
     """Our choice: idleness is measured from the last activity."""
     used = session(now=0.0)
     used.last_activity = 50.0
-    assert not used.is_expired(100.0, 60)
+    assert not used.is_expired(100.0)
+    assert used.is_expired(110.0)
 
 
 def test_a_session_that_never_had_a_message_has_no_queue() -> None:
@@ -36,7 +37,7 @@ def test_a_session_that_never_had_a_message_has_no_queue() -> None:
         made.append(EventLog())
         return made[-1]
 
-    idle = Session("id", None, REVISION, UNKNOWN_CLIENT, 0.0, 0.0, new_log)
+    idle = Session("id", None, REVISION, UNKNOWN_CLIENT, 0.0, 0.0, 60, new_log=new_log)
     assert (idle.pending, idle.dropped, idle.open_streams, idle.queue_bytes) == (0, 0, 0, 0)
     idle.end()
     assert made == []

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
+import inspect
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -12,12 +13,13 @@ import msgspec
 from mcp_echo.config import load
 from mcp_echo.protocol.headers import Headers
 from mcp_echo.protocol.jsonrpc import encode
-from mcp_echo.protocol.revisions import Supported
+from mcp_echo.protocol.revisions import Revision, Supported
+from mcp_echo.state.changes import Changes
 from mcp_echo.state.events import EventLog
 from mcp_echo.state.session import Client, Session
 from mcp_echo.state.store import MemoryStore
 from mcp_echo.tools import catalogue
-from mcp_echo.tools.base import Answer, Call, Facts
+from mcp_echo.tools.base import Answer, AskError, Call, Facts, Outlet, Question, ToolError
 from mcp_echo.tools.machine import Machine
 
 MIB = 1024 * 1024
@@ -47,8 +49,30 @@ class FakeMachine(Machine):
 UNREADABLE = FakeMachine(None, None, None)
 
 
-def _ignore(_method: str, _params: dict[str, Any]) -> None:
-    """Send a notification to nobody."""
+class Nobody:
+    """A client's end that takes notifications and answers nothing.
+
+    Args:
+        advance: Lets time pass.
+    """
+
+    since: float | None = None
+
+    def __init__(self, advance: Callable[[float], None]) -> None:
+        self._advance = advance
+        self.notified: list[tuple[str, dict[str, Any]]] = []
+
+    def notify(self, method: str, params: dict[str, Any]) -> None:
+        self.notified.append((method, params))
+
+    async def ask(self, questions: dict[str, Question]) -> dict[str, Any]:
+        raise AskError(f"Nobody answers {', '.join(questions)}")
+
+    async def sleep(self, seconds: float) -> None:
+        self._advance(seconds)
+
+    def hang_up(self) -> bool:
+        return False
 
 
 class Scene:
@@ -75,9 +99,24 @@ class Scene:
         self.elapsed = 0.0
         effective = load(options or {}, environ or {})
         self.store = MemoryStore(effective.settings.session_timeout, limit, self.now, self.wall, EventLog)
-        self.facts = Facts(effective, self.store, machine or FakeMachine(), self.now, self.wall, self.now())
+        self.facts = Facts(
+            effective,
+            self.store,
+            machine or FakeMachine(),
+            self.now,
+            self.wall,
+            self.now(),
+            Changes(),
+            lambda work: work.close,
+        )
+        self.outlet: Outlet = Nobody(self.advance)
+        self.principal: str | None = None
+        self.log_level: str | None = None
+        self.progress_token: int | str | None = None
         self.tools = catalogue(effective.settings)
-        self.revision = Supported().negotiate(revision)
+        found = Supported().get(revision)
+        assert found is not None
+        self.revision: Revision = found
         self.session = self.new_session(client)
 
     def now(self) -> float:
@@ -92,6 +131,24 @@ class Scene:
     def new_session(self, client: Client | None = None) -> Session:
         return self.store.create(None, self.revision, client or Client("test-client", "1.0"))
 
+    def request(
+        self, headers: Iterable[tuple[str, str]] = (), http_method: str = "POST", took: float = 0.0
+    ) -> Call:
+        """Return a request as tools, resources and prompts see it."""
+        return Call(
+            self.facts,
+            None if self.revision.stateless else self.session,
+            self.session.client,
+            self.principal,
+            self.revision,
+            lambda: Headers(headers),
+            http_method,
+            self.now() - took,
+            self.outlet,
+            self.log_level,
+            self.progress_token,
+        )
+
     def call(
         self,
         tool: str,
@@ -101,18 +158,15 @@ class Scene:
         took: float = 0.0,
     ) -> Answer:
         """Call a tool; the structured result is checked to be encodable, as the server encodes it."""
-        call = Call(
-            self.facts,
-            self.session,
-            self.session.revision,
-            lambda: Headers(headers),
-            http_method,
-            "127.0.0.1",
-            self.now() - took,
-            _ignore,
-        )
         given = {} if arguments is msgspec.UNSET else arguments
-        answer = self.tools[tool].call(call, msgspec.Raw(json.dumps(given).encode()))
+        request = self.request(headers, http_method, took)
+        try:
+            answer = self.tools[tool].call(request, msgspec.Raw(json.dumps(given).encode()))
+            if inspect.iscoroutine(answer):
+                answer = finished(answer)
+        except ToolError as error:
+            answer = Answer(str(error), None, is_error=True)
+        assert isinstance(answer, Answer)
         encode({"text": answer.text, "content": list(answer.content), "structured": answer.structured})
         return answer
 
@@ -121,6 +175,16 @@ class Scene:
         answer = self.call(*args, **kwargs)
         assert not answer.is_error
         return answer.text
+
+
+def finished(work: Coroutine[Any, Any, Any]) -> Any:
+    """Return what a coroutine returns whose awaits are all fulfilled at once, as those of `Nobody` are."""
+    try:
+        work.send(None)
+    except StopIteration as end:
+        return end.value
+    work.close()
+    raise AssertionError("the coroutine waits for something")
 
 
 def wire(answer: Answer) -> Any:

@@ -147,4 +147,5 @@ def test_without_binary_support_echo_takes_no_bytes() -> None:
     assert set(scene.tools["echo"].describe(scene.revision)["inputSchema"]["properties"]) == {
         "message",
         "uppercase",
+        "session",
     }

@@ -141,6 +141,16 @@ def test_environment_dump_masks_passwords_in_urls() -> None:
     assert "- LOG_FILE: redis://***@db/0 (option --log-file)" in answer.text
 
 
+def test_environment_dump_never_shows_the_state_key() -> None:
+    """Our choice: the key makes believe; even a lab that reveals secrets needs no more than its mark."""
+    key = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
+    scene = Scene({"reveal_secrets": "true"}, {"MCP_ECHO_STATE_KEY": key})
+    answer = scene.call("environmentDump")
+    assert key[:8] not in answer.text + repr(wire(answer))
+    assert "- MCP_ECHO_STATE_KEY: [44 characters, sha256 " in answer.text
+    assert "- MCP_ECHO_STATE_KEY: (not set) (default)" in Scene().text("environmentDump")
+
+
 def probed_scene(machine: FakeMachine | None = None) -> Scene:
     """Return a server of ten minutes with 3 sessions living, 2 closed, 1 expired, and a sweep 45 s ago."""
     scene = Scene({"session_timeout": "600"}, machine=machine)

@@ -184,3 +184,136 @@ class ServerTestCase(SynchronousTestCase):
     def text(self, name: str, arguments: dict[str, Any] | None = None, **kwargs: Any) -> str:
         """Return the text of a tool's answer."""
         return str(self.call(name, arguments, **kwargs)["content"][0]["text"])
+
+
+MODERN = "2026-07-28"
+BOTH = "application/json, text/event-stream"
+META = "io.modelcontextprotocol/"
+NAMED = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
+
+
+def claim(
+    version: str = MODERN, capabilities: dict[str, Any] | None = None, **members: Any
+) -> dict[str, Any]:
+    """Return the `_meta` of a modern request; further members are given with their whole key."""
+    return {
+        f"{META}protocolVersion": version,
+        f"{META}clientCapabilities": capabilities or {},
+        f"{META}clientInfo": {"name": "tests", "version": "1"},
+        **members,
+    }
+
+
+def modern_message(
+    method: str,
+    params: dict[str, Any] | None = None,
+    message_id: Any = 1,
+    meta: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return a modern request."""
+    whole = {**(params or {}), "_meta": claim() if meta is None else meta}
+    return {"jsonrpc": "2.0", "id": message_id, "method": method, "params": whole}
+
+
+def routing_headers(message: dict[str, Any]) -> dict[str, Any]:
+    """Return the HTTP headers that agree with a modern request."""
+    headers = {"Accept": BOTH, "MCP-Protocol-Version": MODERN, "Mcp-Method": message["method"]}
+    named = message["params"].get(NAMED.get(message["method"], ""))
+    if isinstance(named, str):
+        headers["Mcp-Name"] = named
+    return headers
+
+
+class Posted:
+    """A POST whose answer comes later, or piece by piece; its client may leave before that."""
+
+    def __init__(self, test: ServerTestCase, message: Any, headers: dict[str, Any]) -> None:
+        self._client = test.client
+        self.status: int | None = None
+        self.headers: Any = None
+        self.body = b""
+        self.over = False
+        before = set(self._client._agent._pumps)
+        sent = self._client.request("POST", f"{URL}/mcp", data=json.dumps(message).encode(), headers=headers)
+        (self._pump,) = set(self._client._agent._pumps) - before
+        # A client that leaves before the head has come sees its own request fail.
+        sent.addCallbacks(self._begin, lambda _: None)
+        self._client.flush()
+        self._client.flush()
+
+    def _begin(self, response: _Response) -> None:
+        self.status = response.code
+        self.headers = response.headers
+        treq.collect(response, self._receive).addBoth(self._end)
+
+    def _receive(self, data: bytes) -> None:
+        self.body += data
+
+    def _end(self, _: object) -> None:
+        self.over = True
+
+    def leave(self) -> None:
+        """Have the client drop the connection."""
+        self._pump.clientIO.abortConnection()
+        self._client.flush()
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def events(self) -> list[dict[str, str]]:
+        return parse_events(self.body)
+
+    @property
+    def messages(self) -> list[Any]:
+        """The JSON of the events that carry a message."""
+        return [json.loads(event["data"]) for event in self.events if event.get("event") == "message"]
+
+
+class ModernTestCase(ServerTestCase):
+    """A test whose client speaks the modern era."""
+
+    def modern(
+        self,
+        method: str,
+        params: dict[str, Any] | None = None,
+        message_id: Any = 1,
+        meta: dict[str, Any] | None = None,
+        headers: dict[str, Any] | None = None,
+    ) -> Answer:
+        """POST one modern request; a header that is None is left out."""
+        message = modern_message(method, params, message_id, meta)
+        return self.request("POST", body=message, headers=_merged(routing_headers(message), headers))
+
+    def post(
+        self,
+        method: str,
+        params: dict[str, Any] | None = None,
+        message_id: Any = 1,
+        meta: dict[str, Any] | None = None,
+        headers: dict[str, Any] | None = None,
+    ) -> Posted:
+        """POST one modern request whose answer comes later."""
+        message = modern_message(method, params, message_id, meta)
+        return Posted(self, message, _merged(routing_headers(message), headers))
+
+    def tool(self, name: str, arguments: dict[str, Any] | None = None, **kwargs: Any) -> Any:
+        """Return the result of a modern tool call."""
+        return self.modern("tools/call", {"name": name, "arguments": arguments or {}}, **kwargs).json[
+            "result"
+        ]
+
+    def handle(self, **arguments: Any) -> str:
+        """Return a new handle."""
+        return str(self.tool("createEchoSession", arguments)["structuredContent"]["session"])
+
+    def pass_time(self, seconds: float, step: float = 0.05) -> None:
+        """Advance the clock in steps, so that what waits again after waiting gets its turn."""
+        for _ in range(round(seconds / step)):
+            self.clock.advance(step)
+            self.client.flush()
+
+
+def _merged(headers: dict[str, Any], changes: dict[str, Any] | None) -> dict[str, Any]:
+    return {name: value for name, value in {**headers, **(changes or {})}.items() if value is not None}

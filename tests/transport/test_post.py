@@ -12,7 +12,7 @@ import json
 import re
 from unittest import mock
 
-from mcp_echo.protocol.revisions import LEGACY
+from mcp_echo.protocol.revisions import KNOWN, LEGACY
 from tests.transport.support import ServerTestCase, send
 
 NAMES = [revision.name for revision in LEGACY]
@@ -75,11 +75,18 @@ class InitializeTests(ServerTestCase):
         """Lifecycle, Capability Negotiation."""
         result = self.rpc("initialize", {"protocolVersion": "2025-11-25"}).json["result"]
         assert result["capabilities"] == {
-            "tools": {},
-            "resources": {"subscribe": True},
-            "prompts": {},
+            "tools": {"listChanged": True},
+            "resources": {"subscribe": True, "listChanged": True},
+            "prompts": {"listChanged": True},
             "logging": {},
+            "completions": {},
         }
+
+    def test_completions_are_declared_since_they_can_be(self) -> None:
+        """Changelog of 2025-03-26: the capability completions."""
+        for name in NAMES:
+            capabilities = self.rpc("initialize", {"protocolVersion": name}).json["result"]["capabilities"]
+            assert ("completions" in capabilities) == (name != "2024-11-05"), name
 
     def test_the_implementation_has_only_the_fields_its_revision_knows(self) -> None:
         """Lifecycle, Operation: respect the negotiated version. Schema of each revision, Implementation."""
@@ -272,12 +279,16 @@ class MessageTests(ServerTestCase):
         assert self.rpc("ping", session=session).status == 200
 
     def test_an_unsupported_version_header_is_400(self) -> None:
-        """Protocol Version Header: MUST respond with 400."""
+        """Protocol Version Header: MUST respond with 400; our choice, which fits both eras: with the error
+        -32022 of 2026-07-28 basic/versioning and every revision that is spoken."""
         session = self.initialize()
         for value in ("1999-01-01", "nonsense", ""):
             answer = self.rpc("ping", session=session, MCP_Protocol_Version=value)
-            assert (answer.status, answer.json["error"]["data"]["requested"]) == (400, value)
-            assert answer.json["error"]["data"]["supported"] == NAMES[::-1]
+            assert (answer.status, answer.json["error"]["code"]) == (400, -32022)
+            assert answer.json["error"]["data"] == {
+                "requested": value,
+                "supported": [revision.name for revision in reversed(KNOWN)],
+            }
 
     def test_another_supported_version_header_is_let_pass(self) -> None:
         """The specification leaves it open; official clients of one revision send an older one."""
@@ -337,6 +348,20 @@ class BatchTests(ServerTestCase):
             answer = self.batch([self.PING], revision)
             assert (answer.status, answer.json["error"]["code"]) == (400, -32600), revision
 
+    def test_an_array_does_not_begin_a_session(self) -> None:
+        """Lifecycle of 2025-03-26: initialize MUST NOT be part of a JSON-RPC batch."""
+        first = {**self.PING, "method": "initialize", "params": {"protocolVersion": "2025-03-26"}}
+        answer = self.request("POST", body=[first])
+        assert (answer.status, answer.header("Mcp-Session-Id"), len(self.store)) == (400, None, 0)
+
+    def test_a_refused_array_leaves_no_session_behind(self) -> None:
+        """Our choice: what is refused must not fill the store."""
+        before = len(self.store)
+        for revision in ("2025-06-18", "2025-11-25"):
+            answer = self.request("POST", body=[self.PING], headers={"MCP-Protocol-Version": revision})
+            assert (answer.status, answer.header("Mcp-Session-Id")) == (400, None)
+        assert len(self.store) == before
+
 
 class ToolTests(ServerTestCase):
     def test_tools_are_listed_in_the_order_of_the_catalogue(self) -> None:
@@ -345,7 +370,8 @@ class ToolTests(ServerTestCase):
         assert (
             [tool["name"] for tool in tools]
             == "echo replayLastEcho printHeader bearerDecode authContext requestTiming corsAnalysis "
-            "environmentDump healthProbe sessionInfo whoIStheGOAT".split()
+            "environmentDump healthProbe sessionInfo whoIStheGOAT createEchoSession closeEchoSession "
+            "clientProbe".split()
         )
 
     def test_a_cursor_nobody_gave_out_is_refused(self) -> None:

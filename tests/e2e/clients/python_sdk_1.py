@@ -1,75 +1,38 @@
-"""A conversation with the official Python SDK 1.x: reads the calls to make, prints what came back.
+"""A conversation with the official Python SDK 1.x: python python_sdk_1.py URL < script.json
 
-python python_sdk_1.py URL < script.json
+A URL that ends with /sse is spoken to over the transport of 2024-11-05, any other over Streamable HTTP.
 """
 
 import asyncio
 import json
 import sys
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
+from conversation import Ear, Legacy, converse
 from mcp import ClientSession, types
+from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
-from pydantic import AnyUrl
-
-PATIENCE_SECONDS = 15
 
 
-async def converse(url: str, script: dict[str, Any]) -> dict[str, Any]:
+def connect(url: str) -> AbstractAsyncContextManager[Any]:
+    """Return the SDK's transport for a URL."""
+    return sse_client(url) if url.endswith("/sse") else streamable_http_client(url)
+
+
+async def main(url: str, script: dict[str, Any]) -> dict[str, Any]:
     """Hold the conversation and return what was heard."""
-    logs: list[dict[str, Any]] = []
-    updated: list[str] = []
-    told = asyncio.Event()
-
-    async def on_log(params: types.LoggingMessageNotificationParams) -> None:
-        logs.append({"level": params.level, "logger": params.logger, "data": params.data})
-
-    async def on_message(message: Any) -> None:
-        root = getattr(message, "root", None)
-        if isinstance(root, types.ResourceUpdatedNotification):
-            updated.append(str(root.params.uri))
-            told.set()
-
+    ear = Ear(types)
+    who = types.Implementation(name="python-sdk-1", version="1.30.0")
     async with (
-        streamable_http_client(url) as (reader, writer, _),
+        connect(url) as (reader, writer, *_),
         ClientSession(
-            reader,
-            writer,
-            logging_callback=on_log,
-            message_handler=on_message,
-            client_info=types.Implementation(name="python-sdk-1", version="1.30.0"),
+            reader, writer, client_info=who, message_handler=ear.on_message, **ear.callbacks()
         ) as client,
     ):
         welcome = await client.initialize()
-
-        async def call(name: str, arguments: dict[str, Any]) -> dict[str, Any]:
-            result = await client.call_tool(name, arguments)
-            return {
-                "text": result.content[0].text,
-                "structured": result.structuredContent,
-                "is_error": bool(result.isError),
-            }
-
-        heard: dict[str, Any] = {
-            "protocol_version": welcome.protocolVersion,
-            "server": welcome.serverInfo.name,
-            "tools": [tool.name for tool in (await client.list_tools()).tools],
-            "answers": {step["name"]: await call(**step) for step in script["calls"]},
-            "resources": [str(each.uri) for each in (await client.list_resources()).resources],
-            "prompts": [each.name for each in (await client.list_prompts()).prompts],
-        }
-        heard["logs_before_asking"] = len(logs)
-        await client.set_logging_level("debug")
-        await client.subscribe_resource(AnyUrl(script["subscribe"]))
-        heard["again"] = await call(**script["again"])
-        await asyncio.wait_for(told.wait(), PATIENCE_SECONDS)
-        read = await client.read_resource(AnyUrl(script["subscribe"]))
-        heard["read"] = json.loads(read.contents[0].text)
-        prompt = await client.get_prompt(script["prompt"])
-        heard["prompt"] = prompt.messages[0].content.text
-        heard["info"] = await call("sessionInfo", {})
-        await client.send_ping()
-    return {**heard, "logs": logs, "updated": updated}
+        heard = await converse(client, ear, Legacy(client, ear), script, types)
+    return {**heard, "protocol_version": welcome.protocolVersion, "server": welcome.serverInfo.name}
 
 
-print(json.dumps(asyncio.run(converse(sys.argv[1], json.load(sys.stdin)))))
+print(json.dumps(asyncio.run(main(sys.argv[1], json.load(sys.stdin)))))

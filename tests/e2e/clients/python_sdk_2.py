@@ -1,69 +1,68 @@
-"""A conversation with the official Python SDK 2.x: reads the calls to make, prints what came back.
+"""A conversation with the official Python SDK 2.x: python python_sdk_2.py URL MODE < script.json
 
-python python_sdk_2.py URL < script.json
+MODE is what the SDK's client calls so: "legacy" begins with initialize, "auto" asks for server/discover.
 """
 
 import asyncio
 import json
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import mcp_types as types
+from conversation import LOG_LEVEL, Ear, Legacy, converse, give_up
 from mcp import Client
+from mcp.client.subscriptions import ResourceUpdated, Subscription
 
-PATIENCE_SECONDS = 15
+
+class Modern:
+    """The era without sessions.
+
+    Args:
+        client: The SDK's client.
+        ear: Hears what comes on the listening stream.
+    """
+
+    log_meta = {LOG_LEVEL: "debug"}
+
+    def __init__(self, client: Client, ear: Ear) -> None:
+        self._client = client
+        self._ear = ear
+
+    async def prepare(self) -> None:
+        """Do nothing: each request says whether it wants log messages."""
+
+    @asynccontextmanager
+    async def watching(self, uri: str) -> AsyncIterator[None]:
+        """Listen."""
+        async with self._client.listen(tools_list_changed=True, resource_subscriptions=[uri]) as news:
+            following = asyncio.ensure_future(self._follow(news))
+            try:
+                yield
+            finally:
+                following.cancel()
+
+    async def _follow(self, news: Subscription) -> None:
+        async for event in news:
+            if isinstance(event, ResourceUpdated):
+                self._ear.hear_update(event.uri)
+            else:
+                await self._client.list_tools()
 
 
-async def converse(url: str, script: dict[str, Any]) -> dict[str, Any]:
+async def main(url: str, mode: str, script: dict[str, Any]) -> dict[str, Any]:
     """Hold the conversation and return what was heard."""
-    logs: list[dict[str, Any]] = []
-    updated: list[str] = []
-    told = asyncio.Event()
-
-    async def on_log(params: types.LoggingMessageNotificationParams) -> None:
-        logs.append({"level": params.level, "logger": params.logger, "data": params.data})
-
-    async def on_message(message: Any) -> None:
-        if isinstance(message, types.ResourceUpdatedNotification):
-            updated.append(str(message.params.uri))
-            told.set()
-
-    async with Client(
-        url,
-        mode="legacy",
-        client_info=types.Implementation(name="python-sdk-2", version="2.3.0"),
-        logging_callback=on_log,
-        message_handler=on_message,
-    ) as client:
-
-        async def call(name: str, arguments: dict[str, Any]) -> dict[str, Any]:
-            result = await client.call_tool(name, arguments)
-            return {
-                "text": result.content[0].text,
-                "structured": result.structured_content,
-                "is_error": bool(result.is_error),
-            }
-
-        heard: dict[str, Any] = {
-            "protocol_version": client.protocol_version,
-            "server": client.server_info.name,
-            "tools": [tool.name for tool in (await client.list_tools()).tools],
-            "answers": {step["name"]: await call(**step) for step in script["calls"]},
-            "resources": [str(each.uri) for each in (await client.list_resources()).resources],
-            "prompts": [each.name for each in (await client.list_prompts()).prompts],
-        }
-        heard["logs_before_asking"] = len(logs)
-        await client.set_logging_level("debug")
-        await client.subscribe_resource(script["subscribe"])
-        heard["again"] = await call(**script["again"])
-        await asyncio.wait_for(told.wait(), PATIENCE_SECONDS)
-        read = await client.read_resource(script["subscribe"])
-        heard["read"] = json.loads(read.contents[0].text)
-        prompt = await client.get_prompt(script["prompt"])
-        heard["prompt"] = prompt.messages[0].content.text
-        heard["info"] = await call("sessionInfo", {})
-        await client.send_ping()
-    return {**heard, "logs": logs, "updated": updated}
+    ear = Ear(types)
+    who = types.Implementation(name="python-sdk-2", version="2.3.0")
+    legacy = mode == "legacy"
+    hearing = {"message_handler": ear.on_message} if legacy else {}
+    async with Client(url, mode=mode, client_info=who, **hearing, **ear.callbacks()) as client:
+        era = Legacy(client, ear) if legacy else Modern(client, ear)
+        heard = await converse(client, ear, era, script, types)
+        if legacy:
+            await give_up(client, ear, script["cancel"])
+        return {**heard, "protocol_version": client.protocol_version, "server": client.server_info.name}
 
 
-print(json.dumps(asyncio.run(converse(sys.argv[1], json.load(sys.stdin)))))
+print(json.dumps(asyncio.run(main(sys.argv[1], sys.argv[2], json.load(sys.stdin)))))

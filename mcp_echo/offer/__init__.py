@@ -1,0 +1,57 @@
+"""Everything a server offers: tools, resources, prompts, extensions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from msgspec import Raw
+
+from mcp_echo.config import Settings
+from mcp_echo.offer.prompts import PROMPTS, Prompt
+from mcp_echo.offer.resources import RESOURCES, TEMPLATES, Resource, Template
+from mcp_echo.protocol.headers import Headers
+from mcp_echo.protocol.jsonrpc import Message
+from mcp_echo.state.session import Session
+from mcp_echo.tools import catalogue
+from mcp_echo.tools.base import Call, Catalogue
+
+ModernMethod = Callable[[Raw, Call], Any]
+
+
+class Observer(Protocol):
+    """Somebody who watches what clients do."""
+
+    now: Callable[[], float]
+    """The server's steady clock, in seconds."""
+
+    def saw_post(self, message: Message | list[Message], headers: Headers, session_id: str | None) -> None:
+        """A POST came."""
+
+    def saw_get(self, headers: Headers, session: Session) -> None:
+        """A GET came for a session."""
+
+    def hung_up(self, session: Session) -> None:
+        """The server has closed a connection early and asked the client back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What one server offers, each in the order its list has it."""
+
+    tools: Catalogue
+    resources: Mapping[str, Resource]
+    templates: tuple[Template, ...]
+    prompts: Mapping[str, Prompt]
+    extensions: Mapping[str, Any] = field(default_factory=dict)
+    """Extension → what the server declares of it (modern era)."""
+    methods: Mapping[str, ModernMethod] = field(default_factory=dict)
+    """Methods that extensions add (modern era)."""
+    observer: Observer | None = None
+    """Told of what clients do, if somebody wants to know."""
+
+
+def diagnostic_offer(settings: Settings) -> Offer:
+    """Return what the server offers for diagnosis."""
+    return Offer(catalogue(settings), RESOURCES, TEMPLATES, PROMPTS)

@@ -1,0 +1,254 @@
+"""The modern era: what every request says of itself, and the headers that have to agree. No I/O.
+
+https://modelcontextprotocol.io/specification/2026-07-28/basic and
+https://modelcontextprotocol.io/specification/2026-07-28/basic/transports/streamable-http
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+from base64 import b64decode
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from mcp_echo.protocol.errors import HeaderMismatch, InvalidParams, MetaIncomplete
+
+PREFIX = "io.modelcontextprotocol/"
+VERSION_KEY = f"{PREFIX}protocolVersion"
+CAPABILITIES_KEY = f"{PREFIX}clientCapabilities"
+SERVER_INFO_KEY = f"{PREFIX}serverInfo"
+SUBSCRIPTION_KEY = f"{PREFIX}subscriptionId"
+
+NAMED_BY = {
+    "tools/call": "name",
+    "prompts/get": "name",
+    "resources/read": "uri",
+    "tasks/get": "taskId",
+    "tasks/update": "taskId",
+    "tasks/cancel": "taskId",
+}
+"""Methods that need ``Mcp-Name``, and the member of their params it has to equal."""
+
+_CAPABILITIES_BY_METHOD = {
+    "elicitation/create": "elicitation",
+    "sampling/createMessage": "sampling",
+    "roots/list": "roots",
+}
+
+_SENTINEL = re.compile(r"=\?base64\?(.*)\?=", re.DOTALL)
+_BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?", re.ASCII)
+_VISIBLE = re.compile(r"[\x20-\x7e\t]*")
+
+
+class Meta(msgspec.Struct, frozen=True):
+    """The reserved members of a modern request's ``_meta``; a missing one is UNSET."""
+
+    version: str | UnsetType = msgspec.field(name=VERSION_KEY, default=UNSET)
+    capabilities: dict[str, Any] | UnsetType = msgspec.field(name=CAPABILITIES_KEY, default=UNSET)
+    client_info: Raw | UnsetType = msgspec.field(name=f"{PREFIX}clientInfo", default=UNSET)
+    log_level: str | UnsetType = msgspec.field(name=f"{PREFIX}logLevel", default=UNSET)
+    progress_token: int | str | UnsetType = msgspec.field(name="progressToken", default=UNSET)
+
+
+class _Claim(msgspec.Struct):
+    version: Raw | UnsetType = msgspec.field(name=VERSION_KEY, default=UNSET)
+
+
+class _Claiming(msgspec.Struct):
+    meta: _Claim | UnsetType = msgspec.field(name="_meta", default=UNSET)
+
+
+class _WithMeta(msgspec.Struct):
+    meta: Meta | UnsetType = msgspec.field(name="_meta", default=UNSET)
+
+
+_decode_claim = msgspec.json.Decoder(_Claiming).decode
+_decode_meta = msgspec.json.Decoder(_WithMeta).decode
+
+
+def is_claimed(params: Raw) -> bool:
+    """Return whether the params' ``_meta`` names a protocol version: the mark of a modern request."""
+    raw = bytes(params)
+    # Quick, since every request passes here; where there is a backslash the key may be written otherwise.
+    if b"protocolVersion" not in raw and b"\\" not in raw:
+        return False
+    try:
+        meta = _decode_claim(params).meta
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return meta is not UNSET and meta.version is not UNSET
+
+
+def read_meta(params: Raw) -> Meta:
+    """Return the ``_meta`` of a modern request.
+
+    Raises:
+        MetaIncomplete: A required member is missing, or a member has a wrong type.
+    """
+    try:
+        meta = _decode_meta(params).meta
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise MetaIncomplete(f"Invalid params: {error}") from None
+    required = {VERSION_KEY, CAPABILITIES_KEY}
+    if meta is not UNSET:
+        required -= {VERSION_KEY} if meta.version is not UNSET else set()
+        required -= {CAPABILITIES_KEY} if meta.capabilities is not UNSET else set()
+    if meta is UNSET or required:
+        raise MetaIncomplete(f"Invalid params: _meta lacks {' and '.join(sorted(required))}")
+    if meta.client_info is not UNSET and bytes(meta.client_info)[:1] != b"{":
+        raise MetaIncomplete("Invalid params: clientInfo must be an object")
+    return meta
+
+
+def decode_header(value: str) -> str:
+    """Return what a routing header's value stands for: itself, or the text in its base64 form.
+
+    Raises:
+        HeaderMismatch: The base64 form is broken, or the value has characters no header may have.
+    """
+    if not _VISIBLE.fullmatch(value):
+        raise HeaderMismatch("A header value has characters outside visible ASCII; use the base64 form")
+    wrapped = _SENTINEL.fullmatch(value)
+    if wrapped is None:
+        return value
+    if not _BASE64.fullmatch(wrapped[1]):
+        raise HeaderMismatch("A header value in the base64 form is not base64")
+    try:
+        return b64decode(wrapped[1], validate=True).decode("utf-8")
+    except (binascii.Error, ValueError):
+        raise HeaderMismatch("A header value in the base64 form is not UTF-8 in base64") from None
+
+
+HeaderValues = Callable[[str], list[str]]
+"""Returns every value of a header field, in order."""
+
+
+def one_value(values: HeaderValues, name: str) -> str | None:
+    """Return the value of a routing header, decoded, or None when it is missing.
+
+    Raises:
+        HeaderMismatch: It came more than once, or is malformed.
+    """
+    found = values(name)
+    if len(found) > 1:
+        raise HeaderMismatch(f"{name} is given {len(found)} times")
+    return decode_header(found[0]) if found else None
+
+
+def check_header(values: HeaderValues, name: str, expected: str) -> None:
+    """Insist on a header that says what the body says.
+
+    Raises:
+        HeaderMismatch: It is missing or says something else.
+    """
+    found = one_value(values, name)
+    if found is None:
+        raise HeaderMismatch(f"{name} is missing; the body says {expected!r}")
+    if found != expected:
+        raise HeaderMismatch(f"{name} says {found!r}, the body {expected!r}")
+
+
+class _Names(msgspec.Struct):
+    name: str | UnsetType = UNSET
+    uri: str | UnsetType = UNSET
+    taskId: str | UnsetType = UNSET
+
+
+_decode_names = msgspec.json.Decoder(_Names).decode
+
+
+def check_routing_headers(values: HeaderValues, method: str, params: Raw) -> None:
+    """Check ``Mcp-Method`` and, for the methods that have one, ``Mcp-Name``.
+
+    Raises:
+        HeaderMismatch: One is missing, malformed or disagrees with the body.
+    """
+    check_header(values, "Mcp-Method", method)
+    member = NAMED_BY.get(method)
+    if member is None:
+        return
+    try:
+        named = getattr(_decode_names(params), member)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        named = UNSET
+    if named is UNSET:
+        # The body names nothing, so there is nothing to agree with: the method's own check tells.
+        one_value(values, "Mcp-Name")
+        return
+    check_header(values, "Mcp-Name", named)
+
+
+def check_parameter_headers(
+    values: HeaderValues, annotated: dict[str, str], arguments: dict[str, Any]
+) -> None:
+    """Check the ``Mcp-Param-…`` headers of a tool call.
+
+    Args:
+        values: The request's headers.
+        annotated: Argument name → the ``x-mcp-header`` of its schema.
+        arguments: The call's arguments.
+
+    Raises:
+        HeaderMismatch: A header is missing, malformed or disagrees with its argument.
+    """
+    for argument, suffix in annotated.items():
+        name = f"Mcp-Param-{suffix}"
+        value = arguments.get(argument)
+        found = one_value(values, name)
+        if value is None:
+            if found is not None:
+                raise HeaderMismatch(f"{name} is given, the argument {argument} is not")
+            continue
+        if found is None:
+            raise HeaderMismatch(f"{name} is missing; the argument {argument} is given")
+        if not _agrees(found, value):
+            raise HeaderMismatch(f"{name} says {found!r}, the argument {argument} something else")
+
+
+def _agrees(header: str, value: Any) -> bool:
+    if isinstance(value, bool):
+        return header == ("true" if value else "false")
+    if isinstance(value, int):
+        try:
+            return float(header) == value
+        except ValueError:
+            return False
+    return bool(header == value)
+
+
+def required_capability(method: str, params: dict[str, Any]) -> dict[str, Any]:
+    """Return what a client has to declare for the server to ask it this."""
+    capability = _CAPABILITIES_BY_METHOD[method]
+    if capability == "elicitation" and params.get("mode") == "url":
+        return {capability: {"url": {}}}
+    return {capability: {}}
+
+
+def is_declared(capabilities: dict[str, Any], method: str, params: dict[str, Any]) -> bool:
+    """Return whether a client with these capabilities may be asked this.
+
+    ``elicitation: {}`` means forms (2025-11-25 client/elicitation, Capabilities).
+    """
+    ((capability, modes),) = required_capability(method, params).items()
+    declared = capabilities.get(capability)
+    if not isinstance(declared, dict):
+        return False
+    if capability != "elicitation":
+        return True
+    return "url" in declared if modes else (not declared or "form" in declared)
+
+
+def read_params(decode: Callable[[Raw], Any], params: Raw) -> Any:
+    """Return decoded params.
+
+    Raises:
+        InvalidParams: They do not fit.
+    """
+    try:
+        return decode(params)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidParams(f"Invalid params: {error}") from None

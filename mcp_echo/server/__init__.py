@@ -1,0 +1,133 @@
+"""The MCP server: which era a message belongs to, and what answers it.
+
+Imports no Twisted; the transport hands in what it knows of the HTTP request as an `Exchange`.
+"""
+
+from __future__ import annotations
+
+from mcp_echo.offer import Offer
+from mcp_echo.protocol.errors import (
+    InvalidParams,
+    InvalidRequest,
+    McpError,
+    MetaIncomplete,
+    VersionNotSupported,
+)
+from mcp_echo.protocol.jsonrpc import Malformed, Message, Notification, Request, Response, error_bytes
+from mcp_echo.protocol.legacy import read_initialize
+from mcp_echo.protocol.modern import CAPABILITIES_KEY, VERSION_KEY, is_claimed
+from mcp_echo.protocol.revisions import Supported
+from mcp_echo.server.exchange import Carriage, Exchange, Journal, Patience, Promise, Reply
+from mcp_echo.server.legacy import LegacyEra
+from mcp_echo.server.methods import Methods
+from mcp_echo.server.modern import ModernEra
+from mcp_echo.state.sealed import Seal
+from mcp_echo.tools.base import Facts
+
+
+class Server:
+    """A server for both eras on one endpoint.
+
+    The body decides: a request whose ``_meta`` names a protocol version is served by the modern rules, every
+    other one by the legacy rules. Headers are only compared with it.
+    https://modelcontextprotocol.io/specification/2026-07-28/basic/versioning#backward-compatibility
+
+    Args:
+        facts: What tools may know.
+        supported: The revisions it speaks.
+        offer: What it offers.
+        journal: Where it writes down what happens.
+        patience: Ways to wait.
+        seal: Seals what modern clients carry from request to request.
+    """
+
+    def __init__(
+        self,
+        facts: Facts,
+        supported: Supported,
+        offer: Offer,
+        journal: Journal,
+        patience: Patience,
+        seal: Seal,
+    ) -> None:
+        self.facts = facts
+        self.supported = supported
+        methods = Methods(facts, offer, supported)
+        self._observer = offer.observer
+        if self._observer is not None:
+            self._observer.now = facts.now
+        self.legacy = LegacyEra(methods, supported, journal, patience)
+        self._modern = ModernEra(methods, supported, journal, patience, seal)
+
+    def post(self, message: Message | list[Message], exchange: Exchange) -> Reply | None:
+        """Return the reply to one POST body; None when an event stream or later work answers."""
+        if isinstance(message, Malformed):
+            return Reply(message.error.status, error_bytes(message.id, message.error))
+        if self._observer is not None:
+            self._observer.saw_post(message, exchange.headers(), exchange.session_id)
+        try:
+            if isinstance(message, Request) and self.supported.modern:
+                if is_claimed(message.params):
+                    return self._modern.post(message, exchange)
+                self._refuse_half_modern(message, exchange)
+            elif self.supported.modern and self._is_modern_aside(message, exchange):
+                return Reply(202)
+            return self.legacy.post(message, exchange)
+        except McpError as error:
+            message_id = message.id if isinstance(message, Request) else None
+            modern = isinstance(error, (MetaIncomplete, VersionNotSupported))
+            return Reply(error.status, error_bytes(message_id, error, modern), error.headers)
+
+    def _refuse_half_modern(self, request: Request, exchange: Exchange) -> None:
+        """Refuse a request that is not modern where it would have to be.
+
+        Raises:
+            MetaIncomplete: The header names a modern revision, or only those are spoken.
+            VersionNotSupported: It asks for a revision that is not spoken here.
+        """
+        version = exchange.version
+        if version is None and not self.supported.legacy:
+            version = _asked_for(request)
+        if version is None:
+            if not self.supported.legacy:
+                raise MetaIncomplete(
+                    f"Invalid params: _meta lacks {VERSION_KEY} and {CAPABILITIES_KEY}; "
+                    f"supported are {', '.join(self.supported.names)}"
+                )
+            return
+        if version in self.supported.modern:
+            raise MetaIncomplete(f"Invalid params: _meta lacks {VERSION_KEY}, and perhaps {CAPABILITIES_KEY}")
+        if version not in self.supported.legacy:
+            raise VersionNotSupported(version, self.supported.names)
+
+    def _is_modern_aside(self, message: Message | list[Message], exchange: Exchange) -> bool:
+        """Return whether this is a modern notification, of which the revision defines none over HTTP.
+
+        Raises:
+            InvalidRequest: It is a message that must not be sent in the modern era.
+        """
+        modern = exchange.version in self.supported.modern or not self.supported.legacy
+        if isinstance(message, list):
+            if modern or any(_claims(each) for each in message):
+                raise InvalidRequest("Invalid request: the modern era takes one message a POST, no array")
+            return False
+        if isinstance(message, Response) and modern:
+            raise InvalidRequest("Invalid request: the modern era has no responses from clients")
+        return isinstance(message, Notification) and (modern or is_claimed(message.params))
+
+
+def _claims(message: Message) -> bool:
+    return isinstance(message, (Request, Notification)) and is_claimed(message.params)
+
+
+def _asked_for(request: Request) -> str | None:
+    """Return the revision that an ``initialize`` asks for, or None."""
+    if request.method != "initialize":
+        return None
+    try:
+        return read_initialize(request.params, strict=False).protocolVersion
+    except InvalidParams:
+        return None
+
+
+__all__ = ["Carriage", "Exchange", "Journal", "Patience", "Promise", "Reply", "Server"]

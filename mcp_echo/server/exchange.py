@@ -1,0 +1,138 @@
+"""What the server needs of a transport: one HTTP request, its answer, and time."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from mcp_echo.protocol.accept import Accepted
+from mcp_echo.protocol.headers import Headers
+from mcp_echo.state.events import EventLog, Stream
+from mcp_echo.state.session import Session
+
+
+class Reply:
+    """What to answer an HTTP request with.
+
+    Args:
+        status: The HTTP status.
+        body: The JSON to send; empty for none.
+        headers: Further HTTP headers.
+    """
+
+    __slots__ = ("body", "headers", "status")
+
+    def __init__(self, status: int, body: bytes = b"", headers: Mapping[str, str] | None = None) -> None:
+        self.status = status
+        self.body = body
+        self.headers = headers or {}
+
+
+@dataclass(frozen=True, slots=True)
+class Carriage:
+    """How an event stream is carried.
+
+    Args:
+        log: The log the stream belongs to.
+        stream: What to carry.
+        resumable: Whether events have ids, and clients are asked to come back.
+        primed: Whether the stream opens with an event id and no data.
+        farewell: A message to end the stream with when the server stops.
+    """
+
+    log: EventLog
+    stream: Stream
+    resumable: bool = False
+    primed: bool = False
+    farewell: bytes | None = None
+
+
+class Exchange(Protocol):
+    """One HTTP request, as the transport knows it."""
+
+    accepted: Accepted
+    arrived: float
+    """Seconds of the steady clock when it was complete."""
+    principal: str | None
+    """Who the caller is, or None when nobody vouches for it."""
+    session_id: str | None
+    version: str | None
+    """The ``MCP-Protocol-Version`` header."""
+    last_event_id: str | None
+    left: bool
+    """Whether the client has gone away."""
+
+    def insist_on_one(self) -> None:
+        """Refuse a request whose session, version or event is named twice, differently."""
+
+    @property
+    def http_method(self) -> str: ...
+
+    @property
+    def peer(self) -> str:
+        """The address it came from, for people."""
+
+    def headers(self) -> Headers:
+        """Return the header fields as they came."""
+
+    def values(self, name: str) -> list[str]:
+        """Return every value of a header field."""
+
+    def announce(self, session: Session) -> None:
+        """Send the session's id in ``Mcp-Session-Id``: it is new to the client."""
+
+    def open_stream(self, carriage: Carriage) -> None:
+        """Answer with an event stream, from now on."""
+
+    def run(self, work: Coroutine[Any, Any, Reply | None], *, until_left: bool) -> Callable[[], None]:
+        """Answer with what ``work`` returns in the end; None means that an event stream has answered.
+
+        Args:
+            work: Does the work.
+            until_left: Whether a client that leaves cancels it.
+
+        Returns:
+            Cancels the work.
+        """
+
+    def when_over(self, do: Callable[[], None]) -> None:
+        """Call ``do`` when the event stream that answers has ended or the client has left."""
+
+
+class Promise(Protocol):
+    """Something that will be known later."""
+
+    def keep(self, value: Any) -> None:
+        """It is known now."""
+
+    def drop(self) -> None:
+        """Nobody waits for it any more."""
+
+    def __await__(self) -> Generator[Any, None, Any]: ...
+
+
+class Patience(Protocol):
+    """Ways to wait."""
+
+    def sleep(self, seconds: float) -> Awaitable[None]:
+        """Let time pass."""
+
+    def promise(self, seconds: float | None) -> Promise:
+        """Return a promise; awaiting it raises TimeoutError when it is not kept within ``seconds``."""
+
+
+class Journal(Protocol):
+    """Where the server writes down what happens."""
+
+    verbose: bool
+    """Whether details are wanted; preparing them costs time."""
+
+    def note(self, text: str, **fields: Any) -> None:
+        """Write down an event that an operator wants to see."""
+
+    def debug(self, text: str, **fields: Any) -> None:
+        """Write down a detail that matters while looking for a fault."""
+
+    def failure(self, text: str, **fields: Any) -> None:
+        """Write down the exception being handled, with its traceback."""

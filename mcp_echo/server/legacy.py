@@ -1,0 +1,493 @@
+"""The legacy era: sessions made by ``initialize``, found by ``Mcp-Session-Id``.
+
+https://modelcontextprotocol.io/specification/2025-11-25/basic/transports and …/basic/lifecycle
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Coroutine
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+from mcp_echo.protocol.errors import (
+    InternalError,
+    InvalidParams,
+    InvalidRequest,
+    McpError,
+    SessionRequired,
+    WrongHttpMethod,
+)
+from mcp_echo.protocol.jsonrpc import (
+    Message,
+    MessageId,
+    Notification,
+    Request,
+    Response,
+    error_bytes,
+    notification_bytes,
+    result_bytes,
+)
+from mcp_echo.protocol.legacy import (
+    Initialize,
+    check_version_header,
+    check_version_header_strictly,
+    read_initialize,
+)
+from mcp_echo.protocol.levels import LOG_LEVELS
+from mcp_echo.protocol.modern import read_params
+from mcp_echo.protocol.revisions import Revision, Supported
+from mcp_echo.server.batch import Batch, check_batches, check_no_initialize
+from mcp_echo.server.clients import describe_client
+from mcp_echo.server.exchange import Carriage, Exchange, Journal, Patience, Reply
+from mcp_echo.server.methods import INSTRUCTIONS, Methods, read_uri
+from mcp_echo.server.outlets import LegacyOutlet
+from mcp_echo.state.changes import List
+from mcp_echo.state.events import Stream
+from mcp_echo.state.session import UNKNOWN_CLIENT, Client, Session
+from mcp_echo.tools.base import Call
+
+MAX_SUBSCRIPTIONS = 64
+"""Subscriptions per session; there are far fewer resources."""
+
+
+class _Level(msgspec.Struct, frozen=True):
+    level: str
+
+
+class _Cancelled(msgspec.Struct, frozen=True):
+    requestId: int | str
+
+
+class _ProgressMeta(msgspec.Struct, frozen=True):
+    progressToken: int | str | None = None
+
+
+class _Meta(msgspec.Struct, frozen=True):
+    meta: _ProgressMeta = msgspec.field(name="_meta", default=_ProgressMeta())
+
+
+_read_level = msgspec.json.Decoder(_Level).decode
+_read_cancelled = msgspec.json.Decoder(_Cancelled).decode
+_read_progress = msgspec.json.Decoder(_Meta).decode
+
+
+class _SessionListener:
+    """Queues for a session the news it asked for."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def list_changed(self, which: List) -> None:
+        """Queue that a list has changed."""
+        self._session.log.queue(notification_bytes(f"notifications/{which}/list_changed", {}))
+
+    def resource_updated(self, uri: str) -> None:
+        """Queue that a resource has changed."""
+        self._session.tell_changed(uri)
+
+
+class LegacyEra:
+    """Serves the revisions with a handshake and sessions.
+
+    Args:
+        methods: What the server can do.
+        supported: The revisions it speaks.
+        journal: Where it writes down what happens.
+        patience: Ways to wait.
+    """
+
+    def __init__(self, methods: Methods, supported: Supported, journal: Journal, patience: Patience) -> None:
+        self._methods = methods
+        self._facts = methods.facts
+        self._supported = supported
+        self._journal = journal
+        self._patience = patience
+        settings = methods.facts.settings
+        self._strict = settings.strict
+        self._answer_timeout = settings.client_timeout
+        self._listeners: dict[str, _SessionListener] = {}
+        self._table = {
+            **methods.table,
+            "ping": self._ping,
+            "logging/setLevel": self._set_level,
+            "resources/subscribe": self._subscribe,
+            "resources/unsubscribe": self._unsubscribe,
+        }
+
+    # The ladder: one POST body, the first failing rung answers.
+
+    def post(self, message: Message | list[Message], exchange: Exchange) -> Reply | None:
+        """Return the reply to one POST body; None when an event stream or later work answers.
+
+        Raises:
+            McpError: The whole POST is refused.
+        """
+        exchange.insist_on_one()
+        named = check_version_header(exchange.version, self._supported)
+        if isinstance(message, Request) and message.method == "initialize":
+            return self._initialize(message, exchange)
+        if isinstance(message, Request) and message.method == "ping" and exchange.session_id is None:
+            # Needs no state, so none is made: a prober must not fill the store.
+            return Reply(200, result_bytes(message.id, {}))
+        if isinstance(message, list) and exchange.session_id is None:
+            # Before a session is made for it, which a refused array would leave behind.
+            check_batches(named or self._supported.assumed)
+            check_no_initialize(message)
+        session = self._session(exchange, named, may_create=isinstance(message, (Request, list)))
+        if isinstance(message, Request):
+            return self._answer(message, session, exchange)
+        if isinstance(message, list):
+            return self._batch(session, exchange).answer(message)
+        self.take_note(message, session)
+        return Reply(202)
+
+    def _session(self, exchange: Exchange, named: Revision | None, *, may_create: bool) -> Session:
+        """Return the session a request belongs to; without an id one is made, where that is allowed."""
+        if exchange.session_id is not None:
+            session = self._facts.store.use(exchange.session_id, exchange.principal)
+            if self._strict:
+                check_version_header_strictly(named, session.revision)
+            return session
+        revision = named or self._supported.assumed
+        if self._strict or not may_create or revision is None:
+            raise SessionRequired("Mcp-Session-Id header required: send initialize to get a session")
+        session = self.new_session(exchange.principal, revision, UNKNOWN_CLIENT)
+        exchange.announce(session)
+        return session
+
+    def new_session(self, principal: str | None, revision: Revision, client: Client) -> Session:
+        """Make a session.
+
+        Raises:
+            TooManySessions: The store is full.
+        """
+        session = self._facts.store.create(principal, revision, client)
+        self._journal.note(
+            "Session created",
+            session=session,
+            client_name=client.name,
+            protocol_version=revision.name,
+        )
+        return session
+
+    def session_ended(self, session: Session) -> None:
+        """Tell a session that is over nothing more."""
+        listener = self._listeners.pop(session.id, None)
+        if listener is not None:
+            self._facts.changes.forget(listener)
+
+    # The handshake.
+
+    def _initialize(self, request: Request, exchange: Exchange) -> Reply | None:
+        if exchange.session_id is not None:
+            self._facts.store.use(exchange.session_id, exchange.principal)
+            raise InvalidRequest(
+                "This session is initialized already; send initialize without Mcp-Session-Id"
+            )
+        params, revision = self.negotiate(request.params)
+        session = self.new_session(exchange.principal, revision, describe_client(params))
+        exchange.announce(session)
+        session.requests += 1
+        body = result_bytes(request.id, self.initialize_result(revision))
+        session.answered(self._facts.now() - exchange.arrived)
+        return self._deliver(body, self._outlet(session, exchange), exchange, session)
+
+    def negotiate(self, params: Raw) -> tuple[Initialize, Revision]:
+        """Return the params of an ``initialize`` and the revision to answer it with.
+
+        Raises:
+            McpError: The params are wrong, or the legacy era is switched off.
+        """
+        read = read_initialize(params, self._strict)
+        revision = self._supported.negotiate(read.protocolVersion)
+        if revision is None:
+            names = self._supported.names
+            raise InvalidParams(
+                f"Only revisions without initialize are supported here: {', '.join(names)}",
+                {"supported": names, "requested": read.protocolVersion},
+            )
+        return read, revision
+
+    def initialize_result(self, revision: Revision) -> dict[str, Any]:
+        """Return the result of ``initialize``."""
+        return {
+            "protocolVersion": revision.name,
+            "capabilities": self._methods.capabilities(revision),
+            "serverInfo": self._methods.implementation(revision),
+            "instructions": INSTRUCTIONS,
+        }
+
+    # Answers.
+
+    def _batch(self, session: Session, exchange: Exchange) -> Batch:
+        outlet = self._outlet(session, exchange)
+        return Batch(
+            session, exchange, outlet, self.result, self.take_note, self._patience, self._facts.spawn
+        )
+
+    def _outlet(self, session: Session, exchange: Exchange) -> LegacyOutlet:
+        return LegacyOutlet(
+            session, exchange, self._patience, self._answer_timeout, self._methods.offer.observer
+        )
+
+    def _answer(self, request: Request, session: Session, exchange: Exchange) -> Reply | None:
+        outlet = self._outlet(session, exchange)
+        answer = self.result(request, session, exchange, outlet)
+        if isinstance(answer, Coroutine):
+            work = self._answer_later(answer, outlet, session, exchange)
+            # A client that disconnects has not cancelled its request (Sending Messages, rule 6).
+            running = session.begin(request.id)
+            running.stop = exchange.run(work, until_left=False)
+            return None
+        return self._finish(*answer, outlet, session, exchange)
+
+    async def _answer_later(
+        self,
+        pending: Awaitable[tuple[int, bytes] | None],
+        outlet: LegacyOutlet,
+        session: Session,
+        exchange: Exchange,
+    ) -> Reply | None:
+        answer = await pending
+        if answer is not None:
+            return self._finish(*answer, outlet, session, exchange)
+        # Cancelled: the stream ends without a response (basic/utilities/cancellation, Behavior).
+        if outlet.opened is None:
+            return Reply(202)
+        session.log.end(outlet.opened)
+        return None
+
+    def _finish(
+        self, status: int, body: bytes, outlet: LegacyOutlet, session: Session, exchange: Exchange
+    ) -> Reply | None:
+        if outlet.opened is None and status != 200:
+            return Reply(status, body)
+        return self._deliver(body, outlet, exchange, session)
+
+    def _deliver(
+        self, body: bytes, outlet: LegacyOutlet, exchange: Exchange, session: Session
+    ) -> Reply | None:
+        """Send one JSON body, on the stream if there is one or the client reads nothing else."""
+        if outlet.opened is None and exchange.accepted.json:
+            return Reply(200, body)
+        stream = outlet.open()
+        session.log.append(stream, body)
+        session.log.end(stream)
+        return None
+
+    def result(
+        self, request: Request, session: Session, exchange: Exchange, outlet: LegacyOutlet
+    ) -> tuple[int, bytes] | Coroutine[Any, Any, tuple[int, bytes] | None]:
+        """Return the HTTP status and the JSON-RPC response to one request, now or later.
+
+        What comes later is None if the request was cancelled meanwhile.
+        """
+        session.requests += 1
+        call = Call(
+            self._facts,
+            session,
+            session.client,
+            exchange.principal,
+            session.revision,
+            exchange.headers,
+            exchange.http_method,
+            exchange.arrived,
+            outlet,
+            session.log_level,
+            _progress_token(request.params),
+        )
+        try:
+            result = self._methods.perform(self._table, request.method, request.params, call)
+            if isinstance(result, Coroutine):
+                return self._result_later(request, result, session, exchange)
+            answer = 200, result_bytes(request.id, result)
+        except Exception as error:
+            answer = self._failure(request, session, error)
+        session.answered(self._facts.now() - exchange.arrived)
+        return answer
+
+    async def _result_later(
+        self, request: Request, pending: Awaitable[Any], session: Session, exchange: Exchange
+    ) -> tuple[int, bytes] | None:
+        try:
+            answer = 200, result_bytes(request.id, await pending)
+        except Exception as error:
+            running = session.running(request.id)
+            if running is not None and running.cancelled:
+                return None
+            answer = self._failure(request, session, error)
+        finally:
+            session.finish(request.id)
+        session.answered(self._facts.now() - exchange.arrived)
+        return answer
+
+    def _failure(self, request: Request, session: Session, error: Exception) -> tuple[int, bytes]:
+        if not isinstance(error, McpError):
+            self._journal.failure("A method failed", session=session, method=request.method)
+            error = InternalError("Internal error; the server's log has the details")
+        return error.status, error_bytes(request.id, error)
+
+    def post_to_stream(self, message: Message, session: Session, stream: Stream, exchange: Exchange) -> None:
+        """Take a message whose answer goes to its session's one stream (transport of 2024-11-05)."""
+        if not isinstance(message, Request):
+            self.take_note(message, session)
+            return
+        outlet = self._outlet(session, exchange)
+        outlet.opened = stream
+        if message.method == "initialize":
+            session.log.append(stream, self._initialize_on_stream(message, session))
+            return
+        answer = self.result(message, session, exchange, outlet)
+        if not isinstance(answer, Coroutine):
+            session.log.append(stream, answer[1])
+            return
+        running = session.begin(message.id)
+        running.stop = self._facts.spawn(self._append_later(answer, session, stream))
+
+    def _initialize_on_stream(self, request: Request, session: Session) -> bytes:
+        try:
+            params, revision = self.negotiate(request.params)
+        except McpError as error:
+            return error_bytes(request.id, error)
+        session.requests += 1
+        session.revision, session.client = revision, describe_client(params)
+        return result_bytes(request.id, self.initialize_result(revision))
+
+    @staticmethod
+    async def _append_later(
+        pending: Awaitable[tuple[int, bytes] | None], session: Session, stream: Stream
+    ) -> None:
+        answer = await pending
+        if answer is not None:
+            session.log.append(stream, answer[1])
+
+    # What wants no answer.
+
+    def take_note(self, message: Message, session: Session) -> None:
+        """Act on a message that wants no answer."""
+        if isinstance(message, Response):
+            kind = "response"
+            self._take_answer(message, session)
+        elif isinstance(message, Notification):
+            kind = message.method
+            if kind == "notifications/initialized":
+                session.initialized = True
+            elif kind == "notifications/cancelled":
+                _cancel(message.params, session)
+        else:
+            kind = "none"
+        self._journal.debug("Message received", session=session, kind=kind)
+
+    def _take_answer(self, response: Response, session: Session) -> None:
+        promise = session.take_expected(response.id)
+        if promise is None:
+            self._journal.debug("An answer to nothing that was asked", session=session)
+            return
+        promise.keep(response)
+
+    # Streams and endings.
+
+    def listen(self, exchange: Exchange) -> Carriage:
+        """Return the stream that a GET reads.
+
+        An id in ``Last-Event-ID`` that is unknown here opens a new stream: a 404 would end the session.
+
+        Raises:
+            McpError: There is no such session, or the revision is not spoken.
+        """
+        session = self._existing_session(exchange)
+        self._watch_lists(session)
+        if self._methods.offer.observer is not None:
+            self._methods.offer.observer.saw_get(exchange.headers(), session)
+        resumed = session.log.resume(exchange.last_event_id) if exchange.last_event_id else None
+        stream = resumed or session.log.listen()
+        return Carriage(session.log, stream, resumable=True, primed=session.revision.priming_event)
+
+    def close(self, exchange: Exchange) -> None:
+        """End the session of a DELETE.
+
+        Raises:
+            McpError: There is no such session, or the revision is not spoken.
+        """
+        session = self._existing_session(exchange)
+        self._facts.store.close(session.id, exchange.principal)
+
+    def refuse_modern(self, exchange: Exchange) -> None:
+        """Refuse a GET or DELETE of the modern era, which has neither.
+
+        Raises:
+            WrongHttpMethod: The version header names a modern revision, or only those are spoken.
+        """
+        revision = self._supported.get(exchange.version or "")
+        if (revision is not None and revision.stateless) or not self._supported.legacy:
+            raise WrongHttpMethod("The revision 2026-07-28 has no streams by GET and no sessions", ["POST"])
+
+    def _existing_session(self, exchange: Exchange) -> Session:
+        self.refuse_modern(exchange)
+        exchange.insist_on_one()
+        named = check_version_header(exchange.version, self._supported)
+        return self._session(exchange, named, may_create=False)
+
+    def _listener(self, session: Session) -> _SessionListener:
+        return self._listeners.setdefault(session.id, _SessionListener(session))
+
+    def _watch_lists(self, session: Session) -> None:
+        listener = self._listener(session)
+        for which in ("tools", "prompts", "resources"):
+            self._facts.changes.watch_list(which, listener)
+
+    # Methods that only this era has.
+
+    def _ping(self, _params: Raw, _call: Call) -> Any:
+        return {}
+
+    def _set_level(self, params: Raw, call: Call) -> Any:
+        level = read_params(_read_level, params).level
+        if level not in LOG_LEVELS:
+            raise InvalidParams(f"Invalid log level {level!r}; levels are {', '.join(LOG_LEVELS)}")
+        _session_of(call).log_level = level
+        return {}
+
+    def _subscribe(self, params: Raw, call: Call) -> Any:
+        # A resource that does not exist yet may come to exist, so any URI can be subscribed to.
+        session, uri = _session_of(call), read_params(read_uri, params).uri
+        wanted = session.subscriptions | {uri}
+        if len(wanted) > MAX_SUBSCRIPTIONS:
+            raise InvalidParams(f"A session may subscribe to {MAX_SUBSCRIPTIONS} resources at most")
+        session.subscriptions = wanted
+        self._facts.changes.watch(uri, self._listener(session))
+        return {}
+
+    def _unsubscribe(self, params: Raw, call: Call) -> Any:
+        session, uri = _session_of(call), read_params(read_uri, params).uri
+        session.subscriptions -= {uri}
+        self._facts.changes.unwatch(uri, self._listener(session))
+        return {}
+
+
+def _session_of(call: Call) -> Session:
+    if call.session is None:
+        raise SessionRequired("This method needs a session")
+    return call.session
+
+
+def _cancel(params: Raw, session: Session) -> None:
+    """Stop a request that is being worked on; unknown and finished ones are ignored, as they should be."""
+    try:
+        request_id: MessageId = _read_cancelled(params).requestId
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return
+    running = session.running(request_id)
+    if running is not None:
+        running.cancel()
+
+
+def _progress_token(params: Raw) -> int | str | None:
+    if b"progressToken" not in bytes(params):
+        return None
+    try:
+        return _read_progress(params).meta.progressToken
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None

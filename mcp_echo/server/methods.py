@@ -1,0 +1,318 @@
+"""The methods that both eras have: what each answers, whoever asks."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from msgspec import Raw
+
+from mcp_echo import __version__
+from mcp_echo.offer import Offer
+from mcp_echo.offer.resources import SESSION_URI, no_resource
+from mcp_echo.protocol.errors import InvalidParams, MethodNotFound
+from mcp_echo.protocol.jsonrpc import NO_PARAMS
+from mcp_echo.protocol.modern import read_params
+from mcp_echo.protocol.revisions import Revision, Supported
+from mcp_echo.tools.base import (
+    Answer,
+    Answered,
+    ArgumentError,
+    AskError,
+    Call,
+    Facts,
+    Tool,
+    ToolError,
+    UnknownToolError,
+    WholeResult,
+)
+
+INSTRUCTIONS = (
+    "mcp-echo shows what reaches an MCP server. Call echo and replayLastEcho to test that state survives, "
+    "printHeader and authContext to see which headers arrive, sessionInfo for the session, healthProbe for "
+    "the server, and clientProbe to test the client. Where there is no protocol session, createEchoSession "
+    "makes a handle to pass on."
+)
+
+MAX_COMPLETIONS = 100
+"""Most values of one completion (server/utilities/completion, Completion Results)."""
+
+
+class NamedCall(msgspec.Struct, frozen=True):
+    """The params of ``tools/call``."""
+
+    name: str
+    arguments: Raw = NO_PARAMS
+
+
+class PromptCall(msgspec.Struct, frozen=True):
+    """The params of ``prompts/get``."""
+
+    name: str
+    arguments: dict[str, str] = {}
+
+
+class Uri(msgspec.Struct, frozen=True):
+    """The params of the methods that name a resource."""
+
+    uri: Annotated[str, msgspec.Meta(max_length=2048)]
+
+
+class _Page(msgspec.Struct, frozen=True):
+    cursor: str | None = None
+
+
+class _Reference(msgspec.Struct, frozen=True):
+    type: str
+    name: str | None = None
+    uri: str | None = None
+
+
+class _Begun(msgspec.Struct, frozen=True):
+    name: str
+    value: str
+
+
+class _Completion(msgspec.Struct, frozen=True):
+    ref: _Reference
+    argument: _Begun
+
+
+read_call = msgspec.json.Decoder(NamedCall).decode
+read_prompt_call = msgspec.json.Decoder(PromptCall).decode
+read_uri = msgspec.json.Decoder(Uri).decode
+_read_page = msgspec.json.Decoder(_Page).decode
+_read_completion = msgspec.json.Decoder(_Completion).decode
+
+Result = TypeVar("Result")
+Method = Callable[[Raw, Call], Any]
+
+
+class Methods:
+    """What the server can do.
+
+    Args:
+        facts: What tools may know.
+        offer: What it offers.
+        supported: The revisions it speaks.
+    """
+
+    def __init__(self, facts: Facts, offer: Offer, supported: Supported) -> None:
+        self.facts = facts
+        self.offer = offer
+        self._page_size = facts.settings.page_size
+        self._tool_lists = {
+            revision: [tool.describe(revision) for tool in offer.tools.values()]
+            for revision in supported.rows
+        }
+        self.table: dict[str, Method] = {
+            "tools/list": self._tools_list,
+            "tools/call": self._tools_call,
+            "resources/list": self._resources_list,
+            "resources/templates/list": self._resource_templates_list,
+            "resources/read": self._resources_read,
+            "prompts/list": self._prompts_list,
+            "prompts/get": self._prompts_get,
+            "completion/complete": self._complete,
+        }
+
+    def capabilities(self, revision: Revision) -> dict[str, Any]:
+        """Return what a server of this revision declares."""
+        declared: dict[str, Any] = {
+            "tools": {"listChanged": True},
+            "resources": {"subscribe": True, "listChanged": True},
+            "prompts": {"listChanged": True},
+            "logging": {},
+        }
+        if revision.completions_capability:
+            declared["completions"] = {}
+        if revision.stateless and self.offer.extensions:
+            declared["extensions"] = dict(self.offer.extensions)
+        return declared
+
+    @staticmethod
+    def implementation(revision: Revision) -> dict[str, Any]:
+        """Return what the server says of itself."""
+        described = {"name": "mcp-echo", "version": __version__}
+        if revision.titles:
+            described["title"] = "mcp-echo"
+        if revision.implementation_details:
+            described["description"] = "A stateful diagnostic MCP server"
+        return described
+
+    def perform(self, table: dict[str, Method], method: str, params: Raw, call: Call) -> Any:
+        """Return the result of a method, JSON-encodable, or an awaitable of it.
+
+        Raises:
+            McpError: The method is not offered, or cannot be done.
+        """
+        do = table.get(method)
+        if do is None:
+            raise MethodNotFound(f"Method not found: {method}")
+        return do(params, call)
+
+    def tool(self, name: str) -> Tool[Any]:
+        """Return a tool.
+
+        Raises:
+            UnknownToolError: There is none of this name.
+        """
+        tool = self.offer.tools.get(name)
+        if tool is None:
+            raise UnknownToolError(name)
+        return tool
+
+    # Tools.
+
+    def _tools_list(self, params: Raw, call: Call) -> Any:
+        self.facts.changes.note_read(call.reader)
+        return self._page("tools", self._tool_lists[call.revision], params)
+
+    def _tools_call(self, params: Raw, call: Call) -> Any:
+        named = read_params(read_call, params)
+        tool = self.tool(named.name)
+        if bytes(named.arguments)[:1] != b"{":
+            raise InvalidParams("Invalid params: arguments must be an object")
+        if call.log_level is not None:
+            call.log("debug", {"tool": tool.name, "event": "started"})
+        try:
+            answer = tool.call(call, named.arguments)
+        except ToolError as error:
+            answer = _failed(error)
+        except ArgumentError as error:
+            if not call.revision.argument_errors_are_results:
+                raise InvalidParams(str(error)) from None
+            answer = _failed(error)
+        if isinstance(answer, (Answer, WholeResult)):
+            return self._tool_result(tool, answer, call)
+        return self._later_tool_result(tool, answer, call)
+
+    async def _later_tool_result(self, tool: Tool[Any], pending: Awaitable[Answered], call: Call) -> Any:
+        try:
+            answer = await pending
+        except (ToolError, AskError) as error:
+            answer = _failed(error)
+        return self._tool_result(tool, answer, call)
+
+    def _tool_result(self, tool: Tool[Any], answer: Answered, call: Call) -> dict[str, Any]:
+        if isinstance(answer, WholeResult):
+            return answer
+        if call.log_level is not None:
+            seconds = round(self.facts.now() - call.arrived, 6)
+            call.log("info", {"tool": tool.name, "event": "answered", "seconds": seconds})
+        if not tool.read_only and not answer.is_error and call.session is not None:
+            call.session.tell_changed(SESSION_URI)
+        text = () if answer.text is None else ({"type": "text", "text": answer.text},)
+        result: dict[str, Any] = {"content": [*text, *answer.content]}
+        if call.revision.structured_content and answer.structured is not None:
+            result["structuredContent"] = answer.structured
+        result["isError"] = answer.is_error
+        return result
+
+    # Resources.
+
+    def _resources_list(self, params: Raw, call: Call) -> Any:
+        self.facts.changes.note_read(call.reader)
+        entries = [
+            each.describe(call.revision)
+            for each in self.offer.resources.values()
+            if not (call.revision.stateless and each.uri == SESSION_URI)
+        ]
+        return self._page("resources", entries, params)
+
+    def _resource_templates_list(self, params: Raw, call: Call) -> Any:
+        entries = [each.describe(call.revision) for each in self.offer.templates]
+        return self._page("resourceTemplates", entries, params)
+
+    def _resources_read(self, params: Raw, call: Call) -> Any:
+        uri = read_params(read_uri, params).uri
+        resource = self.offer.resources.get(uri)
+        if resource is not None:
+            content = resource.read(call)
+            if isinstance(content, dict):
+                return _contents(uri, resource.mime_type, content)
+            return self._later_contents(uri, resource.mime_type, content)
+        for template in self.offer.templates:
+            variable = template.match(uri)
+            if variable is not None:
+                return _contents(uri, template.mime_type, template.read(call, variable))
+        raise no_resource(uri)
+
+    @staticmethod
+    async def _later_contents(uri: str, mime_type: str, pending: Awaitable[dict[str, Any]]) -> Any:
+        return _contents(uri, mime_type, await pending)
+
+    # Prompts and completion.
+
+    def _prompts_list(self, params: Raw, call: Call) -> Any:
+        self.facts.changes.note_read(call.reader)
+        return self._page(
+            "prompts", [prompt.describe(call.revision) for prompt in self.offer.prompts.values()], params
+        )
+
+    def _prompts_get(self, params: Raw, call: Call) -> Any:
+        wanted = read_params(read_prompt_call, params)
+        prompt = self.offer.prompts.get(wanted.name)
+        if prompt is None:
+            raise InvalidParams(f"Unknown prompt: {wanted.name}")
+        prompt.check(wanted.arguments)
+        messages = prompt.render(call, wanted.arguments)
+        if isinstance(messages, list):
+            return {"description": prompt.description, "messages": messages}
+        return self._later_prompt(prompt.description, messages)
+
+    @staticmethod
+    async def _later_prompt(description: str, pending: Awaitable[list[dict[str, Any]]]) -> Any:
+        return {"description": description, "messages": await pending}
+
+    def _complete(self, params: Raw, _call: Call) -> Any:
+        wanted = read_params(_read_completion, params)
+        values = self._completions(wanted.ref, wanted.argument)
+        shown = values[:MAX_COMPLETIONS]
+        return {"completion": {"values": shown, "total": len(values), "hasMore": len(values) > len(shown)}}
+
+    def _completions(self, ref: _Reference, begun: _Begun) -> list[str]:
+        if ref.type == "ref/resource":
+            if not any(template.uri == ref.uri for template in self.offer.templates):
+                raise InvalidParams(f"Unknown resource template: {ref.uri}")
+            # The variable is a handle: suggesting one would hand it to whoever asks.
+            return []
+        prompt = self.offer.prompts.get(ref.name or "") if ref.type == "ref/prompt" else None
+        if prompt is None:
+            raise InvalidParams(f"Unknown reference: {ref.type} {ref.name}")
+        argument = next((each for each in prompt.arguments if each.name == begun.name), None)
+        if argument is None:
+            raise InvalidParams(f"Prompt {prompt.name} takes no argument {begun.name}")
+        return argument.complete(begun.value)
+
+    def _page(self, key: str, entries: Iterable[Any], params: Raw) -> dict[str, Any]:
+        """Return one page of a list; a cursor says where it begins and whose it is."""
+        listed = list(entries)
+        cursor = read_params(_read_page, params).cursor
+        start = 0 if cursor is None else _place(key, cursor, len(listed))
+        end = start + self._page_size
+        page: dict[str, Any] = {key: listed[start:end]}
+        if end < len(listed):
+            page["nextCursor"] = base64.urlsafe_b64encode(f"{key}:{end}".encode()).decode()
+        return page
+
+
+def _place(key: str, cursor: str, length: int) -> int:
+    try:
+        listed, _, place = base64.b64decode(cursor, altchars=b"-_", validate=True).decode().partition(":")
+    except (binascii.Error, ValueError):
+        listed = place = ""
+    if listed != key or not place.isascii() or not place.isdigit() or not 0 < int(place) < length:
+        raise InvalidParams(f"Invalid cursor: {cursor!r}")
+    return int(place)
+
+
+def _failed(error: Exception) -> Answer:
+    return Answer(str(error), None, is_error=True)
+
+
+def _contents(uri: str, mime_type: str, content: dict[str, Any]) -> dict[str, Any]:
+    return {"contents": [{"uri": uri, "mimeType": mime_type, **content}]}

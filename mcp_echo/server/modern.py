@@ -1,0 +1,363 @@
+"""The modern era: every request stands alone and says so in its ``_meta``.
+
+https://modelcontextprotocol.io/specification/2026-07-28/basic
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Coroutine
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from mcp_echo.offer.resources import SESSION_URI
+from mcp_echo.protocol.accept import EVENT_STREAM
+from mcp_echo.protocol.errors import (
+    InternalError,
+    InvalidParams,
+    McpError,
+    MethodNotFound,
+    NotAcceptable,
+    SessionNotFound,
+    VersionNotSupported,
+)
+from mcp_echo.protocol.jsonrpc import MessageId, Request, error_bytes, notification_bytes, result_bytes
+from mcp_echo.protocol.levels import LOG_LEVELS
+from mcp_echo.protocol.modern import (
+    SERVER_INFO_KEY,
+    SUBSCRIPTION_KEY,
+    Meta,
+    check_header,
+    check_parameter_headers,
+    check_routing_headers,
+    read_meta,
+    read_params,
+)
+from mcp_echo.protocol.revisions import Revision, Supported
+from mcp_echo.server.clients import shared_client
+from mcp_echo.server.exchange import Exchange, Journal, Patience, Reply
+from mcp_echo.server.methods import INSTRUCTIONS, Method, Methods, read_call
+from mcp_echo.server.outlets import ModernOutlet
+from mcp_echo.state.changes import List
+from mcp_echo.state.events import EventLog, Stream
+from mcp_echo.state.sealed import Seal, binding
+from mcp_echo.tools.base import Call, InputRequired
+from mcp_echo.tools.handles import STATE_URI
+
+_HOUR = 3_600_000
+_FIVE_MINUTES = 300_000
+
+_CACHING: dict[str, tuple[int, str]] = {
+    "server/discover": (_HOUR, "public"),
+    "tools/list": (_FIVE_MINUTES, "public"),
+    "prompts/list": (_FIVE_MINUTES, "public"),
+    "resources/list": (_FIVE_MINUTES, "public"),
+    "resources/templates/list": (_FIVE_MINUTES, "public"),
+    "resources/read": (0, "private"),
+}
+"""Method → milliseconds its result stays fresh, and for whom (server/utilities/caching)."""
+
+_ASKING = frozenset({"tools/call", "prompts/get", "resources/read"})
+"""The methods whose results may ask the client for input (basic/patterns/mrtr, Supported Requests)."""
+
+MAX_SUBSCRIPTIONS = 64
+"""Resources one subscription may name."""
+
+
+class _Retry(msgspec.Struct, frozen=True):
+    inputResponses: dict[str, Any] | UnsetType = UNSET
+    requestState: str | UnsetType = UNSET
+
+
+class _Filter(msgspec.Struct, frozen=True):
+    toolsListChanged: bool = False
+    promptsListChanged: bool = False
+    resourcesListChanged: bool = False
+    resourceSubscriptions: list[str] = []
+
+
+class _Listen(msgspec.Struct, frozen=True):
+    notifications: _Filter
+
+
+_read_retry = msgspec.json.Decoder(_Retry).decode
+_read_listen = msgspec.json.Decoder(_Listen).decode
+_read_object = msgspec.json.Decoder(dict[str, Any]).decode
+
+_NOT_BOUND = frozenset({"_meta", "inputResponses", "requestState"})
+"""Params that differ between a request and its retry."""
+
+
+class _Subscription:
+    """Puts on one listening stream the news it asked for, and nothing else."""
+
+    def __init__(self, message_id: MessageId, log: EventLog, stream: Stream) -> None:
+        self._meta = {SUBSCRIPTION_KEY: message_id}
+        self._log = log
+        self._stream = stream
+
+    def tell(self, method: str, params: dict[str, Any]) -> None:
+        """Send a notification that names its subscription."""
+        self._log.append(self._stream, notification_bytes(method, {"_meta": self._meta, **params}))
+
+    def list_changed(self, which: List) -> None:
+        """Tell that a list has changed."""
+        self.tell(f"notifications/{which}/list_changed", {})
+
+    def resource_updated(self, uri: str) -> None:
+        """Tell that a resource has changed."""
+        self.tell("notifications/resources/updated", {"uri": uri})
+
+
+class ModernEra:
+    """Serves the revisions without handshake and sessions.
+
+    Args:
+        methods: What the server can do.
+        supported: The revisions it speaks.
+        journal: Where it writes down what happens.
+        patience: Ways to wait.
+        seal: Seals what the client carries from request to request.
+    """
+
+    def __init__(
+        self, methods: Methods, supported: Supported, journal: Journal, patience: Patience, seal: Seal
+    ) -> None:
+        self._methods = methods
+        self._facts = methods.facts
+        self._supported = supported
+        self._journal = journal
+        self._patience = patience
+        self._seal = seal
+        self._table: dict[str, Method] = {
+            **methods.table,
+            **methods.offer.methods,
+            "server/discover": self._discover,
+        }
+
+    # The ladder: the first failing rung answers.
+
+    def post(self, request: Request, exchange: Exchange) -> Reply | None:
+        """Return the reply to one modern request; None when an event stream or later work answers."""
+        try:
+            meta, revision = self._admit(request, exchange)
+            if request.method == "subscriptions/listen":
+                self._listen(request, exchange)
+                return None
+            if request.method not in self._table:
+                raise MethodNotFound(f"Method not found: {request.method}")
+            return self._answer(request, exchange, meta, revision)
+        except Exception as error:
+            return self._refusal(request, error)
+
+    def _admit(self, request: Request, exchange: Exchange) -> tuple[Meta, Revision]:
+        meta = read_meta(request.params)
+        version = str(meta.version)
+        check_header(exchange.values, "MCP-Protocol-Version", version)
+        revision = self._supported.modern.get(version)
+        if revision is None:
+            hint = "; this one begins with initialize" if version in self._supported.legacy else ""
+            raise VersionNotSupported(version, self._supported.names, hint)
+        check_routing_headers(exchange.values, request.method, request.params)
+        return meta, revision
+
+    def _refusal(self, request: Request, error: Exception) -> Reply:
+        if not isinstance(error, McpError):
+            self._journal.failure("A method failed", method=request.method)
+            error = InternalError("Internal error; the server's log has the details")
+        return Reply(error.status_in(True), error_bytes(request.id, error, modern=True), error.headers)
+
+    # Answers.
+
+    def _answer(self, request: Request, exchange: Exchange, meta: Meta, revision: Revision) -> Reply | None:
+        if request.method == "tools/call":
+            self._check_parameter_headers(request, exchange)
+        outlet = self._outlet(request, exchange, meta)
+        call = self._call(exchange, meta, revision, outlet)
+        try:
+            result = self._methods.perform(self._table, request.method, request.params, call)
+        except InputRequired as asked:
+            result = self._ask(asked, outlet, request)
+        if isinstance(result, Coroutine):
+            exchange.run(self._answer_later(request, result, outlet, exchange), until_left=True)
+            return None
+        return self._finish(request, result, outlet)
+
+    async def _answer_later(
+        self, request: Request, pending: Awaitable[Any], outlet: ModernOutlet, exchange: Exchange
+    ) -> Reply | None:
+        try:
+            result = await pending
+        except InputRequired as asked:
+            result = self._ask(asked, outlet, request)
+        except Exception as error:
+            if exchange.left:
+                # The client has cancelled by leaving: nobody is there to be told.
+                raise
+            reply = self._refusal(request, error)
+            if outlet.log is None or outlet.opened is None:
+                return reply
+            outlet.log.append(outlet.opened, reply.body)
+            outlet.log.end(outlet.opened)
+            return None
+        return self._finish(request, result, outlet)
+
+    def _finish(self, request: Request, result: dict[str, Any], outlet: ModernOutlet) -> Reply | None:
+        body = result_bytes(request.id, self._complete(request.method, result))
+        if outlet.opened is None and outlet.reads_json:
+            return Reply(200, body)
+        log, stream = outlet.open()
+        log.append(stream, body)
+        log.end(stream)
+        return None
+
+    def _complete(self, method: str, result: dict[str, Any]) -> dict[str, Any]:
+        """Return a result with what every modern result carries."""
+        whole = {"resultType": "complete", **result}
+        if method in _CACHING and whole["resultType"] == "complete":
+            milliseconds, scope = _CACHING[method]
+            whole = {**whole, "ttlMs": milliseconds, "cacheScope": scope}
+        if whole["resultType"] is None:
+            # A fixture for clients, which have to cope with servers that leave it out.
+            del whole["resultType"]
+        whole["_meta"] = {SERVER_INFO_KEY: self._server_info, **whole.get("_meta", {})}
+        return whole
+
+    @property
+    def _server_info(self) -> dict[str, Any]:
+        return self._methods.implementation(next(iter(self._supported.modern.values())))
+
+    def _call(self, exchange: Exchange, meta: Meta, revision: Revision, outlet: ModernOutlet) -> Call:
+        level = None if meta.log_level is UNSET else meta.log_level
+        if level is not None and level not in LOG_LEVELS:
+            raise InvalidParams(f"Invalid log level {level!r}; levels are {', '.join(LOG_LEVELS)}")
+        info = b"{}" if meta.client_info is UNSET else bytes(meta.client_info)
+        capabilities = b"{}" if meta.capabilities is UNSET else msgspec.json.encode(meta.capabilities)
+        return Call(
+            self._facts,
+            None,
+            shared_client(b"[" + info + b"," + capabilities + b"]"),
+            exchange.principal,
+            revision,
+            exchange.headers,
+            exchange.http_method,
+            exchange.arrived,
+            outlet,
+            level,
+            None if meta.progress_token is UNSET else meta.progress_token,
+        )
+
+    def _outlet(self, request: Request, exchange: Exchange, meta: Meta) -> ModernOutlet:
+        answers: dict[str, Any] = {}
+        responses: dict[str, Any] = {}
+        since = None
+        if request.method in _ASKING:
+            answers, responses, since = self._retried(request, exchange)
+        capabilities = {} if meta.capabilities is UNSET else meta.capabilities
+        return ModernOutlet(exchange, self._patience, capabilities, answers, responses, since)
+
+    def _check_parameter_headers(self, request: Request, exchange: Exchange) -> None:
+        called = read_params(read_call, request.params)
+        marked = self._methods.tool(called.name).headers
+        if marked and bytes(called.arguments)[:1] == b"{":
+            check_parameter_headers(exchange.values, marked, read_params(_read_object, called.arguments))
+
+    # Questions to the client (basic/patterns/mrtr).
+
+    def _retried(
+        self, request: Request, exchange: Exchange
+    ) -> tuple[dict[str, Any], dict[str, Any], float | None]:
+        """Return earlier answers, the answers of this round, and when the client was first asked."""
+        raw = bytes(request.params)
+        if b"requestState" not in raw and b"inputResponses" not in raw and b"\\" not in raw:
+            return {}, {}, None
+        retry: _Retry = read_params(_read_retry, request.params)
+        responses = {} if retry.inputResponses is UNSET else retry.inputResponses
+        if retry.requestState is UNSET:
+            return {}, responses, None
+        opened = self._seal.open(retry.requestState, _tie(request, exchange.principal))
+        return opened["answers"], responses, opened["since"]
+
+    def _ask(self, asked: InputRequired, outlet: ModernOutlet, request: Request) -> dict[str, Any]:
+        since = outlet.since or self._facts.wall()
+        tie = _tie(request, outlet.principal)
+        return {
+            "resultType": "input_required",
+            "inputRequests": {
+                key: {"method": question.method, "params": question.params}
+                for key, question in asked.requests.items()
+            },
+            "requestState": self._seal.seal({"answers": asked.answers, "since": since}, tie),
+        }
+
+    # Methods that only this era has.
+
+    def _discover(self, _params: Raw, call: Call) -> Any:
+        return {
+            "supportedVersions": self._supported.names,
+            "capabilities": self._methods.capabilities(call.revision),
+            "instructions": INSTRUCTIONS,
+        }
+
+    def _listen(self, request: Request, exchange: Exchange) -> None:
+        """Open a stream of news (basic/patterns/subscriptions)."""
+        if not exchange.accepted.event_stream:
+            raise NotAcceptable(f"Not acceptable: subscriptions/listen is answered with {EVENT_STREAM}")
+        wanted: _Filter = read_params(_read_listen, request.params).notifications
+        if len(wanted.resourceSubscriptions) > MAX_SUBSCRIPTIONS:
+            raise InvalidParams(f"A subscription may name {MAX_SUBSCRIPTIONS} resources at most")
+        uris = [uri for uri in wanted.resourceSubscriptions if self._may_watch(uri, exchange)]
+        outlet = ModernOutlet(exchange, self._patience, {}, {}, {}, None)
+        last = self._complete(request.method, {"_meta": {SUBSCRIPTION_KEY: request.id}})
+        farewell = result_bytes(request.id, last)
+        log, stream = outlet.open(farewell)
+        subscription = _Subscription(request.id, log, stream)
+        subscription.tell(
+            "notifications/subscriptions/acknowledged", {"notifications": _honoured(wanted, uris)}
+        )
+        changes = self._facts.changes
+        for which, asked in _lists(wanted).items():
+            if asked:
+                changes.watch_list(which, subscription)
+        for uri in uris:
+            changes.watch(uri, subscription)
+        exchange.when_over(lambda: changes.forget(subscription))
+
+    def _may_watch(self, uri: str, exchange: Exchange) -> bool:
+        """Return whether the caller may hear of this resource: its own state, or what is everybody's."""
+        prefix = STATE_URI.partition("{")[0]
+        if not uri.startswith(prefix):
+            return uri in self._methods.offer.resources and uri != SESSION_URI
+        handle = uri.removeprefix(prefix).partition("/")[0]
+        try:
+            self._facts.store.use(handle, exchange.principal, handle=True)
+        except SessionNotFound:
+            return False
+        return any(template.match(uri) for template in self._methods.offer.templates)
+
+
+def _tie(request: Request, principal: str | None) -> str:
+    """Return what names this very request, however its JSON is written."""
+    params = read_params(_read_object, request.params)
+    return binding(
+        principal, request.method, {key: value for key, value in params.items() if key not in _NOT_BOUND}
+    )
+
+
+def _lists(wanted: _Filter) -> dict[List, bool]:
+    return {
+        "tools": wanted.toolsListChanged,
+        "prompts": wanted.promptsListChanged,
+        "resources": wanted.resourcesListChanged,
+    }
+
+
+def _honoured(wanted: _Filter, uris: list[str]) -> dict[str, Any]:
+    """Return the part of the filter that is honoured."""
+    honoured: dict[str, Any] = {
+        f"{which}ListChanged": True for which, asked in _lists(wanted).items() if asked
+    }
+    if uris:
+        honoured["resourceSubscriptions"] = uris
+    return honoured

@@ -1,0 +1,99 @@
+"""Who wants to hear of what changes: listeners for lists and resources. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Literal, Protocol
+
+List = Literal["tools", "prompts", "resources"]
+
+
+class Listener(Protocol):
+    """Somebody who wants to hear of changes."""
+
+    def list_changed(self, which: List) -> None:
+        """One of the server's lists is another one now."""
+
+    def resource_updated(self, uri: str) -> None:
+        """A resource has another content now."""
+
+
+class _Reads:
+    """How many lists somebody has asked for while ``watchers`` want to know."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.watchers = 0
+
+
+class Changes:
+    """Tells listeners of the changes they asked for."""
+
+    def __init__(self) -> None:
+        self._by_list: dict[List, set[Listener]] = {}
+        self._by_uri: dict[str, set[Listener]] = {}
+        self._reads: dict[str, _Reads] = {}
+
+    def __len__(self) -> int:
+        return sum(len(listeners) for listeners in (*self._by_list.values(), *self._by_uri.values()))
+
+    def watch_list(self, which: List, listener: Listener) -> None:
+        """Tell ``listener`` when this list changes."""
+        self._by_list.setdefault(which, set()).add(listener)
+
+    def watch(self, uri: str, listener: Listener) -> None:
+        """Tell ``listener`` when this resource changes."""
+        self._by_uri.setdefault(uri, set()).add(listener)
+
+    def unwatch(self, uri: str, listener: Listener) -> None:
+        """Tell ``listener`` no more of this resource."""
+        listeners = self._by_uri.get(uri)
+        if listeners is not None:
+            listeners.discard(listener)
+            if not listeners:
+                del self._by_uri[uri]
+
+    def forget(self, listener: Listener) -> None:
+        """Tell ``listener`` nothing more."""
+        for which in [which for which, listeners in self._by_list.items() if listener in listeners]:
+            self._by_list[which].discard(listener)
+            if not self._by_list[which]:
+                del self._by_list[which]
+        for uri in [uri for uri, listeners in self._by_uri.items() if listener in listeners]:
+            self.unwatch(uri, listener)
+
+    @property
+    def lists_watched(self) -> tuple[List, ...]:
+        """The lists that somebody wants to hear of."""
+        return tuple(self._by_list)
+
+    @contextmanager
+    def watching_reads(self, reader: str) -> Iterator[Callable[[], int]]:
+        """Count the lists that ``reader`` asks for while this lasts; gives what tells how many by now."""
+        reads = self._reads.setdefault(reader, _Reads())
+        reads.watchers += 1
+        before = reads.count
+        try:
+            yield lambda: reads.count - before
+        finally:
+            reads.watchers -= 1
+            if not reads.watchers:
+                self._reads.pop(reader, None)
+
+    def note_read(self, reader: str) -> None:
+        """Count a list that was asked for, if somebody wants to know."""
+        reads = self._reads.get(reader)
+        if reads is not None:
+            reads.count += 1
+
+    def list_changed(self, which: List) -> None:
+        """Tell everybody who asked that a list has changed."""
+        # A copy: a listener that is told may leave.
+        for listener in list(self._by_list.get(which, ())):
+            listener.list_changed(which)
+
+    def resource_updated(self, uri: str) -> None:
+        """Tell everybody who asked that a resource has changed."""
+        for listener in list(self._by_uri.get(uri, ())):
+            listener.resource_updated(uri)

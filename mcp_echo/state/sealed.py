@@ -1,0 +1,73 @@
+"""State that the client carries: sealed, so that it can neither be read nor changed. No I/O.
+
+The modern era's ``requestState`` is attacker-controlled: it is authenticated, expires, and is bound to the
+request and the principal it was made for.
+https://modelcontextprotocol.io/specification/2026-07-28/basic/patterns/mrtr#server-requirements
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Any
+
+import msgspec
+from cryptography.fernet import Fernet, InvalidToken
+
+from mcp_echo.protocol.errors import InvalidParams
+from mcp_echo.state.store import Clock
+
+LIFETIME = 300
+"""Seconds a client has for its answer."""
+
+
+_SEALED = re.compile(r"(?:[A-Za-z0-9_-]{4})*(?:[A-Za-z0-9_-]{2}==|[A-Za-z0-9_-]{3}=)?", re.ASCII)
+
+
+class _Content(msgspec.Struct, array_like=True):
+    binding: str
+    value: Any
+
+
+_decode = msgspec.json.Decoder(_Content).decode
+
+
+class Seal:
+    """Seals and opens state.
+
+    Args:
+        wall: Seconds since the epoch.
+        key: 32 bytes in URL-safe base64, the same on every server that must open it; None for a new one.
+    """
+
+    def __init__(self, wall: Clock, key: str | None = None) -> None:
+        self._wall = wall
+        self._fernet = Fernet(key or Fernet.generate_key())
+
+    def seal(self, value: Any, binding: str) -> str:
+        """Return ``value``, JSON-encodable, as a text that only `open` with the same binding turns back."""
+        content = msgspec.json.encode(_Content(binding, value))
+        return self._fernet.encrypt_at_time(content, int(self._wall())).decode()
+
+    def open(self, text: str, binding: str) -> Any:
+        """Return what was sealed.
+
+        Raises:
+            InvalidParams: The text was changed, is too old, or belongs to another request or caller.
+        """
+        # Fernet's decoder stops at the padding, so that text behind it would go unnoticed.
+        if not _SEALED.fullmatch(text):
+            raise InvalidParams("requestState is not one of this server's")
+        try:
+            content = _decode(self._fernet.decrypt_at_time(text.encode(), LIFETIME, int(self._wall())))
+        except (InvalidToken, msgspec.DecodeError):
+            raise InvalidParams("requestState is not one of this server's, or has expired") from None
+        if content.binding != binding:
+            raise InvalidParams("requestState belongs to another request")
+        return content.value
+
+
+def binding(principal: str | None, method: str, params: dict[str, Any]) -> str:
+    """Return what ties sealed state to one caller and one request; the order of members does not matter."""
+    canonical = msgspec.json.encode([principal, method, params], order="sorted")
+    return hashlib.sha256(canonical).hexdigest()

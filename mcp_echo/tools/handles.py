@@ -1,0 +1,163 @@
+"""State that a request names by a handle: createEchoSession, closeEchoSession, and finding it again.
+
+The modern era has no protocol sessions; state that spans requests is named by an explicit identifier that the
+server has made and the client passes on.
+https://modelcontextprotocol.io/specification/2026-07-28/server/tools#stateful-tools
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from mcp_echo.protocol.errors import SessionNotFound, TooManySessions
+from mcp_echo.protocol.jsonrpc import notification_bytes
+from mcp_echo.redaction import printable
+from mcp_echo.state.session import Session
+from mcp_echo.tools.base import Answer, Call, Tool, ToolError
+from mcp_echo.tools.texts import moment, span, timestamp
+
+MESSAGES_URI = "echo://session/{session}/messages"
+STATE_URI = "echo://session/{session}"
+
+_HANDLE = "Handle of an echo session, from createEchoSession."
+SessionArgument = Annotated[
+    str | None, Meta(description=f"{_HANDLE} Without one, the protocol session if there is one.")
+]
+RequiredSessionArgument = Annotated[str, Meta(description=_HANDLE)]
+
+
+def named_session(call: Call, handle: str | None) -> Session | None:
+    """Return the session a tool is to work on: the one of the handle, else the protocol session, or None.
+
+    Raises:
+        ToolError: The handle is unknown, expired or someone else's; all read the same.
+    """
+    if handle is None:
+        return call.session
+    try:
+        session = call.facts.store.use(handle, call.principal, handle=True)
+    except SessionNotFound:
+        raise ToolError(
+            f"Echo session {printable(handle[:64])} is unknown or has expired. "
+            "Call createEchoSession and pass the session it returns."
+        ) from None
+    session.requests += 1
+    return session
+
+
+def needed_session(call: Call, handle: str | None) -> Session:
+    """Return the session a tool is to work on.
+
+    Raises:
+        ToolError: There is none.
+    """
+    session = named_session(call, handle)
+    if session is None:
+        raise ToolError("This needs an echo session: call createEchoSession and pass the session it returns.")
+    return session
+
+
+def announce_echo(call: Call, session: Session) -> None:
+    """Queue the news of an echo with its handle, and tell who listens to it."""
+    if not session.handle:
+        return
+    data = {"event": "echo", "echoCount": session.echo_count}
+    message = {"level": "info", "logger": "mcp-echo", "data": data}
+    session.log.queue(notification_bytes("notifications/message", message))
+    for uri in (STATE_URI, MESSAGES_URI):
+        call.facts.changes.resource_updated(uri.format(session=session.id))
+
+
+class CreateArguments(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """What createEchoSession takes."""
+
+    label: Annotated[
+        Annotated[str, Meta(max_length=100)] | None,
+        Meta(description="A name for people, shown by sessionInfo."),
+    ] = None
+    ttl_seconds: Annotated[
+        Annotated[int, Meta(ge=1, le=86400)] | None,
+        Meta(description="Seconds it is kept after its last use; at most the server's session timeout."),
+    ] = msgspec.field(name="ttlSeconds", default=None)
+
+
+class CreateResult(msgspec.Struct, rename="camel"):
+    """What createEchoSession answers."""
+
+    session: str
+    label: str | None
+    expires_at: str
+    ttl_seconds: float
+
+
+def create_echo_session(call: Call, arguments: CreateArguments) -> Answer:
+    """Make an echo session and return its handle."""
+    store = call.facts.store
+    ttl = store.timeout if arguments.ttl_seconds is None else min(arguments.ttl_seconds, store.timeout)
+    try:
+        session = store.create_handle(call.principal, call.revision, call.client, ttl, arguments.label)
+    except TooManySessions as error:
+        raise ToolError(str(error)) from None
+    expires = call.facts.wall() + ttl
+    text = (
+        "🆕 Echo Session Created\n\n"
+        f"Session: {session.id}\n"
+        f"Expires: {moment(expires)} ({span(ttl)} after its last use)\n\n"
+        "Pass it as `session` to echo, replayLastEcho and sessionInfo."
+    )
+    return Answer(text, CreateResult(session.id, session.label, timestamp(expires), ttl))
+
+
+class CloseArguments(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """What closeEchoSession takes."""
+
+    session: RequiredSessionArgument
+
+
+class CloseResult(msgspec.Struct, rename="camel"):
+    """What closeEchoSession answers."""
+
+    session: str
+    echo_count: int
+
+
+def close_echo_session(call: Call, arguments: CloseArguments) -> Answer:
+    """End an echo session."""
+    session = needed_session(call, arguments.session)
+    call.facts.store.close(session.id, call.principal, handle=True)
+    text = f"👋 Echo Session Closed\n\nSession: {session.id}\nEchoes in it: {session.echo_count}"
+    return Answer(text, CloseResult(session.id, session.echo_count))
+
+
+def create_tool(timeout: float) -> Tool[CreateArguments]:
+    """Return the creation tool; its description says how long state is kept."""
+    return Tool(
+        name="createEchoSession",
+        title="Create echo session",
+        description=(
+            "Make an echo session and return its handle. Its state is kept until "
+            f"{timeout:g} seconds after its last use, unless ttlSeconds says less, and is lost when the "
+            "server restarts. Pass the handle as session to echo, replayLastEcho, sessionInfo and "
+            "closeEchoSession."
+        ),
+        arguments=CreateArguments,
+        result=CreateResult,
+        run=create_echo_session,
+        read_only=False,
+        idempotent=False,
+    )
+
+
+CLOSE_ECHO_SESSION = Tool(
+    name="closeEchoSession",
+    title="Close echo session",
+    description="End an echo session made with createEchoSession and forget its state.",
+    arguments=CloseArguments,
+    result=CloseResult,
+    run=close_echo_session,
+    read_only=False,
+    idempotent=False,
+)

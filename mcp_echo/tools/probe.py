@@ -1,0 +1,265 @@
+"""clientProbe: the server tests the client, in whichever era it speaks."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from mcp_echo.protocol.jsonrpc import notification_bytes
+from mcp_echo.protocol.levels import LOG_LEVELS
+from mcp_echo.protocol.modern import is_declared, required_capability
+from mcp_echo.redaction import printable
+from mcp_echo.tools.base import Answer, AskError, Call, Question, Tool
+from mcp_echo.tools.texts import milliseconds, yes
+
+Feature = Literal["sampling", "elicitation", "roots", "progress", "logging", "cancellation", "list-changed"]
+
+_STEP = 0.05
+"""Seconds between two notifications, so that a hop that holds them back shows."""
+
+
+class ProbeArguments(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """What clientProbe takes."""
+
+    feature: Annotated[Feature, Meta(description="What of the client to test.")]
+    mode: Annotated[Literal["form", "url"], Meta(description="The mode of elicitation to test.")] = "form"
+    seconds: Annotated[
+        Annotated[float, Meta(gt=0, le=30)],
+        Meta(description="How long to wait for a cancellation or a new list."),
+    ] = 2.0
+
+
+class ProbeResult(msgspec.Struct, rename="camel"):
+    """What clientProbe answers; times in seconds."""
+
+    feature: str
+    era: str
+    protocol_version: str
+    declared: bool | None
+    sent: list[str]
+    answer: dict[str, Any] | str | None
+    round_trip: float | None
+    problems: list[str]
+
+
+class _Report:
+    """What a probe has found out so far."""
+
+    def __init__(self) -> None:
+        self.declared: bool | None = None
+        self.sent: list[str] = []
+        self.answer: Any = None
+        self.round_trip: float | None = None
+        self.problems: list[str] = []
+
+
+async def client_probe(call: Call, arguments: ProbeArguments) -> Answer:
+    """Exercise one feature of the client and report what came back."""
+    report = _Report()
+    if arguments.feature in ("sampling", "elicitation", "roots"):
+        await _ask(call, report, _question(call, arguments))
+    elif arguments.feature == "progress":
+        await _progress(call, report)
+    elif arguments.feature == "logging":
+        await _logging(call, report)
+    elif arguments.feature == "cancellation":
+        await _cancellation(call, report, arguments.seconds)
+    else:
+        await _list_changed(call, report, arguments.seconds)
+    return _answer(call, arguments, report)
+
+
+def _question(call: Call, arguments: ProbeArguments) -> Question:
+    if arguments.feature == "roots":
+        return Question("roots/list", {})
+    if arguments.feature == "sampling":
+        content = {"type": "text", "text": "Reply with the single word: pong"}
+        return Question(
+            "sampling/createMessage", {"messages": [{"role": "user", "content": content}], "maxTokens": 16}
+        )
+    if arguments.mode == "url":
+        location: dict[str, Any] = {
+            "mode": "url",
+            "message": "mcp-echo asks for nothing there: this only tests that you are asked first.",
+            "url": "https://example.com/mcp-echo-probe",
+        }
+        if not call.revision.stateless:
+            location["elicitationId"] = f"probe-{int(call.facts.wall() * 1000)}"
+        return Question("elicitation/create", location)
+    schema = {
+        "type": "object",
+        "properties": {"answer": {"type": "string", "title": "Answer", "description": "Anything you like."}},
+        "required": ["answer"],
+    }
+    params: dict[str, Any] = {
+        "message": "mcp-echo tests elicitation. Answer anything.",
+        "requestedSchema": schema,
+    }
+    if call.revision.implementation_details:
+        params["mode"] = "form"
+    return Question("elicitation/create", params)
+
+
+async def _ask(call: Call, report: _Report, question: Question) -> None:
+    if not call.revision.can_ask(question.method, question.params):
+        report.problems.append(
+            f"Revision {call.revision.name} does not have this, so the client is not asked"
+        )
+        return
+    report.declared = is_declared(dict(call.client.capabilities), question.method, question.params)
+    if not report.declared:
+        needed = msgspec.json.encode(required_capability(question.method, question.params)).decode()
+        report.problems.append(f"The client does not declare the capability {needed}, so it is not asked")
+        return
+    report.sent.append(question.method)
+    # In the modern era the answer comes with another request, which carries when the first was made.
+    begun = call.outlet.since or call.facts.wall()
+    try:
+        answer = (await call.outlet.ask({"probe": question}))["probe"]
+    except AskError as error:
+        answer = error
+    report.round_trip = call.facts.wall() - begun
+    if isinstance(answer, AskError):
+        report.problems.append(str(answer))
+        return
+    report.answer = answer
+    report.problems.extend(_faults(question, answer))
+
+
+def _faults(question: Question, answer: Any) -> list[str]:
+    """Return what is wrong with a client's answer by the schema of its result."""
+    if not isinstance(answer, dict):
+        return ["The answer is no object"]
+    if question.method == "roots/list":
+        roots = answer.get("roots")
+        if not isinstance(roots, list):
+            return ["roots is missing or no list"]
+        return [
+            f"Root {place} has no file:// URI"
+            for place, root in enumerate(roots)
+            if not (isinstance(root, dict) and str(root.get("uri", "")).startswith("file://"))
+        ]
+    if question.method == "sampling/createMessage":
+        return [f"{member} is missing" for member in ("role", "content", "model") if member not in answer]
+    return _elicitation_faults(question, answer)
+
+
+def _elicitation_faults(question: Question, answer: dict[str, Any]) -> list[str]:
+    action = answer.get("action")
+    if action not in ("accept", "decline", "cancel"):
+        return [f"action is {action!r}, not accept, decline or cancel"]
+    content = answer.get("content")
+    if action != "accept" or question.params.get("mode") == "url":
+        return []
+    if not isinstance(content, dict) or not isinstance(content.get("answer"), str):
+        return ["content does not fit the requested schema: answer must be a string"]
+    return []
+
+
+async def _progress(call: Call, report: _Report) -> None:
+    if call.progress_token is None:
+        report.problems.append("The request has no progressToken in its _meta, so no progress is sent")
+        return
+    for done in (0, 50, 100):
+        call.progress(done, 100, f"{done} of 100")
+        report.sent.append(f"notifications/progress {done}/100")
+        await call.outlet.sleep(_STEP)
+
+
+async def _logging(call: Call, report: _Report) -> None:
+    if call.log_level is None:
+        how = "logLevel in _meta" if call.revision.stateless else "logging/setLevel"
+        report.problems.append(f"The client has not asked for log messages with {how}, so none is sent")
+        return
+    wanted = LOG_LEVELS.index(call.log_level)
+    for level in LOG_LEVELS[wanted:]:
+        call.log(level, {"probe": "logging", "level": level})
+        report.sent.append(f"notifications/message {level}")
+        await call.outlet.sleep(_STEP)
+
+
+async def _cancellation(call: Call, report: _Report, seconds: float) -> None:
+    begun = call.facts.now()
+    try:
+        await call.outlet.sleep(seconds)
+    except Exception:
+        # Cancelled: a cancelled request is not answered, so the report goes to the session's queue.
+        after = milliseconds(call.facts.now() - begun)
+        if call.session is not None:
+            data = {"probe": "cancellation", "outcome": f"cancelled after {after}"}
+            message = {"level": "notice", "logger": "mcp-echo", "data": data}
+            call.session.log.queue(notification_bytes("notifications/message", message))
+        raise
+    how = "closed the response stream" if call.revision.stateless else "sent notifications/cancelled"
+    report.problems.append(f"The client has not {how} within {seconds:g} s")
+
+
+async def _list_changed(call: Call, report: _Report, seconds: float) -> None:
+    changes = call.facts.changes
+    begun = call.facts.now()
+    with changes.watching_reads(call.reader) as reads:
+        if call.session is not None:
+            for which in ("tools", "prompts", "resources"):
+                method = f"notifications/{which}/list_changed"
+                call.session.log.queue(notification_bytes(method, {}))
+                report.sent.append(method)
+        else:
+            for which in changes.lists_watched:
+                changes.list_changed(which)
+                report.sent.append(f"notifications/{which}/list_changed")
+        if not report.sent:
+            report.problems.append("Nobody listens: open subscriptions/listen with toolsListChanged first")
+            return
+        while reads() == 0 and call.facts.now() - begun < seconds:
+            await call.outlet.sleep(_STEP)
+        if reads() == 0:
+            report.problems.append(f"No list was asked for again within {seconds:g} s")
+            return
+    report.round_trip = call.facts.now() - begun
+    report.answer = "a list was asked for again"
+
+
+def _answer(call: Call, arguments: ProbeArguments, report: _Report) -> Answer:
+    era = "modern" if call.revision.stateless else "legacy"
+    result = ProbeResult(
+        arguments.feature,
+        era,
+        call.revision.name,
+        report.declared,
+        report.sent,
+        report.answer,
+        report.round_trip,
+        report.problems,
+    )
+    answer = "none" if report.answer is None else msgspec.json.encode(report.answer).decode()
+    lines = [
+        f"🧪 Client Probe: {arguments.feature}",
+        "",
+        f"- Era: {era} ({call.revision.name})",
+        *([] if report.declared is None else [f"- Declared: {yes(report.declared)}"]),
+        f"- Sent: {', '.join(report.sent) or 'nothing'}",
+        f"- Answer: {answer}",
+        *([] if report.round_trip is None else [f"- Round Trip: {milliseconds(report.round_trip)}"]),
+        *(f"- Problem: {problem}" for problem in report.problems),
+        "",
+        f"Verdict: {'✅ no problem found' if not report.problems else '❌ see the problems above'}",
+    ]
+    return Answer(printable("\n".join(lines)), result)
+
+
+CLIENT_PROBE = Tool(
+    name="clientProbe",
+    title="Client probe",
+    description=(
+        "Tests the client: asks it for sampling, elicitation or roots, sends it progress or log messages, "
+        "waits to be cancelled, or announces changed lists; reports what came back and what was wrong "
+        "with it."
+    ),
+    arguments=ProbeArguments,
+    result=ProbeResult,
+    run=client_probe,
+    idempotent=False,
+    open_world=True,
+)

@@ -1,0 +1,79 @@
+"""The transport of revision 2024-11-05: a stream on /sse that carries every answer, and POSTs to /messages.
+
+https://modelcontextprotocol.io/specification/2024-11-05/basic/transports#http-with-sse
+"""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred
+
+from mcp_echo.protocol.errors import InvalidRequest, RouteNotFound, SessionNotFound
+from mcp_echo.protocol.jsonrpc import Malformed, Message, error_bytes
+from mcp_echo.server import Carriage, Reply, Server
+from mcp_echo.state.events import Stream
+from mcp_echo.state.session import UNKNOWN_CLIENT, Session
+from mcp_echo.transport import sse
+from mcp_echo.transport.exchange import HttpExchange
+
+MESSAGES_PATH = "/messages"
+
+
+class LegacySse:
+    """Sessions that live as long as their stream.
+
+    Args:
+        server: Answers the messages.
+        enabled: Whether the transport is offered at all.
+    """
+
+    def __init__(self, server: Server, enabled: bool) -> None:
+        self._server = server
+        oldest = next(iter(server.supported.legacy.values()), None)
+        self._revision = oldest if enabled else None
+        self._streams: dict[str, Stream] = {}
+
+    def open(self, exchange: HttpExchange) -> Deferred[bytes | None]:
+        """Make a session and carry its stream, which begins with where to send messages to.
+
+        Raises:
+            RouteNotFound: The transport is not offered.
+            TooManySessions: The store is full.
+        """
+        if self._revision is None:
+            raise RouteNotFound("Not found; start the server with --legacy-sse to serve this transport")
+        session = self._server.legacy.new_session(exchange.principal, self._revision, UNKNOWN_CLIENT)
+        stream = self._streams[session.id] = session.log.listen()
+        opening = sse.endpoint(f"{MESSAGES_PATH}?session_id={session.id}")
+        exchange.when_over(lambda: self._left(session))
+        exchange.open_stream(Carriage(session.log, stream), opening)
+        return exchange.done
+
+    def _left(self, session: Session) -> None:
+        """End the session with its connection (2024-11-05 basic/lifecycle, Shutdown)."""
+        if self._streams.pop(session.id, None) is None:
+            return
+        try:
+            self._server.facts.store.close(session.id, session.principal)
+        except SessionNotFound:
+            # It has expired, which has ended the stream.
+            return
+
+    def post(self, message: Message | list[Message], session_id: str | None, exchange: HttpExchange) -> Reply:
+        """Take one message; what it answers comes on the session's stream.
+
+        Raises:
+            InvalidRequest: The session is not named, or the body is an array.
+            SessionNotFound: There is no such session, or it has no stream.
+        """
+        if session_id is None:
+            raise InvalidRequest("session_id is missing: send messages to where the endpoint event says")
+        stream = self._streams.get(session_id)
+        if stream is None:
+            raise SessionNotFound
+        session = self._server.facts.store.use(session_id, exchange.principal)
+        if isinstance(message, Malformed):
+            return Reply(message.error.status, error_bytes(message.id, message.error))
+        if isinstance(message, list):
+            raise InvalidRequest("Invalid request: this transport takes one message a POST, no array")
+        self._server.legacy.post_to_stream(message, session, stream, exchange)
+        return Reply(202)

@@ -1,0 +1,1 @@
+"""Transcripts of conversations, one per revision, and the test that replays them."""
