@@ -12,12 +12,12 @@ from msgspec import Meta
 from mcp_echo.offer import Offer
 from mcp_echo.offer.prompts import Argument, Messages, Prompt, text, user_message
 from mcp_echo.offer.resources import Resource, Template, json_content
-from mcp_echo.protocol.modern import is_declared
+from mcp_echo.protocol.modern import is_answer, is_declared
 from mcp_echo.tools.base import Answer, ArgumentError, AskError, Call, NoArguments, Question, Tool
 
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8DwHwAFBQIAX8jx0gAAAABJRU5ErkJggg=="
 """One pixel."""
-WAV = "UklGRiYAAABXQVZFZm10IBAAAAABAAEAQB8AAAB9AAACABAAZGF0YQIAAAA="
+WAV = "UklGRiYAAABXQVZFZm10IBAAAAABAAEAQB8AAIA+AAACABAAZGF0YQIAAAAAAA=="
 """One sample of silence."""
 
 _STEP = 0.05
@@ -74,10 +74,23 @@ async def ask(call: Call, key: str, question: Question) -> Any:
     Raises:
         AskError: It could not be asked, or answered with an error.
     """
-    answer = (await call.outlet.ask({key: question}))[key]
-    if isinstance(answer, AskError):
-        raise answer
-    return answer
+    return (await ask_all(call, {key: question}))[key]
+
+
+async def ask_all(call: Call, questions: dict[str, Question]) -> dict[str, Any]:
+    """Return the client's answers to several questions.
+
+    Raises:
+        AskError: One could not be asked, or was answered with an error.
+    """
+    answers = await call.outlet.ask(questions)
+    for answer in answers.values():
+        if isinstance(answer, AskError):
+            raise answer
+    for key, question in questions.items():
+        if not is_answer(question.method, answers[key]):
+            raise AskError(f"The client's answer to {question.method} lacks what its schema requires")
+    return answers
 
 
 # Notifications.
@@ -247,7 +260,7 @@ async def _ask_several(call: Call, _: NoArguments) -> Answer:
         "greeting": sampling("Suggest a greeting."),
         "client_roots": ROOTS,
     }
-    answers = await call.outlet.ask(questions)
+    answers = await ask_all(call, questions)
     return Answer(f"All answered: {', '.join(answers)}", None)
 
 
@@ -269,7 +282,7 @@ async def _ask_what_is_declared(call: Call, _: NoArguments) -> Answer:
         for key, question in possible.items()
         if is_declared(declared, question.method, question.params)
     }
-    answers = await call.outlet.ask(questions)
+    answers = await ask_all(call, questions)
     return Answer(f"Answered: {', '.join(answers) or 'nothing was asked'}", None)
 
 

@@ -21,7 +21,8 @@ _NAME = "diagnose-mcp"
 _DESCRIPTION = (
     "Find the hop that loses a header, a session, a token or a stream between an MCP client and server."
 )
-_FOLDER = f"skill://mcp-echo/{_NAME}"
+_ROOT = "skill://mcp-echo"
+_FOLDER = f"{_ROOT}/{_NAME}"
 _SKILL = f"{_FOLDER}/SKILL.md"
 
 _FILES = {
@@ -84,7 +85,7 @@ def _get(params: Raw, _call: Call) -> dict[str, Any]:
 def _read_directory(params: Raw, _call: Call) -> dict[str, Any]:
     folder = read_params(_read_uri, params).uri.rstrip("/")
     below = [uri.removeprefix(f"{folder}/") for uri in _FILES if uri.startswith(f"{folder}/")]
-    if not below:
+    if not below or not f"{folder}/".startswith(f"{_ROOT}/"):
         raise InvalidParams(f"No directory: {folder}", {"uri": folder})
     children = sorted({path.partition("/")[0] for path in below})
     return {"resources": [_child(folder, child, child in below) for child in children]}

@@ -257,7 +257,7 @@ class TooManySessions(InternalError):
     def __init__(self, limit: int, retry_after: int) -> None:
         super().__init__(
             f"The server holds {limit} sessions, as many as MCP_MAX_SESSIONS allows. "
-            f"Try again in {retry_after} s, or end a session with DELETE."
+            f"Try again in {retry_after} s, or end one that is not needed."
         )
         self.retry_after = retry_after
 

@@ -10,6 +10,7 @@ import binascii
 import re
 from base64 import b64decode
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -41,6 +42,7 @@ _CAPABILITIES_BY_METHOD = {
 
 _SENTINEL = re.compile(r"=\?base64\?(.*)\?=", re.DOTALL)
 _BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?", re.ASCII)
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,30})(?:\.[0-9]{1,30})?(?:[eE][+-]?[0-9]{1,3})?", re.ASCII)
 _VISIBLE = re.compile(r"[\x20-\x7e\t]*")
 
 
@@ -152,13 +154,22 @@ def check_header(values: HeaderValues, name: str, expected: str) -> None:
         raise HeaderMismatch(f"{name} says {found!r}, the body {expected!r}")
 
 
-class _Names(msgspec.Struct):
-    name: str | UnsetType = UNSET
-    uri: str | UnsetType = UNSET
-    taskId: str | UnsetType = UNSET
+class _Name(msgspec.Struct):
+    name: str
 
 
-_decode_names = msgspec.json.Decoder(_Names).decode
+class _Uri(msgspec.Struct):
+    uri: str
+
+
+class _TaskId(msgspec.Struct):
+    taskId: str
+
+
+# One decoder a member: what stands in another member must not hide the one that counts.
+_decode_named = {
+    each.__struct_fields__[0]: msgspec.json.Decoder(each).decode for each in (_Name, _Uri, _TaskId)
+}
 
 
 def check_routing_headers(values: HeaderValues, method: str, params: Raw) -> None:
@@ -172,10 +183,8 @@ def check_routing_headers(values: HeaderValues, method: str, params: Raw) -> Non
     if member is None:
         return
     try:
-        named = getattr(_decode_names(params), member)
+        named = getattr(_decode_named[member](params), member)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        named = UNSET
-    if named is UNSET:
         # The body names nothing, so there is nothing to agree with: the method's own check tells.
         one_value(values, "Mcp-Name")
         return
@@ -212,11 +221,8 @@ def check_parameter_headers(
 def _agrees(header: str, value: Any) -> bool:
     if isinstance(value, bool):
         return header == ("true" if value else "false")
-    if isinstance(value, int):
-        try:
-            return float(header) == value
-        except ValueError:
-            return False
+    if isinstance(value, (int, float)):
+        return _NUMBER.fullmatch(header) is not None and Decimal(header) == Decimal(value)
     return bool(header == value)
 
 
@@ -240,6 +246,18 @@ def is_declared(capabilities: dict[str, Any], method: str, params: dict[str, Any
     if capability != "elicitation":
         return True
     return "url" in declared if modes else (not declared or "form" in declared)
+
+
+_ANSWER_MEMBERS = {
+    "elicitation/create": ("action",),
+    "sampling/createMessage": ("role", "content"),
+    "roots/list": ("roots",),
+}
+
+
+def is_answer(method: str, answer: Any) -> bool:
+    """Return whether an answer to a question of ours has what every answer to it has."""
+    return isinstance(answer, dict) and all(member in answer for member in _ANSWER_MEMBERS[method])
 
 
 def read_params(decode: Callable[[Raw], Any], params: Raw) -> Any:

@@ -10,7 +10,7 @@ import msgspec
 from mcp_echo.offer import Observer
 from mcp_echo.protocol.errors import CapabilityMissing, InvalidParams
 from mcp_echo.protocol.jsonrpc import Response, notification_bytes, request_bytes
-from mcp_echo.protocol.modern import is_declared, required_capability
+from mcp_echo.protocol.modern import is_answer, is_declared, required_capability
 from mcp_echo.server.exchange import Carriage, Exchange, Patience, Promise
 from mcp_echo.state.events import EventLog, Stream
 from mcp_echo.state.session import Session
@@ -30,7 +30,7 @@ class LegacyOutlet:
         observer: Told when the server hangs up.
     """
 
-    since: float | None = None
+    __slots__ = ("_answer_timeout", "_exchange", "_observer", "_patience", "_session", "opened", "since")
 
     def __init__(
         self,
@@ -40,6 +40,7 @@ class LegacyOutlet:
         answer_timeout: float,
         observer: Observer | None = None,
     ) -> None:
+        self.since: float | None = None
         self._observer = observer
         self._session = session
         self._exchange = exchange
@@ -124,13 +125,6 @@ class LegacyOutlet:
             return AskError(f"The client's answer cannot be read: {error}")
 
 
-_EXPECTED_MEMBERS = {
-    "elicitation/create": ("action",),
-    "sampling/createMessage": ("role", "content"),
-    "roots/list": ("roots",),
-}
-
-
 class ModernOutlet:
     """The response of one modern POST, and the answers it brought for questions of an earlier one.
 
@@ -206,7 +200,6 @@ class ModernOutlet:
 
 
 def _checked(key: str, question: Question, answer: Any) -> Any:
-    members = _EXPECTED_MEMBERS[question.method]
-    if not isinstance(answer, dict) or any(member not in answer for member in members):
+    if not is_answer(question.method, answer):
         raise InvalidParams(f"inputResponses.{key} is no answer to {question.method}")
     return answer

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import Any
 
 import msgspec
@@ -56,7 +57,8 @@ class Seal:
             InvalidParams: The text was changed, is too old, or belongs to another request or caller.
         """
         # Fernet's decoder stops at the padding, so that text behind it would go unnoticed.
-        if not _SEALED.fullmatch(text):
+        # The unused bits of a last letter would, too.
+        if not _SEALED.fullmatch(text) or urlsafe_b64encode(urlsafe_b64decode(text)).decode() != text:
             raise InvalidParams("requestState is not one of this server's")
         try:
             content = _decode(self._fernet.decrypt_at_time(text.encode(), LIFETIME, int(self._wall())))

@@ -30,10 +30,28 @@ class HttpExchange:
         send: Writes the head of a reply and returns its body.
     """
 
-    principal: str | None = None
-    """Nobody vouches for callers."""
+    __slots__ = (
+        "_ambiguous",
+        "_carry",
+        "_done",
+        "_over",
+        "_request",
+        "_running",
+        "_send",
+        "_until_left",
+        "_when_over",
+        "accepted",
+        "arrived",
+        "last_event_id",
+        "left",
+        "principal",
+        "session_id",
+        "version",
+    )
 
     def __init__(self, request: EchoRequest, arrived: float, carry: Carry, send: Send) -> None:
+        self.principal: str | None = None
+        """Nobody vouches for callers."""
         self._request = request
         self._carry = carry
         self._send = send

@@ -218,8 +218,10 @@ class StreamableHttp:
         request.setResponseCode(reply.status)
         if body:
             request.setHeader(b"content-type", b"application/json")
-            request.setHeader(b"cache-control", b"no-store")
-            request.setHeader(b"x-content-type-options", b"nosniff")
+            # The answer to a POST is not cached unless it says so (RFC 9110 section 9.3.3).
+            if reply.status != 200 or request.method != b"POST":
+                request.setHeader(b"cache-control", b"no-store")
+                request.setHeader(b"x-content-type-options", b"nosniff")
             body = self._compressed(request, body)
         for name, value in reply.headers.items():
             request.setHeader(name, value)

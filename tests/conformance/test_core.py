@@ -643,3 +643,14 @@ def test_the_arguments_can_be_completed() -> None:
     """The suite completes arg1 from "test"."""
     arg1, arg2 = Fixtures().offer.prompts["test_prompt_with_arguments"].arguments
     assert arg1.complete("test") == arg2.complete("test") == ["testValue1", "testValue2"]
+
+
+def test_the_sound_is_a_wave_file_whose_sizes_are_true() -> None:
+    """The RIFF format: the sizes in the header are those of what follows."""
+    (block,) = Fixtures().call("test_audio_content").content
+    assert block["mimeType"] == "audio/wav"
+    data = base64.b64decode(block["data"], validate=True)
+    riff, size, wave = struct.unpack_from("<4sI4s", data)
+    assert (riff, size, wave) == (b"RIFF", len(data) - 8, b"WAVE")
+    name, length = struct.unpack_from("<4sI", data, 36)
+    assert (name, length) == (b"data", len(data) - 44)

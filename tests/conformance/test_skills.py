@@ -165,7 +165,8 @@ def test_every_file_is_found_from_the_skill_s_folder(scene: Fixtures) -> None:
 
 
 @pytest.mark.parametrize(
-    "uri", [SKILL, f"{SKILL}/", f"{FOLDER}/none", f"{FOLDER[:-1]}", "", "/", "echo://server"]
+    "uri",
+    [SKILL, f"{SKILL}/", f"{FOLDER}/none", f"{FOLDER[:-1]}", "", "/", "skill:", "skill://", "echo://server"],
 )
 def test_what_is_no_directory_is_invalid_params(scene: Fixtures, uri: str) -> None:
     """A file is none, either: -32602."""

@@ -336,6 +336,11 @@ def agrees(value: object, header: str) -> bool:
         (42, "42", True),
         (42, "42.0", True),
         (42, "4.2e1", True),
+        (42, " 42 ", False),
+        (42.0, "42", True),
+        (42.0, "42.0", True),
+        (1000, "1_000", False),
+        (2**53, str(2**53 + 1), False),
         (-1, "-1", True),
         (2**53 - 1, str(2**53 - 1), True),
         (2**53 - 1, str(2**53 - 2), False),
@@ -446,3 +451,12 @@ def test_params_that_do_not_fit_are_invalid(params: bytes) -> None:
 
     with pytest.raises(InvalidParams, match=r"^Invalid params: "):
         read_params(msgspec.json.Decoder(Named).decode, raw(params))
+
+
+@pytest.mark.parametrize("beside", [{"uri": 7}, {"taskId": None}, {"uri": []}])
+def test_a_member_that_names_nothing_here_hides_no_disagreement(beside: dict[str, Any]) -> None:
+    """Server Validation: Mcp-Name is compared with the one member that the method names by."""
+    with pytest.raises(HeaderMismatch):
+        check_routing_headers(
+            having(CALL, ("Mcp-Name", "other")), "tools/call", raw({"name": "echo", **beside})
+        )
