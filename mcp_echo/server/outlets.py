@@ -97,6 +97,9 @@ class LegacyOutlet:
                 promise.drop()
 
     def _insist_on_a_way(self, questions: dict[str, Question]) -> None:
+        if not self._session.initialized:
+            # basic/lifecycle, Initialization: until then only pings and log messages.
+            raise AskError("The client has not sent notifications/initialized yet, so it is not asked")
         for question in questions.values():
             if not self._session.revision.can_ask(question.method, question.params):
                 raise AskError(f"Revision {self._session.revision.name} has no such {question.method}")

@@ -411,3 +411,12 @@ class RevisionTests(ServerTestCase):
             text = self.text("clientProbe", arguments, session=session, Accept=BOTH)
             assert f"Revision {revision} does not have this" in text
             assert "- Sent: nothing" in text
+
+
+class HandshakeTests(ServerTestCase):
+    def test_a_client_is_not_asked_before_it_says_that_it_is_initialized(self) -> None:
+        """Lifecycle, Initialization: SHOULD NOT send requests other than pings and logging before."""
+        params = {"protocolVersion": "2025-11-25", "capabilities": {"roots": {}}}
+        session = self.rpc("initialize", params).header("Mcp-Session-Id")
+        text = self.text("clientProbe", {"feature": "roots"}, session=session, Accept=BOTH)
+        assert "has not sent notifications/initialized yet" in text
