@@ -11,10 +11,13 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web import http
 from twisted.web.http import HTTPChannel
+from twisted.web.http_headers import Headers
 from twisted.web.resource import IResource
 from twisted.web.server import Request, Site
 
-from mcp_echo.protocol.headers import Headers
+from mcp_echo.protocol.headers import Headers as WireHeaders
+
+_NO_HEADERS = Headers()
 
 
 class EchoRequest(Request):
@@ -43,10 +46,16 @@ class EchoRequest(Request):
         else:
             self._body.write(data)
 
-    def wire_headers(self) -> Headers:
+    def forget(self) -> None:
+        """Let go of what came with the request, once nobody asks for it: a stream may be open for days."""
+        self.header_lines = []
+        self.requestHeaders = _NO_HEADERS
+        self._body = self.content = BytesIO()
+
+    def wire_headers(self) -> WireHeaders:
         """Return the header fields as they came: order, spelling, repetition."""
         pairs = (line.partition(b":") for line in self.header_lines)
-        return Headers(
+        return WireHeaders(
             (name.decode("latin-1"), value.strip(b" \t").decode("latin-1")) for name, _, value in pairs
         )
 

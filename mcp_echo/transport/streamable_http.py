@@ -210,8 +210,10 @@ class StreamableHttp:
             opening = sse.OPENING_COMMENT
             if carriage.primed:
                 opening = sse.priming(carriage.log.position(carriage.stream))
-        keep_alive = self._listen_keep_alive if carriage.stream.listening else sse.KEEP_ALIVE_COMMENT
-        return self._streams.carry(EventStream(request, carriage, opening, keep_alive))
+        if not carriage.stream.listening:
+            return self._streams.carry(EventStream(request, carriage, opening, sse.KEEP_ALIVE_COMMENT))
+        request.forget()
+        return self._streams.carry(EventStream(request, carriage, opening, self._listen_keep_alive))
 
     def _send(self, request: IRequest, reply: Reply) -> bytes:
         body = reply.body

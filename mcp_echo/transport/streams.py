@@ -29,6 +29,20 @@ class EventStream:
         keep_alive: The bytes to send when there was nothing else to send.
     """
 
+    __slots__ = (
+        "_carriage",
+        "_gone",
+        "_keep_alive",
+        "_leaving",
+        "_log",
+        "_opening",
+        "_paused",
+        "_quiet",
+        "_ready",
+        "_request",
+        "_stream",
+    )
+
     def __init__(self, request: Request, carriage: Carriage, opening: bytes, keep_alive: bytes) -> None:
         self._request = request
         self._carriage = carriage
