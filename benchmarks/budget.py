@@ -1,0 +1,268 @@
+"""Hold what a request, a session, a stream and a sweep may cost; a later change that makes them dearer fails.
+
+    python benchmarks/budget.py
+
+Costs are CPU time from /proc and resident memory, not wall time, and the CPU of a request is set against a
+bare twisted.web resource measured in turns with it, so that a busy machine changes little. Each bound is the
+goal with a fifth on top.
+"""
+
+# ruff: noqa: S603  # runs the servers it measures
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import resource
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from mcp_echo.protocol.revisions import Supported
+from mcp_echo.state.session import UNKNOWN_CLIENT
+from mcp_echo.state.store import MemoryStore
+
+HERE = Path(__file__).resolve().parent
+HEAD_ROOM = 1.2
+TICKS = os.sysconf("SC_CLK_TCK")
+CONNECTIONS = 32
+ROUNDS = 5
+REQUESTS_A_ROUND = 6400
+SESSIONS = 10_000
+STREAMS = 2_000
+STORED = 100_000
+EXPIRED = 100
+
+GOALS = {
+    "CPU of an echo ÷ CPU of the bare resource": 1.5,
+    "KiB of resident memory a session": 1.5,
+    "KiB of resident memory an idle stream": 12.0,
+    f"ms to sweep {STORED} sessions of which {EXPIRED} have expired": 2.0,
+}
+
+_INITIALIZE = (
+    b'{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18",'
+    b'"capabilities":{},"clientInfo":{"name":"budget","version":"1"}}}'
+)
+_INITIALIZED = b'{"jsonrpc":"2.0","method":"notifications/initialized"}'
+_LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
+_SESSION = re.compile(rb"Mcp-Session-Id: ([^\r]+)")
+
+
+class Connection:
+    """A kept-alive connection that sends a request and reads its answer."""
+
+    def __init__(self, port: int) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port))
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def send(self, body: bytes, session: bytes = b"") -> None:
+        """Send a POST."""
+        named = b"Mcp-Session-Id: %b\r\n" % session if session else b""
+        self._socket.sendall(
+            b"POST /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+            b"Accept: application/json, text/event-stream\r\nMCP-Protocol-Version: 2025-06-18\r\n"
+            b"%bContent-Length: %d\r\n\r\n%b" % (named, len(body), body)
+        )
+
+    def receive(self) -> bytes:
+        """Return the head and body of the next answer."""
+        data = b""
+        while b"\r\n\r\n" not in data:
+            data += self._more()
+        head, _, rest = data.partition(b"\r\n\r\n")
+        length = _LENGTH.search(head)
+        while length is not None and len(rest) < int(length[1]):
+            rest += self._more()
+        return head + b"\r\n\r\n" + rest
+
+    def _more(self) -> bytes:
+        more = self._socket.recv(65536)
+        if not more:
+            raise ConnectionError("the server has closed the connection")
+        return more
+
+    def ask(self, body: bytes, session: bytes = b"") -> bytes:
+        """Return the answer to a POST."""
+        self.send(body, session)
+        return self.receive()
+
+    def listen(self, session: bytes) -> None:
+        """Open a stream and read its head."""
+        self._socket.sendall(
+            b"GET /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\n"
+            b"Mcp-Session-Id: %b\r\n\r\n" % session
+        )
+        self._more()
+
+    def session(self) -> bytes:
+        """Return the id of a new session, initialized."""
+        found = _SESSION.search(self.ask(_INITIALIZE))
+        if found is None:
+            raise ConnectionError("initialize gave no session id")
+        self.ask(_INITIALIZED, found[1])
+        return found[1]
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._socket.close()
+
+
+class Server:
+    """A server in a process of its own."""
+
+    def __init__(self, process: subprocess.Popen[bytes], port: int) -> None:
+        self.process = process
+        self.port = port
+
+    def cpu_seconds(self) -> float:
+        """Return the CPU time the process has used, in user and kernel mode."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / TICKS
+
+    def resident_bytes(self) -> int:
+        """Return the process's resident memory."""
+        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
+        return pages * resource.getpagesize()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextlib.contextmanager
+def running(command: Callable[[int], list[str]]) -> Iterator[Server]:
+    """Start a server, wait until it listens, and stop it."""
+    port = _free_port()
+    process = subprocess.Popen(command(port), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 30
+        while True:
+            with contextlib.suppress(OSError):
+                Connection(port).close()
+                break
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise SystemExit(f"budget: {' '.join(command(port))} does not start")
+            time.sleep(0.05)
+        yield Server(process, port)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+def _daemon(port: int) -> list[str]:
+    return [sys.executable, "-m", "mcp_echo", "--port", str(port), "--max-sessions", "200000"]
+
+
+def _bare(port: int) -> list[str]:
+    return [sys.executable, str(HERE / "bare.py"), str(port)]
+
+
+def _round(server: Server, connections: list[Connection], sessions: list[bytes], first: int) -> float:
+    """Return the CPU seconds of one request, over one round."""
+    before = server.cpu_seconds()
+    for number in range(first, first + REQUESTS_A_ROUND, CONNECTIONS):
+        for place, connection in enumerate(connections):
+            body = (
+                b'{"jsonrpc":"2.0","id":%d,"method":"tools/call",'
+                b'"params":{"name":"echo","arguments":{"message":"hello world"}}}' % (number + place)
+            )
+            connection.send(body, sessions[place])
+        for connection in connections:
+            if b'"isError":false' not in connection.receive():
+                raise SystemExit("budget: an echo was not answered")
+    return (server.cpu_seconds() - before) / REQUESTS_A_ROUND
+
+
+def echo_ratio() -> float:
+    """Return the CPU of an echo over that of the bare resource: the median of several rounds in turns."""
+    with running(_daemon) as ours, running(_bare) as bare:
+        sides = []
+        for server in (ours, bare):
+            connections = [Connection(server.port) for _ in range(CONNECTIONS)]
+            sessions = [connections[0].session() if server is ours else b"x" for _ in range(CONNECTIONS)]
+            sides.append((server, connections, sessions))
+            _round(server, connections, sessions, first=1)
+        ratios = []
+        for number in range(ROUNDS):
+            mine, floor = (_round(*side, first=(number + 2) * REQUESTS_A_ROUND) for side in sides)
+            ratios.append(mine / floor)
+    return statistics.median(ratios)
+
+
+def session_kib() -> float:
+    """Return the memory of one session that has been initialized and sits idle."""
+    with running(_daemon) as server:
+        connection = Connection(server.port)
+        for _ in range(500):
+            connection.session()
+        before = server.resident_bytes()
+        for _ in range(SESSIONS):
+            connection.session()
+        return (server.resident_bytes() - before) / SESSIONS / 1024
+
+
+def stream_kib() -> float:
+    """Return the memory of one open stream that has nothing to say, with its connection."""
+    with running(_daemon) as server:
+        first = Connection(server.port)
+        sessions = [first.session() for _ in range(STREAMS + 50)]
+        streams = [Connection(server.port) for _ in range(50)]
+        for stream, session in zip(streams, sessions, strict=False):
+            stream.listen(session)
+        before = server.resident_bytes()
+        for session in sessions[50:]:
+            stream = Connection(server.port)
+            stream.listen(session)
+            streams.append(stream)
+        return (server.resident_bytes() - before) / STREAMS / 1024
+
+
+def sweep_milliseconds() -> float:
+    """Return the CPU time of a sweep that has to find few expired sessions among many."""
+    now = [0.0]
+    costs = []
+    for _ in range(5):
+        store = MemoryStore(100, STORED, lambda: now[0], lambda: now[0])
+        revision = next(iter(Supported().legacy.values()))
+        for number in range(STORED):
+            now[0] = 0.0 if number < EXPIRED else 50.0
+            store.create(None, revision, UNKNOWN_CLIENT)
+        now[0] = 100.0
+        before = time.process_time()
+        expired = store.expire()
+        costs.append((time.process_time() - before) * 1000)
+        if expired != EXPIRED:
+            raise SystemExit(f"budget: the sweep ended {expired} sessions, not {EXPIRED}")
+        now[0] = 0.0
+    return statistics.median(costs)
+
+
+def main() -> int:
+    """Measure everything; return 1 if something is over its bound."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 65536), most))
+    failed = 0
+    measures = (echo_ratio, session_kib, stream_kib, sweep_milliseconds)
+    for (name, goal), measure in zip(GOALS.items(), measures, strict=True):
+        found, bound = measure(), goal * HEAD_ROOM
+        verdict = "ok" if found <= bound else "OVER"
+        failed += found > bound
+        print(f"{verdict:4}  {found:6.2f}  (goal {goal:g}, bound {bound:g})  {name}", flush=True)
+    print(f"budget: {len(GOALS) - failed} of {len(GOALS)} within their bounds")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
