@@ -47,7 +47,8 @@ class EchoRequest(Request):
             self._body.write(data)
 
     def forget(self) -> None:
-        """Let go of what came with the request, once nobody asks for it: a stream may be open for days."""
+        """Let go of the heads of request and response, once sent: a stream may be open for days."""
+        self.responseHeaders = Headers()
         self.header_lines = []
         self.requestHeaders = _NO_HEADERS
         self._body = self.content = BytesIO()

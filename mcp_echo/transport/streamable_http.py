@@ -212,8 +212,9 @@ class StreamableHttp:
                 opening = sse.priming(carriage.log.position(carriage.stream))
         if not carriage.stream.listening:
             return self._streams.carry(EventStream(request, carriage, opening, sse.KEEP_ALIVE_COMMENT))
+        running = self._streams.carry(EventStream(request, carriage, opening, self._listen_keep_alive))
         request.forget()
-        return self._streams.carry(EventStream(request, carriage, opening, self._listen_keep_alive))
+        return running
 
     def _send(self, request: IRequest, reply: Reply) -> bytes:
         body = reply.body
