@@ -58,13 +58,13 @@ class Connection:
     """A kept-alive connection that sends a request and reads its answer."""
 
     def __init__(self, port: int) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port))
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket = socket.create_connection(("127.0.0.1", port))
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def send(self, body: bytes, session: bytes = b"") -> None:
         """Send a POST."""
         named = b"Mcp-Session-Id: %b\r\n" % session if session else b""
-        self._socket.sendall(
+        self.socket.sendall(
             b"POST /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
             b"Accept: application/json, text/event-stream\r\nMCP-Protocol-Version: 2025-06-18\r\n"
             b"%bContent-Length: %d\r\n\r\n%b" % (named, len(body), body)
@@ -82,7 +82,7 @@ class Connection:
         return head + b"\r\n\r\n" + rest
 
     def _more(self) -> bytes:
-        more = self._socket.recv(65536)
+        more = self.socket.recv(65536)
         if not more:
             raise ConnectionError("the server has closed the connection")
         return more
@@ -94,7 +94,7 @@ class Connection:
 
     def listen(self, session: bytes) -> None:
         """Open a stream and read its head."""
-        self._socket.sendall(
+        self.socket.sendall(
             b"GET /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\n"
             b"Mcp-Session-Id: %b\r\n\r\n" % session
         )
@@ -110,7 +110,7 @@ class Connection:
 
     def close(self) -> None:
         """Close the connection."""
-        self._socket.close()
+        self.socket.close()
 
 
 class Server:

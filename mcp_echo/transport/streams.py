@@ -31,6 +31,7 @@ class EventStream:
 
     __slots__ = (
         "_carriage",
+        "_done",
         "_gone",
         "_keep_alive",
         "_leaving",
@@ -38,7 +39,6 @@ class EventStream:
         "_opening",
         "_paused",
         "_quiet",
-        "_ready",
         "_request",
         "_stream",
     )
@@ -50,7 +50,7 @@ class EventStream:
         self._stream = carriage.stream
         self._opening = opening
         self._keep_alive = keep_alive
-        self._ready: Deferred[None] | None = None
+        self._done: Deferred[None] = Deferred()
         self._paused = False
         self._leaving = False
         self._gone = False
@@ -66,17 +66,21 @@ class EventStream:
         self._request.registerProducer(self, True)
         self._request.write(self._opening)
         self._log.attach(self._stream, self)
+        self.wake()
         try:
-            while not self._write_all():
-                await self._something()
+            await self._done
             # On the way out of a lost connection the request has no channel to unregister from.
             if not self._gone:
                 self._request.unregisterProducer()
         finally:
-            self._ready = None
             self._gone = True
             if self._stream.reader is self:
                 self._log.detach(self._stream)
+
+    def wake(self) -> None:
+        """Write what there is to write; called by the queue with each message, so nothing here is put off."""
+        if self._write_all() and not self._done.called:
+            self._done.callback(None)
 
     def _write_all(self) -> bool:
         """Write what may be written; return whether this connection is done."""
@@ -88,16 +92,6 @@ class EventStream:
             event_id = event.id_on(self._stream) if self._carriage.resumable else None
             self._request.write(sse.message(event.data, event_id))
         return self._leaving or (self._stream.ended and not self._stream.unread)
-
-    def _something(self) -> Deferred[None]:
-        self._ready = Deferred()
-        return self._ready
-
-    def wake(self) -> None:
-        """Look again for something to write."""
-        if self._ready is not None:
-            ready, self._ready = self._ready, None
-            ready.callback(None)
 
     def replaced(self) -> None:
         """End this response: another connection carries the stream now."""
