@@ -166,7 +166,7 @@ def _daemon(port: int) -> list[str]:
 
 
 def _bare(port: int) -> list[str]:
-    return [sys.executable, str(HERE / "bare.py"), str(port)]
+    return [sys.executable, str(HERE / "peers" / "floor.py"), str(port)]
 
 
 def _round(server: Server, connections: list[Connection], sessions: list[bytes], first: int) -> float:

@@ -1,0 +1,238 @@
+"""What is measured: how the environment of each server is made, and how the server is started."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+FILES = Path(__file__).with_name("peers")
+
+UVICORN = "uvicorn==0.54.0"
+ORIGINAL = (
+    "mcp-echo-streamablehttp-server-stateful==0.2.0",
+    "starlette==0.46.2",  # Starlette 1 does not take its start and stop hooks any more
+    "mcp==2.3.0",
+    UVICORN,
+)
+PYTHON_SDK = ("mcp==2.3.0", "starlette==1.10.0", UVICORN)
+FASTMCP = ("fastmcp==4.1.2", "mcp==2.3.0", "starlette==1.10.0", UVICORN)
+# The TypeScript SDK's versions are those of peers/package.json and peers/package-lock.json.
+
+NOT_MEASURED = {"Go SDK": "not measured here: this harness makes no Go environment"}
+
+# Parts of a checkout that are no part of the package, and may be large.
+NOT_PACKAGED = shutil.ignore_patterns(
+    ".*",
+    "*.egg-info",
+    "__pycache__",
+    "benchmarks",
+    "build",
+    "conformance",
+    "dist",
+    "node_modules",
+    "tests",
+    "venv",
+)
+
+
+class Unavailable(Exception):
+    """A program that the environment needs is not installed on this machine."""
+
+
+class PrepareError(Exception):
+    """The environment could not be made."""
+
+
+@dataclass(frozen=True)
+class Environment:
+    """An environment that is ready.
+
+    Attributes:
+        command: The command that starts the server; ``{port}`` in it stands for the port.
+        versions: Versions of what the server runs on, by name.
+    """
+
+    command: tuple[str, ...]
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A server to measure.
+
+    Attributes:
+        name: Its name on the command line.
+        title: Its name in the results.
+        prepare: Makes its environment, in the cache (first argument) if it is not there; the second argument
+            is mcp-echo's folder.
+        has_sessions: Whether it makes sessions at all.
+    """
+
+    name: str
+    title: str
+    prepare: Callable[[Path, Path], Environment]
+    has_sessions: bool = True
+
+
+def _run(command: Sequence[str | Path], folder: Path | None = None) -> str:
+    """Run a command, and return what it printed on standard output.
+
+    Raises:
+        PrepareError: It failed.
+    """
+    run = subprocess.run(  # noqa: S603  # commands of this module
+        [str(part) for part in command], cwd=folder, capture_output=True, text=True, check=False
+    )
+    if run.returncode:
+        lines = (run.stderr or run.stdout).strip().splitlines() or [f"exit code {run.returncode}"]
+        raise PrepareError(f"{Path(command[0]).name} failed: {lines[-1]}")
+    return run.stdout
+
+
+@contextmanager
+def _made_once(cache: Path, name: str, *contents: str) -> Iterator[tuple[Path, bool]]:
+    """Give a folder of the cache, and whether it has yet to be filled; a failure leaves it unfilled.
+
+    Args:
+        cache: The cache.
+        name: What the folder is called.
+        contents: What the folder's contents follow from; others make another folder.
+    """
+    key = hashlib.sha256("\0".join(contents).encode()).hexdigest()[:12]
+    folder = cache / f"{name}-{key}"
+    mark = folder / "complete"
+    if mark.exists():
+        yield folder, False
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    yield folder, True
+    mark.touch()
+
+
+def _virtual_environment(cache: Path, name: str, requirements: Sequence[str]) -> Path:
+    """Return the interpreter of a virtual environment that has the requirements."""
+    with _made_once(cache, name, sys.version, *requirements) as (folder, is_new):
+        python = folder / "bin" / "python"
+        if is_new:
+            _run([sys.executable, "-m", "venv", folder])
+            _run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *requirements])
+    return python
+
+
+def _versions(python: Path, *names: str) -> dict[str, str]:
+    """Return the versions of packages in an environment, Python's first."""
+    program = (
+        "import json, platform, sys; from importlib.metadata import version; "
+        "packages = {name: version(name) for name in sys.argv[1:]}; "
+        "print(json.dumps({'Python': platform.python_version()} | packages))"
+    )
+    return json.loads(_run([python, "-c", program, *names]))
+
+
+def _project_environment(cache: Path, project: Path) -> Path:
+    """Return the interpreter of an environment that has what mcp-echo depends on."""
+    if not (project / "pyproject.toml").is_file():
+        raise PrepareError(f"{project} has no pyproject.toml")
+    settings = tomllib.loads((project / "pyproject.toml").read_text())
+    return _virtual_environment(cache, "mcp-echo", settings["project"]["dependencies"])
+
+
+def _mcp_echo(cache: Path, project: Path) -> Environment:
+    python = _project_environment(cache, project)
+    # From a copy, for the build leaves files where it is made; each time, for the source may have changed.
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder, "project")
+        shutil.copytree(project, copy, ignore=NOT_PACKAGED)
+        pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        _run([*pip, "--no-deps", "--force-reinstall", copy])
+    # The memory of 10,000 sessions is measured; its limit is 1,000 unless told.
+    command = (
+        str(python),
+        "-m",
+        "mcp_echo",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        "{port}",
+        "--max-sessions",
+        "100000",
+    )
+    return Environment(command, _versions(python, "mcp-echo-daemon", "twisted", "klein", "msgspec"))
+
+
+def _floor(cache: Path, project: Path) -> Environment:
+    python = _project_environment(cache, project)  # the very Twisted that mcp-echo runs on
+    return Environment(
+        (str(python), str(FILES / "floor.py"), "{port}"), _versions(python, "twisted", "msgspec")
+    )
+
+
+def _original(cache: Path, _project: Path) -> Environment:
+    python = _virtual_environment(cache, "original", ORIGINAL)
+    module = "mcp_echo_streamablehttp_server_stateful"
+    return Environment(
+        (str(python), "-m", module, "--host", "127.0.0.1", "--port", "{port}"),
+        _versions(python, "mcp-echo-streamablehttp-server-stateful", "starlette", "uvicorn"),
+    )
+
+
+def _python_sdk(cache: Path, _project: Path) -> Environment:
+    python = _virtual_environment(cache, "python-sdk", PYTHON_SDK)
+    return Environment(
+        (str(python), str(FILES / "python_sdk.py"), "{port}"),
+        _versions(python, "mcp", "starlette", "uvicorn"),
+    )
+
+
+def _fastmcp(cache: Path, _project: Path) -> Environment:
+    python = _virtual_environment(cache, "fastmcp", FASTMCP)
+    return Environment(
+        (str(python), str(FILES / "fastmcp_server.py"), "{port}"),
+        _versions(python, "fastmcp", "mcp", "starlette", "uvicorn"),
+    )
+
+
+def _typescript_sdk(cache: Path, _project: Path) -> Environment:
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node is None or npm is None:
+        raise Unavailable("node and npm are not installed; on Debian: apt-get install nodejs npm")
+    names = ("package.json", "package-lock.json", "typescript_sdk.mjs")
+    node_version = _run([node, "--version"]).strip()
+    with _made_once(
+        cache, "typescript-sdk", node_version, *((FILES / name).read_text() for name in names)
+    ) as (
+        folder,
+        is_new,
+    ):
+        if is_new:
+            # Node looks for packages beside the script, so the script is copied to where they are.
+            for name in names:
+                shutil.copy(FILES / name, folder)
+            _run([npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier"], folder)
+    locked = json.loads((FILES / "package-lock.json").read_text())["packages"]
+    packages = ("@modelcontextprotocol/sdk", "express")
+    return Environment(
+        (node, str(folder / "typescript_sdk.mjs"), "{port}"),
+        {"Node": node_version.removeprefix("v")}
+        | {name: locked[f"node_modules/{name}"]["version"] for name in packages},
+    )
+
+
+PEERS = (
+    Peer("mcp-echo", "mcp-echo", _mcp_echo),
+    Peer("original", "the original server", _original),
+    Peer("python-sdk", "Python SDK", _python_sdk),
+    Peer("fastmcp", "FastMCP", _fastmcp),
+    Peer("typescript-sdk", "TypeScript SDK", _typescript_sdk),
+    Peer("floor", "bare twisted.web (the floor)", _floor, has_sessions=False),
+)

@@ -1,0 +1,186 @@
+"""Writes what was measured: RESULTS.md, and a bar chart beside it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+from measure import CONNECTIONS, SESSIONS_BEFORE_READING, Cores, Round
+
+REFERENCE = "mcp-echo"
+NOTHING = "–"  # an en dash, as in tables
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Result:
+    """What was measured of one server.
+
+    Attributes:
+        title: The server's name.
+        versions: Versions of what it runs on.
+        medians: Medians over the rounds.
+        session_bytes: Resident memory per idle session; None if the server has no sessions.
+    """
+
+    title: str
+    versions: dict[str, str]
+    medians: Round
+    session_bytes: float | None
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """How it was measured.
+
+    Attributes:
+        rounds: Number of rounds.
+        seconds: Length of a round.
+        sessions: Sessions made to measure the memory of one.
+        cores: The cores that were used.
+        load_average: The machine's load average before the first round.
+    """
+
+    rounds: int
+    seconds: int
+    sessions: int
+    cores: Cores
+    load_average: float
+
+
+def write(
+    out: Path, results: Sequence[Result], not_measured: dict[str, str], conditions: Conditions
+) -> list[Path]:
+    """Write the results and the chart, and return their files.
+
+    Args:
+        out: The results' file; the chart's has the same name, ending in .svg.
+        results: What was measured, in the order of the tables; at least one.
+        not_measured: Why others were not, by their names.
+        conditions: How it was measured.
+    """
+    chart = out.with_suffix(".svg")
+    parts = [
+        "# Results",
+        "Written by `run.py`; [README.md](README.md) says what is measured and how to do it again.",
+        _conditions(conditions),
+    ]
+    chart.write_text(_chart(results))
+    parts += [f"![Requests per second]({chart.name})", _medians(results), _ratios(results)]
+    if not_measured:
+        rows = [[name, reason] for name, reason in not_measured.items()]
+        parts.append("## Not measured\n\n" + _table(["server", "reason"], rows))
+    rows = [
+        [each.title, ", ".join(f"{name} {version}" for name, version in each.versions.items())]
+        for each in results
+    ]
+    parts.append("## Versions\n\n" + _table(["server", "runs on"], rows))
+    out.write_text("\n\n".join(part for part in parts if part) + "\n")
+    return [out, chart]
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table: the first column to the left, figures to the right."""
+    is_figures = all(cell == NOTHING or cell[:1].isdigit() for row in rows for cell in row[1:])
+    align = ["---", *(["---:" if is_figures else "---"] * (len(head) - 1))]
+    clean = [[cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in [head, align, *rows]]
+    return "\n".join(f"| {' | '.join(row)} |" for row in clean)
+
+
+def _conditions(conditions: Conditions) -> str:
+    cores, rounds, seconds = conditions.cores, conditions.rounds, conditions.seconds
+    lines = [
+        f"- {time.strftime('%Y-%m-%d', time.gmtime())}, {_cpu_model()}, {os.cpu_count()} cores, "
+        f"Linux {platform.release()}, Python {platform.python_version()}; "
+        f"load average {conditions.load_average:.2f} before the first round",
+        f"- server on core {cores.server}, `wrk -t1 -c{CONNECTIONS}` on core {cores.load}: {CONNECTIONS} "
+        f"keep-alive connections over {CONNECTIONS} sessions, `tools/call echo`, revision 2025-06-18",
+        f"- medians of {rounds} alternating round{'s' if rounds > 1 else ''} of {seconds} s each; "
+        f"memory per session over {conditions.sessions:,} idle sessions, the first {SESSIONS_BEFORE_READING} "
+        "not counted",
+    ]
+    return "\n".join(lines)
+
+
+def _cpu_model() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def _medians(results: Sequence[Result]) -> str:
+    head = [
+        "server", "requests/s", "CPU µs per request", "p50 ms", "p99 ms", "MiB after start", "KiB per session"
+    ]  # fmt: skip
+    rows = [
+        [
+            each.title,
+            f"{each.medians.requests_per_second:,.0f}",
+            f"{each.medians.cpu_us:,.0f}",
+            f"{each.medians.p50_us / 1000:.1f}",
+            f"{each.medians.p99_us / 1000:.1f}",
+            f"{each.medians.start_bytes / MIB:.1f}",
+            NOTHING if each.session_bytes is None else f"{each.session_bytes / 1024:.1f}",
+        ]
+        for each in results
+    ]
+    return "## Medians\n\n" + _table(head, rows)
+
+
+def _ratios(results: Sequence[Result]) -> str:
+    """Return each server's figures divided by mcp-echo's; nothing if there is nothing to compare."""
+    reference = next((each for each in results if each.title == REFERENCE), None)
+    if reference is None or len(results) < 2:
+        return ""
+    figures: tuple[Callable[[Result], float | None], ...] = (
+        lambda each: each.medians.requests_per_second,
+        lambda each: each.medians.cpu_us,
+        lambda each: each.medians.p99_us,
+        lambda each: each.medians.start_bytes,
+        lambda each: each.session_bytes,
+    )
+    rows = [
+        [each.title, *(_ratio(figure(each), figure(reference)) for figure in figures)]
+        for each in results
+        if each is not reference
+    ]
+    head = ["server", "requests/s", "CPU per request", "p99", "memory after start", "memory per session"]
+    return "## Relative to mcp-echo\n\nEach figure divided by mcp-echo's.\n\n" + _table(head, rows)
+
+
+def _ratio(figure: float | None, reference: float | None) -> str:
+    return NOTHING if figure is None or not reference else f"{figure / reference:.2f}"
+
+
+def _chart(results: Sequence[Result]) -> str:
+    """Return the bar chart of requests per second as SVG."""
+    width, bar, gap, left, right, top = 760, 26, 12, 220, 80, 44
+    height = top + len(results) * (bar + gap)
+    longest = max(each.medians.requests_per_second for each in results)
+    lines = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" '
+        f'height="{height}" font-family="sans-serif" font-size="14" role="img" '
+        'aria-label="Requests per second, one bar per server">',
+        f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
+        '<text x="12" y="26" font-weight="bold" fill="#222222">'
+        "tools/call echo: requests per second, one core</text>",
+    ]
+    for number, each in enumerate(results):
+        y = top + number * (bar + gap)
+        middle = y + bar / 2 + 5
+        value = each.medians.requests_per_second
+        length = (width - left - right) * value / longest
+        colour = "#2a6fb0" if each.title == REFERENCE else "#a9b4c0"
+        lines += [
+            f'<text x="{left - 10}" y="{middle:g}" text-anchor="end" fill="#222222">'
+            f"{escape(each.title)}</text>",
+            f'<rect x="{left}" y="{y}" width="{length:.1f}" height="{bar}" fill="{colour}"/>',
+            f'<text x="{left + length + 8:.1f}" y="{middle:g}" fill="#222222">{value:,.0f}</text>',
+        ]
+    return "\n".join([*lines, "</svg>"]) + "\n"
