@@ -23,7 +23,7 @@ from mcp_echo.protocol.jsonrpc import Message, Request
 from mcp_echo.protocol.modern import read_meta
 from mcp_echo.redaction import printable
 from mcp_echo.state.session import Session
-from mcp_echo.tools.base import Answer, Call, InputRequired, NoArguments, Tool, WholeResult
+from mcp_echo.tools.base import Answer, Call, InputRequired, NoArguments, Tool, WholeResult, input_requests
 from mcp_echo.tools.texts import milliseconds
 
 MAX_CLIENTS = 200
@@ -291,11 +291,7 @@ async def _no_state(call: Call, _: NoArguments) -> Answer | WholeResult:
     try:
         answer = await ask(call, "user_name", ASK_NAME)
     except InputRequired as asked:
-        questions = {
-            key: {"method": question.method, "params": question.params}
-            for key, question in asked.requests.items()
-        }
-        return WholeResult(resultType="input_required", inputRequests=questions)
+        return WholeResult(resultType="input_required", inputRequests=input_requests(asked.requests))
     return Answer(f"Hello {shown(answer.get('content'))}", None)
 
 

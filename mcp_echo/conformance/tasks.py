@@ -18,7 +18,7 @@ from mcp_echo.conformance.core import ASK_NAME, add_tools, ask, elicitation, fix
 from mcp_echo.offer import Offer
 from mcp_echo.protocol.errors import CapabilityMissing, InvalidParams
 from mcp_echo.protocol.modern import read_params
-from mcp_echo.tools.base import Answer, Call, NoArguments, Question, ToolError, WholeResult
+from mcp_echo.tools.base import Answer, Call, NoArguments, Question, ToolError, WholeResult, input_requests
 from mcp_echo.tools.texts import timestamp
 
 EXTENSION = "io.modelcontextprotocol/tasks"
@@ -277,10 +277,7 @@ def add(offer: Offer) -> Offer:
         elif task.status == "failed":
             described["error"] = task.error
         elif task.status == "input_required":
-            described["inputRequests"] = {
-                key: {"method": question.method, "params": question.params}
-                for key, question in task.questions.items()
-            }
+            described["inputRequests"] = input_requests(task.questions)
         return described
 
     def update(params: Raw, call: Call) -> dict[str, Any]:

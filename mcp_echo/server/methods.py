@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Raw
@@ -87,7 +87,6 @@ read_uri = msgspec.json.Decoder(Uri).decode
 _read_page = msgspec.json.Decoder(_Page).decode
 _read_completion = msgspec.json.Decoder(_Completion).decode
 
-Result = TypeVar("Result")
 Method = Callable[[Raw, Call], Any]
 
 

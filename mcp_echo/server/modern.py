@@ -6,6 +6,7 @@ https://modelcontextprotocol.io/specification/2026-07-28/basic
 from __future__ import annotations
 
 from collections.abc import Awaitable, Coroutine
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -42,7 +43,7 @@ from mcp_echo.server.outlets import ModernOutlet
 from mcp_echo.state.changes import List
 from mcp_echo.state.events import EventLog, Stream
 from mcp_echo.state.sealed import Seal, binding
-from mcp_echo.tools.base import Call, InputRequired
+from mcp_echo.tools.base import Call, InputRequired, input_requests
 from mcp_echo.tools.handles import STATE_URI
 
 _HOUR = 3_600_000
@@ -224,7 +225,7 @@ class ModernEra:
         whole["_meta"] = {SERVER_INFO_KEY: self._server_info, **whole.get("_meta", {})}
         return whole
 
-    @property
+    @cached_property
     def _server_info(self) -> dict[str, Any]:
         return self._methods.implementation(next(iter(self._supported.modern.values())))
 
@@ -284,10 +285,7 @@ class ModernEra:
         tie = _tie(request, outlet.principal)
         return {
             "resultType": "input_required",
-            "inputRequests": {
-                key: {"method": question.method, "params": question.params}
-                for key, question in asked.requests.items()
-            },
+            "inputRequests": input_requests(asked.requests),
             "requestState": self._seal.seal({"answers": asked.answers, "since": since}, tie),
         }
 

@@ -148,19 +148,7 @@ class MemoryStore:
 
     def create(self, principal: str | None, revision: Revision, client: Client) -> Session:
         """Make a session; see `SessionStore.create`."""
-        self._make_room()
-        return self._add(
-            Session(
-                str(uuid.uuid4()),
-                principal,
-                revision,
-                client,
-                self._now(),
-                self._wall(),
-                self.timeout,
-                new_log=self._new_log,
-            )
-        )
+        return self._add(str(uuid.uuid4()), principal, revision, client, self.timeout)
 
     def create_handle(
         self,
@@ -171,21 +159,9 @@ class MemoryStore:
         label: str | None = None,
     ) -> Session:
         """Make state that is named by a handle; see `SessionStore.create_handle`."""
-        self._make_room()
-        return self._add(
-            Session(
-                f"es_{secrets.token_urlsafe(24)}",
-                principal,
-                revision,
-                client,
-                self._now(),
-                self._wall(),
-                self.timeout if timeout is None else timeout,
-                handle=True,
-                label=label,
-                new_log=self._new_log,
-            )
-        )
+        handle = f"es_{secrets.token_urlsafe(24)}"
+        kept = self.timeout if timeout is None else timeout
+        return self._add(handle, principal, revision, client, kept, handle=True, label=label)
 
     def _make_room(self) -> None:
         if len(self._sessions) >= self.limit:
@@ -194,7 +170,29 @@ class MemoryStore:
             self.statistics.refused += 1
             raise TooManySessions(self.limit, self._seconds_until_room())
 
-    def _add(self, session: Session) -> Session:
+    def _add(
+        self,
+        session_id: str,
+        principal: str | None,
+        revision: Revision,
+        client: Client,
+        timeout: float,
+        handle: bool = False,
+        label: str | None = None,
+    ) -> Session:
+        self._make_room()
+        session = Session(
+            session_id,
+            principal,
+            revision,
+            client,
+            self._now(),
+            self._wall(),
+            timeout,
+            handle,
+            label,
+            self._new_log,
+        )
         self._sessions[session.id] = session
         self._lanes.setdefault(session.timeout, {})[session.id] = session
         self.statistics.created += 1

@@ -11,7 +11,7 @@ import msgspec
 from mcp_echo.config import Effective, Settings
 from mcp_echo.protocol.errors import McpError
 from mcp_echo.protocol.headers import Headers
-from mcp_echo.protocol.levels import reaches
+from mcp_echo.protocol.levels import log_params, reaches
 from mcp_echo.protocol.revisions import Revision
 from mcp_echo.state.changes import Changes
 from mcp_echo.state.session import Client, Session
@@ -70,6 +70,11 @@ class Question(NamedTuple):
 
     method: str
     params: dict[str, Any]
+
+
+def input_requests(questions: Mapping[str, Question]) -> dict[str, Any]:
+    """Return questions as the modern era's ``inputRequests`` have them."""
+    return {key: question._asdict() for key, question in questions.items()}
 
 
 class Outlet(Protocol):
@@ -179,8 +184,7 @@ class Call:
     def log(self, level: str, data: Any) -> None:
         """Send a log message ahead of the result, if the client wants such."""
         if reaches(level, self.log_level):
-            message = {"level": level, "logger": "mcp-echo", "data": data}
-            self.outlet.notify("notifications/message", message)
+            self.outlet.notify("notifications/message", log_params(level, data))
 
     def progress(self, done: float, total: float, message: str | None = None) -> None:
         """Send a progress notification ahead of the result, if the client gave a token for it."""

@@ -14,6 +14,7 @@ from msgspec import Meta
 
 from mcp_echo.protocol.errors import SessionNotFound, TooManySessions
 from mcp_echo.protocol.jsonrpc import notification_bytes
+from mcp_echo.protocol.levels import log_params
 from mcp_echo.redaction import printable
 from mcp_echo.state.session import Session
 from mcp_echo.tools.base import Answer, Call, Tool, ToolError
@@ -65,8 +66,7 @@ def announce_echo(call: Call, session: Session) -> None:
     if not session.handle:
         return
     data = {"event": "echo", "echoCount": session.echo_count}
-    message = {"level": "info", "logger": "mcp-echo", "data": data}
-    session.log.queue(notification_bytes("notifications/message", message))
+    session.log.queue(notification_bytes("notifications/message", log_params("info", data)))
     for uri in (STATE_URI, MESSAGES_URI):
         call.facts.changes.resource_updated(uri.format(session=session.id))
 

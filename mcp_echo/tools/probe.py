@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from mcp_echo.protocol.jsonrpc import notification_bytes
-from mcp_echo.protocol.levels import LOG_LEVELS
+from mcp_echo.protocol.levels import LOG_LEVELS, log_params
 from mcp_echo.protocol.modern import is_declared, required_capability
 from mcp_echo.redaction import printable
 from mcp_echo.tools.base import Answer, AskError, Call, Question, Tool
@@ -189,8 +189,7 @@ async def _cancellation(call: Call, report: _Report, seconds: float) -> None:
         after = milliseconds(call.facts.now() - begun)
         if call.session is not None:
             data = {"probe": "cancellation", "outcome": f"cancelled after {after}"}
-            message = {"level": "notice", "logger": "mcp-echo", "data": data}
-            call.session.log.queue(notification_bytes("notifications/message", message))
+            call.session.log.queue(notification_bytes("notifications/message", log_params("notice", data)))
         raise
     how = "closed the response stream" if call.revision.stateless else "sent notifications/cancelled"
     report.problems.append(f"The client has not {how} within {seconds:g} s")

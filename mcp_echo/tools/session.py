@@ -50,7 +50,7 @@ def session_info(call: Call, arguments: SessionInfoArguments) -> Answer:
     """Display current session information."""
     session = needed_session(call, arguments.session)
     result = describe_session(call, session)
-    return Answer(_text(result, session), result)
+    return Answer(_text(result), result)
 
 
 def describe_session(call: Call, session: Session) -> SessionInfoResult:
@@ -79,7 +79,7 @@ def describe_session(call: Call, session: Session) -> SessionInfoResult:
     )
 
 
-def _text(result: SessionInfoResult, session: Session) -> str:
+def _text(result: SessionInfoResult) -> str:
     client = "unknown (it has not introduced itself)"
     if result.client_name is not None:
         client = result.client_name
@@ -88,7 +88,7 @@ def _text(result: SessionInfoResult, session: Session) -> str:
     dropped = f" ({result.dropped_messages} dropped)" if result.dropped_messages else ""
     label = f"- Label: {result.label}\n" if result.label is not None else ""
     initialized = "not applicable: state named by a handle, no protocol session"
-    if not session.handle:
+    if not result.is_handle:
         initialized = yes(result.initialized)
     return printable(
         "📊 Session Information\n\n"

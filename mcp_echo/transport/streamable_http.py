@@ -22,7 +22,7 @@ from mcp_echo.protocol.errors import (
     WrongHttpMethod,
     WrongMediaType,
 )
-from mcp_echo.protocol.jsonrpc import decode, encode, error_bytes
+from mcp_echo.protocol.jsonrpc import Message, decode, encode, error_bytes
 from mcp_echo.server import Carriage, Journal, Reply, Server
 from mcp_echo.transport import sse
 from mcp_echo.transport.exchange import HttpExchange, joined
@@ -82,10 +82,7 @@ class StreamableHttp:
         """Take one JSON-RPC message, or a batch where the revision has them."""
         exchange = self._exchange(request)
         self._check_post(request, exchange)
-        body = request.content.read()
-        if self._journal.verbose:
-            self._journal.debug("Request", body=body, peer=exchange.peer)
-        reply = self._server.post(decode(body, self._settings.max_batch), exchange)
+        reply = self._server.post(self._read(request, exchange), exchange)
         if reply is None:
             return exchange.done
         if self._journal.verbose:
@@ -137,12 +134,9 @@ class StreamableHttp:
         """Take a message of a client of revision 2024-11-05."""
         exchange = self._exchange(request)
         self._check_size(request)
-        body = request.content.read()
-        if self._journal.verbose:
-            self._journal.debug("Request", body=body, peer=exchange.peer)
+        message = self._read(request, exchange)
         named = request.args.get(b"session_id")
         session_id = named[0].decode("latin-1") if named else None
-        message = decode(body, self._settings.max_batch)
         return self._send(request, self._legacy_sse.post(message, session_id, exchange))
 
     @app.route("/health", methods=["GET"])
@@ -181,6 +175,12 @@ class StreamableHttp:
         self._guards.check(request)
         now = self._server.facts.now()
         return HttpExchange(cast(EchoRequest, request), now, self._carry, self._send)
+
+    def _read(self, request: IRequest, exchange: HttpExchange) -> Message | list[Message]:
+        body = request.content.read()
+        if self._journal.verbose:
+            self._journal.debug("Request", body=body, peer=exchange.peer)
+        return decode(body, self._settings.max_batch)
 
     def _check_post(self, request: IRequest, exchange: HttpExchange) -> None:
         accepted = exchange.accepted

@@ -66,14 +66,18 @@ def send(site: EchoSite, data: bytes) -> bytes:
     return transport.value()
 
 
-class Listening:
-    """A response whose body is still coming."""
+class Incoming:
+    """A body that may still be coming."""
 
-    def __init__(self, response: _Response) -> None:
-        self.status: int = response.code
-        self.headers = response.headers
+    def __init__(self) -> None:
+        self.status: int | None = None
+        self.headers: Any = None
         self.body = b""
         self.over = False
+
+    def _begin(self, response: _Response) -> None:
+        self.status = response.code
+        self.headers = response.headers
         treq.collect(response, self._receive).addBoth(self._end)
 
     def _receive(self, data: bytes) -> None:
@@ -90,6 +94,14 @@ class Listening:
     def messages(self) -> list[Any]:
         """The JSON of the events that carry a message."""
         return [json.loads(event["data"]) for event in self.events if event.get("event") == "message"]
+
+
+class Listening(Incoming):
+    """A response whose body is still coming."""
+
+    def __init__(self, response: _Response) -> None:
+        super().__init__()
+        self._begin(response)
 
 
 class ServerTestCase(SynchronousTestCase):
@@ -224,15 +236,12 @@ def routing_headers(message: dict[str, Any]) -> dict[str, Any]:
     return headers
 
 
-class Posted:
+class Posted(Incoming):
     """A POST whose answer comes later, or piece by piece; its client may leave before that."""
 
     def __init__(self, test: ServerTestCase, message: Any, headers: dict[str, Any]) -> None:
+        super().__init__()
         self._client = test.client
-        self.status: int | None = None
-        self.headers: Any = None
-        self.body = b""
-        self.over = False
         before = set(self._client._agent._pumps)
         sent = self._client.request("POST", f"{URL}/mcp", data=json.dumps(message).encode(), headers=headers)
         (self._pump,) = set(self._client._agent._pumps) - before
@@ -240,17 +249,6 @@ class Posted:
         sent.addCallbacks(self._begin, lambda _: None)
         self._client.flush()
         self._client.flush()
-
-    def _begin(self, response: _Response) -> None:
-        self.status = response.code
-        self.headers = response.headers
-        treq.collect(response, self._receive).addBoth(self._end)
-
-    def _receive(self, data: bytes) -> None:
-        self.body += data
-
-    def _end(self, _: object) -> None:
-        self.over = True
 
     def leave(self) -> None:
         """Have the client drop the connection."""
@@ -260,15 +258,6 @@ class Posted:
     @property
     def json(self) -> Any:
         return json.loads(self.body)
-
-    @property
-    def events(self) -> list[dict[str, str]]:
-        return parse_events(self.body)
-
-    @property
-    def messages(self) -> list[Any]:
-        """The JSON of the events that carry a message."""
-        return [json.loads(event["data"]) for event in self.events if event.get("event") == "message"]
 
 
 class ModernTestCase(ServerTestCase):
