@@ -5,6 +5,7 @@ Pure: a function of the options and the environment it is given. Imports nothing
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -159,6 +160,51 @@ class Settings:
     )
     max_message_size: int = _setting(
         _whole(1024, 1 << 30), "1048576", "ECHO_MAX_MESSAGE_SIZE", "Largest request body.", unit="bytes"
+    )
+    max_connections: int = _setting(
+        _whole(0, 1_000_000),
+        "0",
+        "MCP_ECHO_MAX_CONNECTIONS",
+        "Connections that may be open at once; 0 for the soft limit on open files less 64, at least 16.",
+        unit="connections",
+    )
+    max_headers: int = _setting(
+        _whole(1, 10_000), "100", "MCP_ECHO_MAX_HEADERS", "Header lines of one request.", unit="lines"
+    )
+    max_header_bytes: int = _setting(
+        _whole(256, 1 << 20),
+        "16384",
+        "MCP_ECHO_MAX_HEADER_BYTES",
+        "Size of the request line and all header lines of one request.",
+        unit="bytes",
+    )
+    header_timeout: float = _setting(
+        _seconds,
+        "10",
+        "MCP_ECHO_HEADER_TIMEOUT",
+        "How long the whole head of a request may take from its first byte on.",
+        unit="seconds",
+    )
+    body_timeout: float = _setting(
+        _seconds,
+        "30",
+        "MCP_ECHO_BODY_TIMEOUT",
+        "How long the whole body of a request may take from the end of its head on.",
+        unit="seconds",
+    )
+    idle_timeout: float = _setting(
+        _seconds,
+        "65",
+        "MCP_ECHO_IDLE_TIMEOUT",
+        "How long a connection may stay open without a request.",
+        unit="seconds",
+    )
+    stall_timeout: float = _setting(
+        _seconds,
+        "10",
+        "MCP_ECHO_STALL_TIMEOUT",
+        "How long a client may take nothing of what waits for it before its connection is dropped.",
+        unit="seconds",
     )
     strict: bool = _setting(
         _flag,
@@ -368,7 +414,14 @@ def load(options: Mapping[str, str], environ: Mapping[str, str]) -> Effective:
             where = origins[setting.name].rpartition(" ")[2]
             found = "" if setting.secret else f", not {values[setting.name]!r}"
             raise ConfigError(f"{where} {error}{found}") from None
-    return Effective(Settings(**parsed), origins, values, _warnings(environ))
+    settings = Settings(**parsed)
+    warnings = _unknown_variables(environ)
+    if origins["allowed_hosts"] == "default" and not _is_local(settings):
+        warnings += (
+            "The server can be reached from other machines, but MCP_ECHO_ALLOWED_HOSTS has only this one's "
+            "own names: requests for any other name are answered with 421; add the names clients use",
+        )
+    return Effective(settings, origins, values, warnings)
 
 
 def _written(setting: Declared, options: Mapping[str, str], environ: Mapping[str, str]) -> tuple[str, str]:
@@ -380,10 +433,30 @@ def _written(setting: Declared, options: Mapping[str, str], environ: Mapping[str
     return "default", setting.default
 
 
-def _warnings(environ: Mapping[str, str]) -> tuple[str, ...]:
+def _unknown_variables(environ: Mapping[str, str]) -> tuple[str, ...]:
     known = {variable for setting in DECLARED for variable in setting.variables}
     return tuple(
         f"{name} is no setting of mcp-echo and changes nothing"
         for name in sorted(environ)
         if name.startswith("MCP_ECHO_") and name not in known
     )
+
+
+_INTERFACE = re.compile(r":interface=((?:\\.|[^:\\])*)")
+
+
+def _is_local(settings: Settings) -> bool:
+    """Return whether only this machine can reach the port, as far as its description tells."""
+    if settings.port.isdigit():
+        return _is_loopback(settings.host)
+    if settings.port.startswith("unix:") or "domain=UNIX" in settings.port:
+        return True
+    interface = _INTERFACE.search(settings.port)
+    return interface is not None and _is_loopback(re.sub(r"\\(.)", r"\1", interface[1]))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"

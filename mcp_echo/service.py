@@ -122,9 +122,10 @@ class Listener(Service):
         self._log.info("Serving MCP at /mcp on {where}", where=self._where)
 
     def startService(self) -> None:
-        """Take connections and keep their streams alive."""
+        """Take connections, hold them to their deadlines and keep their streams alive."""
         super().startService()
         self._endpoint.startService()
+        self._site.start()
         self._streams.start()
 
     def stopService(self) -> Deferred[Any]:
@@ -184,7 +185,7 @@ class EchoService(MultiService):
             self.http = StreamableHttp(self.server, settings, self.health, self.streams, self.journal)
         except ValueError as error:
             raise ConfigError(str(error)) from None
-        self.site = EchoSite(self.http.resource(), reactor, settings.max_message_size)
+        self.site = EchoSite(self.http.resource(), reactor, settings)
         Sweeper(reactor, self.store, settings.session_cleanup_interval).setServiceParent(self)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> Callable[[], None]:

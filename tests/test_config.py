@@ -28,6 +28,13 @@ SAMPLES: dict[str, tuple[tuple[str, object], tuple[str, object]]] = {
     "enable_binary": (("false", False), ("0", False)),
     "enable_compression": (("yes", True), ("1", True)),
     "max_message_size": (("1024", 1024), ("2048", 2048)),
+    "max_connections": (("1", 1), ("1000000", 1_000_000)),
+    "max_headers": (("1", 1), ("10000", 10_000)),
+    "max_header_bytes": (("256", 256), ("8192", 8192)),
+    "header_timeout": (("0.5", 0.5), ("5", 5.0)),
+    "body_timeout": (("1", 1.0), ("60", 60.0)),
+    "idle_timeout": (("1", 1.0), ("5", 5.0)),
+    "stall_timeout": (("1", 1.0), ("30", 30.0)),
     "strict": (("true", True), ("on", True)),
     "allowed_hosts": (("*", ("*",)), ("a,b:1", ("a", "b:1"))),
     "allowed_origins": (("*", ("*",)), ("https://a", ("https://a",))),
@@ -60,6 +67,13 @@ BAD: dict[str, list[str]] = {
     "enable_binary": ["y"],
     "enable_compression": ["gzip"],
     "max_message_size": ["1023", str(2**30 + 1)],
+    "max_connections": ["", "-1", "1000001"],
+    "max_headers": ["0", "10001"],
+    "max_header_bytes": ["255", str(2**20 + 1)],
+    "header_timeout": ["0", "never"],
+    "body_timeout": ["0"],
+    "idle_timeout": ["", "0"],
+    "stall_timeout": ["0", "nan"],
     "strict": ["strict"],
     "cors_credentials": ["include"],
     "cors_max_age": ["86401", "-1"],
@@ -110,6 +124,13 @@ def test_the_defaults_are_those_that_are_documented() -> None:
         enable_binary=True,
         enable_compression=False,
         max_message_size=1_048_576,
+        max_connections=0,
+        max_headers=100,
+        max_header_bytes=16_384,
+        header_timeout=10.0,
+        body_timeout=30.0,
+        idle_timeout=65.0,
+        stall_timeout=10.0,
         strict=False,
         allowed_hosts=("localhost", "127.0.0.1", "[::1]"),
         allowed_origins=local,
@@ -252,7 +273,7 @@ def test_an_unknown_variable_of_ours_is_warned_about() -> None:
     """Our choice: a misspelt setting must not be silently without effect."""
     environ = {
         "MCP_ECHO_TIMEOUT": "1",
-        "MCP_ECHO_HOST": "h",
+        "MCP_ECHO_HOST": "127.0.0.2",
         "MCP_OTHER": "1",
         "ECHO_X": "1",
         "MCP_ECHO_A": "",
@@ -267,6 +288,47 @@ def test_known_variables_give_no_warning() -> None:
     """Our choice: a warning means something is wrong."""
     environ = {variable: SAMPLES[each.name][0][0] for each in DECLARED for variable in each.variables}
     assert load({"allowed_origins": "https://a"}, environ).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("host", "port"),
+    [
+        ("127.0.0.1", "3000"),
+        ("127.8.9.1", "0"),
+        ("::1", "3000"),
+        ("localhost", "3000"),
+        ("0.0.0.0", "unix:/run/mcp.sock"),
+        ("0.0.0.0", "systemd:domain=UNIX:name=mcp"),
+        ("0.0.0.0", "tcp:3000:interface=127.0.0.1"),
+        ("0.0.0.0", r"tcp6:3000:interface=\:\:1"),
+    ],
+)
+def test_a_port_that_only_this_machine_reaches_gives_no_warning(host: str, port: str) -> None:
+    """Our choice: a warning means something is wrong."""
+    assert load({}, {"MCP_ECHO_HOST": host, "MCP_ECHO_PORT": port}).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("host", "port"),
+    [
+        ("0.0.0.0", "3000"),
+        ("::", "3000"),
+        ("192.0.2.1", "3000"),
+        ("example.com", "3000"),
+        ("127.0.0.1", "tcp:3000"),
+        ("127.0.0.1", "tcp:3000:interface=192.0.2.1"),
+        ("127.0.0.1", r"tcp6:3000:interface=\:\:"),
+        ("127.0.0.1", "systemd:domain=INET:name=mcp"),
+    ],
+)
+def test_a_port_that_others_reach_under_names_that_are_not_allowed_is_warned_about(
+    host: str, port: str
+) -> None:
+    """Our choice: every one of their requests would be refused, and the log says what to set."""
+    environ = {"MCP_ECHO_HOST": host, "MCP_ECHO_PORT": port}
+    (warning,) = load({}, environ).warnings
+    assert "MCP_ECHO_ALLOWED_HOSTS" in warning
+    assert load({}, {**environ, "MCP_ECHO_ALLOWED_HOSTS": "mcp.example.com"}).warnings == ()
 
 
 @pytest.mark.parametrize("origins", ["*", "https://a.example,*"])

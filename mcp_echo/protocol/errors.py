@@ -11,7 +11,13 @@ McpError
 │   ├── WrongHttpMethod      the path exists, the HTTP method does not
 │   ├── NotAcceptable        the client excludes every media type we could send
 │   ├── WrongMediaType       a body that is not application/json
-│   └── BodyTooLarge         more bytes than ECHO_MAX_MESSAGE_SIZE
+│   ├── BodyTooLarge         more bytes than ECHO_MAX_MESSAGE_SIZE
+│   ├── MalformedHttp        not HTTP as RFC 9112 has it
+│   ├── RequestTooSlow       longer than MCP_ECHO_HEADER_TIMEOUT or MCP_ECHO_BODY_TIMEOUT
+│   ├── TargetTooLong        a request line of more than MCP_ECHO_MAX_HEADER_BYTES
+│   ├── ExpectationFailed    Expect asks for something else than 100-continue
+│   ├── HeadTooLarge         more than MCP_ECHO_MAX_HEADERS or MCP_ECHO_MAX_HEADER_BYTES
+│   └── HttpMethodUnknown    no HTTP method that is known here for any path
 ├── MethodNotFound
 ├── InvalidParams
 │   ├── MetaIncomplete       a modern request without its required _meta
@@ -153,6 +159,40 @@ class BodyTooLarge(InvalidRequest):
     """The body is larger than the configured limit (RFC 9110 section 15.5.14)."""
 
     status = 413
+
+
+class MalformedHttp(InvalidRequest):
+    """The request breaks the grammar or the framing of HTTP/1.1 (RFC 9112)."""
+
+
+class RequestTooSlow(InvalidRequest):
+    """The request was not complete in time (RFC 9110 section 15.5.9)."""
+
+    status = 408
+
+
+class TargetTooLong(InvalidRequest):
+    """The request line is longer than the configured limit (RFC 9112 section 3)."""
+
+    status = 414
+
+
+class ExpectationFailed(InvalidRequest):
+    """``Expect`` has a member other than ``100-continue`` (RFC 9110 section 10.1.1)."""
+
+    status = 417
+
+
+class HeadTooLarge(InvalidRequest):
+    """The header lines are more, or longer, than the configured limits (RFC 6585 section 5)."""
+
+    status = 431
+
+
+class HttpMethodUnknown(InvalidRequest):
+    """No path takes this HTTP method (RFC 9110 section 9.1); methods are case-sensitive."""
+
+    status = 501
 
 
 class MethodNotFound(McpError):

@@ -14,7 +14,7 @@ from mcp_echo.protocol.errors import InvalidRequest
 from mcp_echo.protocol.headers import Headers
 from mcp_echo.server import Carriage, Reply
 from mcp_echo.state.session import Session
-from mcp_echo.transport.site import EchoRequest
+from mcp_echo.transport.request import EchoRequest
 
 Carry = Callable[[EchoRequest, Carriage, bytes | None], Deferred[None]]
 Send = Callable[[IRequest, Reply], bytes]

@@ -1,118 +1,92 @@
-"""The HTTP server: header lines kept as they came, bodies bounded and in memory, connections drained."""
+"""The HTTP server: its connections, how many there may be, and their orderly end."""
 
 from __future__ import annotations
 
-from io import BytesIO
+import resource as descriptors
+from typing import NamedTuple
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.internet.protocol import connectionDone
+from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
+from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 from twisted.web import http
-from twisted.web.http import HTTPChannel
-from twisted.web.http_headers import Headers
 from twisted.web.resource import IResource
-from twisted.web.server import Request, Site
+from twisted.web.server import Site
 
-from mcp_echo.protocol.headers import Headers as WireHeaders
+from mcp_echo.config import Settings
+from mcp_echo.transport.channel import EchoChannel, channel_class
+from mcp_echo.transport.refusals import EdgeCounts
+from mcp_echo.transport.request import EchoRequest
 
-_NO_HEADERS = Headers()
+LOOK_SECONDS = 1.0
+"""Seconds between two looks at all deadlines: how late one may be noticed."""
 
-
-class EchoRequest(Request):
-    """A request that remembers its header lines and refuses to grow without bound."""
-
-    # Every answer names its own type; twisted.web's text/html would invite browsers to render what is echoed.
-    defaultContentType = None
-
-    def __init__(self, channel: EchoChannel, *args: object, **kwargs: object) -> None:
-        super().__init__(channel, *args, **kwargs)
-        self.header_lines: list[bytes] = []
-        self.too_large = False
-        self._received = 0
-        self._limit = channel.site.max_body
-
-    def gotLength(self, length: int | None) -> None:  # noqa: ARG002  # Twisted's signature
-        """Keep the body in memory: it is bounded, and a temporary file costs more than it saves."""
-        self._body = self.content = BytesIO()
-
-    def handleContentChunk(self, data: bytes) -> None:
-        """Take in a piece of the body; beyond the limit it is only counted."""
-        self._received += len(data)
-        if self._received > self._limit:
-            self.too_large = True
-            self._body.truncate(0)
-        else:
-            self._body.write(data)
-
-    def forget(self) -> None:
-        """Let go of the heads of request and response, once sent: a stream may be open for days."""
-        self.responseHeaders = Headers()
-        self.header_lines = []
-        self.requestHeaders = _NO_HEADERS
-        self._body = self.content = BytesIO()
-
-    def wire_headers(self) -> WireHeaders:
-        """Return the header fields as they came: order, spelling, repetition."""
-        pairs = (line.partition(b":") for line in self.header_lines)
-        return WireHeaders(
-            (name.decode("latin-1"), value.strip(b" \t").decode("latin-1")) for name, _, value in pairs
-        )
+_KEPT_DESCRIPTORS = 64
+_FEWEST_CONNECTIONS = 16
 
 
-class EchoChannel(HTTPChannel):
-    """An HTTP/1.1 connection."""
+class _Stall(NamedTuple):
+    """A client that was to take something."""
 
-    site: EchoSite
-
-    def connectionMade(self) -> None:
-        """Tell the site of a connection that has come about."""
-        super().connectionMade()
-        self.site.made(self)
-
-    def headerReceived(self, line: bytes) -> bool:
-        """Keep the line as it came; twisted.web itself merges and re-spells header fields."""
-        accepted: bool = super().headerReceived(line)
-        if accepted:
-            self.requests[-1].header_lines.append(line)
-        return accepted
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Tell the site, which may be waiting for the last connection to end."""
-        super().connectionLost(reason)
-        self.site.lost(self)
-
-    def finish(self) -> None:
-        """Close when the request in hand is answered, or now if there is none."""
-        if self.requests:
-            self.persistent = False
-        else:
-            self.loseConnection()
+    deadline: float
+    unsent: tuple[int, int]
 
 
 class EchoSite(Site):
-    """A site that knows its connections and can let them finish.
+    """A site that knows its connections, holds them to their deadlines, and can let them finish.
 
     Args:
         resource: The root resource.
-        reactor: Times the drain.
-        max_body: Largest request body, in bytes.
+        reactor: Times the deadlines and the drain.
+        settings: The limits.
     """
 
-    # HTTP/1.1 alone, as Twisted lets a factory choose: the generic protocol would wrap each connection.
-    protocol = EchoChannel  # type: ignore[assignment]
     noisy = False
-    _log = Logger()
+    _log = Logger("mcp_echo")
 
-    def __init__(self, resource: IResource, reactor: IReactorTime, max_body: int) -> None:
+    def __init__(self, resource: IResource, reactor: IReactorTime, settings: Settings) -> None:
         # MCP bodies are JSON: parsing forms would cost time and, for large ones, a great deal of memory.
-        super().__init__(resource, EchoRequest, reactor=reactor, parsePOSTFormSubmission=False)
-        self.max_body = max_body
+        super().__init__(resource, EchoRequest, reactor=reactor, timeout=None, parsePOSTFormSubmission=False)
+        # HTTP/1.1 alone, as Twisted lets a factory choose: the generic protocol would wrap each connection.
+        self.protocol = channel_class(settings)  # type: ignore[assignment]
+        self.settings = settings
+        self.counts = EdgeCounts()
+        self.seconds = reactor.seconds
+        self.max_body = settings.max_message_size
+        self.max_chunked = settings.max_message_size * 5 // 4 + 64 * 1024
+        """Bytes that the chunks of a body may take on the wire."""
+        self.max_connections = connection_limit(settings.max_connections)
         self._clock = reactor
         self._channels: set[EchoChannel] = set()
+        self._stalls: dict[EchoChannel, _Stall] = {}
+        self._full = False
         self._drained: Deferred[None] | None = None
-        self._deadline: IDelayedCall | None = None
+        self._abort_call: IDelayedCall | None = None
+        self._look = LoopingCall(self._look_at_deadlines)
+        self._look.clock = reactor
+
+    def start(self) -> None:
+        """Hold connections to their deadlines from now on."""
+        # The loop ends only when the last connection has: `_look_at_deadlines` lets nothing out.
+        self._look.start(LOOK_SECONDS, now=False)
+
+    def buildProtocol(self, addr: IAddress | None) -> EchoChannel | None:  # type: ignore[override]  # ours
+        """Take a connection, or close it at once when there are as many as may be."""
+        if len(self._channels) >= self.max_connections:
+            self._turn_away()
+            return None
+        channel: EchoChannel = super().buildProtocol(addr)
+        return channel
+
+    def _turn_away(self) -> None:
+        self.counts.connections_refused += 1
+        # Said once, and not again before there has been room for a while.
+        if not self._full:
+            self._full = True
+            self._log.warn(
+                "There are {count} connections, as many as MCP_ECHO_MAX_CONNECTIONS allows: closing new ones",
+                count=self.max_connections,
+            )
 
     def made(self, channel: EchoChannel) -> None:
         """Remember a connection."""
@@ -124,7 +98,54 @@ class EchoSite(Site):
     def lost(self, channel: EchoChannel) -> None:
         """Forget a connection that has ended."""
         self._channels.discard(channel)
+        self._stalls.pop(channel, None)
+        if self._full and len(self._channels) <= self.max_connections * 9 // 10:
+            self._full = False
+            self._log.info(
+                "There is room for connections again; {count} have been refused since the start",
+                count=self.counts.connections_refused,
+            )
         self._note_if_drained()
+
+    def watch(self, channel: EchoChannel) -> None:
+        """Drop a connection whose client takes nothing of what is written to it for too long.
+
+        Called again and again while it is so.
+        """
+        if channel in self._channels and channel not in self._stalls:
+            self._stalls[channel] = self._stall_of(channel)
+
+    def unwatch(self, channel: EchoChannel) -> None:
+        """The client has taken everything."""
+        self._stalls.pop(channel, None)
+
+    def _stall_of(self, channel: EchoChannel) -> _Stall:
+        return _Stall(self.seconds() + self.settings.stall_timeout, channel.unsent())
+
+    def _look_at_deadlines(self) -> None:
+        # An exception would end the LoopingCall, and nothing would be timed from then on.
+        try:
+            now = self.seconds()
+            # Copies: what is closed may be gone at once.
+            for channel in [each for each in self._channels if each.deadline <= now]:
+                channel.expire()
+            for channel, stall in list(self._stalls.items()):
+                if stall.deadline <= now:
+                    self._drop_if_stalled(channel, stall)
+        except Exception:
+            self._log.failure("Looking at the deadlines of connections failed")
+
+    def _drop_if_stalled(self, channel: EchoChannel, stall: _Stall) -> None:
+        if channel.unsent() != stall.unsent:
+            self._stalls[channel] = self._stall_of(channel)
+            return
+        self.counts.stalls += 1
+        self._log.info(
+            "Dropping the connection of {peer}, which has taken nothing for {seconds:g} s",
+            peer=channel.getPeer(),
+            seconds=self.settings.stall_timeout,
+        )
+        channel.transport.abortConnection()
 
     def drain(self, timeout: float) -> Deferred[None]:
         """Let the connections finish what they are doing.
@@ -137,7 +158,7 @@ class EchoSite(Site):
         """
         drained: Deferred[None] = Deferred()
         self._drained = drained
-        self._deadline = self._clock.callLater(timeout, self._abort)
+        self._abort_call = self._clock.callLater(timeout, self._abort)
         for channel in list(self._channels):
             channel.finish()
         self._note_if_drained()
@@ -147,11 +168,27 @@ class EchoSite(Site):
         if self._channels or self._drained is None:
             return
         drained, self._drained = self._drained, None
-        if self._deadline is not None and self._deadline.active():
-            self._deadline.cancel()
+        if self._abort_call is not None and self._abort_call.active():
+            self._abort_call.cancel()
+        if self._look.running:
+            self._look.stop()
         drained.callback(None)
 
     def _abort(self) -> None:
         self._log.warn("Aborting {count} connections that did not finish in time", count=len(self._channels))
         for channel in list(self._channels):
             channel.forceAbortClient()
+
+
+def connection_limit(configured: int) -> int:
+    """Return how many connections there may be at once.
+
+    Args:
+        configured: The setting; 0 for what the soft limit on file descriptors leaves room for.
+    """
+    if configured:
+        return configured
+    soft, _ = descriptors.getrlimit(descriptors.RLIMIT_NOFILE)
+    if soft == descriptors.RLIM_INFINITY:
+        return 1_000_000
+    return max(_FEWEST_CONNECTIONS, soft - _KEPT_DESCRIPTORS)

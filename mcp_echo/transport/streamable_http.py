@@ -14,7 +14,6 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from mcp_echo.config import Settings
 from mcp_echo.protocol.accept import EVENT_STREAM, accepts_gzip
 from mcp_echo.protocol.errors import (
-    BodyTooLarge,
     InternalError,
     McpError,
     NotAcceptable,
@@ -29,8 +28,8 @@ from mcp_echo.transport.exchange import HttpExchange, joined
 from mcp_echo.transport.guards import Guards
 from mcp_echo.transport.health import Health
 from mcp_echo.transport.legacy_sse import MESSAGES_PATH, LegacySse
+from mcp_echo.transport.request import EchoRequest
 from mcp_echo.transport.routing import DirectResource
-from mcp_echo.transport.site import EchoRequest
 from mcp_echo.transport.streams import EventStream, Streams
 
 COMPRESS_FROM = 1024
@@ -133,7 +132,6 @@ class StreamableHttp:
     def post_sse(self, request: IRequest) -> bytes:
         """Take a message of a client of revision 2024-11-05."""
         exchange = self._exchange(request)
-        self._check_size(request)
         message = self._read(request, exchange)
         named = request.args.get(b"session_id")
         session_id = named[0].decode("latin-1") if named else None
@@ -184,7 +182,6 @@ class StreamableHttp:
 
     def _check_post(self, request: IRequest, exchange: HttpExchange) -> None:
         accepted = exchange.accepted
-        self._check_size(request)
         if not (accepted.json or accepted.event_stream):
             raise NotAcceptable(f"Not acceptable: answers are application/json or {EVENT_STREAM}")
         if not self._settings.strict:
@@ -194,12 +191,6 @@ class StreamableHttp:
         media_type = (request.getHeader(b"content-type") or b"").partition(b";")[0].strip().lower()
         if media_type != b"application/json":
             raise WrongMediaType("Unsupported media type: Content-Type must be application/json")
-
-    def _check_size(self, request: IRequest) -> None:
-        if cast(EchoRequest, request).too_large:
-            raise BodyTooLarge(
-                f"The body is larger than {self._settings.max_message_size} bytes (ECHO_MAX_MESSAGE_SIZE)"
-            )
 
     def _carry(self, request: EchoRequest, carriage: Carriage, opening: bytes | None) -> Deferred[None]:
         request.setHeader(b"content-type", EVENT_STREAM.encode())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer, IReactorTime
 from twisted.internet.task import LoopingCall
@@ -11,6 +13,9 @@ from zope.interface import implementer
 
 from mcp_echo.server import Carriage
 from mcp_echo.transport import sse
+
+SEND_BUFFER_BYTES = 64 * 1024
+"""What the kernel is to hold for a client that does not read; left alone, it takes megabytes for each."""
 
 RECONNECT_MILLISECONDS = 500
 """How soon clients may come back after the server has closed their streams to restart."""
@@ -62,6 +67,7 @@ class EventStream:
         Cancelling the Deferred that awaits this lets go of the stream; the stream itself lives on for a
         client that resumes it.
         """
+        _prepare(self._request.transport)
         # Before the first write, so that a client that reads nothing is noticed from the first byte on.
         self._request.registerProducer(self, True)
         self._request.write(self._opening)
@@ -125,6 +131,15 @@ class EventStream:
     def stopProducing(self) -> None:
         """The client has left."""
         self._gone = True
+
+
+def _prepare(transport: object) -> None:
+    """Have the kernel say early that a client does not read, and notice that its machine has vanished."""
+    # Under TLS too this is the TCP socket; in memory there is none.
+    connection = getattr(transport, "socket", None)
+    if isinstance(connection, socket.socket) and connection.family != socket.AF_UNIX:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
 
 class Streams:

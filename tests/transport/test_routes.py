@@ -98,7 +98,7 @@ class GuardTests(ServerTestCase):
 
     def test_a_foreign_host_is_421(self) -> None:
         """DNS rebinding; RFC 9110 section 15.5.20."""
-        for host in ("evil.example", "localhost.evil.example", "127.0.0.1.nip.io:3000", "localhost:x", "*"):
+        for host in ("evil.example", "localhost.evil.example", "127.0.0.1.nip.io:3000", "localhost:", "*"):
             assert self.status(Host=host) == 421, host
 
     def test_own_names_are_answered_with_any_port(self) -> None:

@@ -1,0 +1,69 @@
+"""One HTTP request: header lines kept as they came, the body bounded and in memory."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+from twisted.python.failure import Failure
+from twisted.web.http_headers import Headers
+from twisted.web.server import Request
+
+from mcp_echo.protocol.errors import BodyTooLarge
+from mcp_echo.protocol.headers import Headers as WireHeaders
+
+if TYPE_CHECKING:
+    from mcp_echo.transport.channel import EchoChannel
+
+_NO_HEADERS = Headers()
+
+
+class EchoRequest(Request):
+    """A request that remembers its header lines and refuses to grow without bound."""
+
+    # Every answer names its own type; twisted.web's text/html would invite browsers to render what is echoed.
+    defaultContentType = None
+
+    def __init__(self, channel: EchoChannel, *args: object, **kwargs: object) -> None:
+        super().__init__(channel, *args, **kwargs)
+        self.header_lines: list[bytes] = []
+        self._room = channel.site.max_body
+
+    def gotLength(self, length: int | None) -> None:  # noqa: ARG002  # Twisted's signature
+        """Keep the body in memory: it is bounded, and a temporary file costs more than it saves."""
+        self._body = self.content = BytesIO()
+
+    def handleContentChunk(self, data: bytes) -> None:
+        """Take in a piece of the body.
+
+        Raises:
+            BodyTooLarge: It is more than may come.
+        """
+        self._room -= len(data)
+        if self._room < 0:
+            raise BodyTooLarge("The body is larger than ECHO_MAX_MESSAGE_SIZE allows")
+        self._body.write(data)
+
+    def connectionLost(self, reason: Failure) -> None:
+        """Let go of the connection, with what could not be written to it.
+
+        An event stream and its request hold each other; what they hold would stay until the next full
+        garbage collection.
+        """
+        super().connectionLost(reason)
+        self.producer = None
+        self.transport = None
+
+    def forget(self) -> None:
+        """Let go of the heads of request and response, once sent: a stream may be open for days."""
+        self.responseHeaders = Headers()
+        self.header_lines = []
+        self.requestHeaders = _NO_HEADERS
+        self._body = self.content = BytesIO()
+
+    def wire_headers(self) -> WireHeaders:
+        """Return the header fields as they came: order, spelling, repetition."""
+        pairs = (line.partition(b":") for line in self.header_lines)
+        return WireHeaders(
+            (name.decode("latin-1"), value.strip(b" \t").decode("latin-1")) for name, _, value in pairs
+        )
