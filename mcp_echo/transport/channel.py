@@ -121,6 +121,19 @@ class EchoChannel(HTTPChannel):
             self._chunked_bytes = 0
             self._await(_BODY, self.site.settings.body_timeout)
 
+    def checkPersistence(self, request: Request, version: bytes) -> bool:
+        """Return whether another request may follow; Connection is a list (RFC 9110 section 7.6.1)."""
+        if version != b"HTTP/1.1":
+            return False
+        values = request.requestHeaders.getRawHeaders(b"Connection")
+        if values is None:
+            return True
+        options = [option.strip().lower() for value in values for option in value.split(b",")]
+        if b"close" not in options:
+            return True
+        request.responseHeaders.setRawHeaders(b"Connection", [b"close"])
+        return False
+
     def rawDataReceived(self, data: bytes) -> None:
         """Take in a part of a body, or what the client sends ahead while its request is answered."""
         if self._handlingRequest:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from twisted.web.http import RESPONSES, datetimeToString
+from http import HTTPStatus
+
+from twisted.web.http import datetimeToString
 from twisted.web.server import version
 
 from mcp_echo.protocol.errors import McpError
@@ -19,11 +21,12 @@ def refusal(error: McpError, *, head_only: bool) -> bytes:
         head_only: Whether the request was a HEAD, whose answer has no body (RFC 9110 section 9.3.2).
     """
     body = error_bytes(None, error)
+    phrase = HTTPStatus(error.status).phrase.encode()
     head = (
         b"HTTP/1.1 %d %b\r\nServer: %b\r\nDate: %b\r\nContent-Type: application/json\r\n"
         b"Content-Length: %d\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
         b"Connection: close\r\n\r\n"
-    ) % (error.status, RESPONSES[error.status], version, datetimeToString(), len(body))
+    ) % (error.status, phrase, version, datetimeToString(), len(body))
     return head if head_only else head + body
 
 

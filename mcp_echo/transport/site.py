@@ -42,7 +42,7 @@ class EchoSite(Site):
     """
 
     noisy = False
-    _log = Logger("mcp_echo")
+    _log = Logger()
 
     def __init__(self, resource: IResource, reactor: IReactorTime, settings: Settings) -> None:
         # MCP bodies are JSON: parsing forms would cost time and, for large ones, a great deal of memory.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IPushProducer, IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
@@ -55,17 +55,21 @@ class EventStream:
         self._stream = carriage.stream
         self._opening = opening
         self._keep_alive = keep_alive
-        self._done: Deferred[None] = Deferred()
+        self._done: Deferred[None] = Deferred(self._let_go)
         self._paused = False
         self._leaving = False
         self._gone = False
         self._quiet = False
 
-    async def run(self) -> None:
-        """Write what the stream has, and wait for more, until it ends.
+    def start(self) -> Deferred[None]:
+        """Write what the stream has, and each message that comes, until it ends.
 
-        Cancelling the Deferred that awaits this lets go of the stream; the stream itself lives on for a
-        client that resumes it.
+        No coroutine: one that is cancelled leaves a traceback behind, which holds the connection, with all
+        that its client did not take, until the next full garbage collection.
+
+        Returns:
+            A Deferred that fires when this response is over. Cancelling it lets go of the stream; the stream
+            itself lives on for a client that resumes it.
         """
         _prepare(self._request.transport)
         # Before the first write, so that a client that reads nothing is noticed from the first byte on.
@@ -73,19 +77,20 @@ class EventStream:
         self._request.write(self._opening)
         self._log.attach(self._stream, self)
         self.wake()
-        try:
-            await self._done
-            # On the way out of a lost connection the request has no channel to unregister from.
-            if not self._gone:
-                self._request.unregisterProducer()
-        finally:
-            self._gone = True
-            if self._stream.reader is self:
-                self._log.detach(self._stream)
+        return self._done
+
+    def _let_go(self, _done: Deferred[None] | None = None) -> None:
+        self._gone = True
+        if self._stream.reader is self:
+            self._log.detach(self._stream)
 
     def wake(self) -> None:
         """Write what there is to write; called by the queue with each message, so nothing here is put off."""
         if self._write_all() and not self._done.called:
+            # On the way out of a lost connection the request has no channel to unregister from.
+            if not self._gone:
+                self._request.unregisterProducer()
+            self._let_go()
             self._done.callback(None)
 
     def _write_all(self) -> bool:
@@ -164,8 +169,7 @@ class Streams:
     def carry(self, stream: EventStream) -> Deferred[None]:
         """Run ``stream``; the Deferred fires when it is over and may be cancelled when the client leaves."""
         self._open.add(stream)
-        running = Deferred.fromCoroutine(stream.run())
-        return running.addBoth(self._over, stream)
+        return maybeDeferred(stream.start).addBoth(self._over, stream)
 
     def _over(self, outcome: None, stream: EventStream) -> None:
         self._open.discard(stream)
