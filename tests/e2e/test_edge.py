@@ -1,0 +1,194 @@
+"""The edge with a real kernel under it: clients that go on sending, do not read, or are too many."""
+
+from __future__ import annotations
+
+import json
+import resource
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import Needs, Start
+from tests.e2e.daemon import MODULE, Daemon, free_port, running
+from tests.e2e.wire import Wire
+
+MEBIBYTE = 1024 * 1024
+HEALTH = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+WITH_FEW_DESCRIPTORS = (
+    sys.executable,
+    "-c",
+    "import os, resource, sys; resource.setrlimit(resource.RLIMIT_NOFILE, (int(sys.argv[1]),) * 2); "
+    "os.execv(sys.argv[2], sys.argv[2:])",
+)
+
+
+def connect(daemon: Daemon) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", daemon.port), timeout=15)
+
+
+def read_to_end(connection: socket.socket) -> bytes:
+    """Return what comes until the server has closed its side."""
+    received = b""
+    while piece := connection.recv(65536):
+        received += piece
+    return received
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 15
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def resident_bytes(daemon: Daemon) -> int:
+    pages = int(Path(f"/proc/{daemon.process.pid}/statm").read_text().split()[1])
+    return pages * resource.getpagesize()
+
+
+def open_files(daemon: Daemon) -> int:
+    return len(list(Path(f"/proc/{daemon.process.pid}/fd").iterdir()))
+
+
+@pytest.mark.parametrize("coding", ["declared", "chunked"])
+def test_a_client_that_is_still_sending_sees_the_413(daemon: Daemon, coding: str) -> None:
+    """RFC 9112 section 9.6: a server that closes at once may have its answer thrown away by a reset."""
+    head = b"POST /mcp HTTP/1.1\r\nHost: localhost\r\n"
+    piece = b"x" * 65536
+    if coding == "declared":
+        head += b"Content-Length: %d\r\n\r\n" % (8 * MEBIBYTE)
+    else:
+        head += b"Transfer-Encoding: chunked\r\n\r\n"
+        piece = b"%x\r\n%b\r\n" % (len(piece), piece)
+    for _ in range(5):
+        with connect(daemon) as connection:
+            connection.sendall(head)
+            for _ in range(8 * MEBIBYTE // 65536):
+                connection.sendall(piece)
+            answer = read_to_end(connection)
+        assert answer.startswith(b"HTTP/1.1 413 ")
+        assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"]["code"] == -32600
+
+
+def test_a_client_that_is_done_sending_gets_its_answer(daemon: Daemon) -> None:
+    """RFC 9112 section 9.6: TCP can be closed in one direction, and `nc` and others do so."""
+    for _ in range(20):
+        with connect(daemon) as connection:
+            connection.sendall(HEALTH)
+            connection.shutdown(socket.SHUT_WR)
+            assert read_to_end(connection).startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+@contextmanager
+def few_descriptors(tmp_path: Path, limit: int, *arguments: str) -> Iterator[Daemon]:
+    """Run a daemon that may have `limit` files open."""
+    port = free_port()
+    command = [*WITH_FEW_DESCRIPTORS, str(limit), *MODULE, "--port", str(port), *arguments]
+    with running(command, tmp_path, port) as daemon:
+        yield daemon
+
+
+def is_served(connection: socket.socket) -> bool:
+    """Return whether the server has kept a connection and answers on it."""
+    with suppress(OSError):
+        connection.settimeout(1)
+        connection.sendall(HEALTH)
+        return connection.recv(12) == b"HTTP/1.1 200"
+    return False
+
+
+def test_connections_beyond_the_limit_are_closed_and_those_within_it_are_served(tmp_path: Path) -> None:
+    """MCP_ECHO_MAX_CONNECTIONS: by default 64 descriptors are left for everything else."""
+    with few_descriptors(tmp_path, 128) as daemon:
+        with ExitStack() as stack:
+            connections = [stack.enter_context(connect(daemon)) for _ in range(150)]
+            assert sum(map(is_served, connections)) == 64
+        daemon.wait_until_healthy()
+        assert daemon.log().count("MCP_ECHO_MAX_CONNECTIONS") == 1
+
+
+def test_a_server_without_descriptors_left_recovers(tmp_path: Path) -> None:
+    """accept(2), EMFILE: a limit that is set too high must not take the server down either."""
+    with few_descriptors(tmp_path, 64, "--max-connections", "1000") as daemon:
+        with ExitStack() as stack:
+            connections = [stack.enter_context(connect(daemon)) for _ in range(150)]
+            served = sum(map(is_served, connections))
+            assert 30 < served < 64
+        daemon.wait_until_healthy()
+        assert "EMFILE" in daemon.log()
+
+
+def test_clients_that_never_read_cost_little_and_are_dropped(start: Start) -> None:
+    """Our choice: 40 of them, with 3.6 MB queued for each, take less than 64 MiB of memory together."""
+    daemon = start("--stall-timeout", "4")
+    clients = 40
+    with ExitStack() as stack, ThreadPoolExecutor(16) as pool:
+        wires = [stack.enter_context(Wire(daemon.port, "2025-06-18")) for _ in range(clients)]
+        before = resident_bytes(daemon)
+        for wire in wires:
+            # What the wire itself asks is answered at once; everything else is left to the stream.
+            wire.headers["Accept"] = "application/json"
+            stack.enter_context(deaf_stream(daemon, wire))
+        at_most = 0
+        for _ in range(6):
+            list(pool.map(queue_600_kilobytes, wires))
+            at_most = max(at_most, resident_bytes(daemon) - before)
+        assert at_most < 64 * MEBIBYTE, f"{at_most / MEBIBYTE:.0f} MiB"
+        wait_until(lambda: daemon.log().count("Dropping the connection") == clients)
+        for wire in wires:
+            response, _ = wire.ask("tools/call", {"name": "sessionInfo"})
+            state = response["result"]["structuredContent"]
+            assert state["openStreams"] == 0
+            assert state["pendingMessages"] >= 1, "what was not taken waits for the client to come back"
+
+
+def deaf_stream(daemon: Daemon, wire: Wire) -> socket.socket:
+    """Open a session's stream on a connection that nobody reads."""
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.connect(("127.0.0.1", daemon.port))
+    session = f"Mcp-Session-Id: {wire.session_id}\r\n".encode()
+    connection.sendall(
+        b"GET /mcp HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n%b\r\n" % session
+    )
+    return connection
+
+
+def queue_600_kilobytes(wire: Wire) -> None:
+    """Have the server queue three progress notifications that carry a long token."""
+    arguments = {"name": "clientProbe", "arguments": {"feature": "progress"}}
+    wire.ask("tools/call", {**arguments, "_meta": {"progressToken": "x" * 200_000}})
+
+
+SLOW = {
+    "headers": ["-H", "-i", "1"],
+    "body": ["-B", "-i", "1", "-s", "8192"],
+    "read": ["-X", "-k", "10", "-n", "1", "-w", "10", "-y", "20", "-z", "5"],
+}
+
+
+@pytest.mark.slowhttp
+@pytest.mark.parametrize("attack", SLOW)
+def test_slow_clients_are_all_let_go(attack: str, start: Start, program: Needs) -> None:
+    """slowhttptest(1): the well-known attacks, from a tool that was not written for this server."""
+    tool = program("slowhttptest")
+    timeouts = [f"--{name}-timeout=2" for name in ("header", "body", "idle", "stall")]
+    daemon = start(*timeouts)
+    before = open_files(daemon)
+    target = ["-u", f"{daemon.base}/mcp", "-c", "100", "-r", "100", "-l", "60"]
+    with subprocess.Popen([tool, *SLOW[attack], *target], stdout=subprocess.DEVNULL) as attackers:
+        try:
+            wait_until(lambda: open_files(daemon) > before + 90)
+            # Long before the attackers give up. They look in with a connection more from time to time.
+            wait_until(lambda: open_files(daemon) <= before + 1)
+        finally:
+            attackers.kill()
+    daemon.wait_until_healthy()
