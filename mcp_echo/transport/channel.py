@@ -26,13 +26,16 @@ from mcp_echo.protocol.errors import (
     RequestTooSlow,
     TargetTooLong,
 )
-from mcp_echo.transport.head import check_head
+from mcp_echo.transport.head import check_head, may_persist, origin_form
 from mcp_echo.transport.refusals import refusal
 
 if TYPE_CHECKING:
     from mcp_echo.transport.site import EchoSite
 
 NEVER = math.inf
+
+_SLASH = ord("/")
+_BODY_SETTING = "ECHO_MAX_MESSAGE_SIZE"
 
 DRAIN_SECONDS = 5.0
 """How long a refused client that goes on sending is listened to, so that it gets to see the answer."""
@@ -94,7 +97,7 @@ class EchoChannel(HTTPChannel):
             accepted: bool = super().headerReceived(line)
         except ValueError:
             # Python reads no number of more than 4,300 digits.
-            self.refuse(BodyTooLarge("The body is larger than ECHO_MAX_MESSAGE_SIZE allows"))
+            self.refuse(BodyTooLarge(f"The body is larger than {self.site.max_body} bytes ({_BODY_SETTING})"))
             return False
         if accepted:
             self.requests[-1].header_lines.append(line)
@@ -103,36 +106,28 @@ class EchoChannel(HTTPChannel):
     def allHeadersReceived(self) -> None:
         """Go on with the request, or refuse it before the client is told to send its body."""
         request = self.requests[-1]
+        headers = request.requestHeaders
+        # One look at all fields is cheaper than a look for each, which is what HTTPChannel's method takes.
+        fields = dict(headers.getAllRawHeaders())
         try:
-            self._path = check_head(
-                request.requestHeaders,
-                request.header_lines,
-                self._command,
-                self._path,
-                self._version,
-                self.length,
-                self.site.max_body,
-            )
+            check_head(fields, request.header_lines, self._command, self._version, self.length)
+            if self._path[0] != _SLASH:
+                self._path = origin_form(headers, self._command, self._path)
+            if self.length is not None and self.length > self.site.max_body:
+                raise BodyTooLarge(f"The body is larger than {self.site.max_body} bytes ({_BODY_SETTING})")
         except McpError as error:
             self.refuse(error)
             return
-        super().allHeadersReceived()
+        self.persistent = may_persist(fields.get(b"Connection"), self._version)
+        if not self.persistent:
+            request.responseHeaders.setRawHeaders(b"Connection", [b"close"])
+        request.gotLength(self.length)
         if self.length != 0:
             self._chunked_bytes = 0
             self._await(_BODY, self.site.settings.body_timeout)
-
-    def checkPersistence(self, request: Request, version: bytes) -> bool:
-        """Return whether another request may follow; Connection is a list (RFC 9110 section 7.6.1)."""
-        if version != b"HTTP/1.1":
-            return False
-        values = request.requestHeaders.getRawHeaders(b"Connection")
-        if values is None:
-            return True
-        options = [option.strip().lower() for value in values for option in value.split(b",")]
-        if b"close" not in options:
-            return True
-        request.responseHeaders.setRawHeaders(b"Connection", [b"close"])
-        return False
+            # Nothing else can be expected, or it would have been refused.
+            if b"Expect" in fields and self._version == b"HTTP/1.1":
+                self._send100Continue()
 
     def rawDataReceived(self, data: bytes) -> None:
         """Take in a part of a body, or what the client sends ahead while its request is answered."""

@@ -12,13 +12,12 @@ from functools import lru_cache
 from twisted.web.http_headers import Headers
 
 from mcp_echo.protocol.errors import (
-    BodyTooLarge,
     ExpectationFailed,
     HttpMethodUnknown,
     MalformedHttp,
 )
 
-_Fields = Mapping[bytes, Sequence[bytes]]
+Fields = Mapping[bytes, Sequence[bytes]]
 
 _CONTROLS = bytes(byte for byte in (*range(0x20), 0x7F) if byte != 0x09)
 
@@ -31,33 +30,22 @@ _LONGEST_HOST = 300
 
 
 def check_head(
-    headers: Headers,
-    lines: Sequence[bytes],
-    method: bytes,
-    target: bytes,
-    version: bytes,
-    length: int | None,
-    max_body: int,
-) -> bytes:
-    """Return the request's target in origin form; ``Host`` is then the one the request is meant for.
+    fields: Fields, lines: Sequence[bytes], method: bytes, version: bytes, length: int | None
+) -> None:
+    """Let a request's head pass, or refuse it.
 
     Args:
-        headers: The header fields; ``Host`` is replaced by what an absolute target names.
+        fields: The header fields, their names spelled as twisted.web does.
         lines: The header lines.
         method: The HTTP method.
-        target: The request target as it came.
         version: ``HTTP/1.1`` or ``HTTP/1.0``.
         length: Bytes of the body, None when it comes in chunks.
-        max_body: Bytes a body may have.
 
     Raises:
         MalformedHttp: The head breaks the grammar, or the framing of the body is ambiguous.
         HttpMethodUnknown: The method is none.
         ExpectationFailed: More is expected than 100-continue.
-        BodyTooLarge: More is announced than may come.
     """
-    # One look at all fields is cheaper than a look for each; twisted.web spells their names like this.
-    fields = dict(headers.getAllRawHeaders())
     _check_values(lines)
     _check_host(fields.get(b"Host"), version)
     if b"Transfer-Encoding" in fields and (length is not None or version != b"HTTP/1.1"):
@@ -66,14 +54,8 @@ def check_head(
     # Method names are case-sensitive (RFC 9110 section 9.1); there is nowhere to connect to.
     if not method.isupper() or method == b"CONNECT":
         raise HttpMethodUnknown("This HTTP method is not known here; methods are written in capitals")
-    if target[0] != 0x2F:
-        target = _origin_form(headers, method, target)
-    expected = fields.get(b"Expect")
-    if expected is not None and version == b"HTTP/1.1":
-        _check_expectations(expected)
-    if length is not None and length > max_body:
-        raise BodyTooLarge(f"The body is larger than {max_body} bytes (ECHO_MAX_MESSAGE_SIZE)")
-    return target
+    if b"Expect" in fields and version == b"HTTP/1.1":
+        _check_expectations(fields[b"Expect"])
 
 
 def _check_values(lines: Sequence[bytes]) -> None:
@@ -105,8 +87,17 @@ def _check_expectations(expected: Sequence[bytes]) -> None:
         raise ExpectationFailed("Expectation failed: Expect can only be 100-continue")
 
 
-def _origin_form(headers: Headers, method: bytes, target: bytes) -> bytes:
-    """Return what a target that does not begin with a slash is here (RFC 9112 section 3.2)."""
+def origin_form(headers: Headers, method: bytes, target: bytes) -> bytes:
+    """Return what a target that does not begin with a slash is here (RFC 9112 section 3.2).
+
+    Args:
+        headers: The header fields; ``Host`` is replaced by what an absolute target names.
+        method: The HTTP method.
+        target: The request target as it came.
+
+    Raises:
+        MalformedHttp: It is in none of the forms that the method can have.
+    """
     if target == b"*" and method == b"OPTIONS":
         return target
     absolute = _ABSOLUTE.fullmatch(target)
@@ -116,3 +107,17 @@ def _origin_form(headers: Headers, method: bytes, target: bytes) -> bytes:
     headers.setRawHeaders(b"Host", [absolute[1]])
     path = absolute[2] or b"/"
     return path if path.startswith(b"/") else b"/" + path
+
+
+def may_persist(connection: Sequence[bytes] | None, version: bytes) -> bool:
+    """Return whether another request may follow on the connection (RFC 9112 section 9.3).
+
+    Args:
+        connection: The values of ``Connection``, which is a list (RFC 9110 section 7.6.1).
+        version: ``HTTP/1.1`` or ``HTTP/1.0``.
+    """
+    if version != b"HTTP/1.1":
+        return False
+    if connection is None:
+        return True
+    return b"close" not in (option.strip().lower() for value in connection for option in value.split(b","))
