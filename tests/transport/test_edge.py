@@ -547,7 +547,12 @@ class PipelineTests(EdgeTestCase):
 
     def test_close_among_other_options_closes(self) -> None:
         """RFC 9110 section 7.6.1: Connection is a list."""
-        for value, open_afterwards in ((b"close", False), (b"TE, Close", False), (b"keep-alive", True)):
+        for value, open_afterwards in (
+            (b"close", False),
+            (b"TE, Close", False),
+            (b"close,TE", False),
+            (b"keep-alive", True),
+        ):
             connection = self.send(GET + b"Connection: " + value + b"\r\n\r\n")
             assert connection.connected is open_afterwards, value
 
