@@ -27,7 +27,8 @@ McpError
 ├── CapabilityMissing        the client has not declared what the method needs
 ├── InternalError            our fault
 │   ├── SessionNotFound      unknown, expired, closed, or someone else's
-│   └── TooManySessions      MCP_MAX_SESSIONS reached
+│   ├── TooManySessions      MCP_MAX_SESSIONS reached
+│   └── ServerStopping       the request was not complete when the server began to stop
 
 Each class names its JSON-RPC code and the HTTP status that goes with it, and, where the modern era has it
 otherwise, those too: this is the one place where an error meets a status.
@@ -298,6 +299,27 @@ class TooManySessions(InternalError):
         super().__init__(
             f"The server holds {limit} sessions, as many as MCP_MAX_SESSIONS allows. "
             f"Try again in {retry_after} s, or end one that is not needed."
+        )
+        self.retry_after = retry_after
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Retry-After": str(self.retry_after)}
+
+
+class ServerStopping(InternalError):
+    """The server stops, and does not wait for the rest of a request.
+
+    Args:
+        retry_after: Whole seconds until another try makes sense.
+    """
+
+    status = 503
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(
+            "The server is stopping and has not taken this request, which was not complete. "
+            f"Try again in {retry_after} s."
         )
         self.retry_after = retry_after
 

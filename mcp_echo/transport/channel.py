@@ -24,6 +24,7 @@ from mcp_echo.protocol.errors import (
     MalformedHttp,
     McpError,
     RequestTooSlow,
+    ServerStopping,
     TargetTooLong,
 )
 from mcp_echo.transport.head import check_head, may_persist, origin_form
@@ -42,6 +43,9 @@ DRAIN_SECONDS = 5.0
 
 DRAIN_BYTES = 16 * 1024 * 1024
 """How much of what it sends is thrown away meanwhile."""
+
+_RETRY_AFTER = 1
+"""Whole seconds until a client that was turned away may try again: a restart takes about as long."""
 
 
 class Awaited(Enum):
@@ -118,9 +122,9 @@ class EchoChannel(HTTPChannel):
         except McpError as error:
             self.refuse(error)
             return
-        self.persistent = may_persist(fields.get(b"Connection"), self._version)
+        self.persistent = not self.site.draining and may_persist(fields.get(b"Connection"), self._version)
         if not self.persistent:
-            request.responseHeaders.setRawHeaders(b"Connection", [b"close"])
+            _announce_close(request)
         request.gotLength(self.length)
         if self.length != 0:
             self._chunked_bytes = 0
@@ -271,11 +275,30 @@ class EchoChannel(HTTPChannel):
         self.site.lost(self)
 
     def finish(self) -> None:
-        """Close when the request in hand is answered, or now if there is none."""
-        if self.requests:
+        """Answer the request in hand and no other one; turn away one that is still being received."""
+        if self._handlingRequest:
             self.persistent = False
+            # None is left on a connection that closes already, after its last answer.
+            if self.requests and not self.requests[0].startedWriting:
+                _announce_close(self.requests[0])
+        elif self.requests or self._buffer:
+            # It may never be complete.
+            self.refuse(ServerStopping(_RETRY_AFTER))
+
+    def close_unless_busy(self) -> None:
+        """Do the same, or close the connection if nothing has come on it."""
+        if self._handlingRequest or self.requests or self._buffer:
+            self.finish()
         else:
             self.loseConnection()
+
+    def abort(self) -> None:
+        """Drop the connection with all that is still to be sent on it."""
+        self.transport.abortConnection()
+
+
+def _announce_close(request: Request) -> None:
+    request.responseHeaders.setRawHeaders(b"Connection", [b"close"])
 
 
 def channel_class(settings: Settings) -> type[EchoChannel]:

@@ -22,11 +22,12 @@ def refusal(error: McpError, *, head_only: bool) -> bytes:
     """
     body = error_bytes(None, error)
     phrase = HTTPStatus(error.status).phrase.encode()
+    more = "".join(f"{name}: {value}\r\n" for name, value in error.headers.items()).encode()
     head = (
         b"HTTP/1.1 %d %b\r\nServer: %b\r\nDate: %b\r\nContent-Type: application/json\r\n"
         b"Content-Length: %d\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
-        b"Connection: close\r\n\r\n"
-    ) % (error.status, phrase, version, datetimeToString(), len(body))
+        b"%bConnection: close\r\n\r\n"
+    ) % (error.status, phrase, version, datetimeToString(), len(body), more)
     return head if head_only else head + body
 
 

@@ -21,6 +21,12 @@ from mcp_echo.transport.request import EchoRequest
 LOOK_SECONDS = 1.0
 """Seconds between two looks at all deadlines: how late one may be noticed."""
 
+LINGER = 0.5
+"""Seconds that idle connections stay open when the server stops.
+
+Whoever is about to send a request on one does not know yet that the server stops: closing at once would lose
+the request. Within this time it is answered, and told that the connection closes."""
+
 _KEPT_DESCRIPTORS = 64
 _FEWEST_CONNECTIONS = 16
 
@@ -60,8 +66,10 @@ class EchoSite(Site):
         self._channels: set[EchoChannel] = set()
         self._stalls: dict[EchoChannel, _Stall] = {}
         self._full = False
+        self.draining = False
+        """True once every connection is to be closed as soon as its request is answered."""
         self._drained: Deferred[None] | None = None
-        self._abort_call: IDelayedCall | None = None
+        self._timers: list[IDelayedCall] = []
         self._look = LoopingCall(self._look_at_deadlines)
         self._look.clock = reactor
 
@@ -158,26 +166,39 @@ class EchoSite(Site):
         """
         drained: Deferred[None] = Deferred()
         self._drained = drained
-        self._abort_call = self._clock.callLater(timeout, self._abort)
+        self.draining = True
+        self._timers = [
+            self._clock.callLater(timeout, self._abort_late),
+            self._clock.callLater(min(LINGER, timeout), self._close_idle),
+        ]
         for channel in list(self._channels):
             channel.finish()
         self._note_if_drained()
         return drained
 
+    def abort(self) -> None:
+        """Drop every connection now."""
+        for channel in list(self._channels):
+            channel.abort()
+
     def _note_if_drained(self) -> None:
         if self._channels or self._drained is None:
             return
         drained, self._drained = self._drained, None
-        if self._abort_call is not None and self._abort_call.active():
-            self._abort_call.cancel()
+        for timer in self._timers:
+            if timer.active():
+                timer.cancel()
         if self._look.running:
             self._look.stop()
         drained.callback(None)
 
-    def _abort(self) -> None:
-        self._log.warn("Aborting {count} connections that did not finish in time", count=len(self._channels))
+    def _close_idle(self) -> None:
         for channel in list(self._channels):
-            channel.forceAbortClient()
+            channel.close_unless_busy()
+
+    def _abort_late(self) -> None:
+        self._log.warn("Aborting {count} connections that did not finish in time", count=len(self._channels))
+        self.abort()
 
 
 def connection_limit(configured: int) -> int:

@@ -109,6 +109,11 @@ class EventStream:
         self._leaving = True
         self.wake()
 
+    def leave_unless_answering(self) -> None:
+        """End this response, unless it is the answer to a request, which is let come: the server stops."""
+        if self._stream.listening or self._carriage.farewell is not None:
+            self.leave()
+
     def leave(self) -> None:
         """End this response in the way its era has for it: the server is about to stop."""
         if not self._gone:
@@ -160,6 +165,7 @@ class Streams:
     def __init__(self, clock: IReactorTime, interval: float) -> None:
         self._interval = interval
         self._open: set[EventStream] = set()
+        self._stopping = False
         self._beat = LoopingCall(self._beat_all)
         self._beat.clock = clock
 
@@ -169,10 +175,14 @@ class Streams:
     def carry(self, stream: EventStream) -> Deferred[None]:
         """Run ``stream``; the Deferred fires when it is over and may be cancelled when the client leaves."""
         self._open.add(stream)
-        return maybeDeferred(stream.start).addBoth(self._over, stream)
+        running = maybeDeferred(stream.start)
+        if self._stopping:
+            stream.leave_unless_answering()
+        return running.addBoth(self._over, stream)
 
     def _over(self, outcome: None, stream: EventStream) -> None:
         self._open.discard(stream)
+        self._beat_no_more()
         return outcome
 
     def start(self) -> None:
@@ -182,12 +192,16 @@ class Streams:
         )
 
     def stop(self) -> None:
-        """End every stream and the keep-alives."""
-        if self._beat.running:
-            self._beat.stop()
+        """End every stream that would go on for ever; the others are kept alive until they end."""
+        self._stopping = True
         # A copy: a stream that ends leaves the set at once.
         for stream in list(self._open):
-            stream.leave()
+            stream.leave_unless_answering()
+        self._beat_no_more()
+
+    def _beat_no_more(self) -> None:
+        if self._stopping and not self._open and self._beat.running:
+            self._beat.stop()
 
     def _beat_all(self) -> None:
         for stream in list(self._open):

@@ -20,7 +20,7 @@ from zope.interface import implementer
 
 from mcp_echo.config import load
 from mcp_echo.transport.channel import DRAIN_BYTES, DRAIN_SECONDS, EchoChannel
-from mcp_echo.transport.site import EchoSite, connection_limit
+from mcp_echo.transport.site import LINGER, EchoSite, connection_limit
 from tests.transport.support import ServerTestCase
 from tests.transport.test_site import Recorder
 
@@ -510,7 +510,9 @@ class DeadlineTests(EdgeTestCase):
     def test_the_timer_ends_with_the_last_connection(self) -> None:
         """A stopped server leaves nothing behind."""
         self.send(GET + b"\r\n")
-        self.successResultOf(self.site.drain(10))
+        drained = self.site.drain(10)
+        self.clock.advance(LINGER)
+        self.successResultOf(drained)
         assert self.clock.getDelayedCalls() == []
 
     def test_one_failure_does_not_end_the_timing(self) -> None:

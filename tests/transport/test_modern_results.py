@@ -261,13 +261,26 @@ class StreamTests(ModernTestCase):
             "The client has not closed the response stream within 1 s"
         ]
 
-    def test_a_stop_ends_a_stream_whose_work_goes_on(self) -> None:
-        """A server that stops does not wait for a client that only listens; and retry is not of this era."""
+    def test_a_stop_lets_an_answer_come_that_is_a_stream(self) -> None:
+        """Our choice: a request in flight finishes; the era has no way to come back for the rest of it."""
         posted = self.post("tools/call", probe("progress"), meta=claim(progressToken=1))
         self.service.streams.stop()
         self.client.flush()
-        assert (posted.over, b"retry" in posted.body) == (True, False)
+        assert not posted.over
         self.pass_time(1)
+        assert (posted.over, "result" in posted.messages[-1]) == (True, True)
+
+    def test_a_stop_ends_a_subscription_with_its_result(self) -> None:
+        """Subscriptions, Graceful closure: the server SHOULD send the result of subscriptions/listen."""
+        for before in (True, False):
+            self.serve(self.settings)
+            if not before:
+                self.service.streams.stop()
+            posted = self.post("subscriptions/listen", {"notifications": {}})
+            if before:
+                self.service.streams.stop()
+            self.client.flush()
+            assert (posted.over, "result" in posted.messages[-1]) == (True, True)
 
 
 DECLARED = {"sampling": {}, "elicitation": {"form": {}, "url": {}}, "roots": {}}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from twisted.internet.address import IPv4Address
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransportWithDisconnection
@@ -12,7 +14,10 @@ from twisted.web.server import NOT_DONE_YET
 from mcp_echo.config import load
 from mcp_echo.transport.channel import EchoChannel
 from mcp_echo.transport.request import EchoRequest
-from mcp_echo.transport.site import EchoSite
+from mcp_echo.transport.site import LINGER, EchoSite
+
+GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+SLOW = b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 class Recorder(Resource):
@@ -82,33 +87,106 @@ class BodyTests(SiteTestCase):
 
 
 class DrainTests(SiteTestCase):
-    def test_idle_connections_are_closed_at_once(self) -> None:
+    """RFC 9112 section 9.6: a server that is to close a connection says so and reads no request more."""
+
+    def connect(self) -> tuple[EchoChannel, StringTransportWithDisconnection]:
+        channel, transport = super().connect()
+        transport.abortConnection = transport.loseConnection
+        return channel, transport
+
+    def test_idle_connections_are_closed_once_nothing_can_be_on_its_way(self) -> None:
+        """Our choice: a request that was sent before the client could know is not lost."""
         channel, transport = self.connect()
-        channel.dataReceived(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        self.successResultOf(self.site.drain(10))
-        assert transport.disconnecting or not transport.connected
+        channel.dataReceived(GET)
+        _, unused = self.connect()
+        drained = self.site.drain(10)
+        assert transport.connected
+        assert unused.connected
+        self.clock.advance(LINGER)
+        self.successResultOf(drained)
+        assert not transport.connected
+        assert not unused.connected
+        assert self.clock.getDelayedCalls() == []
+
+    def test_a_request_during_the_drain_is_answered_and_the_last(self) -> None:
+        channel, transport = self.connect()
+        channel.dataReceived(GET)
+        assert b"close" not in transport.value()
+        transport.clear()
+        drained = self.site.drain(10)
+        channel.dataReceived(GET + GET)
+        assert transport.value().startswith(b"HTTP/1.1 200 OK\r\n")
+        assert b"\r\nConnection: close\r\n" in transport.value()
+        assert transport.value().count(b"HTTP/1.1") == 1
+        self.successResultOf(drained)
         assert self.clock.getDelayedCalls() == []
 
     def test_a_request_in_flight_is_waited_for(self) -> None:
         channel, transport = self.connect()
-        channel.dataReceived(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+        channel.dataReceived(SLOW)
         drained = self.site.drain(10)
         self.clock.advance(9)
         self.assertNoResult(drained)
         self.recorder.requests[-1].write(b"late")
         self.recorder.requests[-1].finish()
         self.successResultOf(drained)
-        assert b"late" in transport.value()
+        assert transport.value().endswith(b"late\r\n0\r\n\r\n")
+        assert b"\r\nConnection: close\r\n" in transport.value()
         assert self.clock.getDelayedCalls() == []
 
-    def test_what_does_not_finish_in_time_is_aborted(self) -> None:
+    def test_an_answer_that_has_begun_goes_on(self) -> None:
         channel, transport = self.connect()
-        channel.dataReceived(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
-        transport.abortConnection = transport.loseConnection
+        channel.dataReceived(SLOW)
+        self.recorder.requests[-1].write(b"early")
         drained = self.site.drain(10)
-        self.clock.advance(10)
+        self.clock.advance(5)
+        self.recorder.requests[-1].finish()
+        self.successResultOf(drained)
+        assert transport.value().endswith(b"early\r\n0\r\n\r\n")
+
+    def test_a_request_that_is_half_received_is_turned_away_at_once(self) -> None:
+        """RFC 9110 section 15.6.4: 503, with Retry-After; the rest may never come."""
+        head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n"
+        for part in (b"POS", b"POST / HTTP/1.1\r\n", head[:-2], head, head + b"{"):
+            channel, transport = self.connect()
+            channel.dataReceived(part)
+            transport.loseConnection = lambda: None
+            self.site.drain(10)
+            channel.dataReceived(b"GET / HTTP/1.1\r\n\r\n")
+            response, _, body = transport.value().partition(b"\r\n\r\n")
+            assert response.startswith(b"HTTP/1.1 503 Service Unavailable\r\n"), part
+            assert b"\r\nRetry-After: 1" in response
+            assert b"\r\nConnection: close" in response
+            assert json.loads(body)["error"]["message"].startswith("The server is stopping")
+            assert b"\r\nContent-Length: %d\r\n" % len(body) in response
+            channel.connectionLost()
+        assert self.recorder.requests == []
+
+    def test_a_request_that_is_half_received_when_idle_connections_close_is_turned_away(self) -> None:
+        """Our choice: what begins during the drain has until then."""
+        channel, transport = self.connect()
+        drained = self.site.drain(10)
+        channel.dataReceived(b"POST / HTTP/1.1\r\n")
+        self.clock.advance(LINGER)
+        self.successResultOf(drained)
+        assert transport.value().startswith(b"HTTP/1.1 503 ")
+
+    def test_what_does_not_finish_in_time_is_aborted(self) -> None:
+        """MCP_ECHO_DRAIN_TIMEOUT."""
+        channel, transport = self.connect()
+        channel.dataReceived(SLOW)
+        drained = self.site.drain(10)
+        self.clock.pump([LINGER, 9])
+        self.assertNoResult(drained)
+        self.clock.advance(0.5)
         self.successResultOf(drained)
         assert not transport.connected
+
+    def test_idle_connections_do_not_outlast_a_short_drain(self) -> None:
+        self.connect()
+        drained = self.site.drain(LINGER / 2)
+        self.clock.advance(LINGER / 2)
+        self.successResultOf(drained)
 
     def test_without_connections_it_is_over_at_once(self) -> None:
         self.successResultOf(self.site.drain(10))

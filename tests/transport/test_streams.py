@@ -12,7 +12,7 @@ import json
 from twisted.internet.address import IPv4Address
 from twisted.internet.testing import StringTransportWithDisconnection
 
-from tests.transport.support import Listening, ServerTestCase
+from tests.transport.support import Listening, Posted, ServerTestCase
 
 BOTH = "application/json, text/event-stream"
 KEEP_ALIVE = {"event": "keep-alive", "data": '{"type":"ping"}'}
@@ -343,3 +343,37 @@ class StopTests(StreamTestCase):
         self.service.streams.stop()
         self.client.flush()
         assert [(stream.over, b"retry: 500\n\n" in stream.body) for stream in streams] == [(True, True)] * 3
+        assert self.clock.getDelayedCalls() == []
+
+    def test_a_stream_that_is_opened_while_the_server_stops_ends_as_well(self) -> None:
+        """Our choice: a client is told to come back, not kept until it is cut off."""
+        session = self.initialize()
+        self.service.streams.start()
+        self.service.streams.stop()
+        listening = self.listen(session)
+        self.client.flush()
+        assert (listening.over, b"retry: 500\n\n" in listening.body) == (True, True)
+
+    def test_an_answer_that_is_a_stream_is_let_come(self) -> None:
+        """Our choice: a request in flight finishes, and is kept alive until then."""
+        session = self.initialize()
+        self.service.streams.start()
+        message = {
+            "jsonrpc": "2.0",
+            "id": 1,
+            "method": "tools/call",
+            "params": {
+                "name": "clientProbe",
+                "arguments": {"feature": "progress"},
+                "_meta": {"progressToken": 1},
+            },
+        }
+        posted = Posted(self, message, {"Accept": BOTH, "Mcp-Session-Id": session})
+        self.service.streams.stop()
+        assert not posted.over
+        for _ in range(20):
+            self.clock.advance(0.05)
+            self.client.flush()
+        assert (posted.over, b"retry" in posted.body) == (True, False)
+        assert "result" in posted.messages[-1]
+        assert self.clock.getDelayedCalls() == []
