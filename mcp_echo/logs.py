@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
+from io import FileIO
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Protocol
 
 import msgspec
 from twisted.logger import (
@@ -40,22 +44,136 @@ _LEVELS = {
 }
 
 
+class Output(Protocol):
+    """What lines are written to."""
+
+    def write(self, text: str, /) -> object:
+        """Write a line, all of it, or raise OSError."""
+
+
+class LogOutput:
+    """A file descriptor that lines are written to, each with one system call and nothing kept back.
+
+    A buffered file would keep what it could not write, fail again with each line, and in the end with the
+    process.
+
+    Args:
+        file: An unbuffered file.
+    """
+
+    def __init__(self, file: FileIO) -> None:
+        self._file = file
+        self._torn = False
+
+    def write(self, text: str, /) -> None:
+        """Write a line.
+
+        Raises:
+            OSError: It cannot be written, or only the beginning of it, as when a disk becomes full.
+        """
+        line = text.encode("utf-8", "backslashreplace")
+        if self._torn:
+            line = b"\n" + line
+        written = self._file.write(line) or 0
+        if written:
+            self._torn = written < len(line)
+        if written < len(line):
+            raise OSError(errno.ENOSPC, f"only {written} of {len(line)} bytes were taken")
+
+
+class LogFile(LogOutput):
+    """A log file that is appended to.
+
+    Args:
+        path: Where it is; its directories are made.
+
+    Raises:
+        ConfigError: It cannot be written.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        super().__init__(_appending(path))
+
+    def reopen(self) -> None:
+        """Write to whatever has the file's name now: the old file has been moved away.
+
+        Raises:
+            ConfigError: It cannot be written; the old file is kept.
+        """
+        file = _appending(self._path)
+        self._file.close()
+        self._file, self._torn = file, False
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
+
+
+def _appending(path: str) -> FileIO:
+    try:
+        file = Path(path)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        return file.open("ab", buffering=0)
+    except OSError as error:
+        raise ConfigError(f"LOG_FILE {path} cannot be written: {error.strerror}") from None
+
+
+def standard_output() -> LogOutput:
+    """Return standard output."""
+    return LogOutput(FileIO(1, "w", closefd=False))
+
+
+def _complain(text: str) -> None:
+    """Write a line to standard error, if there is one: twistd has turned ``sys.stderr`` into a log."""
+    with suppress(OSError):
+        os.write(2, f"mcp-echo: {text}\n".encode("utf-8", "backslashreplace"))
+
+
 @implementer(ILogObserver)
 class LineObserver:
-    """Writes each event as one line.
+    """Writes each event as one line. Where that fails, it counts what is lost, and the server goes on.
 
     Args:
         output: Where to.
         render: Turns an event into a line without its end.
+        complain: Told once when lines begin to be lost. Not a log: this is the log.
     """
 
-    def __init__(self, output: TextIO, render: Callable[[LogEvent], str]) -> None:
+    def __init__(
+        self,
+        output: Output,
+        render: Callable[[LogEvent], str],
+        complain: Callable[[str], None] = _complain,
+    ) -> None:
         self._output = output
         self._render = render
+        self._complain = complain
+        self._lost = 0
 
     def __call__(self, event: LogEvent) -> None:
-        self._output.write(f"{self._render(event)}\n")
-        self._output.flush()
+        line = self._render(event)
+        try:
+            if self._lost:
+                self._write(self._render(self._loss(event)))
+                self._lost = 0
+            self._write(line)
+        except OSError as error:
+            if not self._lost:
+                self._complain(f"log lines are lost until they can be written again: {error}")
+            self._lost += 1
+
+    def _write(self, line: str) -> None:
+        self._output.write(f"{line}\n")
+
+    def _loss(self, event: LogEvent) -> LogEvent:
+        return {
+            "log_time": event["log_time"],
+            "log_level": LogLevel.warn,
+            "log_namespace": "mcp_echo",
+            "log_format": "{lost} log lines could not be written",
+            "lost": self._lost,
+        }
 
 
 def render_text(event: LogEvent) -> str:
@@ -108,36 +226,18 @@ def _traceback(event: LogEvent) -> str | None:
     return mask_userinfo(failure.getTraceback()) if isinstance(failure, Failure) else None
 
 
-def observer(settings: Settings, standard_output: TextIO) -> ILogObserver:
+def observer(settings: Settings, output: Output) -> ILogObserver:
     """Return the observer that the settings describe.
 
     Args:
-        settings: Level, format and file.
-        standard_output: Where lines go when no file is set.
-
-    Raises:
-        ConfigError: The file cannot be opened.
+        settings: Level and format.
+        output: Where lines go.
     """
-    output = standard_output if settings.log_file is None else open_log_file(settings.log_file)
     render = render_json if settings.log_format == "json" else render_text
     level = LogLevel.debug if settings.debug else _LEVELS[settings.log_level]
     predicate = LogLevelFilterPredicate(defaultLogLevel=level)
     filtering: ILogObserver = FilteringLogObserver(LineObserver(output, render), [predicate])
     return filtering
-
-
-def open_log_file(path: str) -> TextIO:
-    """Return the file opened for appending, its directories made.
-
-    Raises:
-        ConfigError: It cannot be written.
-    """
-    try:
-        file = Path(path)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        return file.open("a", encoding="utf-8", errors="backslashreplace")
-    except OSError as error:
-        raise ConfigError(f"LOG_FILE {path} cannot be written: {error.strerror}") from None
 
 
 class LogJournal:

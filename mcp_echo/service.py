@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
+from types import MappingProxyType
 from typing import Any, cast
 
-from twisted.application.internet import StreamServerEndpointService
-from twisted.application.service import IService, MultiService, Service
-from twisted.application.strports import service as strports_service
-from twisted.internet.defer import CancelledError, Deferred, gatherResults
+from twisted.application.service import MultiService, Service
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
+from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IReactorCore, IReactorTime
+from twisted.internet.interfaces import IListeningPort, IReactorTime, IStreamServerEndpoint
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from mcp_echo.config import ConfigError, Effective, Settings
 from mcp_echo.logs import LogJournal
+from mcp_echo.notify import Notices
 from mcp_echo.offer import Offer, diagnostic_offer
 from mcp_echo.protocol.revisions import Supported
 from mcp_echo.server import Server
@@ -33,6 +35,9 @@ from mcp_echo.transport.patience import ReactorPatience
 from mcp_echo.transport.site import EchoSite
 from mcp_echo.transport.streamable_http import StreamableHttp
 from mcp_echo.transport.streams import Streams
+
+STOP_MARGIN = 5.0
+"""Seconds that a stop may take beyond the drain."""
 
 
 class StartError(Exception):
@@ -82,24 +87,28 @@ class Listener(Service):
     """The listening port and the connections it brought, with an orderly end.
 
     Args:
-        endpoint: Listens while it runs.
+        endpoint: Where to listen.
         site: Keeps the connections.
         health: Told when the end begins.
         streams: Ended before the connections are waited for.
         drain_timeout: Seconds the requests in flight may take.
         where: The endpoint's description, for the log.
+        listening: Called once the port listens.
+        refused: Called when an endpoint that takes its time to listen has failed to.
     """
 
     _log = Logger("mcp_echo")
 
     def __init__(
         self,
-        endpoint: StreamServerEndpointService,
+        endpoint: IStreamServerEndpoint,
         site: EchoSite,
         health: Health,
         streams: Streams,
         drain_timeout: float,
         where: str,
+        listening: Callable[[], None],
+        refused: Callable[[], None],
     ) -> None:
         self._where = where
         self._endpoint = endpoint
@@ -107,6 +116,10 @@ class Listener(Service):
         self._health = health
         self._streams = streams
         self._drain_timeout = drain_timeout
+        self._listening = listening
+        self._refused = refused
+        self.port: Deferred[Any] | None = None
+        """Fires with the port once it listens; None before the start."""
 
     def privilegedStartService(self) -> None:
         """Listen, while privileges last.
@@ -115,26 +128,65 @@ class Listener(Service):
             StartError: The port cannot be had; a daemon that runs on without one helps nobody.
         """
         super().privilegedStartService()
-        try:
-            self._endpoint.privilegedStartService()
-        except (CannotListenError, OSError) as error:
-            raise StartError(f"cannot listen on {self._where}: {error}") from None
-        self._log.info("Serving MCP at /mcp on {where}", where=self._where)
+        # Twisted's own service would write a late refusal to the log and run on.
+        listening = self._endpoint.listen(self._site)
+        refusals: list[Failure] = []
+        if listening.called:
+            listening.addErrback(refusals.append)
+        self.port = listening
+        for refusal in refusals:
+            refusal.trap(CannotListenError, OSError)
+            raise StartError(f"cannot listen on {self._where}: {refusal.value}") from None
 
     def startService(self) -> None:
-        """Take connections, hold them to their deadlines and keep their streams alive."""
+        """Take connections, hold them to their deadlines and keep their streams alive.
+
+        Raises:
+            StartError: As for the above, if that was not called.
+        """
         super().startService()
-        self._endpoint.startService()
+        if self.port is None:
+            self.privilegedStartService()
+        cast(Deferred[Any], self.port).addCallbacks(self._take_connections, self._give_up)
         self._site.start()
         self._streams.start()
+
+    def _take_connections(self, port: IListeningPort) -> IListeningPort:
+        self._log.info("Serving MCP at /mcp on {where}", where=self._where)
+        self._listening()
+        return port
+
+    def _give_up(self, refusal: Failure) -> None:
+        if not refusal.check(CancelledError):
+            self._log.critical(
+                "cannot listen on {where}: {reason}", where=self._where, reason=refusal.getErrorMessage()
+            )
+            self._refused()
 
     def stopService(self) -> Deferred[Any]:
         """Take no more connections, end the streams, let the requests in flight finish."""
         super().stopService()
         self._health.draining = True
-        closed = self._endpoint.stopService()
+        # The port is closed before any connection is: a client that is told that its connection closes opens
+        # another one at once, and would find a port that takes it and then loses it.
+        return maybeDeferred(self._close).addBoth(self._drain)
+
+    def hurry(self) -> None:
+        """Wait for nothing any more."""
+        self._drain_timeout = 0
+        self._site.abort()
+
+    def _close(self) -> Deferred[Any] | None:
+        if self.port is None:
+            return None
+        self.port.cancel()
+        return self.port.addCallback(lambda port: None if port is None else port.stopListening())
+
+    def _drain(self, closed: object) -> Deferred[None]:
+        if isinstance(closed, Failure):
+            self._log.failure("The port could not be closed", closed)
         self._streams.stop()
-        return gatherResults([closed, self._site.drain(self._drain_timeout)])
+        return self._site.drain(self._drain_timeout)
 
 
 class EchoService(MultiService):
@@ -145,6 +197,7 @@ class EchoService(MultiService):
         effective: The settings and where they came from.
         now: The steady clock.
         wall: The wall clock.
+        environ: Where a service manager has left word.
 
     Raises:
         ConfigError: A setting is not possible together with the others or on this machine.
@@ -156,9 +209,11 @@ class EchoService(MultiService):
         effective: Effective,
         now: Clock = time.monotonic,
         wall: Clock = time.time,
+        environ: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         super().__init__()
         settings = effective.settings
+        self._drain_timeout = settings.drain_timeout
         self.journal = LogJournal(settings.debug or settings.log_level == "DEBUG", settings.reveal_secrets)
         self.store = MemoryStore(
             settings.session_timeout,
@@ -186,7 +241,43 @@ class EchoService(MultiService):
         except ValueError as error:
             raise ConfigError(str(error)) from None
         self.site = EchoSite(self.http.resource(), reactor, settings)
+        self.listener: Listener | None = None
+        self.notices = Notices(reactor, environ, self.status)
         Sweeper(reactor, self.store, settings.session_cleanup_interval).setServiceParent(self)
+
+    def listen(self, endpoint: IStreamServerEndpoint, where: str, refused: Callable[[], None]) -> None:
+        """Serve on an endpoint while the service runs; see `Listener`."""
+        self.listener = Listener(
+            endpoint,
+            self.site,
+            self.health,
+            self.streams,
+            self._drain_timeout,
+            where,
+            self.notices.ready,
+            refused,
+        )
+        self.listener.setServiceParent(self)
+
+    def hurry(self) -> None:
+        """Wait for no connection any more."""
+        if self.listener is not None:
+            self.listener.hurry()
+
+    def status(self) -> str:
+        """Return what the server does now, in one line."""
+        doing = "Draining" if self.health.draining else "Serving"
+        return f"{doing}: {len(self.store)} sessions, {len(self.streams)} streams"
+
+    def stopService(self) -> Deferred[Any]:
+        """Stop; the service manager hears from the server until it has."""
+        self.notices.stopping(self._drain_timeout + STOP_MARGIN)
+        stopped: Deferred[Any] = super().stopService()
+        return stopped.addBoth(self._stopped)
+
+    def _stopped(self, outcome: object) -> object:
+        self.notices.stopped()
+        return outcome
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> Callable[[], None]:
         running = Deferred.fromCoroutine(work)
@@ -207,21 +298,16 @@ class EchoService(MultiService):
         )
 
 
-def build(reactor: IReactorTime, effective: Effective) -> IService:
+def build(reactor: IReactorTime, effective: Effective) -> EchoService:
     """Return the service that the settings describe, ready to be started.
 
     Raises:
         ConfigError: A setting is not possible.
     """
-    whole = EchoService(reactor, effective)
-    settings = effective.settings
-    description = endpoint_description(settings)
-    endpoint = _endpoint(reactor, description, whole.site)
-    listener = Listener(
-        endpoint, whole.site, whole.health, whole.streams, settings.drain_timeout, description
-    )
-    listener.setServiceParent(whole)
-    return cast(IService, whole)
+    whole = EchoService(reactor, effective, environ=os.environ)
+    description = endpoint_description(effective.settings)
+    whole.listen(_endpoint(reactor, description), description, cast(Any, reactor).stop)
+    return whole
 
 
 def _offer(settings: Settings) -> Offer:
@@ -251,9 +337,9 @@ def endpoint_description(settings: Settings) -> str:
     return f"tcp:{int(settings.port)}:interface={interface}"
 
 
-def _endpoint(reactor: IReactorTime, description: str, site: EchoSite) -> StreamServerEndpointService:
+def _endpoint(reactor: IReactorTime, description: str) -> IStreamServerEndpoint:
     try:
-        return strports_service(description, site, cast(IReactorCore, reactor))
+        return cast(IStreamServerEndpoint, serverFromString(reactor, description))
     except Exception as error:
         # Endpoint parsers are plugins and raise what they like; to the operator it is one bad setting.
         reason = f"{type(error).__name__}: {error}"

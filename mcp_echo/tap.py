@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from collections.abc import Callable, Mapping
+from functools import partial
+from signal import Signals
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from twisted.application.service import IService, MultiService
 from twisted.logger import ILogObserver, Logger
@@ -13,6 +15,10 @@ from twisted.python import usage
 
 from mcp_echo import __version__
 from mcp_echo.config import DECLARED, ConfigError, Effective, load
+from mcp_echo.signals import SignalReactions, StopRequests
+
+if TYPE_CHECKING:
+    from mcp_echo.logs import LogFile
 
 
 def _describe(help_text: str, variables: tuple[str, ...], default: str) -> str:
@@ -129,14 +135,15 @@ def makeService(options: Options, reactor: Any = None) -> IService:  # the plugi
         SystemExit: A setting is not possible; the message is one line.
     """
     # Klein, which the service needs, imports the reactor: not before twistd has had its chance to choose one.
-    from mcp_echo.logs import observer
+    from mcp_echo.logs import LogFile, observer, standard_output
     from mcp_echo.service import build
 
     if reactor is None:
         from twisted.internet import reactor
+    settings = options.effective.settings
     try:
         service = build(reactor, options.effective)
-        log_observer = observer(options.effective.settings, sys.stdout)
+        log_file = None if settings.log_file is None else LogFile(settings.log_file)
     except ConfigError as error:
         raise SystemExit(f"mcp-echo: {error}") from None
     for warning in options.effective.warnings:
@@ -145,7 +152,25 @@ def makeService(options: Options, reactor: Any = None) -> IService:  # the plugi
     # Told where to log, twistd does so itself, unless we were told as well; in the background, where there
     # is no standard output, it writes twistd.log.
     in_foreground = bool(outer.get("nodaemon"))
-    twistd_logs = options.effective.settings.log_file is None and (
+    twistd_logs = log_file is None and (
         not in_foreground or any(outer.get(name) for name in ("logfile", "syslog", "logger"))
     )
-    return _Application(service, None if twistd_logs else log_observer, in_foreground)
+    log_observer = None if twistd_logs else observer(settings, log_file or standard_output())
+    application = _Application(service, log_observer, in_foreground)
+    # To the first two the reactor itself reacts too, and has the process die of them once it has stopped.
+    stop = StopRequests(reactor.stop, service.hurry, settings.drain_timeout)
+    reactions: dict[Signals, Callable[[], None]] = {Signals.SIGTERM: stop, Signals.SIGINT: stop}
+    if log_file is not None:
+        reactions[Signals.SIGHUP] = partial(_reopen, log_file)
+    SignalReactions(reactor, reactions).setServiceParent(application)
+    return application
+
+
+def _reopen(log_file: LogFile) -> None:
+    """Go on in a new log file, after the old one was rotated."""
+    try:
+        log_file.reopen()
+    except ConfigError as error:
+        Logger("mcp_echo").error("Still writing to the log file as it was: {error}", error=error)
+    else:
+        Logger("mcp_echo").info("The log goes on here: it was reopened on SIGHUP")

@@ -23,8 +23,8 @@ PLACE = {name: place for place, names in enumerate(ROOMS) for name in names.spli
 LEAVES = {"config": set(), "redaction": set()}
 # Rooms that nobody else may import.
 ONLY_FOR = {"conformance": {"service"}}
-# The log observer belongs to the Twisted floor, below the service that installs it.
-PLACE["logs"] = PLACE["transport"]
+# What connects the daemon with its machine belongs to the Twisted floor, below the service that installs it.
+PLACE["logs"] = PLACE["notify"] = PLACE["signals"] = PLACE["transport"]
 PLACE["__main__"] = len(ROOMS)
 
 GROUND_FLOOR = {"protocol", "state", "tools", "offer", "conformance", "server", "config", "redaction"}

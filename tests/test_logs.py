@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
+import os
+import resource
+from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from twisted.logger import ILogObserver, Logger, LogLevel
+from twisted.logger import ILogObserver, Logger, LogLevel, LogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
-from mcp_echo.config import load
-from mcp_echo.logs import LogJournal, observer, open_log_file
+from mcp_echo.config import ConfigError, load
+from mcp_echo.logs import LineObserver, LogFile, LogJournal, observer, render_json, render_text
 from mcp_echo.protocol.revisions import Supported
 from mcp_echo.redaction import fingerprint
 from mcp_echo.state.session import UNKNOWN_CLIENT, Session
@@ -99,9 +103,97 @@ class RenderingTests(SynchronousTestCase):
         with TemporaryDirectory() as directory:
             path = Path(directory) / "deep" / "down.log"
             for line in ("one\n", "two\n"):
-                with open_log_file(str(path)) as file:
+                with closing(LogFile(str(path))) as file:
                     file.write(line)
             assert path.read_text() == "one\ntwo\n"
+
+
+class FullDisk:
+    """An output that takes nothing while it is full."""
+
+    def __init__(self) -> None:
+        self.full = True
+        self.text = ""
+
+    def write(self, text: str, /) -> None:
+        if self.full:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self.text += text
+
+
+class LostLinesTests(SynchronousTestCase):
+    def test_a_full_disk_is_told_once_and_what_was_lost_is_counted(self) -> None:
+        """Our choice: a server answers without its log too, and says elsewhere that it has none."""
+        for render in (render_text, render_json):
+            disk, complaints = FullDisk(), list[str]()
+            log = Logger("test", observer=LineObserver(disk, render, complaints.append))
+            for number in range(3):
+                log.info("line {number}", number=number)
+            [complaint] = complaints
+            assert complaint.endswith("No space left on device")
+            disk.full = False
+            log.info("line 3")
+            log.info("line 4")
+            loss, *rest = disk.text.splitlines()
+            assert "3 log lines could not be written" in loss
+            assert [line.count("line") for line in rest] == [1, 1]
+            disk.full = True
+            log.info("line 5")
+            assert len(complaints) == 2
+
+    def test_nothing_that_fails_here_reaches_another_observer(self) -> None:
+        """Twisted reports an observer's exception to the log, which is what has failed."""
+        reported: list[Any] = []
+        broken = LineObserver(FullDisk(), render_text, lambda _: None)
+        publisher = LogPublisher(broken, reported.append)
+        Logger("test", observer=publisher).info("x")
+        assert [event["log_format"] for event in reported] == ["x"]
+
+    def test_a_line_that_was_cut_off_is_ended_before_the_next(self) -> None:
+        """A disk that becomes full takes the beginning of a line."""
+        with TemporaryDirectory() as directory:
+            path = Path(directory) / "x.log"
+            with closing(LogFile(str(path))) as file:
+                file.write("whole\n")
+                soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+                resource.setrlimit(resource.RLIMIT_FSIZE, (9, hard))
+                try:
+                    self.assertRaises(OSError, file.write, "torn\n")
+                    self.assertRaises(OSError, file.write, "lost\n")
+                finally:
+                    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+                file.write("next\n")
+            assert path.read_text() == "whole\ntor\nnext\n"
+
+    def test_characters_that_no_encoding_has_are_written_escaped(self) -> None:
+        with TemporaryDirectory() as directory:
+            path = Path(directory) / "x.log"
+            with closing(LogFile(str(path))) as file:
+                file.write("\ud800 \u20ac\n")
+            assert path.read_text() == "\\ud800 \u20ac\n"
+
+    def test_a_file_that_was_moved_away_is_followed_by_a_new_one(self) -> None:
+        """logrotate(8)."""
+        with TemporaryDirectory() as directory:
+            path, rotated = Path(directory) / "x.log", Path(directory) / "x.log.1"
+            with closing(LogFile(str(path))) as file:
+                file.write("one\n")
+                path.rename(rotated)
+                file.write("two\n")
+                file.reopen()
+                file.write("three\n")
+            assert (rotated.read_text(), path.read_text()) == ("one\ntwo\n", "three\n")
+
+    def test_a_file_that_cannot_be_reopened_is_kept(self) -> None:
+        """Our choice: better in the old file than nowhere."""
+        with TemporaryDirectory() as directory:
+            path, rotated = Path(directory) / "x.log", Path(directory) / "x.log.1"
+            with closing(LogFile(str(path))) as file:
+                path.rename(rotated)
+                path.mkdir()
+                self.assertRaises(ConfigError, file.reopen)
+                file.write("still\n")
+            assert rotated.read_text() == "still\n"
 
 
 class JournalTests(SynchronousTestCase):

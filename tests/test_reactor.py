@@ -100,8 +100,7 @@ async def server() -> AsyncIterator[Server]:
     service = build(reactor, load({}, {"MCP_ECHO_PORT": "tcp:0:interface=127.0.0.1"}))
     service.privilegedStartService()
     service.startService()
-    listener = service.services[-1]
-    port = await listener._endpoint._waitingForPort
+    port = await service.listener.port
     pool = HTTPConnectionPool(reactor, persistent=True)
     yield Server(f"http://127.0.0.1:{port.getHost().port}/mcp", pool)
     await pool.closeCachedConnections()
@@ -151,7 +150,7 @@ async def test_a_stop_ends_open_streams_properly() -> None:
     service = build(reactor, load({}, {"MCP_ECHO_PORT": "tcp:0:interface=127.0.0.1"}))
     service.privilegedStartService()
     service.startService()
-    port = await service.services[-1]._endpoint._waitingForPort
+    port = await service.listener.port
     server = Server(
         f"http://127.0.0.1:{port.getHost().port}/mcp", HTTPConnectionPool(reactor, persistent=False)
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-from pathlib import Path
 from typing import Any, cast
 from unittest import mock
 
@@ -112,7 +111,7 @@ class MakeServiceTests(SynchronousTestCase):
         """Who gives twistd --logfile means it; who gives LOG_FILE means that."""
         for outer in ({"nodaemon": True, "logfile": "x"}, {"nodaemon": True, "syslog": True}, {}):
             assert self.application(outer).getComponent(ILogObserver) is None
-        with Path(os.devnull).open("a") as file, mock.patch("mcp_echo.logs.open_log_file", return_value=file):
+        with mock.patch("mcp_echo.logs.LogFile"):
             application = self.application({"logfile": "x"}, LOG_FILE="some/file")
         assert application.getComponent(ILogObserver) is not None
 

@@ -54,7 +54,7 @@ async def test_an_ssl_endpoint_serves_over_tls(tmp_path: Path) -> None:
     service.privilegedStartService()
     service.startService()
     try:
-        listening = await service.services[-1]._endpoint._waitingForPort
+        listening = await service.listener.port
         trusted = trustRootFromCertificates([Certificate.loadPEM(path.read_bytes())])
         client = treq.client.HTTPClient(Agent(reactor, BrowserLikePolicyForHTTPS(trusted)))
         response = await client.get(f"https://localhost:{listening.getHost().port}/health")

@@ -119,8 +119,7 @@ class Daemon:
     def terminate(self) -> None:
         """Send SIGTERM and wait for the end."""
         self.process.send_signal(signal.SIGTERM)
-        # twistd hands the signal on to itself once everything is shut down.
-        assert self.process.wait(STOP_SECONDS) in (0, -signal.SIGTERM), self.log()
+        assert self.process.wait(STOP_SECONDS) == 0, self.log()
 
 
 @contextmanager
