@@ -43,6 +43,15 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     return {**inherited, **(extra or {})}
 
 
+def activated(program: str, *options: str) -> list[str]:
+    """Return the command that has systemd-socket-activate start what follows.
+
+    It passes on hardly any of its environment, and an interpreter may need to be told where the package is.
+    """
+    path = os.environ.get("PYTHONPATH")
+    return [program, *options, *([] if path is None else [f"--setenv=PYTHONPATH={path}"])]
+
+
 class _UnixConnection(http.client.HTTPConnection):
     """HTTP over a Unix socket.
 
@@ -124,7 +133,11 @@ class Daemon:
 
 @contextmanager
 def running(
-    command: Sequence[str], directory: Path, where: int | Path, env: Mapping[str, str] | None = None
+    command: Sequence[str],
+    directory: Path,
+    where: int | Path,
+    env: Mapping[str, str] | None = None,
+    keep: Sequence[int] = (),
 ) -> Iterator[Daemon]:
     """Start the daemon, and stop it at the end; a traceback in its log fails the test.
 
@@ -133,6 +146,7 @@ def running(
         directory: Its working directory, which also takes its output.
         where: Where the command makes it listen: a port of 127.0.0.1 or the path of a Unix socket.
         env: Environment variables to add.
+        keep: File descriptors that the command inherits.
     """
     output = directory / "output.txt"
     with output.open("wb") as sink:
@@ -143,6 +157,7 @@ def running(
             stdin=subprocess.DEVNULL,
             stdout=sink,
             stderr=subprocess.STDOUT,
+            pass_fds=keep,
         )
     daemon = Daemon(process, output, where)
     try:

@@ -17,7 +17,7 @@ import pytest
 
 import mcp_echo
 from tests.e2e.conftest import Needs, Start
-from tests.e2e.daemon import MODULE, STOP_SECONDS, Daemon, environment, free_port, running, script
+from tests.e2e.daemon import MODULE, STOP_SECONDS, Daemon, activated, environment, free_port, running, script
 from tests.e2e.wire import Wire
 
 FOREGROUND = (script("twistd"), "--nodaemon", "--pidfile=", "mcp-echo")
@@ -59,7 +59,7 @@ def test_a_socket_of_systemd_is_found_by_its_name(activation: str, program: Need
     wrapper = (
         [sys.executable, "-c", SYSTEMD_STAND_IN, str(port)]
         if activation == "stand-in"
-        else [program(activation), f"--listen=127.0.0.1:{port}", "--fdname=mcp"]
+        else activated(program(activation), f"--listen=127.0.0.1:{port}", "--fdname=mcp")
     )
     with running([*wrapper, *MODULE, "--port", "systemd:domain=INET:name=mcp"], tmp_path, port) as daemon:
         assert "Serving MCP at /mcp on systemd:domain=INET:name=mcp" in daemon.log()
