@@ -347,6 +347,31 @@ def test_the_service_may_take_longer_to_stop_than_the_server_drains() -> None:
     assert float(limit) > load({}, {}).settings.drain_timeout
 
 
+def test_the_service_is_ready_when_the_server_says_so() -> None:
+    """systemd.service(5): with Type=notify, what is ordered after the service finds the port open."""
+    assert _unit_values("mcp-echo.service", "Type") == ["notify"]
+    assert _unit_values("mcp-echo.service", "NotifyAccess") == ["main"]
+
+
+def test_the_service_is_watched_more_slowly_than_the_server_beats() -> None:
+    """A request that is slow to answer must not look like a server that hangs."""
+    (seconds,) = _unit_values("mcp-echo.service", "WatchdogSec")
+
+    assert float(seconds) >= 10
+
+
+def test_the_service_may_reach_the_notify_socket() -> None:
+    """systemd.exec(5), RestrictAddressFamilies=: the notify socket is an AF_UNIX one."""
+    (families,) = _unit_values("mcp-echo.service", "RestrictAddressFamilies")
+
+    assert "AF_UNIX" in families.split()
+
+
+def test_the_service_is_started_again_after_a_crash_and_after_silence() -> None:
+    """systemd.service(5), Restart=: on-failure covers an unclean exit, a timeout and the watchdog."""
+    assert _unit_values("mcp-echo.service", "Restart") == ["on-failure"]
+
+
 def test_the_log_file_that_the_example_suggests_is_writable_under_the_unit() -> None:
     """ProtectSystem=strict leaves the unit's own directories writable, and LogsDirectory= names this one."""
     (directory,) = _unit_values("mcp-echo.service", "LogsDirectory")
