@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import re
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -120,14 +121,21 @@ def _appending(path: str) -> FileIO:
 
 
 def standard_output() -> LogOutput:
-    """Return standard output."""
+    """Return standard output.
+
+    Raises:
+        ConfigError: It is closed, and its descriptor may be a client's connection by now.
+    """
+    if sys.__stdout__ is None:
+        raise ConfigError("standard output is closed: set LOG_FILE, or send it to /dev/null")
     return LogOutput(FileIO(1, "w", closefd=False))
 
 
 def _complain(text: str) -> None:
     """Write a line to standard error, if there is one: twistd has turned ``sys.stderr`` into a log."""
-    with suppress(OSError):
-        os.write(2, f"mcp-echo: {text}\n".encode("utf-8", "backslashreplace"))
+    if sys.__stderr__ is not None:
+        with suppress(OSError):
+            os.write(2, f"mcp-echo: {text}\n".encode("utf-8", "backslashreplace"))
 
 
 @implementer(ILogObserver)

@@ -141,21 +141,21 @@ def makeService(options: Options, reactor: Any = None) -> IService:  # the plugi
     if reactor is None:
         from twisted.internet import reactor
     settings = options.effective.settings
-    try:
-        service = build(reactor, options.effective)
-        log_file = None if settings.log_file is None else LogFile(settings.log_file)
-    except ConfigError as error:
-        raise SystemExit(f"mcp-echo: {error}") from None
-    for warning in options.effective.warnings:
-        Logger("mcp_echo").warn("{text}", text=warning)
     outer: Mapping[str, Any] = options.parent or {}
     # Told where to log, twistd does so itself, unless we were told as well; in the background, where there
     # is no standard output, it writes twistd.log.
     in_foreground = bool(outer.get("nodaemon"))
-    twistd_logs = log_file is None and (
+    twistd_logs = settings.log_file is None and (
         not in_foreground or any(outer.get(name) for name in ("logfile", "syslog", "logger"))
     )
-    log_observer = None if twistd_logs else observer(settings, log_file or standard_output())
+    try:
+        service = build(reactor, options.effective)
+        log_file = None if settings.log_file is None else LogFile(settings.log_file)
+        log_observer = None if twistd_logs else observer(settings, log_file or standard_output())
+    except ConfigError as error:
+        raise SystemExit(f"mcp-echo: {error}") from None
+    for warning in options.effective.warnings:
+        Logger("mcp_echo").warn("{text}", text=warning)
     application = _Application(service, log_observer, in_foreground)
     # To the first two the reactor itself reacts too, and has the process die of them once it has stopped.
     stop = StopRequests(reactor.stop, service.hurry, settings.drain_timeout)

@@ -128,6 +128,12 @@ def test_a_setting_that_cannot_be_ends_the_start(
     assert line.startswith(f"mcp-echo: {complaint}")
 
 
+def test_a_closed_standard_output_ends_the_start(tmp_path: Path) -> None:
+    """Our choice: a connection would get its descriptor, and its client the log."""
+    command = ["sh", "-c", 'exec "$@" >&-', "sh", *MODULE, "--port", "0"]
+    assert _fails_in_one_line(command, tmp_path).startswith("mcp-echo: standard output is closed")
+
+
 def test_the_directories_of_the_log_file_are_made(start: Start, tmp_path: Path) -> None:
     """Our choice: LOG_FILE=/logs/mcp-echo.log works on a machine that has no /logs yet."""
     file = tmp_path / "logs" / "of" / "mcp" / "echo.log"

@@ -299,6 +299,21 @@ def test_sighup_goes_on_in_a_new_log_file(start: Start, tmp_path: Path) -> None:
     assert [text.count("Session created") for text in (rotated.read_text(), file.read_text())] == [1, 1]
 
 
+def test_a_log_file_that_cannot_be_reopened_is_written_on(start: Start, tmp_path: Path) -> None:
+    """Our choice: better in the file that was moved away than nowhere."""
+    file, rotated = tmp_path / "mcp-echo.log", tmp_path / "mcp-echo.log.1"
+    daemon = start(env={"LOG_FILE": str(file)})
+    file.rename(rotated)
+    file.mkdir()
+    daemon.process.send_signal(signal.SIGHUP)
+    deadline = time.monotonic() + 10
+    while "Still writing to the log file as it was" not in rotated.read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert _session(daemon)
+    assert "Session created" in rotated.read_text()
+
+
 # Restarts.
 
 
