@@ -171,6 +171,19 @@ class DrainTests(SiteTestCase):
         self.successResultOf(drained)
         assert transport.value().startswith(b"HTTP/1.1 503 ")
 
+    def test_a_connection_that_closes_already_is_left_to(self) -> None:
+        """As of a client that asked for that and does not read its answer; in the end it is aborted."""
+        channel, transport = self.connect()
+        lose, transport.loseConnection = transport.loseConnection, lambda: None
+        channel.dataReceived(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        answer = transport.value()
+        drained = self.site.drain(10)
+        self.clock.pump([LINGER, 9])
+        self.assertNoResult(drained)
+        assert transport.value() == answer
+        lose()
+        self.successResultOf(drained)
+
     def test_what_does_not_finish_in_time_is_aborted(self) -> None:
         """MCP_ECHO_DRAIN_TIMEOUT."""
         channel, transport = self.connect()
