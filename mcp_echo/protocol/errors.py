@@ -17,7 +17,13 @@ McpError
 │   ├── TargetTooLong        a request line of more than MCP_ECHO_MAX_HEADER_BYTES
 │   ├── ExpectationFailed    Expect asks for something else than 100-continue
 │   ├── HeadTooLarge         more than MCP_ECHO_MAX_HEADERS or MCP_ECHO_MAX_HEADER_BYTES
-│   └── HttpMethodUnknown    no HTTP method that is known here for any path
+│   ├── HttpMethodUnknown    no HTTP method that is known here for any path
+│   └── TooManyRequests      one client asks for more than its share
+│       ├── TooManySessionsForPrincipal  MCP_ECHO_MAX_SESSIONS_PER_PRINCIPAL reached
+│       ├── TooManyStreams   MCP_ECHO_MAX_STREAMS_PER_SESSION reached
+│       ├── TooMuchInFlight  MCP_ECHO_MAX_REQUESTS_IN_FLIGHT reached
+│       ├── SessionsTooFast  MCP_ECHO_INITIALIZE_RATE exceeded
+│       └── CallsTooFast     MCP_ECHO_CALL_RATE exceeded
 ├── MethodNotFound
 ├── InvalidParams
 │   ├── MetaIncomplete       a modern request without its required _meta
@@ -194,6 +200,108 @@ class HttpMethodUnknown(InvalidRequest):
     """No path takes this HTTP method (RFC 9110 section 9.1); methods are case-sensitive."""
 
     status = 501
+
+
+class TooManyRequests(InvalidRequest):
+    """One client asks for more than its share (RFC 6585 section 4).
+
+    Nothing is wrong with the server then, and other clients are served: so it is 429 and not 503, which would
+    have a load balancer take the whole server for overloaded.
+
+    Args:
+        message: One sentence that names the setting.
+        retry_after: Whole seconds until another try makes sense; None where time alone changes nothing.
+    """
+
+    status = 429
+
+    def __init__(self, message: str, retry_after: int | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
+
+
+class TooManySessionsForPrincipal(TooManyRequests):
+    """One principal has as many sessions and handles as it may.
+
+    A 429, while the full server of `TooManySessions` is a 503: this one is the caller's own doing, only the
+    caller can mend it, and nobody else is kept out.
+
+    Args:
+        limit: How many that is.
+        retry_after: Whole seconds until the first of them may have expired.
+    """
+
+    def __init__(self, limit: int, retry_after: int) -> None:
+        super().__init__(
+            f"You have {limit} sessions, as many as MCP_ECHO_MAX_SESSIONS_PER_PRINCIPAL allows. "
+            f"Try again in {retry_after} s, or end one that is not needed.",
+            retry_after,
+        )
+
+
+class TooManyStreams(TooManyRequests):
+    """A session has as many GET streams open as it may.
+
+    Args:
+        limit: How many that is.
+    """
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"This session has {limit} streams open, as many as MCP_ECHO_MAX_STREAMS_PER_SESSION allows; "
+            "close one, or take it over with Last-Event-ID"
+        )
+
+
+class TooMuchInFlight(TooManyRequests):
+    """As many requests are being worked on as may be.
+
+    Args:
+        limit: How many that is.
+        whose: Whose requests they are, with a preposition.
+    """
+
+    def __init__(self, limit: int, whose: str) -> None:
+        super().__init__(
+            f"{limit} requests {whose} are being worked on, as many as MCP_ECHO_MAX_REQUESTS_IN_FLIGHT "
+            "allows; wait for an answer, or cancel one"
+        )
+
+
+class SessionsTooFast(TooManyRequests):
+    """Sessions and handles are made from one address faster than they may be.
+
+    Args:
+        per_second: How many a second may be made, in the long run.
+        retry_after: Whole seconds until one more may be.
+    """
+
+    def __init__(self, per_second: int, retry_after: int) -> None:
+        super().__init__(
+            f"Your address makes sessions faster than the {per_second} a second of MCP_ECHO_INITIALIZE_RATE. "
+            f"Try again in {retry_after} s, or use one session for more requests.",
+            retry_after,
+        )
+
+
+class CallsTooFast(TooManyRequests):
+    """Tools and completions are called faster than they may be.
+
+    Args:
+        per_second: How many calls a second there may be, in the long run.
+        retry_after: Whole seconds until one more may come.
+    """
+
+    def __init__(self, per_second: int, retry_after: int) -> None:
+        super().__init__(
+            f"Calls come faster than the {per_second} a second of MCP_ECHO_CALL_RATE. "
+            f"Try again in {retry_after} s.",
+            retry_after,
+        )
 
 
 class MethodNotFound(McpError):

@@ -5,6 +5,9 @@ appended to that request's stream; every other one is queued for whichever liste
 has been written stays in the log until it is pushed out, so that a client that lost its connection can resume
 with ``Last-Event-ID``.
 
+A message that there is no room to keep, in this queue or in all of them together, still goes to the connection
+that reads its stream, and is forgotten once it is written.
+
 Rules: each message goes out on exactly one stream; event ids are unique in the session and name their
 stream; a resumed stream never replays another stream's messages.
 https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#resumability-and-redelivery
@@ -14,6 +17,8 @@ from __future__ import annotations
 
 import re
 from typing import Protocol
+
+from mcp_echo.state.budget import StateBudget
 
 MAX_MESSAGES = 100
 """Messages kept per session unless told otherwise."""
@@ -38,12 +43,14 @@ class Reader(Protocol):
 
 
 class Event:
-    """One message in the log, and where it stands in it."""
+    """One message, and where it stands in its log."""
 
-    __slots__ = ("data", "sequence", "stream", "waiting", "written")
+    __slots__ = ("data", "kept", "sequence", "stream", "waiting", "written")
 
     def __init__(self, data: bytes) -> None:
         self.data = data
+        self.kept = False
+        """True while it is in the log; False for one that only waits for its connection to write it."""
         self.sequence = 0
         """Its place among all events given to streams; a new one each time it is given to one."""
         self.stream: Stream | None = None
@@ -63,7 +70,7 @@ class Stream:
     It outlives connections; at most one connection reads it at a time.
     """
 
-    __slots__ = ("ended", "listening", "reader", "tag", "unread")
+    __slots__ = ("ended", "listening", "reader", "resumed", "tag", "unread")
 
     def __init__(self, tag: str, listening: bool) -> None:
         self.tag = tag
@@ -72,6 +79,8 @@ class Stream:
         self.unread: list[Event] = []
         self.reader: Reader | None = None
         """The connection; None while there is none."""
+        self.resumed = False
+        """True while its connection is one that came back for it."""
         self.ended = False
         """True when no message will follow: the request is answered, or the session is over."""
 
@@ -82,10 +91,15 @@ class EventLog:
     Args:
         max_messages: Messages kept, delivered or not; the oldest is dropped for one more.
         max_bytes: Bytes of messages kept; the oldest are dropped for one more.
+        budget: Counts the bytes of all queues together; None for one of its own, without limit.
+        keeps: Whether what was written stays for a client that resumes; where nobody can, it goes at once.
     """
 
     __slots__ = (
+        "_budget",
         "_events",
+        "_kept_bytes",
+        "_keeps",
         "_max_bytes",
         "_max_messages",
         "_queued",
@@ -96,21 +110,34 @@ class EventLog:
         "dropped",
     )
 
-    def __init__(self, max_messages: int = MAX_MESSAGES, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(
+        self,
+        max_messages: int = MAX_MESSAGES,
+        max_bytes: int = MAX_BYTES,
+        budget: StateBudget | None = None,
+        keeps: bool = True,
+    ) -> None:
         self._max_messages = max_messages
         self._max_bytes = max_bytes
+        self._budget = StateBudget() if budget is None else budget
+        self._keeps = keeps
         self._events: list[Event] = []
         self._queued: list[Event] = []
         self._streams: dict[str, Stream] = {}
         self._streams_made = 0
         self._sequence = 0
+        self._kept_bytes = 0
         self.bytes = 0
-        """Bytes of messages in the log."""
+        """Bytes of messages held: those in the log, and those that only wait for their connection."""
         self.dropped = 0
-        """Messages that were pushed out before any stream had taken them."""
+        """Messages that were pushed out, or not kept, before any stream had taken them."""
 
     def __len__(self) -> int:
         return len(self._events)
+
+    def count_in(self, budget: StateBudget) -> None:
+        """Have another budget count what this log holds, which is nothing yet."""
+        self._budget = budget
 
     @property
     def messages(self) -> list[bytes]:
@@ -127,6 +154,14 @@ class EventLog:
         """How many streams have a connection."""
         return sum(stream.reader is not None for stream in self._streams.values())
 
+    @property
+    def listeners(self) -> int:
+        """How many connections listen, or have come back for the rest of an answer."""
+        return sum(
+            stream.reader is not None and (stream.listening or stream.resumed)
+            for stream in self._streams.values()
+        )
+
     def listen(self) -> Stream:
         """Open a new listening stream; it takes what is queued and then what comes."""
         return self._new_stream("g", listening=True)
@@ -141,24 +176,31 @@ class EventLog:
         self._streams[stream.tag] = stream
         return stream
 
+    def find(self, last_event_id: str) -> Stream | None:
+        """Return the stream that ``last_event_id`` names; None when it is malformed or no longer known."""
+        parsed = _EVENT_ID.fullmatch(last_event_id)
+        return self._streams.get(parsed[1]) if parsed else None
+
     def resume(self, last_event_id: str) -> Stream | None:
         """Return the stream that ``last_event_id`` names, set back to just behind that event.
 
         Returns:
             The stream, or None when the id is malformed or its stream is no longer known.
         """
-        parsed = _EVENT_ID.fullmatch(last_event_id)
-        stream = self._streams.get(parsed[1]) if parsed else None
-        if parsed is None or stream is None:
+        stream = self.find(last_event_id)
+        if stream is None:
             return None
-        seen = int(parsed[2])
-        own = sorted(
-            (event for event in self._events if event.stream is stream), key=lambda event: event.sequence
-        )
-        for event in own:
+        seen = int(last_event_id.partition("-")[2])
+        held = [event for event in self._events if event.stream is stream]
+        held += [event for event in stream.unread if not event.kept]
+        held.sort(key=lambda event: event.sequence)
+        for event in held:
             # What was never written is due whatever the client claims to have seen.
             event.waiting = event.sequence > seen or not event.written
-        stream.unread = [event for event in own if event.waiting]
+        self._budget.waiting -= len(stream.unread)
+        stream.unread = [event for event in held if event.waiting]
+        self._budget.waiting += len(stream.unread)
+        stream.resumed = True
         return stream
 
     def attach(self, stream: Stream, reader: Reader) -> None:
@@ -190,9 +232,14 @@ class EventLog:
     def detach(self, stream: Stream) -> None:
         """Take the connection off ``stream``; what it had not been given goes back to the queue."""
         stream.reader = None
+        stream.resumed = False
+        for event in [event for event in stream.unread if not event.kept]:
+            self._drop(event)
         if stream.listening:
             self._take_back(stream)
             self._offer_queued()
+        if not self._keeps:
+            self._forget_unread()
         self._forget_if_spent(stream)
 
     def _take_back(self, stream: Stream) -> None:
@@ -201,6 +248,7 @@ class EventLog:
         for event in waiting:
             if event.written:
                 event.waiting = False
+                self._budget.waiting -= 1
             else:
                 event.stream = None
         self._queued[:0] = [event for event in waiting if not event.written]
@@ -230,6 +278,9 @@ class EventLog:
         event = stream.unread.pop(0)
         event.waiting = False
         event.written = True
+        self._budget.waiting -= 1
+        if not (event.kept and self._keeps):
+            self._release(event)
         return event
 
     def position(self, stream: Stream) -> str:
@@ -247,28 +298,91 @@ class EventLog:
 
     def _append(self, data: bytes, stream: Stream | None) -> None:
         event = Event(data)
-        while self._events and (
-            len(self._events) >= self._max_messages or self.bytes + len(data) > self._max_bytes
-        ):
-            self._drop_oldest()
-        self._events.append(event)
-        self.bytes += len(data)
+        read_now = stream is not None and stream.reader is not None
+        if (self._keeps or read_now) and self._make_room(len(data)):
+            self._hold(event, kept=True)
+        elif not read_now:
+            self._count_loss(event)
+            return
+        else:
+            self._hold(event, kept=False)
         if stream is None:
             self._queued.append(event)
             return
         self._give(stream, event)
         self._wake(stream)
+        if event.waiting and not event.kept:
+            self._bound_unkept(stream)
 
-    def _drop_oldest(self) -> None:
-        event = self._events.pop(0)
-        self.bytes -= len(event.data)
+    def _hold(self, event: Event, *, kept: bool) -> None:
+        size = len(event.data)
+        event.kept = kept
+        if kept:
+            self._events.append(event)
+            self._kept_bytes += size
+        self.bytes += size
+        self._budget.queues += size
+        self._budget.waiting += 1
+
+    def _release(self, event: Event) -> None:
+        """Hold a message no longer, wherever it stands."""
+        size = len(event.data)
+        if event.kept:
+            self._events.remove(event)
+            self._kept_bytes -= size
+        self.bytes -= size
+        self._budget.queues -= size
         if event.waiting:
             waiting = self._queued if event.stream is None else event.stream.unread
             waiting.remove(event)
+            event.waiting = False
+            self._budget.waiting -= 1
+
+    def _make_room(self, size: int) -> bool:
+        """Push the oldest messages out for one of ``size`` bytes; return whether it can be kept then."""
+        if size > self._max_bytes:
+            return False
+        if not self._budget.has_room(size - self._kept_bytes):
+            # Not even all of the own messages would make room: none of them has to go.
+            return False
+        while self._events and not (
+            len(self._events) < self._max_messages
+            and self._kept_bytes + size <= self._max_bytes
+            and self._budget.has_room(size)
+        ):
+            self._drop(self._events[0])
+        return True
+
+    def _drop(self, event: Event) -> None:
+        """Let a message go, and count it if nobody has seen it."""
+        stream = event.stream
+        self._release(event)
         if not event.written:
-            self.dropped += 1
-        if event.stream is not None:
-            self._forget_if_spent(event.stream)
+            self._count_loss(event)
+        if stream is not None:
+            self._forget_if_spent(stream)
+
+    def _count_loss(self, event: Event) -> None:
+        self.dropped += 1
+        if self._keeps and not event.kept:
+            self._budget.lose_message(len(event.data), self._max_bytes)
+
+    def _bound_unkept(self, stream: Stream) -> None:
+        """Bound what only waits for a connection that does not read at the moment.
+
+        An answer waits until its connection takes it, as its bytes would if it were no stream. What a
+        listening stream is told waits within the bounds of a queue and of all queues together.
+        """
+        unkept = [event for event in stream.unread if not event.kept]
+        waiting = sum(len(event.data) for event in unkept)
+        while len(unkept) > self._max_messages or (
+            stream.listening
+            and unkept
+            and ((len(unkept) > 1 and waiting > self._max_bytes) or not self._budget.has_room(0))
+        ):
+            oldest = unkept.pop(0)
+            waiting -= len(oldest.data)
+            self._drop(oldest)
 
     def hang_up(self, stream: Stream) -> None:
         """Close the connection that reads ``stream``; the stream goes on, for the client to resume."""
@@ -282,9 +396,17 @@ class EventLog:
         self._forget_if_spent(stream)
 
     def close(self) -> None:
-        """End every stream: the session is over."""
+        """End every stream: the session is over, and nobody can come back for what was written."""
         for stream in list(self._streams.values()):
             self.end(stream)
+        self._keeps = False
+        self._forget_unread()
+
+    def _forget_unread(self) -> None:
+        """Forget what no connection is going to take."""
+        for event in list(self._events):
+            if not event.waiting or event.stream is None or event.stream.reader is None:
+                self._release(event)
 
     def _forget_if_spent(self, stream: Stream) -> None:
         """Drop a stream that nobody reads and that has nothing left to resume from."""

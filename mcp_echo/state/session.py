@@ -9,6 +9,7 @@ from typing import Any
 
 from mcp_echo.protocol.jsonrpc import notification_bytes
 from mcp_echo.protocol.revisions import Revision
+from mcp_echo.state.budget import StateBudget
 from mcp_echo.state.events import EventLog
 
 
@@ -47,17 +48,23 @@ class Echo:
         mime_type: The media type of ``data``, or None.
     """
 
-    __slots__ = ("data", "message", "mime_type")
+    __slots__ = ("data", "message", "mime_type", "size")
 
     def __init__(self, message: str, data: str | None = None, mime_type: str | None = None) -> None:
         self.message = message
         self.data = data
         self.mime_type = mime_type
-
-    @property
-    def size(self) -> int:
+        # Taken once: Python makes a text larger when it is first encoded.
+        self.size = getsizeof(self) + sum(_footprint(text) for text in (message, data, mime_type))
         """Bytes of memory it takes."""
-        return getsizeof(self) + getsizeof(self.message) + getsizeof(self.data) + getsizeof(self.mime_type)
+
+
+def _footprint(text: str | None) -> int:
+    """Return the bytes of memory that a text takes, with the UTF-8 form that stays with it once encoded."""
+    if text is None:
+        return 0
+    encoded = 0 if text.isascii() else len(text.encode("utf-8", "surrogatepass")) + 1
+    return getsizeof(text) + encoded
 
 
 class Running:
@@ -95,10 +102,12 @@ class Session:
         handle: Whether it is state that modern requests name by a handle, and no protocol session.
         label: What its maker calls it, or None.
         new_log: Makes the message queue, on its first use.
+        budget: Counts what it holds; None for a budget of its own, without limit.
     """
 
     __slots__ = (
         "_asked",
+        "_budget",
         "_expected",
         "_log",
         "_new_log",
@@ -137,6 +146,7 @@ class Session:
         handle: bool = False,
         label: str | None = None,
         new_log: Callable[[], EventLog] = EventLog,
+        budget: StateBudget | None = None,
     ) -> None:
         self.id = session_id
         self.principal = principal
@@ -157,6 +167,7 @@ class Session:
         self.echo_count = 0
         self.replay_count = 0
         self.last_echo: Echo | None = None
+        """What was echoed last; None before the first echo, and after one that there was no room to keep."""
         self.log_level: str | None = None
         """The level set with ``logging/setLevel``; None sends no log messages."""
         self.subscriptions: frozenset[str] = frozenset()
@@ -165,14 +176,24 @@ class Session:
         self._running: dict[int | str, Running] | None = None
         self._expected: dict[int, Any] | None = None
         self._asked = 0
-        self._new_log = new_log
+        self._new_log: Callable[[], EventLog] | None = new_log
+        """None once the session has ended."""
         self._log: EventLog | None = None
+        self._budget = StateBudget() if budget is None else budget
+        self._budget.sessions += self._own_size
+
+    @property
+    def _own_size(self) -> int:
+        """Bytes of memory it takes without what it refers to; the same from first to last."""
+        return getsizeof(self) + getsizeof(self.id)
 
     @property
     def log(self) -> EventLog:
         """The message queue; made on first use, since most sessions never need one."""
         if self._log is None:
-            self._log = self._new_log()
+            # Work that goes on for a while after the end keeps nothing any more.
+            self._log = EventLog(keeps=False) if self._new_log is None else self._new_log()
+            self._log.count_in(self._budget)
         return self._log
 
     @property
@@ -205,9 +226,11 @@ class Session:
         return now - self.last_activity >= self.timeout
 
     def remember_echo(self, echo: Echo) -> None:
-        """Count an echo and keep it for replay."""
+        """Count an echo and keep it for replay, if there is room to keep it."""
         self.echo_count += 1
-        self.last_echo = echo
+        before = 0 if self.last_echo is None else self.last_echo.size
+        if self._new_log is not None:
+            self.last_echo = echo if self._budget.keep_echo(before, echo.size) else None
 
     def tell_changed(self, uri: str) -> None:
         """Queue the news of a changed resource, if the client has subscribed to it."""
@@ -248,6 +271,11 @@ class Session:
         self.response_seconds += seconds
 
     def end(self) -> None:
-        """End the session's streams."""
+        """End the session's streams, and give up what it holds."""
         if self._log is not None:
             self._log.close()
+        if self._new_log is not None:
+            self._budget.sessions -= self._own_size
+            self._budget.echoes -= 0 if self.last_echo is None else self.last_echo.size
+        self._new_log = None
+        self.last_echo = None

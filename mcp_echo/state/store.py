@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import secrets
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Literal, Protocol
 
-from mcp_echo.protocol.errors import SessionNotFound, TooManySessions
+from mcp_echo.protocol.errors import SessionNotFound, TooManySessions, TooManySessionsForPrincipal
 from mcp_echo.protocol.revisions import Revision
+from mcp_echo.state.budget import StateBudget
 from mcp_echo.state.events import EventLog
 from mcp_echo.state.session import Client, Session
 
@@ -29,6 +30,8 @@ class Statistics:
     """Sessions that a client ended with DELETE."""
     refused: int = 0
     """Sessions that were not made because the store was full."""
+    refused_to_principals: int = 0
+    """Sessions that were not made because their principal has as many as it may."""
     lifetime_seconds: float = 0.0
     """Seconds from creation to end, of all ended sessions together."""
     sweeps: int = 0
@@ -50,6 +53,8 @@ class SessionStore(Protocol):
     """Seconds of idleness after which a session is gone."""
     limit: int
     """How many sessions may live at once."""
+    budget: StateBudget
+    """Counts what all sessions hold."""
 
     def __len__(self) -> int: ...
 
@@ -60,6 +65,7 @@ class SessionStore(Protocol):
 
         Raises:
             TooManySessions: As many as ``limit`` live already.
+            TooManySessionsForPrincipal: The principal, if there is one, has as many as it may.
         """
 
     def create_handle(
@@ -81,6 +87,7 @@ class SessionStore(Protocol):
 
         Raises:
             TooManySessions: As many as ``limit`` live already.
+            TooManySessionsForPrincipal: The principal, if there is one, has as many as it may.
         """
 
     def use(self, session_id: str, principal: str | None, handle: bool = False) -> Session:
@@ -119,6 +126,8 @@ class MemoryStore:
         wall: The wall clock.
         new_log: Makes a session's message queue.
         ended: Told of every session that ends, and why.
+        budget: Counts what all sessions hold; None for one of its own, without limit.
+        limit_per_principal: How many sessions one principal may have; None for any number.
     """
 
     def __init__(
@@ -129,9 +138,13 @@ class MemoryStore:
         wall: Clock,
         new_log: Callable[[], EventLog] = EventLog,
         ended: Callable[[Session, EndReason], None] | None = None,
+        budget: StateBudget | None = None,
+        limit_per_principal: int | None = None,
     ) -> None:
         self.timeout = timeout
         self.limit = limit
+        self.budget = StateBudget() if budget is None else budget
+        self._limit_per_principal = limit_per_principal
         self.statistics = Statistics()
         self._now = now
         self._wall = wall
@@ -139,6 +152,7 @@ class MemoryStore:
         self._ended = ended
         self._sessions: dict[str, Session] = {}
         self._lanes: dict[float, dict[str, Session]] = {}
+        self._owned: dict[str, dict[str, Session]] = {}
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -170,6 +184,18 @@ class MemoryStore:
             self.statistics.refused += 1
             raise TooManySessions(self.limit, self._seconds_until_room())
 
+    def _make_room_for(self, principal: str) -> None:
+        limit = self._limit_per_principal
+        own = self._owned.get(principal, {})
+        if limit is None or len(own) < limit:
+            return
+        now = self._now()
+        for session in [session for session in own.values() if session.is_expired(now)]:
+            self._end(session, "expired")
+        if len(own) >= limit:
+            self.statistics.refused_to_principals += 1
+            raise TooManySessionsForPrincipal(limit, self._seconds_until_one_ends(own.values()))
+
     def _add(
         self,
         session_id: str,
@@ -180,6 +206,8 @@ class MemoryStore:
         handle: bool = False,
         label: str | None = None,
     ) -> Session:
+        if principal is not None:
+            self._make_room_for(principal)
         self._make_room()
         session = Session(
             session_id,
@@ -192,15 +220,21 @@ class MemoryStore:
             handle,
             label,
             self._new_log,
+            self.budget,
         )
         self._sessions[session.id] = session
+        if principal is not None:
+            self._owned.setdefault(principal, {})[session.id] = session
         self._lanes.setdefault(session.timeout, {})[session.id] = session
         self.statistics.created += 1
         return session
 
     def _seconds_until_room(self) -> int:
-        oldest = (next(iter(lane.values())) for lane in self._lanes.values())
-        remaining = min(session.timeout - (self._now() - session.last_activity) for session in oldest)
+        return self._seconds_until_one_ends(next(iter(lane.values())) for lane in self._lanes.values())
+
+    def _seconds_until_one_ends(self, sessions: Iterable[Session]) -> int:
+        now = self._now()
+        remaining = min(session.timeout - (now - session.last_activity) for session in sessions)
         # An hour's wait is no use to a client that polls; room may come earlier by a DELETE.
         return max(1, min(60, int(remaining) + 1))
 
@@ -248,6 +282,7 @@ class MemoryStore:
         del lane[session.id]
         if not lane:
             del self._lanes[session.timeout]
+        self._disown(session)
         if reason == "expired":
             self.statistics.expired += 1
         else:
@@ -256,3 +291,11 @@ class MemoryStore:
         session.end()
         if self._ended is not None:
             self._ended(session, reason)
+
+    def _disown(self, session: Session) -> None:
+        if session.principal is None:
+            return
+        own = self._owned[session.principal]
+        del own[session.id]
+        if not own:
+            del self._owned[session.principal]

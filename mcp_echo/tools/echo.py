@@ -110,6 +110,11 @@ def replay_last_echo(call: Call, arguments: ReplayArguments) -> Answer:
     """Answer with the session's last echo once more."""
     session = needed_session(call, arguments.session)
     last = session.last_echo
+    if last is None and session.echo_count:
+        raise ToolError(
+            "Nothing to replay: the last echo could not be kept, because all sessions together hold as much "
+            "as MCP_ECHO_MAX_STATE_BYTES allows. Close sessions that are not needed, and echo again."
+        )
     if last is None:
         raise ToolError("Nothing to replay: this session has not echoed anything yet. Call echo first.")
     session.replay_count += 1

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from sys import getsizeof
-
 import msgspec
 
 from mcp_echo.config import DECLARED, Declared, Effective
@@ -236,12 +234,12 @@ def health_probe(call: Call, _: NoArguments) -> Answer:
 def measure(facts: Facts) -> HealthProbeResult:
     """Return the figures of a health probe, measured now."""
     store, statistics = facts.store, facts.store.statistics
-    sessions = list(store)
+    active, budget = len(store), store.budget
     cleanup = None if statistics.last_sweep is None else facts.now() - statistics.last_sweep
-    problems = _problems(facts, len(sessions), cleanup)
+    problems = _problems(facts, active, cleanup)
     return HealthProbeResult(
         status="degraded" if problems else "healthy",
-        active_sessions=len(sessions),
+        active_sessions=active,
         total_sessions_created=statistics.created,
         sessions_expired=statistics.expired,
         sessions_closed=statistics.closed,
@@ -249,19 +247,14 @@ def measure(facts: Facts) -> HealthProbeResult:
         cleanup_runs=statistics.sweeps,
         since_last_cleanup=cleanup,
         process_memory=facts.machine.process_bytes(),
-        session_storage=sum(_footprint(session) for session in sessions),
-        message_queues=sum(session.queue_bytes for session in sessions),
+        session_storage=budget.sessions + budget.echoes,
+        message_queues=budget.queues,
         average_session_lifetime=statistics.average_lifetime,
         session_creation_rate=statistics.created / max(facts.uptime / 60, 1.0),
-        average_queue_depth=sum(session.pending for session in sessions) / max(len(sessions), 1),
+        average_queue_depth=budget.waiting / max(active, 1),
         uptime=facts.uptime,
         problems=problems,
     )
-
-
-def _footprint(session: Session) -> int:
-    echo = session.last_echo
-    return getsizeof(session) + getsizeof(session.id) + (0 if echo is None else echo.size)
 
 
 def _problems(facts: Facts, sessions: int, since_cleanup: float | None) -> list[str]:

@@ -8,10 +8,15 @@ import pytest
 
 from mcp_echo.protocol import errors
 from mcp_echo.protocol.errors import (
+    CallsTooFast,
     CapabilityMissing,
     McpError,
     SessionNotFound,
+    SessionsTooFast,
     TooManySessions,
+    TooManySessionsForPrincipal,
+    TooManyStreams,
+    TooMuchInFlight,
     UnsupportedRevision,
     VersionNotSupported,
     WrongHttpMethod,
@@ -37,6 +42,12 @@ TABLE = {
     "ExpectationFailed": (-32600, 417),
     "HeadTooLarge": (-32600, 431),
     "HttpMethodUnknown": (-32600, 501),
+    "TooManyRequests": (-32600, 429),
+    "TooManySessionsForPrincipal": (-32600, 429),
+    "TooManyStreams": (-32600, 429),
+    "TooMuchInFlight": (-32600, 429),
+    "SessionsTooFast": (-32600, 429),
+    "CallsTooFast": (-32600, 429),
     "MethodNotFound": (-32601, 200),
     "InvalidParams": (-32602, 200),
     "MetaIncomplete": (-32602, 400),
@@ -106,6 +117,26 @@ def test_a_full_server_says_when_to_come_back() -> None:
     assert refusal.headers == {"Retry-After": "7"}
     assert "1000" in refusal.message
     assert "MCP_MAX_SESSIONS" in refusal.message
+
+
+@pytest.mark.parametrize(
+    ("refusal", "setting", "headers"),
+    [
+        (TooManySessionsForPrincipal(50, 7), "MCP_ECHO_MAX_SESSIONS_PER_PRINCIPAL", {"Retry-After": "7"}),
+        (TooManyStreams(4), "MCP_ECHO_MAX_STREAMS_PER_SESSION", {}),
+        (TooMuchInFlight(16, "of this session"), "MCP_ECHO_MAX_REQUESTS_IN_FLIGHT", {}),
+        (SessionsTooFast(50, 7), "MCP_ECHO_INITIALIZE_RATE", {"Retry-After": "7"}),
+        (CallsTooFast(1000, 7), "MCP_ECHO_CALL_RATE", {"Retry-After": "7"}),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_client_that_asks_too_much_is_told_which_setting_says_so(
+    refusal: McpError, setting: str, headers: dict[str, str]
+) -> None:
+    """RFC 6585 section 4: the response SHOULD explain, and MAY say how long to wait; our choice: only where
+    waiting helps."""
+    assert setting in refusal.message
+    assert refusal.headers == headers
 
 
 def test_a_wrong_method_names_the_right_ones() -> None:

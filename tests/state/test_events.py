@@ -202,13 +202,106 @@ def test_the_oldest_messages_make_room_for_bytes() -> None:
     assert (log.bytes, log.dropped) == (MAX_BYTES // 2 + 1, 1)
 
 
-def test_a_message_larger_than_the_queue_is_alone_in_it() -> None:
-    """Our choice: an answer that is larger than the bound must still go out."""
+def test_a_message_larger_than_the_queue_is_not_kept_and_pushes_nothing_out() -> None:
+    """Our choice: one message must not take more than a whole queue may."""
     log = EventLog(max_bytes=10)
-    queued(log, b"a", b"b" * 50)
-    assert (len(log), log.bytes, log.dropped) == (1, 50, 1)
-    queued(log, b"c")
-    assert (len(log), log.bytes) == (1, 1)
+    queued(log, b"a", b"b" * 11)
+    assert (log.messages, log.bytes, log.dropped) == ([b"a"], 1, 1)
+    queued(log, b"c" * 9)
+    assert (log.messages, log.bytes, log.dropped) == ([b"a", b"c" * 9], 10, 1)
+
+
+@pytest.mark.parametrize("kind", ["listen", "answer"])
+@pytest.mark.parametrize("fast", [True, False])
+def test_a_message_larger_than_the_queue_reaches_who_reads_the_stream(kind: str, fast: bool) -> None:
+    """Our choice: what cannot be kept is delivered all the same, in its turn, and then gone."""
+    log = EventLog(max_bytes=10)
+    reader = Connection(log, getattr(log, kind)(), fast=fast)
+    for message in (b"1", b"2" * 50, b"3"):
+        log.append(reader.stream, message)
+    log.end(reader.stream)
+    reader.read()
+    assert (reader.got, log.dropped) == ([b"1", b"2" * 50, b"3"], 0)
+    assert (log.messages, log.bytes, log.pending) == ([b"1", b"3"], 2, 0)
+
+
+def test_what_cannot_be_kept_is_lost_with_the_connection_that_did_not_read_it() -> None:
+    """Our choice: there is nothing to resume it from; the loss is counted."""
+    log = EventLog(max_bytes=10)
+    reader = Connection(log, log.listen(), fast=False)
+    queued(log, b"1", b"2" * 50)
+    reader.leave()
+    assert (log.bytes, log.pending, log.dropped) == (1, 1, 1)
+    assert Connection(log, log.listen()).got == [b"1"]
+
+
+def test_a_connection_that_takes_a_stream_over_gets_what_cannot_be_kept() -> None:
+    """2025-11-25 basic/transports, Resumability: what was never written is due to whoever comes back."""
+    log = EventLog(max_bytes=10)
+    old = Connection(log, log.answer(), fast=False)
+    log.append(old.stream, b"1")
+    old.read()
+    log.append(old.stream, b"2" * 50)
+    stream = log.resume(old.ids[0])
+    assert stream is old.stream
+    again = Connection(log, stream)
+    assert (again.got, old.lost, log.bytes, log.pending) == ([b"2" * 50], True, 1, 0)
+
+
+def test_large_messages_do_not_pile_up_before_a_listener_that_does_not_read() -> None:
+    """Our choice: a stalled client costs one of them, the newest; the others are counted as dropped."""
+    log = EventLog(max_bytes=10)
+    reader = Connection(log, log.listen(), fast=False)
+    queued(log, *(b"%d" % number * 50 for number in range(5)))
+    assert (log.bytes, log.pending, log.dropped) == (50, 1, 4)
+    reader.read()
+    assert reader.got == [b"4" * 50]
+    queued(log, b"5")
+    reader.read()
+    assert reader.got[1:] == [b"5"]
+
+
+def test_a_log_that_is_closed_keeps_nothing_but_what_is_being_read() -> None:
+    """Our choice: the memory of a session goes with it, but for what a connection is still to be told."""
+    log = EventLog()
+    reader = Connection(log, log.answer(), fast=False)
+    queued(log, b"1")
+    log.append(reader.stream, b"22")
+    log.close()
+    assert (log.bytes, log.pending) == (2, 1)
+    queued(log, b"3")
+    assert (log.bytes, log.pending) == (2, 1)
+    reader.read()
+    assert (reader.got, log.bytes) == ([b"22"], 0)
+
+
+def test_a_log_that_cannot_be_resumed_keeps_nothing_that_was_written() -> None:
+    """2026-07-28 basic/transports/streamable-http: the modern era has no resumption, so there is no use."""
+    log = EventLog(keeps=False)
+    reader = Connection(log, log.answer(), fast=False)
+    for message in (b"1", b"2", b"3"):
+        log.append(reader.stream, message)
+    reader.read(at_most=2)
+    assert (log.messages, log.bytes) == ([b"3"], 1)
+    reader.leave()
+    log.append(reader.stream, b"4")
+    assert (log.messages, log.bytes, log.pending) == ([], 0, 0)
+
+
+def test_connections_that_listen_are_counted() -> None:
+    """MCP_ECHO_MAX_STREAMS_PER_SESSION bounds them: listening ones, and those that came back for an answer."""
+    log = EventLog()
+    listener, answer = Connection(log, log.listen()), Connection(log, log.answer())
+    assert (log.listeners, log.open_streams) == (1, 2)
+    log.append(answer.stream, b"1")
+    answer.leave()
+    stream = log.resume(answer.ids[0])
+    assert stream is not None
+    again = Connection(log, stream)
+    assert (log.listeners, log.open_streams) == (2, 2)
+    again.leave()
+    listener.leave()
+    assert (log.listeners, log.open_streams) == (0, 0)
 
 
 def test_what_was_written_is_pushed_out_without_counting_as_dropped() -> None:

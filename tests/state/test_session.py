@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from sys import getsizeof
+
+import msgspec
 import pytest
 
 from mcp_echo.protocol.revisions import Supported
+from mcp_echo.state.budget import StateBudget
 from mcp_echo.state.events import EventLog
 from mcp_echo.state.session import UNKNOWN_CLIENT, Echo, Session
 
@@ -39,10 +43,22 @@ def test_a_session_that_never_had_a_message_has_no_queue() -> None:
 
     idle = Session("id", None, REVISION, UNKNOWN_CLIENT, 0.0, 0.0, 60, new_log=new_log)
     assert (idle.pending, idle.dropped, idle.open_streams, idle.queue_bytes) == (0, 0, 0, 0)
-    idle.end()
     assert made == []
     idle.log.queue(b"12345")
     assert (idle.pending, idle.queue_bytes, made) == (1, 5, [idle.log])
+
+
+def test_what_a_session_is_told_after_its_end_is_not_kept() -> None:
+    """Our choice: work may go on for a while after a DELETE, and must hold no memory in the name of nobody."""
+    budget = StateBudget()
+    over = Session("id", None, REVISION, UNKNOWN_CLIENT, 0.0, 0.0, 60, budget=budget)
+    over.remember_echo(Echo("before"))
+    over.end()
+    over.log.queue(b"12345")
+    over.remember_echo(Echo("after"))
+    over.end()
+    assert (over.pending, over.queue_bytes, over.last_echo) == (0, 0, None)
+    assert (budget.used, budget.sessions, budget.waiting) == (0, 0, 0)
 
 
 def test_the_average_is_over_the_answers_so_far() -> None:
@@ -68,6 +84,14 @@ def test_an_echo_s_size_grows_with_what_it_holds() -> None:
     """Our choice: healthProbe's session storage is measured, not made up."""
     assert Echo("x" * 1000).size - Echo("x").size == 999
     assert Echo("x", "y" * 1000, "a/b").size > Echo("x").size + 999
+
+
+@pytest.mark.parametrize("text", ["ä" * 1000, "€" * 1000, "😀" * 1000, "a" * 999 + "😀"])
+def test_an_echo_s_size_is_what_it_takes_once_it_was_answered(text: str) -> None:
+    """CPython keeps the UTF-8 form of a text that was encoded: all of it counts, from the beginning on."""
+    echo = Echo(text, "aGk=", "text/plain")
+    msgspec.json.encode(echo.message)
+    assert echo.size == sum(getsizeof(each) for each in (echo, echo.message, echo.data, echo.mime_type))
 
 
 def test_the_end_of_a_session_ends_its_streams() -> None:

@@ -1,0 +1,289 @@
+"""The sums over all sessions, and the bound on them."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
+
+from mcp_echo.protocol.errors import McpError
+from mcp_echo.protocol.revisions import Supported
+from mcp_echo.state.budget import StateBudget
+from mcp_echo.state.events import EventLog
+from mcp_echo.state.session import UNKNOWN_CLIENT, Echo, Session
+from mcp_echo.state.store import MemoryStore
+from tests.state.test_events import Connection, queued
+
+REVISION = Supported().offered
+
+
+def log_in(
+    budget: StateBudget, max_messages: int = 100, max_bytes: int = 1000, keeps: bool = True
+) -> EventLog:
+    return EventLog(max_messages, max_bytes, budget, keeps)
+
+
+def session_in(budget: StateBudget) -> Session:
+    return Session("id", None, REVISION, UNKNOWN_CLIENT, 0.0, 0.0, 60, budget=budget)
+
+
+def test_a_queue_makes_room_out_of_its_own_when_all_together_are_full() -> None:
+    """Our choice: whoever has much gives way first, and nobody loses a message by another's."""
+    budget = StateBudget(100)
+    greedy, modest = log_in(budget), log_in(budget)
+    queued(modest, b"m" * 10)
+    queued(greedy, *[b"g" * 30] * 3)
+    assert budget.used == 100
+    queued(greedy, b"G" * 50)
+    assert (greedy.messages, greedy.dropped) == ([b"g" * 30, b"G" * 50], 2)
+    assert (modest.messages, modest.dropped, budget.used) == ([b"m" * 10], 0, 90)
+
+
+def test_a_message_that_all_of_a_queue_could_not_make_room_for_is_dropped_alone() -> None:
+    """Our choice: nothing is thrown away to no avail, and the loss is counted."""
+    budget = StateBudget(100)
+    greedy, modest = log_in(budget), log_in(budget)
+    queued(greedy, b"g" * 80)
+    queued(modest, b"m" * 15, b"M" * 30)
+    assert (modest.messages, modest.dropped, modest.pending) == ([b"m" * 15], 1, 1)
+    assert (budget.used, budget.messages_refused) == (95, 1)
+
+
+@pytest.mark.parametrize("kind", ["listen", "answer"])
+def test_who_reads_now_gets_what_cannot_be_kept(kind: str) -> None:
+    """Our choice: a full server still answers; only what could be resumed is less."""
+    budget = StateBudget(100)
+    greedy, answering = log_in(budget), log_in(budget)
+    queued(greedy, b"g" * 100)
+    reader = Connection(answering, getattr(answering, kind)())
+    answering.append(reader.stream, b"the answer")
+    assert (reader.got, answering.messages, answering.dropped) == ([b"the answer"], [], 0)
+    assert (budget.used, budget.waiting, budget.messages_refused) == (100, 1, 0)
+
+
+def test_an_answer_waits_for_its_connection_however_full_the_server_is() -> None:
+    """Our choice: the answer is owed, and costs no more than one that is no stream."""
+    budget = StateBudget(100)
+    greedy, answering = log_in(budget), log_in(budget)
+    queued(greedy, b"g" * 100)
+    reader = Connection(answering, answering.answer(), fast=False)
+    answering.append(reader.stream, b"1" * 20)
+    answering.append(reader.stream, b"2" * 20)
+    assert budget.used == 140
+    reader.read()
+    assert (reader.got, budget.used) == ([b"1" * 20, b"2" * 20], 100)
+
+
+def test_a_listener_that_does_not_read_gets_no_more_than_there_is_room_for() -> None:
+    """Our choice: the bound holds against clients that open streams and let them fill."""
+    budget = StateBudget(100)
+    greedy, stalled = log_in(budget), log_in(budget)
+    queued(greedy, b"g" * 100)
+    reader = Connection(stalled, stalled.listen(), fast=False)
+    queued(stalled, b"1" * 20)
+    assert (stalled.pending, stalled.dropped, budget.used) == (0, 1, 100)
+    reader.fast = True
+    queued(stalled, b"2" * 20)
+    assert (reader.got, budget.used) == ([b"2" * 20], 100)
+
+
+def test_answers_that_nobody_reads_are_bounded_in_number() -> None:
+    """Our choice: no stream buffers without bound, not even one that is owed an answer."""
+    budget = StateBudget(100)
+    greedy, answering = log_in(budget), log_in(budget, max_messages=3)
+    queued(greedy, b"g" * 100)
+    reader = Connection(answering, answering.answer(), fast=False)
+    for number in range(10):
+        answering.append(reader.stream, b"%d" % number * 10)
+    assert (answering.bytes, answering.dropped) == (30, 7)
+    reader.read()
+    assert reader.got == [b"7" * 10, b"8" * 10, b"9" * 10]
+
+
+def test_an_echo_that_does_not_fit_is_forgotten_and_counted() -> None:
+    """Our choice: an older echo must not be replayed as the last one."""
+    budget = StateBudget(3000)
+    talking = session_in(budget)
+    talking.remember_echo(Echo("x" * 2000))
+    assert budget.used == budget.echoes > 2000
+    talking.remember_echo(Echo("y" * 3000))
+    assert (talking.last_echo, talking.echo_count, budget.used, budget.echoes_refused) == (None, 2, 0, 1)
+    talking.remember_echo(Echo("z" * 2000))
+    assert talking.last_echo is not None
+    assert talking.last_echo.message == "z" * 2000
+
+
+def test_a_full_budget_is_told_of_once_until_half_of_it_was_free() -> None:
+    """Our choice: an operator wants one line, not one for every message of a flood."""
+    told: list[str] = []
+    budget = StateBudget(100, told.append)
+    greedy, modest = log_in(budget), log_in(budget)
+    queued(greedy, b"g" * 100)
+    queued(modest, *[b"m" * 10] * 5)
+    assert len(told) == 1
+    assert "MCP_ECHO_MAX_STATE_BYTES" in told[0]
+    greedy.close()
+    queued(greedy, b"g" * 100)
+    assert (budget.used, len(told)) == (0, 1), "what is over asks for no room"
+    queued(log_in(budget), b"2" * 40)
+    queued(modest, b"m" * 70)
+    assert len(told) == 2
+
+
+def test_each_large_message_that_is_lost_is_told_of() -> None:
+    """Our choice: it needs a large request each, and nobody reads about it anywhere else."""
+    told: list[str] = []
+    budget = StateBudget(10_000, told.append)
+    log = log_in(budget)
+    queued(log, b"x" * 1001)
+    assert (len(told), budget.messages_too_large, budget.messages_refused) == (1, 1, 0)
+    assert "MCP_ECHO_MAX_QUEUE_BYTES" in told[0]
+    Connection(log, log.listen())
+    queued(log, b"x" * 1001)
+    assert len(told) == 1, "this one was delivered"
+
+
+def test_a_client_that_has_left_is_no_loss_of_room() -> None:
+    """Our choice: the counters tell of the limit, not of clients that leave."""
+    told: list[str] = []
+    budget = StateBudget(100, told.append)
+    log = log_in(budget, max_bytes=10, keeps=False)
+    reader = Connection(log, log.answer(), fast=False)
+    log.append(reader.stream, b"x" * 50)
+    reader.leave()
+    log.append(reader.stream, b"x" * 50)
+    assert (told, budget.messages_too_large, budget.used, budget.waiting) == ([], 0, 0, 0)
+
+
+class BudgetMachine(RuleBasedStateMachine):
+    """Sessions that come, echo, are told things, read them or not, resume, and go."""
+
+    sessions = Bundle("sessions")
+    connections = Bundle("connections")
+
+    LIMIT = 2000
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.time = 0.0
+        self.budget = StateBudget(self.LIMIT)
+        self.store = MemoryStore(
+            10,
+            5,
+            lambda: self.time,
+            lambda: self.time,
+            lambda: EventLog(5, 300),
+            budget=self.budget,
+            limit_per_principal=3,
+        )
+        self.logs: list[EventLog] = []
+        """The queues ever made; those of ended sessions may still be read."""
+
+    def log_of(self, session: Session) -> EventLog:
+        if session.log not in self.logs:
+            self.logs.append(session.log)
+        return session.log
+
+    @rule(target=sessions, principal=st.sampled_from([None, "alice"]), handle=st.booleans())
+    def create(self, principal: str | None, handle: bool) -> object:
+        make = self.store.create_handle if handle else self.store.create
+        try:
+            return make(principal, REVISION, UNKNOWN_CLIENT)
+        except McpError:
+            return multiple()
+
+    @rule(session=sessions, text=st.sampled_from(["a", "ä", "😀"]), length=st.integers(0, 400))
+    def echo(self, session: Session, text: str, length: int) -> None:
+        session.remember_echo(Echo(text * length))
+
+    @rule(session=sessions, size=st.integers(1, 400))
+    def queue(self, session: Session, size: int) -> None:
+        self.log_of(session).queue(b"q" * size)
+
+    @rule(target=connections, session=sessions, listening=st.booleans(), fast=st.booleans())
+    def connect(self, session: Session, listening: bool, fast: bool) -> Connection:
+        log = self.log_of(session)
+        return Connection(log, log.listen() if listening else log.answer(), fast=fast)
+
+    @rule(connection=connections, size=st.integers(1, 400), last=st.booleans())
+    def append(self, connection: Connection, size: int, last: bool) -> None:
+        if connection.stream.ended:
+            return
+        connection.log.append(connection.stream, b"a" * size)
+        if last:
+            connection.log.end(connection.stream)
+
+    @rule(connection=connections, at_most=st.integers(1, 5))
+    def read(self, connection: Connection, at_most: int) -> None:
+        if connection.stream.reader is connection:
+            connection.read(at_most)
+
+    @rule(connection=consumes(connections))
+    def leave(self, connection: Connection) -> None:
+        if connection.stream.reader is connection:
+            connection.leave()
+
+    @rule(target=connections, connection=connections, fast=st.booleans(), which=st.integers(0, 5))
+    def resume(self, connection: Connection, fast: bool, which: int) -> object:
+        if not connection.ids:
+            return multiple()
+        stream = connection.log.resume(connection.ids[which % len(connection.ids)])
+        return multiple() if stream is None else Connection(connection.log, stream, fast=fast)
+
+    @rule(session=sessions)
+    def close(self, session: Session) -> None:
+        try:
+            self.store.close(session.id, session.principal, session.handle)
+        except McpError:
+            return
+
+    @rule(seconds=st.integers(1, 6))
+    def advance(self, seconds: int) -> None:
+        self.time += seconds
+        self.store.expire()
+
+    @invariant()
+    def the_sums_are_exact(self) -> None:
+        """used == the sum over everything that is held."""
+        living = list(self.store)
+        assert self.budget.echoes == sum(each.last_echo.size for each in living if each.last_echo)
+        assert self.budget.queues == sum(log.bytes for log in self.logs)
+        assert self.budget.waiting == sum(log.pending for log in self.logs)
+        assert self.budget.sessions == sum(each._own_size for each in living)
+        for log in self.logs:
+            held = {id(event): event for event in log._events}
+            for stream in log._streams.values():
+                held.update((id(event), event) for event in stream.unread)
+            assert log.bytes == sum(len(event.data) for event in held.values())
+            assert log._kept_bytes == sum(map(len, log.messages))
+
+    @invariant()
+    def the_bound_holds_but_for_answers_that_are_owed(self) -> None:
+        owed = sum(
+            len(event.data)
+            for log in self.logs
+            for stream in log._streams.values()
+            for event in stream.unread
+            if not event.kept and not stream.listening
+        )
+        assert self.budget.used - owed <= self.LIMIT
+        for log in self.logs:
+            assert len(log) <= log._max_messages
+            assert log._kept_bytes <= log._max_bytes
+
+    def teardown(self) -> None:
+        """When all sessions are over and all clients gone, nothing is held."""
+        self.time += 100
+        self.store.expire()
+        for log in self.logs:
+            for stream in list(log._streams.values()):
+                if stream.reader is not None:
+                    log.detach(stream)
+        assert (self.budget.used, self.budget.waiting, self.budget.sessions) == (0, 0, 0)
+
+
+TestBudgetAgainstTheSum = BudgetMachine.TestCase
+TestBudgetAgainstTheSum.settings = settings(
+    max_examples=200, stateful_step_count=40, deadline=None, report_multiple_bugs=False
+)
