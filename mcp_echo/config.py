@@ -9,6 +9,7 @@ import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from ipaddress import ip_network
 from typing import Any, Literal
 
 NEVER = 10**9
@@ -82,6 +83,17 @@ def _words(value: str) -> tuple[str, ...]:
     return tuple(word for word in (part.strip() for part in value.split(",")) if word)
 
 
+def _peers(value: str) -> tuple[str, ...]:
+    peers = _words(value)
+    for peer in peers:
+        try:
+            if peer != "unix":
+                ip_network(peer)
+        except ValueError as error:
+            raise ValueError(f"must be addresses, networks or the word unix: {error}") from None
+    return peers
+
+
 def _one_of(*choices: str) -> Callable[[str], str]:
     def parse(value: str) -> str:
         for choice in choices:
@@ -139,6 +151,43 @@ class Settings:
     )
     max_sessions: int = _setting(
         _whole(1, 10_000_000), "1000", "MCP_MAX_SESSIONS", "Sessions that may live at once.", unit="sessions"
+    )
+    max_sessions_per_principal: int = _setting(
+        _whole(1, 10_000_000),
+        "50",
+        "MCP_ECHO_MAX_SESSIONS_PER_PRINCIPAL",
+        "Sessions and handles that one principal may have, where a trusted proxy names one.",
+        unit="sessions",
+    )
+    max_streams_per_session: int = _setting(
+        _whole(1, 10_000),
+        "4",
+        "MCP_ECHO_MAX_STREAMS_PER_SESSION",
+        "GET streams that one session may have open.",
+        unit="streams",
+    )
+    max_requests_in_flight: int = _setting(
+        _whole(1, 100_000),
+        "16",
+        "MCP_ECHO_MAX_REQUESTS_IN_FLIGHT",
+        "Requests of one session that may be worked on at once; without a session those of one principal, "
+        "or 16 times as many from one address.",
+        unit="requests",
+    )
+    initialize_rate: int = _setting(
+        _whole(0, 1_000_000),
+        "50",
+        "MCP_ECHO_INITIALIZE_RATE",
+        "Sessions and handles that one address may make, with bursts of 20 seconds' worth; 0 for any number.",
+        unit="sessions a second",
+    )
+    call_rate: int = _setting(
+        _whole(0, 10_000_000),
+        "1000",
+        "MCP_ECHO_CALL_RATE",
+        "Tool calls and completions in one session, or from one address where there is none, with bursts of "
+        "10 seconds' worth; 0 for any number.",
+        unit="calls a second",
     )
     protocol_version: str | None = _setting(
         _optional_text,
@@ -238,6 +287,20 @@ class Settings:
         "How long browsers may keep a preflight answer.",
         unit="seconds",
     )
+    trusted_proxies: tuple[str, ...] = _setting(
+        _peers,
+        "",
+        "MCP_ECHO_TRUSTED_PROXIES",
+        "Peers believed about who is calling, comma-separated: addresses, networks, unix for a Unix socket; "
+        "they must overwrite what clients send in X-User-Id and add to X-Forwarded-For.",
+    )
+    principal_from: Literal["x-user-id", "subject"] = _setting(
+        _one_of("x-user-id", "subject"),
+        "x-user-id",
+        "MCP_ECHO_PRINCIPAL_FROM",
+        "What names the principal behind a trusted proxy: x-user-id (the header), or subject (iss and sub of "
+        "the bearer token, which the proxy must have verified, for this server never does).",
+    )
     legacy_sse: bool = _setting(
         _flag,
         "false",
@@ -268,6 +331,13 @@ class Settings:
         "262144",
         "MCP_ECHO_MAX_QUEUE_BYTES",
         "Size of the messages kept per session; the oldest are dropped for one more.",
+        unit="bytes",
+    )
+    max_state_bytes: int = _setting(
+        _whole(65536, 1 << 40),
+        "67108864",
+        "MCP_ECHO_MAX_STATE_BYTES",
+        "Size of the queued messages and last echoes of all sessions; what does not fit is not kept.",
         unit="bytes",
     )
     drain_timeout: float = _setting(

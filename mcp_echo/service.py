@@ -23,8 +23,10 @@ from mcp_echo.notify import Notices
 from mcp_echo.offer import Offer, diagnostic_offer
 from mcp_echo.protocol.revisions import Supported
 from mcp_echo.server import Server
+from mcp_echo.state.budget import StateBudget
 from mcp_echo.state.changes import Changes
 from mcp_echo.state.events import EventLog
+from mcp_echo.state.limits import Limits
 from mcp_echo.state.sealed import Seal
 from mcp_echo.state.session import Session
 from mcp_echo.state.store import Clock, EndReason, MemoryStore, SessionStore
@@ -222,9 +224,19 @@ class EchoService(MultiService):
             wall,
             lambda: EventLog(settings.max_queue_messages, settings.max_queue_bytes),
             self._session_ended,
+            StateBudget(settings.max_state_bytes, self.journal.note),
+            settings.max_sessions_per_principal,
         )
         facts = Facts(
-            effective, self.store, Machine(), now, wall, started=now(), changes=Changes(), spawn=self._spawn
+            effective,
+            self.store,
+            Machine(),
+            now,
+            wall,
+            started=now(),
+            changes=Changes(),
+            spawn=self._spawn,
+            limits=Limits(settings),
         )
         self.health = Health(facts)
         self.streams = Streams(reactor, settings.keepalive_interval)

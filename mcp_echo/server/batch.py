@@ -17,8 +17,7 @@ from mcp_echo.state.session import Session
 
 _NO_INITIALIZE = "Invalid request: initialize must not be part of a batch"
 
-Answer = tuple[int, bytes]
-Perform = Callable[[Request, Session, Exchange, LegacyOutlet], Answer | Coroutine[Any, Any, Answer | None]]
+Perform = Callable[[Request, Session, Exchange, LegacyOutlet], Reply | Coroutine[Any, Any, Reply | None]]
 TakeNote = Callable[[Message, Session], None]
 Spawn = Callable[[Coroutine[Any, Any, None]], Callable[[], None]]
 
@@ -99,7 +98,7 @@ class Batch:
             return error_bytes(message.id, InvalidRequest(_NO_INITIALIZE))
         answer = self._perform(message, self._session, self._exchange, self._outlet)
         if not isinstance(answer, Coroutine):
-            return answer[1]
+            return answer.body
         # Each goes on by itself: none waits for another, and each can be cancelled.
         promise = self._patience.promise(None)
         running = self._session.begin(message.id)
@@ -124,6 +123,6 @@ class Batch:
         return None
 
 
-async def _keep(promise: Promise, pending: Awaitable[Answer | None]) -> None:
+async def _keep(promise: Promise, pending: Awaitable[Reply | None]) -> None:
     answer = await pending
-    promise.keep(None if answer is None else answer[1])
+    promise.keep(None if answer is None else answer.body)

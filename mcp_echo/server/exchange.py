@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from mcp_echo.protocol.accept import Accepted
 from mcp_echo.protocol.headers import Headers
+from mcp_echo.protocol.proxies import Caller
 from mcp_echo.state.events import EventLog, Stream
 from mcp_echo.state.session import Session
 
@@ -69,9 +70,8 @@ class Exchange(Protocol):
     @property
     def http_method(self) -> str: ...
 
-    @property
-    def peer(self) -> str:
-        """The address it came from, for people."""
+    def caller(self) -> Caller:
+        """Return what is known of who sends it."""
 
     def headers(self) -> Headers:
         """Return the header fields as they came."""

@@ -47,6 +47,7 @@ from mcp_echo.state.changes import List
 from mcp_echo.state.events import Stream
 from mcp_echo.state.session import UNKNOWN_CLIENT, Client, Session
 from mcp_echo.tools.base import Call
+from mcp_echo.tools.handles import may_watch
 
 MAX_SUBSCRIPTIONS = 64
 """Subscriptions per session; there are far fewer resources."""
@@ -153,17 +154,19 @@ class LegacyEra:
         revision = named or self._supported.assumed
         if self._strict or not may_create or revision is None:
             raise SessionRequired("Mcp-Session-Id header required: send initialize to get a session")
-        session = self.new_session(exchange.principal, revision, UNKNOWN_CLIENT)
+        session = self.new_session(exchange, revision, UNKNOWN_CLIENT)
         exchange.announce(session)
         return session
 
-    def new_session(self, principal: str | None, revision: Revision, client: Client) -> Session:
-        """Make a session.
+    def new_session(self, exchange: Exchange, revision: Revision, client: Client) -> Session:
+        """Make a session of a request's caller.
 
         Raises:
             TooManySessions: The store is full.
+            TooManyRequests: The caller makes too many, or makes them too fast.
         """
-        session = self._facts.store.create(principal, revision, client)
+        self._facts.limits.admit_session(exchange.caller().address, exchange.arrived)
+        session = self._facts.store.create(exchange.principal, revision, client)
         self._journal.note(
             "Session created",
             session=session,
@@ -187,12 +190,12 @@ class LegacyEra:
                 "This session is initialized already; send initialize without Mcp-Session-Id"
             )
         params, revision = self.negotiate(request.params)
-        session = self.new_session(exchange.principal, revision, describe_client(params))
+        session = self.new_session(exchange, revision, describe_client(params))
         exchange.announce(session)
         session.requests += 1
         body = result_bytes(request.id, self.initialize_result(revision))
         session.answered(self._facts.now() - exchange.arrived)
-        return self._deliver(body, self._outlet(session, exchange), exchange, session)
+        return self._finish(Reply(200, body), self._outlet(session, exchange), session, exchange)
 
     def negotiate(self, params: Raw) -> tuple[Initialize, Revision]:
         """Return the params of an ``initialize`` and the revision to answer it with.
@@ -241,46 +244,38 @@ class LegacyEra:
             running = session.begin(request.id)
             running.stop = exchange.run(work, until_left=False)
             return None
-        return self._finish(*answer, outlet, session, exchange)
+        return self._finish(answer, outlet, session, exchange)
 
     async def _answer_later(
         self,
-        pending: Awaitable[tuple[int, bytes] | None],
+        pending: Awaitable[Reply | None],
         outlet: LegacyOutlet,
         session: Session,
         exchange: Exchange,
     ) -> Reply | None:
         answer = await pending
         if answer is not None:
-            return self._finish(*answer, outlet, session, exchange)
+            return self._finish(answer, outlet, session, exchange)
         # Cancelled: the stream ends without a response (basic/utilities/cancellation, Behavior).
         if outlet.opened is None:
             return Reply(202)
         session.log.end(outlet.opened)
         return None
 
-    def _finish(
-        self, status: int, body: bytes, outlet: LegacyOutlet, session: Session, exchange: Exchange
-    ) -> Reply | None:
-        if outlet.opened is None and status != 200:
-            return Reply(status, body)
-        return self._deliver(body, outlet, exchange, session)
-
-    def _deliver(
-        self, body: bytes, outlet: LegacyOutlet, exchange: Exchange, session: Session
-    ) -> Reply | None:
+    @staticmethod
+    def _finish(reply: Reply, outlet: LegacyOutlet, session: Session, exchange: Exchange) -> Reply | None:
         """Send one JSON body, on the stream if there is one or the client reads nothing else."""
-        if outlet.opened is None and exchange.accepted.json:
-            return Reply(200, body)
+        if outlet.opened is None and (exchange.accepted.json or reply.status != 200):
+            return reply
         stream = outlet.open()
-        session.log.append(stream, body)
+        session.log.append(stream, reply.body)
         session.log.end(stream)
         return None
 
     def result(
         self, request: Request, session: Session, exchange: Exchange, outlet: LegacyOutlet
-    ) -> tuple[int, bytes] | Coroutine[Any, Any, tuple[int, bytes] | None]:
-        """Return the HTTP status and the JSON-RPC response to one request, now or later.
+    ) -> Reply | Coroutine[Any, Any, Reply | None]:
+        """Return the JSON-RPC response to one request with its HTTP status, now or later.
 
         What comes later is None if the request was cancelled meanwhile.
         """
@@ -295,6 +290,7 @@ class LegacyEra:
             exchange.http_method,
             exchange.arrived,
             outlet,
+            exchange.caller,
             session.log_level,
             _progress_token(request.params),
         )
@@ -302,7 +298,7 @@ class LegacyEra:
             result = self._methods.perform(self._table, request.method, request.params, call)
             if isinstance(result, Coroutine):
                 return self._result_later(request, result, session, exchange)
-            answer = 200, result_bytes(request.id, result)
+            answer = Reply(200, result_bytes(request.id, result))
         except Exception as error:
             answer = self._failure(request, session, error)
         session.answered(self._facts.now() - exchange.arrived)
@@ -310,9 +306,9 @@ class LegacyEra:
 
     async def _result_later(
         self, request: Request, pending: Awaitable[Any], session: Session, exchange: Exchange
-    ) -> tuple[int, bytes] | None:
+    ) -> Reply | None:
         try:
-            answer = 200, result_bytes(request.id, await pending)
+            answer = Reply(200, result_bytes(request.id, await pending))
         except Exception as error:
             running = session.running(request.id)
             if running is not None and running.cancelled:
@@ -323,11 +319,11 @@ class LegacyEra:
         session.answered(self._facts.now() - exchange.arrived)
         return answer
 
-    def _failure(self, request: Request, session: Session, error: Exception) -> tuple[int, bytes]:
+    def _failure(self, request: Request, session: Session, error: Exception) -> Reply:
         if not isinstance(error, McpError):
             self._journal.failure("A method failed", session=session, method=request.method)
             error = InternalError("Internal error; the server's log has the details")
-        return error.status, error_bytes(request.id, error)
+        return Reply(error.status, error_bytes(request.id, error), error.headers)
 
     def post_to_stream(self, message: Message, session: Session, stream: Stream, exchange: Exchange) -> None:
         """Take a message whose answer goes to its session's one stream (transport of 2024-11-05)."""
@@ -341,7 +337,7 @@ class LegacyEra:
             return
         answer = self.result(message, session, exchange, outlet)
         if not isinstance(answer, Coroutine):
-            session.log.append(stream, answer[1])
+            session.log.append(stream, answer.body)
             return
         running = session.begin(message.id)
         running.stop = self._facts.spawn(self._append_later(answer, session, stream))
@@ -356,12 +352,10 @@ class LegacyEra:
         return result_bytes(request.id, self.initialize_result(revision))
 
     @staticmethod
-    async def _append_later(
-        pending: Awaitable[tuple[int, bytes] | None], session: Session, stream: Stream
-    ) -> None:
+    async def _append_later(pending: Awaitable[Reply | None], session: Session, stream: Stream) -> None:
         answer = await pending
         if answer is not None:
-            session.log.append(stream, answer[1])
+            session.log.append(stream, answer.body)
 
     # What wants no answer.
 
@@ -398,12 +392,23 @@ class LegacyEra:
             McpError: There is no such session, or the revision is not spoken.
         """
         session = self._existing_session(exchange)
+        stream = self._stream(session, exchange.last_event_id)
         self._watch_lists(session)
         if self._methods.offer.observer is not None:
             self._methods.offer.observer.saw_get(exchange.headers(), session)
-        resumed = session.log.resume(exchange.last_event_id) if exchange.last_event_id else None
-        stream = resumed or session.log.listen()
         return Carriage(session.log, stream, resumable=True, primed=session.revision.priming_event)
+
+    def _stream(self, session: Session, last_event_id: str | None) -> Stream:
+        """Return the stream a client comes back to, or a new one to listen on.
+
+        Raises:
+            TooManyStreams: It would be one too many; taking over one that is open is not.
+        """
+        found = session.log.find(last_event_id) if last_event_id else None
+        if found is None or found.reader is None:
+            self._facts.limits.check_streams(session)
+        resumed = session.log.resume(last_event_id) if last_event_id else None
+        return resumed or session.log.listen()
 
     def close(self, exchange: Exchange) -> None:
         """End the session of a DELETE.
@@ -457,7 +462,8 @@ class LegacyEra:
         if len(wanted) > MAX_SUBSCRIPTIONS:
             raise InvalidParams(f"A session may subscribe to {MAX_SUBSCRIPTIONS} resources at most")
         session.subscriptions = wanted
-        self._facts.changes.watch(uri, self._listener(session))
+        if may_watch(self._facts.store, call.principal, uri):
+            self._facts.changes.watch(uri, self._listener(session))
         return {}
 
     def _unsubscribe(self, params: Raw, call: Call) -> Any:

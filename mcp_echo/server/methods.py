@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Annotated, Any
 
 import msgspec
@@ -13,7 +13,7 @@ from msgspec import Raw
 from mcp_echo import __version__
 from mcp_echo.offer import Offer
 from mcp_echo.offer.resources import SESSION_URI, no_resource
-from mcp_echo.protocol.errors import InvalidParams, MethodNotFound
+from mcp_echo.protocol.errors import InvalidParams, MethodNotFound, TooMuchInFlight
 from mcp_echo.protocol.jsonrpc import NO_PARAMS
 from mcp_echo.protocol.modern import read_params
 from mcp_echo.protocol.revisions import Revision, Supported
@@ -102,6 +102,8 @@ class Methods:
     def __init__(self, facts: Facts, offer: Offer, supported: Supported) -> None:
         self.facts = facts
         self.offer = offer
+        self._limits = facts.limits
+        self._limits_calls = facts.limits.limits_calls
         self._page_size = facts.settings.page_size
         self._tool_lists = {
             revision: [tool.describe(revision) for tool in offer.tools.values()]
@@ -164,6 +166,37 @@ class Methods:
             raise UnknownToolError(name)
         return tool
 
+    def _admit_call(self, call: Call) -> None:
+        """Keep calls within their rate.
+
+        Servers MUST limit the rate of tool invocations, and that of completions:
+        https://modelcontextprotocol.io/specification/2025-11-25/server/tools#security-considerations
+
+        Raises:
+            CallsTooFast: They come too fast.
+        """
+        if call.session is not None:
+            self._limits.admit_call(call.session, call.arrived)
+        else:
+            self._limits.admit_call_from(call.caller().address, call.arrived)
+
+    def _admit_work(self, pending: object, call: Call) -> None:
+        """Bound what is being worked on, before ``pending`` begins.
+
+        Raises:
+            TooMuchInFlight: This would be one too many.
+        """
+        try:
+            if call.session is not None:
+                self._limits.check_in_flight(call.session)
+            else:
+                caller = call.caller()
+                self._limits.check_in_flight_of(caller.principal, caller.address)
+        except TooMuchInFlight:
+            if isinstance(pending, Coroutine):
+                pending.close()
+            raise
+
     # Tools.
 
     def _tools_list(self, params: Raw, call: Call) -> Any:
@@ -171,6 +204,8 @@ class Methods:
         return self._page("tools", self._tool_lists[call.revision], params)
 
     def _tools_call(self, params: Raw, call: Call) -> Any:
+        if self._limits_calls:
+            self._admit_call(call)
         named = read_params(read_call, params)
         tool = self.tool(named.name)
         if bytes(named.arguments)[:1] != b"{":
@@ -187,6 +222,7 @@ class Methods:
             answer = _failed(error)
         if isinstance(answer, (Answer, WholeResult)):
             return self._tool_result(tool, answer, call)
+        self._admit_work(answer, call)
         return self._later_tool_result(tool, answer, call)
 
     async def _later_tool_result(self, tool: Tool[Any], pending: Awaitable[Answered], call: Call) -> Any:
@@ -233,6 +269,7 @@ class Methods:
             content = resource.read(call)
             if isinstance(content, dict):
                 return _contents(uri, resource.mime_type, content)
+            self._admit_work(content, call)
             return self._later_contents(uri, resource.mime_type, content)
         for template in self.offer.templates:
             variable = template.match(uri)
@@ -261,13 +298,16 @@ class Methods:
         messages = prompt.render(call, wanted.arguments)
         if isinstance(messages, list):
             return {"description": prompt.description, "messages": messages}
+        self._admit_work(messages, call)
         return self._later_prompt(prompt.description, messages)
 
     @staticmethod
     async def _later_prompt(description: str, pending: Awaitable[list[dict[str, Any]]]) -> Any:
         return {"description": description, "messages": await pending}
 
-    def _complete(self, params: Raw, _call: Call) -> Any:
+    def _complete(self, params: Raw, call: Call) -> Any:
+        if self._limits_calls:
+            self._admit_call(call)
         wanted = read_params(_read_completion, params)
         values = self._completions(wanted.ref, wanted.argument)
         shown = values[:MAX_COMPLETIONS]

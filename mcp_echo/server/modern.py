@@ -20,7 +20,6 @@ from mcp_echo.protocol.errors import (
     McpError,
     MethodNotFound,
     NotAcceptable,
-    SessionNotFound,
     VersionNotSupported,
 )
 from mcp_echo.protocol.jsonrpc import MessageId, Request, error_bytes, notification_bytes, result_bytes
@@ -44,7 +43,7 @@ from mcp_echo.state.changes import List
 from mcp_echo.state.events import EventLog, Stream
 from mcp_echo.state.sealed import Seal, binding
 from mcp_echo.tools.base import Call, InputRequired, input_requests
-from mcp_echo.tools.handles import STATE_URI
+from mcp_echo.tools.handles import STATE_URI, may_watch
 
 _HOUR = 3_600_000
 _FIVE_MINUTES = 300_000
@@ -188,6 +187,8 @@ class ModernEra:
     async def _answer_later(
         self, request: Request, pending: Awaitable[Any], outlet: ModernOutlet, exchange: Exchange
     ) -> Reply | None:
+        limits, caller = self._facts.limits, exchange.caller()
+        owner = limits.begin(caller.principal, caller.address)
         try:
             result = await pending
         except InputRequired as asked:
@@ -202,6 +203,8 @@ class ModernEra:
             outlet.log.append(outlet.opened, reply.body)
             outlet.log.end(outlet.opened)
             return None
+        finally:
+            limits.finish(owner)
         return self._finish(request, result, outlet)
 
     def _finish(self, request: Request, result: dict[str, Any], outlet: ModernOutlet) -> Reply | None:
@@ -245,6 +248,7 @@ class ModernEra:
             exchange.http_method,
             exchange.arrived,
             outlet,
+            exchange.caller,
             level,
             None if meta.progress_token is UNSET else meta.progress_token,
         )
@@ -256,7 +260,9 @@ class ModernEra:
         if request.method in _ASKING:
             answers, responses, since = self._retried(request, exchange)
         capabilities = {} if meta.capabilities is UNSET else meta.capabilities
-        return ModernOutlet(exchange, self._patience, capabilities, answers, responses, since)
+        return ModernOutlet(
+            exchange, self._patience, capabilities, answers, responses, since, self._facts.store.budget
+        )
 
     def _check_parameter_headers(self, request: Request, exchange: Exchange) -> None:
         called = read_params(read_call, request.params)
@@ -306,7 +312,11 @@ class ModernEra:
         if len(wanted.resourceSubscriptions) > MAX_SUBSCRIPTIONS:
             raise InvalidParams(f"A subscription may name {MAX_SUBSCRIPTIONS} resources at most")
         uris = [uri for uri in wanted.resourceSubscriptions if self._may_watch(uri, exchange)]
-        outlet = ModernOutlet(exchange, self._patience, {}, {}, {}, None)
+        limits, caller = self._facts.limits, exchange.caller()
+        limits.check_in_flight_of(caller.principal, caller.address)
+        owner = limits.begin(caller.principal, caller.address)
+        exchange.when_over(lambda: limits.finish(owner))
+        outlet = ModernOutlet(exchange, self._patience, {}, {}, {}, None, self._facts.store.budget)
         last = self._complete(request.method, {"_meta": {SUBSCRIPTION_KEY: request.id}})
         farewell = result_bytes(request.id, last)
         log, stream = outlet.open(farewell)
@@ -327,12 +337,9 @@ class ModernEra:
         prefix = STATE_URI.partition("{")[0]
         if not uri.startswith(prefix):
             return uri in self._methods.offer.resources and uri != SESSION_URI
-        handle = uri.removeprefix(prefix).partition("/")[0]
-        try:
-            self._facts.store.use(handle, exchange.principal, handle=True)
-        except SessionNotFound:
-            return False
-        return any(template.match(uri) for template in self._methods.offer.templates)
+        return may_watch(self._facts.store, exchange.principal, uri) and any(
+            template.match(uri) for template in self._methods.offer.templates
+        )
 
 
 def _tie(request: Request, principal: str | None) -> str:

@@ -12,6 +12,7 @@ from mcp_echo.protocol.errors import CapabilityMissing, InvalidParams
 from mcp_echo.protocol.jsonrpc import Response, notification_bytes, request_bytes
 from mcp_echo.protocol.modern import is_answer, is_declared, required_capability
 from mcp_echo.server.exchange import Carriage, Exchange, Patience, Promise
+from mcp_echo.state.budget import StateBudget
 from mcp_echo.state.events import EventLog, Stream
 from mcp_echo.state.session import Session
 from mcp_echo.tools.base import AskError, InputRequired, Question
@@ -138,6 +139,7 @@ class ModernOutlet:
         answers: What it has answered in earlier rounds.
         responses: What it answers in this one.
         since: Seconds since the epoch when it was first asked; None if it was not yet.
+        budget: Counts what waits to be written.
     """
 
     def __init__(
@@ -148,7 +150,9 @@ class ModernOutlet:
         answers: dict[str, Any],
         responses: dict[str, Any],
         since: float | None,
+        budget: StateBudget,
     ) -> None:
+        self._budget = budget
         self.principal = exchange.principal
         self.reads_json = exchange.accepted.json
         self._exchange = exchange
@@ -163,7 +167,8 @@ class ModernOutlet:
     def open(self, farewell: bytes | None = None) -> tuple[EventLog, Stream]:
         """Return the response stream, opened now if it was not yet."""
         if self.log is None or self.opened is None:
-            self.log = EventLog()
+            # Nobody can come back to it, so that nothing is kept once it is written.
+            self.log = EventLog(budget=self._budget, keeps=False)
             self.opened = self.log.answer()
             self._exchange.open_stream(Carriage(self.log, self.opened, farewell=farewell))
         return self.log, self.opened

@@ -5,8 +5,8 @@ appended to that request's stream; every other one is queued for whichever liste
 has been written stays in the log until it is pushed out, so that a client that lost its connection can resume
 with ``Last-Event-ID``.
 
-A message that there is no room to keep, in this queue or in all of them together, still goes to the connection
-that reads its stream, and is forgotten once it is written.
+A message that there is no room to keep, in this queue or in all of them together, still goes to the
+connection that reads its stream, and is forgotten once it is written.
 
 Rules: each message goes out on exactly one stream; event ids are unique in the session and name their
 stream; a resumed stream never replays another stream's messages.
@@ -98,8 +98,8 @@ class EventLog:
     __slots__ = (
         "_budget",
         "_events",
-        "_kept_bytes",
         "_keeps",
+        "_kept_bytes",
         "_max_bytes",
         "_max_messages",
         "_queued",

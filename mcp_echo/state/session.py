@@ -112,12 +112,14 @@ class Session:
         "_log",
         "_new_log",
         "_running",
+        "calls_due",
         "client",
         "created",
         "created_at",
         "echo_count",
         "handle",
         "id",
+        "in_flight",
         "initialized",
         "label",
         "last_activity",
@@ -175,6 +177,10 @@ class Session:
         # Most sessions never need these; an empty dict in each would cost more than the session.
         self._running: dict[int | str, Running] | None = None
         self._expected: dict[int, Any] | None = None
+        self.in_flight = 0
+        """Requests that are being worked on."""
+        self.calls_due = 0.0
+        """Seconds of the steady clock when its calls would be back within their rate."""
         self._asked = 0
         self._new_log: Callable[[], EventLog] | None = new_log
         """None once the session has ended."""
@@ -241,6 +247,7 @@ class Session:
         """Note that work on a request goes on, and return it."""
         if self._running is None:
             self._running = {}
+        self.in_flight += 1
         running = self._running[request_id] = Running()
         return running
 
@@ -249,7 +256,8 @@ class Session:
         return None if self._running is None else self._running.get(request_id)
 
     def finish(self, request_id: int | str) -> None:
-        """Note that the work on a request is over."""
+        """Note that the work on a request, which has begun, is over."""
+        self.in_flight -= 1
         if self._running is not None:
             self._running.pop(request_id, None)
 

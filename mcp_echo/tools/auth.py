@@ -22,7 +22,12 @@ _CREDENTIALS = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,64})[ \t]+(\S.*)", re.
 
 def bearer_token(headers: Headers) -> str | None:
     """Return the token of ``Authorization: Bearer`` (RFC 6750 section 2.1), or None."""
-    found = _BEARER.fullmatch(headers.get("Authorization") or "")
+    return token_in(headers.get("Authorization"))
+
+
+def token_in(credentials: str | None) -> str | None:
+    """Return the token in the value of an ``Authorization: Bearer`` field, or None."""
+    found = _BEARER.fullmatch(credentials or "")
     return found[1] if found else None
 
 
@@ -144,6 +149,34 @@ def first_of(headers: Headers, names: tuple[str, ...]) -> str | None:
     return next((value for name in names if (value := headers.get(name))), None)
 
 
+class PrincipalShown(msgspec.Struct, rename="camel"):
+    """Who the caller is as far as the server believes it, and why."""
+
+    name: str | None
+    source: str | None
+    """What it was taken from; None where there is none."""
+    peer: str
+    """The other end of the connection."""
+    peer_is_trusted: bool
+    client_address: str
+
+
+def shown_principal(call: Call) -> PrincipalShown:
+    """Return what the server believes of a call's caller."""
+    caller = call.caller()
+    return PrincipalShown(caller.principal, caller.source, caller.peer, caller.trusted, caller.address)
+
+
+def principal_text(principal: PrincipalShown) -> str:
+    """Return, for people, whether a principal was believed, from what, and for which peer."""
+    if principal.name is not None:
+        via = f"{principal.source}, believed from the trusted proxy {principal.peer}"
+        return f"{principal.name} ({via})"
+    if principal.peer_is_trusted:
+        return f"none (the trusted proxy {principal.peer} names nobody)"
+    return f"none (peer {principal.peer} is not in MCP_ECHO_TRUSTED_PROXIES: headers are shown, not believed)"
+
+
 class AuthContextResult(msgspec.Struct, rename="camel"):
     """What authContext answers."""
 
@@ -157,6 +190,7 @@ class AuthContextResult(msgspec.Struct, rename="camel"):
     token_fingerprint: str | None
     authenticated: bool
     session: str | None
+    principal: PrincipalShown
     request_id: str | None
     present: list[str]
     missing: list[str]
@@ -181,6 +215,7 @@ def auth_context(call: Call, _: NoArguments) -> Answer:
         token_fingerprint=fingerprint(token) if token is not None else None,
         authenticated=token is not None or first_of(headers, USER_ID_HEADERS) is not None,
         session=None if call.session is None else call.session.id,
+        principal=shown_principal(call),
         request_id=headers.get("X-Request-Id"),
         present=[name for name in looked_for if headers.get(name) is not None],
         missing=[name for name in _EXPECTED if headers.get(name) is None],
@@ -219,6 +254,7 @@ def _auth_text(result: AuthContextResult, token: str | None, call: Call) -> str:
         f"- Authentication: {'✅ Authenticated' if result.authenticated else '❌ Not authenticated'}"
         " (as the headers say; this server verifies nothing)",
         f"- Session: {result.session or 'none (this request stands alone)'}",
+        f"- Principal: {principal_text(result.principal)}",
         f"- Request ID: {result.request_id or 'not given'}",
         "",
         "📨 Headers:",

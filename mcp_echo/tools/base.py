@@ -12,8 +12,10 @@ from mcp_echo.config import Effective, Settings
 from mcp_echo.protocol.errors import McpError
 from mcp_echo.protocol.headers import Headers
 from mcp_echo.protocol.levels import log_params, reaches
+from mcp_echo.protocol.proxies import Caller
 from mcp_echo.protocol.revisions import Revision
 from mcp_echo.state.changes import Changes
+from mcp_echo.state.limits import Limits
 from mcp_echo.state.session import Client, Session
 from mcp_echo.state.store import Clock, SessionStore
 from mcp_echo.tools.machine import Machine
@@ -37,6 +39,8 @@ class Facts:
     """Who wants to hear of what changes."""
     spawn: Callable[[Coroutine[Any, Any, None]], Callable[[], None]]
     """Starts work that outlives its request, and returns what cancels it."""
+    limits: Limits
+    """How much one client may ask for."""
 
     @property
     def settings(self) -> Settings:
@@ -123,6 +127,7 @@ class Call:
         http_method: The HTTP method that carried it.
         arrived: Seconds of the steady clock when the request was complete.
         outlet: The client's end.
+        caller: Tells what is known of the caller; few tools ask.
         log_level: The least severe log message the client wants; None for none at all.
         progress_token: What progress notifications are to carry; None sends none.
     """
@@ -131,6 +136,7 @@ class Call:
         "_headers",
         "_read_headers",
         "arrived",
+        "caller",
         "client",
         "facts",
         "http_method",
@@ -153,6 +159,7 @@ class Call:
         http_method: str,
         arrived: float,
         outlet: Outlet,
+        caller: Callable[[], Caller],
         log_level: str | None = None,
         progress_token: int | str | None = None,
     ) -> None:
@@ -166,6 +173,7 @@ class Call:
         self.http_method = http_method
         self.arrived = arrived
         self.outlet = outlet
+        self.caller = caller
         self.log_level = log_level
         self.progress_token = progress_token
 

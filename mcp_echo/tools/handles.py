@@ -12,11 +12,12 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from mcp_echo.protocol.errors import SessionNotFound, TooManySessions
+from mcp_echo.protocol.errors import SessionNotFound, TooManySessions, TooManySessionsForPrincipal
 from mcp_echo.protocol.jsonrpc import notification_bytes
 from mcp_echo.protocol.levels import log_params
 from mcp_echo.redaction import printable
 from mcp_echo.state.session import Session
+from mcp_echo.state.store import SessionStore
 from mcp_echo.tools.base import Answer, Call, Tool, ToolError
 from mcp_echo.tools.texts import moment, span, timestamp
 
@@ -61,6 +62,22 @@ def needed_session(call: Call, handle: str | None) -> Session:
     return session
 
 
+def may_watch(store: SessionStore, principal: str | None, uri: str) -> bool:
+    """Return whether a caller may hear of changes of ``uri``, if that is state behind a handle.
+
+    Whose state it is decides; a handle that is unknown, expired or someone else's reads the same.
+    """
+    prefix = STATE_URI.partition("{")[0]
+    if not uri.startswith(prefix):
+        return True
+    handle = uri.removeprefix(prefix).partition("/")[0]
+    try:
+        store.use(handle, principal, handle=True)
+    except SessionNotFound:
+        return False
+    return True
+
+
 def announce_echo(call: Call, session: Session) -> None:
     """Queue the news of an echo with its handle, and tell who listens to it."""
     if not session.handle:
@@ -94,12 +111,18 @@ class CreateResult(msgspec.Struct, rename="camel"):
 
 
 def create_echo_session(call: Call, arguments: CreateArguments) -> Answer:
-    """Make an echo session and return its handle."""
+    """Make an echo session and return its handle.
+
+    Raises:
+        SessionsTooFast: The caller's address makes sessions and handles too fast.
+        ToolError: There are as many already as there may be.
+    """
     store = call.facts.store
+    call.facts.limits.admit_session(call.caller().address, call.arrived)
     ttl = store.timeout if arguments.ttl_seconds is None else min(arguments.ttl_seconds, store.timeout)
     try:
         session = store.create_handle(call.principal, call.revision, call.client, ttl, arguments.label)
-    except TooManySessions as error:
+    except (TooManySessions, TooManySessionsForPrincipal) as error:
         raise ToolError(str(error)) from None
     expires = call.facts.wall() + ttl
     text = (

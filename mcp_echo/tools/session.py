@@ -6,6 +6,7 @@ import msgspec
 
 from mcp_echo.redaction import printable
 from mcp_echo.state.session import Session
+from mcp_echo.tools.auth import PrincipalShown, principal_text, shown_principal
 from mcp_echo.tools.base import Answer, Call, Tool
 from mcp_echo.tools.handles import RequiredSessionArgument, SessionArgument, needed_session
 from mcp_echo.tools.texts import moment, span, yes
@@ -44,6 +45,7 @@ class SessionInfoResult(msgspec.Struct, rename="camel"):
     client_version: str | None
     client_capabilities: list[str]
     is_handle: bool
+    principal: PrincipalShown
 
 
 def session_info(call: Call, arguments: SessionInfoArguments) -> Answer:
@@ -76,6 +78,7 @@ def describe_session(call: Call, session: Session) -> SessionInfoResult:
         client_version=client.version,
         client_capabilities=list(client.capabilities),
         is_handle=session.handle,
+        principal=shown_principal(call),
     )
 
 
@@ -94,6 +97,7 @@ def _text(result: SessionInfoResult) -> str:
         "📊 Session Information\n\n"
         "🔑 Session Details:\n"
         f"- Session ID: {result.session}\n"
+        f"- Principal: {principal_text(result.principal)}\n"
         f"{label}"
         f"- Created: {result.created}\n"
         f"- Last Activity: {result.last_activity}\n"

@@ -261,6 +261,9 @@ def _problems(facts: Facts, sessions: int, since_cleanup: float | None) -> list[
     problems = []
     if sessions >= facts.store.limit:
         problems.append(f"All {facts.store.limit} sessions that MCP_MAX_SESSIONS allows are in use")
+    budget = facts.store.budget
+    if not budget.has_room(1):
+        problems.append(f"Sessions hold all {budget.limit} bytes that MCP_ECHO_MAX_STATE_BYTES allows")
     interval = facts.settings.session_cleanup_interval
     if (facts.uptime if since_cleanup is None else since_cleanup) > 2 * interval + 1:
         problems.append(f"The session cleanup is overdue: it should run every {interval:g} s")

@@ -12,8 +12,10 @@ from twisted.web.iweb import IRequest
 from mcp_echo.protocol.accept import parse_accept
 from mcp_echo.protocol.errors import InvalidRequest
 from mcp_echo.protocol.headers import Headers
+from mcp_echo.protocol.proxies import Caller
 from mcp_echo.server import Carriage, Reply
 from mcp_echo.state.session import Session
+from mcp_echo.transport.callers import Callers
 from mcp_echo.transport.request import EchoRequest
 
 Carry = Callable[[EchoRequest, Carriage, bytes | None], Deferred[None]]
@@ -28,10 +30,15 @@ class HttpExchange:
         arrived: Seconds of the steady clock when it was complete.
         carry: Answers with an event stream.
         send: Writes the head of a reply and returns its body.
+        callers: Tells who sends it.
+
+    Raises:
+        InvalidRequest: A trusted proxy does not say clearly who the caller is.
     """
 
     __slots__ = (
         "_ambiguous",
+        "_callers",
         "_carry",
         "_done",
         "_over",
@@ -49,16 +56,18 @@ class HttpExchange:
         "version",
     )
 
-    def __init__(self, request: EchoRequest, arrived: float, carry: Carry, send: Send) -> None:
-        self.principal: str | None = None
-        """Nobody vouches for callers."""
+    def __init__(
+        self, request: EchoRequest, arrived: float, carry: Carry, send: Send, callers: Callers
+    ) -> None:
+        self._callers = callers
+        self.principal = callers.principal(request) if callers.believes else None
         self._request = request
         self._carry = carry
         self._send = send
         self._over: Deferred[None] | None = None
         self._running: Deferred[Any] | None = None
         self._until_left = False
-        self._when_over: list[Callable[[], None]] = []
+        self._when_over: list[Callable[[], None]] | None = []
         self._done: Deferred[bytes | None] | None = None
         self.arrived = arrived
         # One look at all fields is cheaper than a look for each; twisted.web spells their names like this.
@@ -92,10 +101,9 @@ class HttpExchange:
         """The HTTP method."""
         return str(self._request.method.decode("ascii", "backslashreplace"))
 
-    @property
-    def peer(self) -> str:
-        """The address the request came from."""
-        return str(self._request.getClientAddress())
+    def caller(self) -> Caller:
+        """Return what is known of who sends it; asked for while its headers are still there."""
+        return self._callers.caller(self._request, self.principal)
 
     def headers(self) -> Headers:
         """Return the header fields as they came."""
@@ -133,12 +141,15 @@ class HttpExchange:
             self.done.callback(None)
 
     def when_over(self, do: Callable[[], None]) -> None:
-        """Call ``do`` when the event stream has ended or the client has left."""
-        self._when_over.append(do)
+        """Call ``do`` when the event stream has ended or the client has left; now if that has been."""
+        if self._when_over is None:
+            do()
+        else:
+            self._when_over.append(do)
 
     def _tell_over(self) -> None:
-        waiting, self._when_over = self._when_over, []
-        for do in waiting:
+        waiting, self._when_over = self._when_over, None
+        for do in waiting or ():
             do()
 
     def run(self, work: Coroutine[Any, Any, Reply | None], *, until_left: bool) -> Callable[[], None]:

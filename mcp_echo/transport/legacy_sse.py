@@ -38,10 +38,11 @@ class LegacySse:
         Raises:
             RouteNotFound: The transport is not offered.
             TooManySessions: The store is full.
+            TooManyRequests: The caller makes too many sessions, or makes them too fast.
         """
         if self._revision is None:
             raise RouteNotFound("Not found; start the server with --legacy-sse to serve this transport")
-        session = self._server.legacy.new_session(exchange.principal, self._revision, UNKNOWN_CLIENT)
+        session = self._server.legacy.new_session(exchange, self._revision, UNKNOWN_CLIENT)
         stream = self._streams[session.id] = session.log.listen()
         opening = sse.endpoint(f"{MESSAGES_PATH}?session_id={session.id}")
         exchange.when_over(lambda: self._left(session))

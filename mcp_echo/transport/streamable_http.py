@@ -24,6 +24,7 @@ from mcp_echo.protocol.errors import (
 from mcp_echo.protocol.jsonrpc import Message, decode, encode, error_bytes
 from mcp_echo.server import Carriage, Journal, Reply, Server
 from mcp_echo.transport import sse
+from mcp_echo.transport.callers import Callers
 from mcp_echo.transport.exchange import HttpExchange, joined
 from mcp_echo.transport.guards import Guards
 from mcp_echo.transport.health import Health
@@ -61,6 +62,7 @@ class StreamableHttp:
         self._streams = streams
         self._journal = journal
         self._guards = Guards(settings)
+        self._callers = Callers(settings)
         self._legacy_sse = LegacySse(server, settings.legacy_sse)
         self._listen_keep_alive = (
             sse.KEEP_ALIVE_EVENT if settings.keepalive_style == "event" else sse.KEEP_ALIVE_COMMENT
@@ -172,12 +174,12 @@ class StreamableHttp:
     def _exchange(self, request: IRequest) -> HttpExchange:
         self._guards.check(request)
         now = self._server.facts.now()
-        return HttpExchange(cast(EchoRequest, request), now, self._carry, self._send)
+        return HttpExchange(cast(EchoRequest, request), now, self._carry, self._send, self._callers)
 
     def _read(self, request: IRequest, exchange: HttpExchange) -> Message | list[Message]:
         body = request.content.read()
         if self._journal.verbose:
-            self._journal.debug("Request", body=body, peer=exchange.peer)
+            self._journal.debug("Request", body=body, peer=exchange.caller().address)
         return decode(body, self._settings.max_batch)
 
     def _check_post(self, request: IRequest, exchange: HttpExchange) -> None:

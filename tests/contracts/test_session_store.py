@@ -8,25 +8,37 @@ from collections.abc import Callable
 
 import pytest
 
-from mcp_echo.protocol.errors import SessionNotFound, TooManySessions
+from mcp_echo.protocol.errors import SessionNotFound, TooManySessions, TooManySessionsForPrincipal
 from mcp_echo.protocol.revisions import MODERN, Supported
+from mcp_echo.state.budget import StateBudget
 from mcp_echo.state.events import EventLog, Stream
-from mcp_echo.state.session import Client, Session
+from mcp_echo.state.session import Client, Echo, Session
 from mcp_echo.state.store import Clock, EndReason, MemoryStore, SessionStore
 
 TIMEOUT = 60.0
 LIMIT = 3
+OWN_LIMIT = 2
+"""Sessions of one principal."""
 REVISION = Supported().offered
 MODERN_REVISION = MODERN[-1]
 CLIENT = Client("test-client", "1.0", {"roots": {}})
 
 Ended = Callable[[Session, EndReason], None]
-# A store with this timeout, limit, steady clock, wall clock and listener for endings.
-Factory = Callable[[float, int, Clock, Clock, Ended], SessionStore]
+# A store with this timeout, limit, steady clock, wall clock, listener for endings, budget and limit for each
+# principal.
+Factory = Callable[[float, int, Clock, Clock, Ended, StateBudget, int], SessionStore]
 
 
-def memory(timeout: float, limit: int, now: Clock, wall: Clock, ended: Ended) -> SessionStore:
-    return MemoryStore(timeout, limit, now, wall, EventLog, ended)
+def memory(
+    timeout: float,
+    limit: int,
+    now: Clock,
+    wall: Clock,
+    ended: Ended,
+    budget: StateBudget,
+    limit_per_principal: int,
+) -> SessionStore:
+    return MemoryStore(timeout, limit, now, wall, EventLog, ended, budget, limit_per_principal)
 
 
 FACTORIES: list[Factory] = [memory]
@@ -44,6 +56,8 @@ class Bench:
             lambda: self.time,
             lambda: self.time + 1_700_000_000,
             self.ended,
+            StateBudget(),
+            OWN_LIMIT,
         )
         self.watched: Stream | None = None
         self.seen_at_the_ending: tuple[bool, int] | None = None
@@ -259,6 +273,67 @@ def test_an_ending_ends_the_streams_before_it_is_told_of(bench: Bench) -> None:
 def test_the_limits_can_be_read(bench: Bench) -> None:
     """The tools show them."""
     assert (bench.store.timeout, bench.store.limit) == (TIMEOUT, LIMIT)
+
+
+def test_a_principal_has_only_so_many_sessions_and_handles(bench: Bench) -> None:
+    """Our choice: one principal must not take every place; the refusal is its own, with 429 and the time
+    until its first session may have expired."""
+    first = bench.create("alice")
+    bench.advance(10)
+    bench.create_handle("alice", timeout=30)
+    for make in (bench.create, bench.create_handle):
+        with pytest.raises(TooManySessionsForPrincipal) as refusal:
+            make("alice")
+        assert (refusal.value.status, refusal.value.headers) == (429, {"Retry-After": "31"})
+    assert (bench.store.statistics.refused_to_principals, bench.store.statistics.refused) == (2, 0)
+    bench.create("bob")
+    bench.store.close(first.id, "alice")
+    assert bench.create("alice").principal == "alice"
+
+
+def test_who_is_nobody_in_particular_has_no_share(bench: Bench) -> None:
+    """Our choice: callers that nobody vouches for are bounded by MCP_MAX_SESSIONS alone."""
+    for _ in range(LIMIT):
+        bench.create(None)
+    with pytest.raises(TooManySessions):
+        bench.create(None)
+
+
+def test_what_has_expired_takes_no_place_of_its_principal_s(bench: Bench) -> None:
+    """Our choice: room is there before the sweep comes."""
+    bench.create_handle("alice", timeout=5)
+    kept = bench.create("alice")
+    bench.advance(5)
+    made = bench.create("alice")
+    assert bench.living() == {kept.id, made.id}
+
+
+def test_a_principal_that_is_gone_leaves_nothing_behind(bench: Bench) -> None:
+    """Our choice: names are many, and each place they took is free again, however their sessions ended."""
+    for _ in range(20):
+        bench.create("alice")
+        closed = bench.create_handle("alice")
+        bench.store.close(closed.id, "alice", handle=True)
+        bench.advance(TIMEOUT)
+        bench.store.expire()
+    assert bench.living() == set()
+    for _ in range(OWN_LIMIT):
+        bench.create("alice")
+
+
+def test_the_budget_counts_what_the_sessions_hold(bench: Bench) -> None:
+    """healthProbe shows the sums, and MCP_ECHO_MAX_STATE_BYTES bounds them."""
+    budget = bench.store.budget
+    session, handle = bench.create(), bench.create_handle()
+    session.log.queue(b"12345")
+    handle.remember_echo(Echo("hello"))
+    assert (budget.queues, budget.waiting, budget.echoes) == (5, 1, Echo("hello").size)
+    assert budget.sessions > 0
+    bench.store.close(handle.id, None, handle=True)
+    assert (budget.queues, budget.echoes) == (5, 0)
+    bench.advance(TIMEOUT)
+    bench.store.expire()
+    assert (budget.used, budget.waiting, budget.sessions) == (0, 0, 0)
 
 
 # Handles.

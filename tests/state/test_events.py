@@ -289,7 +289,7 @@ def test_a_log_that_cannot_be_resumed_keeps_nothing_that_was_written() -> None:
 
 
 def test_connections_that_listen_are_counted() -> None:
-    """MCP_ECHO_MAX_STREAMS_PER_SESSION bounds them: listening ones, and those that came back for an answer."""
+    """MCP_ECHO_MAX_STREAMS_PER_SESSION bounds them: what listens, and what came back for an answer."""
     log = EventLog()
     listener, answer = Connection(log, log.listen()), Connection(log, log.answer())
     assert (log.listeners, log.open_streams) == (1, 2)

@@ -49,7 +49,7 @@ def test_a_session_that_never_had_a_message_has_no_queue() -> None:
 
 
 def test_what_a_session_is_told_after_its_end_is_not_kept() -> None:
-    """Our choice: work may go on for a while after a DELETE, and must hold no memory in the name of nobody."""
+    """Our choice: work may go on for a while after a DELETE, and must not hold memory for nobody."""
     budget = StateBudget()
     over = Session("id", None, REVISION, UNKNOWN_CLIENT, 0.0, 0.0, 60, budget=budget)
     over.remember_echo(Echo("before"))

@@ -13,9 +13,11 @@ import msgspec
 from mcp_echo.config import load
 from mcp_echo.protocol.headers import Headers
 from mcp_echo.protocol.jsonrpc import encode
+from mcp_echo.protocol.proxies import Caller
 from mcp_echo.protocol.revisions import Revision, Supported
 from mcp_echo.state.changes import Changes
 from mcp_echo.state.events import EventLog
+from mcp_echo.state.limits import Limits
 from mcp_echo.state.session import Client, Session
 from mcp_echo.state.store import MemoryStore
 from mcp_echo.tools import catalogue
@@ -108,7 +110,9 @@ class Scene:
             self.now(),
             Changes(),
             lambda work: work.close,
+            Limits(effective.settings),
         )
+        self.caller = Caller("127.0.0.1", "127.0.0.1", False, None, None)
         self.outlet: Outlet = Nobody(self.advance)
         self.principal: str | None = None
         self.log_level: str | None = None
@@ -145,6 +149,7 @@ class Scene:
             http_method,
             self.now() - took,
             self.outlet,
+            lambda: self.caller,
             self.log_level,
             self.progress_token,
         )

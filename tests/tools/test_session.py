@@ -27,6 +27,8 @@ def test_session_info_tells_what_the_server_knows_of_the_session() -> None:
         "\n"
         "🔑 Session Details:\n"
         f"- Session ID: {session.id}\n"
+        "- Principal: none (peer 127.0.0.1 is not in MCP_ECHO_TRUSTED_PROXIES: "
+        "headers are shown, not believed)\n"
         "- Created: 2024-01-01 12:00:00 UTC\n"
         "- Last Activity: 2024-01-01 12:05:00 UTC\n"
         "- Age: 5m 30s\n"

@@ -158,6 +158,7 @@ class ResumeTests(StreamTestCase):
 
     def test_an_unknown_event_id_opens_a_new_stream(self) -> None:
         """A 404 would tell the client that its session is gone."""
+        self.serve({"MCP_ECHO_MAX_STREAMS_PER_SESSION": "6"})
         session = self.initialize()
         for event_id in ("nonsense", "g99-1", "g1-", "-1", "\xff", "g1-1" * 500):
             listening = self.listen(session, **{"Last-Event-ID": event_id})

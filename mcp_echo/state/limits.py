@@ -1,0 +1,236 @@
+"""How much one client may ask for: rates, and work that goes on at the same time. No I/O.
+
+What is refused is counted by reason.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import IPv6Network, ip_address
+
+from mcp_echo.config import Settings
+from mcp_echo.protocol.errors import CallsTooFast, SessionsTooFast, TooManyStreams, TooMuchInFlight
+from mcp_echo.state.session import Session
+
+MAX_ADDRESSES = 10_000
+"""Addresses whose rates are remembered; the one that was quiet for longest is forgotten for one more."""
+
+SESSION_BURST = 20
+"""Seconds' worth of sessions that may be made at once after a quiet time."""
+
+CALL_BURST = 10
+"""Seconds' worth of calls that may come at once after a quiet time."""
+
+CLIENTS_AT_AN_ADDRESS = 16
+"""Clients that may share an address where nothing tells them apart: behind a NAT, or in one gateway."""
+
+
+class Rate:
+    """A token bucket, kept as the one number that says when it is full again.
+
+    The number is the theoretical arrival time of the generic cell rate algorithm (ITU-T I.371): each admitted
+    call moves it on by the time between two calls, and a call is refused while it is too far ahead of now.
+
+    Args:
+        per_second: How many calls a second are admitted in the long run; 0 for any number.
+        burst: Seconds' worth of calls that are admitted at once after a quiet time.
+    """
+
+    __slots__ = ("interval", "per_second", "tolerance")
+
+    def __init__(self, per_second: int, burst: int) -> None:
+        self.per_second = per_second
+        self.interval = 1 / per_second if per_second else 0.0
+        """Seconds between two calls at the full rate; 0 for no limit."""
+        self.tolerance = burst - self.interval
+        """Seconds that the number may be ahead of a call that is still admitted."""
+
+    def seconds_until(self, due: float, now: float) -> int:
+        """Return the whole seconds, 1 at least, until a call that is refused now would be admitted."""
+        return max(1, math.ceil(due - self.tolerance - now))
+
+
+class AddressRates:
+    """The rate of each client address, as far as it is worth remembering.
+
+    Args:
+        rate: The rate that each may have.
+        most: Addresses remembered at once.
+    """
+
+    def __init__(self, rate: Rate, most: int = MAX_ADDRESSES) -> None:
+        self._rate = rate
+        self._most = most
+        # By last use, so that who was quiet for longest is at the front.
+        self._due: OrderedDict[str, float] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._due)
+
+    def wait(self, address: str, now: float) -> int:
+        """Admit a call if its rate allows.
+
+        Args:
+            address: The client's address; the /64 that an IPv6 subscriber has counts as one.
+            now: Seconds of the steady clock.
+
+        Returns:
+            0 if it is admitted, else the whole seconds until one will be.
+        """
+        key = network_of(address)
+        due = self._due.get(key, now)
+        if due - now > self._rate.tolerance:
+            return self._rate.seconds_until(due, now)
+        self._due[key] = max(due, now) + self._rate.interval
+        self._due.move_to_end(key)
+        self._forget(now)
+        return 0
+
+    def _forget(self, now: float) -> None:
+        """Forget an address whose bucket is full again, or one too many; each call adds one at most."""
+        for _ in range(2):
+            oldest = next(iter(self._due))
+            if self._due[oldest] > now and len(self._due) <= self._most:
+                return
+            del self._due[oldest]
+
+
+@lru_cache(maxsize=1024)
+def _ipv6_network(address: str) -> str:
+    try:
+        parsed = ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if parsed.version == 4:
+        return str(parsed)
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(IPv6Network((parsed, 64), strict=False))
+
+
+def network_of(address: str) -> str:
+    """Return what counts as one client: an IPv4 address, or the /64 that an IPv6 subscriber has."""
+    return _ipv6_network(address) if ":" in address else address
+
+
+@dataclass(slots=True)
+class Refused:
+    """How often each limit has refused something since the server started."""
+
+    sessions_too_fast: int = 0
+    calls_too_fast: int = 0
+    in_flight: int = 0
+    streams: int = 0
+
+
+class Limits:
+    """The limits on what one client may ask for.
+
+    Args:
+        settings: ``initialize_rate``, ``call_rate``, ``max_requests_in_flight`` and
+            ``max_streams_per_session``.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.refused = Refused()
+        self._sessions = Rate(settings.initialize_rate, SESSION_BURST)
+        self._calls = Rate(settings.call_rate, CALL_BURST)
+        self._sessions_by_address = AddressRates(self._sessions)
+        self._calls_by_address = AddressRates(self._calls)
+        self._max_in_flight = settings.max_requests_in_flight
+        self._max_streams = settings.max_streams_per_session
+        self._in_flight: dict[str, int] = {}
+
+    @property
+    def limits_calls(self) -> bool:
+        """Whether the rate of calls is limited at all."""
+        return self._calls.per_second > 0
+
+    def admit_session(self, address: str, now: float) -> None:
+        """Count a session or handle that a client makes.
+
+        Raises:
+            SessionsTooFast: Its address makes them too fast.
+        """
+        if not self._sessions.per_second:
+            return
+        seconds = self._sessions_by_address.wait(address, now)
+        if seconds:
+            self.refused.sessions_too_fast += 1
+            raise SessionsTooFast(self._sessions.per_second, seconds)
+
+    def admit_call(self, session: Session, now: float) -> None:
+        """Count a call in a session.
+
+        Raises:
+            CallsTooFast: They come too fast.
+        """
+        due = session.calls_due
+        if due - now > self._calls.tolerance:
+            self.refused.calls_too_fast += 1
+            raise CallsTooFast(self._calls.per_second, self._calls.seconds_until(due, now))
+        session.calls_due = (due if due > now else now) + self._calls.interval
+
+    def admit_call_from(self, address: str, now: float) -> None:
+        """Count a call that belongs to no session.
+
+        Raises:
+            CallsTooFast: They come too fast from this address.
+        """
+        seconds = self._calls_by_address.wait(address, now)
+        if seconds:
+            self.refused.calls_too_fast += 1
+            raise CallsTooFast(self._calls.per_second, seconds)
+
+    def check_streams(self, session: Session) -> None:
+        """Let a session open one more stream to listen.
+
+        Raises:
+            TooManyStreams: It has as many as it may.
+        """
+        if session.log.listeners >= self._max_streams:
+            self.refused.streams += 1
+            raise TooManyStreams(self._max_streams)
+
+    def check_in_flight(self, session: Session) -> None:
+        """Let one more request of a session take its time.
+
+        Raises:
+            TooMuchInFlight: As many are being worked on as may be.
+        """
+        if session.in_flight >= self._max_in_flight:
+            self.refused.in_flight += 1
+            raise TooMuchInFlight(self._max_in_flight, "of this session")
+
+    def check_in_flight_of(self, principal: str | None, address: str) -> None:
+        """Let one more request that belongs to no session take its time.
+
+        Where a principal is known, its requests are bounded as a session's are. An address may be that of
+        several clients, so that it has `CLIENTS_AT_AN_ADDRESS` times as many.
+
+        Raises:
+            TooMuchInFlight: As many are being worked on as may be.
+        """
+        most = self._max_in_flight * (CLIENTS_AT_AN_ADDRESS if principal is None else 1)
+        if self._in_flight.get(_owner(principal, address), 0) >= most:
+            self.refused.in_flight += 1
+            raise TooMuchInFlight(most, "from your address" if principal is None else "of yours")
+
+    def begin(self, principal: str | None, address: str) -> str:
+        """Count a request that takes its time; return what `finish` wants."""
+        owner = _owner(principal, address)
+        self._in_flight[owner] = self._in_flight.get(owner, 0) + 1
+        return owner
+
+    def finish(self, owner: str) -> None:
+        """Count a request that is over."""
+        left = self._in_flight.pop(owner) - 1
+        if left:
+            self._in_flight[owner] = left
+
+
+def _owner(principal: str | None, address: str) -> str:
+    return f"address {network_of(address)}" if principal is None else f"principal {principal}"

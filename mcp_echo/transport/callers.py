@@ -1,0 +1,84 @@
+"""Who sends a request: the peer of the connection, and what it says of others if it is a trusted proxy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.address import UNIXAddress
+from twisted.web.http import Request
+
+from mcp_echo.config import Settings
+from mcp_echo.protocol.proxies import (
+    UNIX,
+    Caller,
+    TrustedProxies,
+    named_principal,
+    single_value,
+    token_principal,
+)
+from mcp_echo.tools import jwt
+from mcp_echo.tools.auth import token_in
+
+USER_ID = "X-User-Id"
+
+
+class Callers:
+    """Tells who is calling.
+
+    Args:
+        settings: ``trusted_proxies`` and ``principal_from``.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._trusted = TrustedProxies(settings.trusted_proxies)
+        self.believes = bool(self._trusted)
+        """Whether there are peers to believe; if not, nobody has to ask."""
+        self._principal_of: Callable[[Request], str | None] = _from_user_id
+        self._source = USER_ID
+        if settings.principal_from == "subject":
+            self._principal_of = _from_subject
+            self._source = "iss and sub of the bearer token"
+
+    def principal(self, request: Request) -> str | None:
+        """Return who the caller is, or None when no trusted proxy says so.
+
+        Raises:
+            InvalidRequest: A trusted proxy names more than one, or one with too long a name.
+        """
+        return self._principal_of(request) if self._trusted.trusts(peer_of(request)) else None
+
+    def caller(self, request: Request, principal: str | None) -> Caller:
+        """Return all that is known of the caller, whose ``principal`` is known already."""
+        peer = peer_of(request)
+        trusted = self.believes and self._trusted.trusts(peer)
+        address = peer
+        if trusted:
+            address = self._trusted.client(peer, _values(request, "X-Forwarded-For"))
+        return Caller(peer, address, trusted, principal, None if principal is None else self._source)
+
+
+def peer_of(request: Request) -> str:
+    """Return the address of the other end of the connection, or the word ``unix``."""
+    address: Any = request.getClientAddress()
+    return UNIX if isinstance(address, UNIXAddress) else str(getattr(address, "host", address))
+
+
+def _values(request: Request, name: str) -> list[str]:
+    found = request.requestHeaders.getRawHeaders(name.encode()) or []
+    return [value.decode("latin-1") for value in found]
+
+
+def _from_user_id(request: Request) -> str | None:
+    return named_principal(_values(request, USER_ID), USER_ID)
+
+
+def _from_subject(request: Request) -> str | None:
+    credentials = single_value(_values(request, "Authorization"), "Authorization")
+    token = token_in(credentials)
+    if token is None:
+        return None
+    try:
+        return token_principal(jwt.read(token).payload)
+    except jwt.NotAToken:
+        return None

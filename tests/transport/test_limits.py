@@ -1,0 +1,411 @@
+"""What one client may ask for, over HTTP: what is refused, in which words, and that the next request works.
+
+RFC 6585 section 4 for the status; the limits are our choice where a test does not say otherwise.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.logger import capturedLogs, formatEvent
+
+from tests.transport.support import BOTH, Answer, ModernTestCase, Posted, claim
+
+FORM = {"elicitation": {"form": {}}}
+CONFIRM = {"name": "clientProbe", "arguments": {"feature": "elicitation"}}
+
+
+class LimitTestCase(ModernTestCase):
+    def tearDown(self) -> None:
+        """Nothing may stay behind once the clients are gone."""
+        self.leave()
+        assert self.limits._in_flight == {}
+        assert self.clock.getDelayedCalls() == []
+
+    @property
+    def limits(self) -> Any:
+        return self.service.server.facts.limits
+
+    def assert_refused(
+        self, answer: Answer | Posted, setting: str, wait: str | None = None, **members: Any
+    ) -> None:
+        """See a JSON-RPC error that names the setting, and Retry-After where waiting helps."""
+        assert answer.status == 429
+        assert setting in answer.json["error"]["message"]
+        assert answer.json["error"]["code"] == -32600
+        found = answer.headers.getRawHeaders("Retry-After")
+        assert found == (None if wait is None else [wait])
+        assert {name: answer.json.get(name) for name in members} == members
+
+
+class SessionRateTests(LimitTestCase):
+    settings = {"MCP_ECHO_INITIALIZE_RATE": "1", "MCP_ECHO_LEGACY_SSE": "true"}
+    BURST = 20
+
+    def test_sessions_made_too_fast_are_refused_however_they_are_made(self) -> None:
+        for _ in range(self.BURST):
+            self.initialize()
+        created = self.store.statistics.created
+        refusals = [
+            self.rpc("initialize", {"protocolVersion": "2025-06-18"}),
+            self.rpc("tools/list"),
+            self.request("POST", body=[{"jsonrpc": "2.0", "id": 1, "method": "ping"}]),
+            self.modern("tools/call", {"name": "createEchoSession", "arguments": {}}),
+            self.request("GET", "/sse"),
+        ]
+        for answer in refusals:
+            self.assert_refused(answer, "MCP_ECHO_INITIALIZE_RATE", wait="1")
+        assert self.store.statistics.created == created, "a refusal leaves nothing behind"
+        assert self.limits.refused.sessions_too_fast == len(refusals)
+        self.clock.advance(1)
+        assert self.rpc("tools/list").status == 200
+
+    def test_a_handle_made_too_fast_in_a_session_is_refused_with_the_header(self) -> None:
+        """Retry-After comes with an answer from deep inside a call as well."""
+        session = self.initialize()
+        create = {"name": "createEchoSession", "arguments": {}}
+        for _ in range(self.BURST - 1):
+            assert self.rpc("tools/call", create, session=session).status == 200
+        self.assert_refused(
+            self.rpc("tools/call", create, session=session, message_id=7),
+            "MCP_ECHO_INITIALIZE_RATE",
+            wait="1",
+            id=7,
+        )
+
+    def test_sessions_that_exist_go_on(self) -> None:
+        session = self.initialize()
+        for _ in range(self.BURST):
+            self.rpc("tools/list")
+        assert self.rpc("tools/list", session=session).status == 200
+        assert self.rpc("ping").status == 200, "which makes no session"
+
+    def test_clients_behind_a_trusted_proxy_are_told_apart(self) -> None:
+        """Otherwise one of them would use up what all have."""
+        self.serve({**self.settings, "MCP_ECHO_TRUSTED_PROXIES": "127.0.0.1"})
+        for _ in range(self.BURST):
+            self.rpc("tools/list", X_Forwarded_For="203.0.113.7")
+        assert self.rpc("tools/list", X_Forwarded_For="198.51.100.1, 203.0.113.7").status == 429
+        assert self.rpc("tools/list", X_Forwarded_For="203.0.113.8").status == 200
+
+    def test_0_is_no_limit(self) -> None:
+        self.serve({"MCP_ECHO_INITIALIZE_RATE": "0"})
+        assert {self.rpc("tools/list").status for _ in range(100)} == {200}
+
+
+class PrincipalTests(LimitTestCase):
+    settings = {"MCP_ECHO_TRUSTED_PROXIES": "127.0.0.1", "MCP_ECHO_MAX_SESSIONS_PER_PRINCIPAL": "2"}
+
+    def begin_session(self, user: str) -> Answer:
+        return self.rpc("initialize", {"protocolVersion": "2025-06-18"}, X_User_Id=user)
+
+    def test_a_principal_with_too_many_sessions_is_refused_and_nobody_else(self) -> None:
+        first = self.begin_session("alice").header("Mcp-Session-Id")
+        self.tool("createEchoSession", headers={"X-User-Id": "alice"})
+        for answer in (self.begin_session("alice"), self.rpc("tools/list", X_User_Id="alice")):
+            self.assert_refused(answer, "MCP_ECHO_MAX_SESSIONS_PER_PRINCIPAL", wait="60")
+        full = self.tool("createEchoSession", headers={"X-User-Id": "alice"})
+        assert full["isError"]
+        assert "MCP_ECHO_MAX_SESSIONS_PER_PRINCIPAL" in full["content"][0]["text"]
+        assert self.store.statistics.refused_to_principals == 3
+        assert self.begin_session("bob").status == 200
+        self.request("DELETE", headers={"Mcp-Session-Id": first, "X-User-Id": "alice"})
+        assert self.begin_session("alice").status == 200
+
+    def test_callers_without_a_name_share_no_limit(self) -> None:
+        assert {self.rpc("tools/list").status for _ in range(10)} == {200}
+
+
+class CallRateTests(LimitTestCase):
+    """2025-11-25 server/tools, Security Considerations: servers MUST rate limit tool invocations; and
+    server/utilities/completion, Implementation Considerations: SHOULD rate limit completion requests."""
+
+    settings = {"MCP_ECHO_CALL_RATE": "1"}
+    BURST = 10
+    CALLS = {
+        "tools/call": {"name": "echo", "arguments": {"message": "m"}},
+        "completion/complete": {
+            "ref": {"type": "ref/prompt", "name": "echo"},
+            "argument": {"name": "message", "value": ""},
+        },
+    }
+
+    def test_tool_calls_beyond_the_rate_are_refused(self) -> None:
+        self.refused_beyond_the_rate("tools/call")
+
+    def test_completions_beyond_the_rate_are_refused(self) -> None:
+        self.refused_beyond_the_rate("completion/complete")
+
+    def refused_beyond_the_rate(self, method: str) -> None:
+        """See both eras refuse one call more than the burst, and serve the next when it is time."""
+        session = self.initialize("2025-11-25")
+        for call in (
+            lambda: self.rpc(method, self.CALLS[method], session=session, message_id="seven"),
+            lambda: self.modern(method, self.CALLS[method], message_id="seven"),
+        ):
+            for _ in range(self.BURST):
+                assert "too fast" not in call().body.decode()
+            refused = call()
+            self.assert_refused(refused, "MCP_ECHO_CALL_RATE", wait="1", id="seven")
+            self.clock.advance(1)
+            assert call().status == 200
+            assert call().status == 429
+        assert self.limits.refused.calls_too_fast == 4
+
+    def test_a_session_s_rate_is_its_own(self) -> None:
+        busy, other = self.initialize(), self.initialize()
+        for _ in range(self.BURST + 1):
+            last = self.rpc("tools/call", self.CALLS["tools/call"], session=busy)
+        assert last.status == 429
+        assert self.rpc("tools/call", self.CALLS["tools/call"], session=other).status == 200
+        assert self.rpc("tools/list", session=busy).status == 200, "only calls are counted"
+        assert self.modern("tools/call", self.CALLS["tools/call"]).status == 200
+
+    def test_a_call_beyond_the_rate_does_nothing(self) -> None:
+        session = self.initialize()
+        for _ in range(self.BURST + 5):
+            self.rpc("tools/call", self.CALLS["tools/call"], session=session)
+        self.clock.advance(1)
+        assert "Echo Count: 10\n" in self.text("sessionInfo", session=session)
+
+    def test_each_call_of_a_batch_counts(self) -> None:
+        """The POST as a whole is answered; each call has its own verdict."""
+        session = self.initialize("2025-03-26")
+        batch = [
+            {"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": self.CALLS["tools/call"]}
+            for number in range(self.BURST + 2)
+        ]
+        answer = self.request("POST", body=batch, headers={"Mcp-Session-Id": session})
+        assert answer.status == 200
+        assert ["error" in each for each in answer.json] == [False] * self.BURST + [True] * 2
+
+    def test_a_call_beyond_the_rate_is_refused_as_http_even_where_streams_are_read(self) -> None:
+        """Nothing has been sent yet, so that the status is still open."""
+        session = self.initialize()
+        for _ in range(self.BURST):
+            self.rpc("tools/call", self.CALLS["tools/call"], session=session, Accept="text/event-stream")
+        refused = self.rpc(
+            "tools/call", self.CALLS["tools/call"], session=session, Accept="text/event-stream"
+        )
+        self.assert_refused(refused, "MCP_ECHO_CALL_RATE", wait="1")
+
+    def test_by_default_a_load_test_passes(self) -> None:
+        """400 calls a second in each session are what the official load benchmark makes."""
+        self.serve({})
+        session = self.initialize()
+        for _ in range(20):
+            for _ in range(40):
+                assert self.rpc("tools/call", self.CALLS["tools/call"], session=session).status == 200
+            self.clock.advance(0.1)
+
+    def test_0_is_no_limit(self) -> None:
+        self.serve({"MCP_ECHO_CALL_RATE": "0"})
+        assert {self.modern("tools/call", self.CALLS["tools/call"]).status for _ in range(50)} == {200}
+
+
+class StreamTests(LimitTestCase):
+    settings = {"MCP_ECHO_MAX_STREAMS_PER_SESSION": "2"}
+
+    def test_one_stream_too_many_is_refused(self) -> None:
+        session, other = self.initialize(), self.initialize()
+        for _ in range(2):
+            assert self.listen(session).status == 200
+        refused = self.request("GET", headers={"Accept": "text/event-stream", "Mcp-Session-Id": session})
+        self.assert_refused(refused, "MCP_ECHO_MAX_STREAMS_PER_SESSION", id=None)
+        assert self.limits.refused.streams == 1
+        assert self.listen(other).status == 200
+        self.leave()
+        assert self.listen(session).status == 200
+
+    def test_a_stream_that_is_taken_over_is_not_one_more(self) -> None:
+        """A client that lost its connection may notice before the server does."""
+        session = self.initialize("2025-11-25")
+        streams = [self.listen(session) for _ in range(2)]
+        again = self.listen(session, **{"Last-Event-ID": streams[0].events[0]["id"]})
+        assert again.status == 200
+        self.client.flush()
+        assert [stream.over for stream in streams] == [True, False]
+
+    def test_an_answer_that_is_fetched_again_counts_while_it_is_read(self) -> None:
+        session = self.initialize("2025-11-25")
+        answer = self.rpc("tools/list", session=session, Accept="text/event-stream")
+        streams = [self.listen(session) for _ in range(2)]
+        resume = {"Last-Event-ID": answer.events[0]["id"]}
+        refused = self.request("GET", headers={"Mcp-Session-Id": session, **resume})
+        self.assert_refused(refused, "MCP_ECHO_MAX_STREAMS_PER_SESSION")
+        assert not any(stream.over for stream in streams)
+        self.leave()
+        assert self.listen(session, **resume).messages[0]["id"] == 1
+
+
+class InFlightTests(LimitTestCase):
+    settings = {"MCP_ECHO_MAX_REQUESTS_IN_FLIGHT": "2", "MCP_ECHO_CLIENT_TIMEOUT": "5"}
+
+    def ask(self, session: str, message_id: Any) -> Posted:
+        """Begin a call that waits for its client's answer."""
+        message = {"jsonrpc": "2.0", "id": message_id, "method": "tools/call", "params": CONFIRM}
+        return Posted(self, message, {"Mcp-Session-Id": session, "Accept": BOTH})
+
+    def test_one_request_too_many_at_a_time_is_refused(self) -> None:
+        session = self.initialize("2025-11-25", capabilities=FORM)
+        waiting = [self.ask(session, number) for number in (1, 2)]
+        self.assert_refused(self.ask(session, 3), "MCP_ECHO_MAX_REQUESTS_IN_FLIGHT", id=3)
+        assert self.limits.refused.in_flight == 1
+        assert self.rpc("ping", session=session).status == 200, "what is answered at once is not counted"
+        other = self.initialize("2025-11-25", capabilities=FORM)
+        assert self.ask(other, 1).status == 200
+        self.pass_time(5.1)
+        assert all(each.over for each in waiting)
+        assert self.ask(session, 4).status == 200
+        self.pass_time(5.1)
+
+    def test_a_client_that_reuses_an_id_gains_nothing(self) -> None:
+        session = self.initialize("2025-11-25", capabilities=FORM)
+        assert [self.ask(session, 1).status for _ in range(3)] == [200, 200, 429]
+        self.pass_time(5.1)
+        assert self.ask(session, 1).status == 200
+        self.pass_time(5.1)
+
+    def test_requests_in_a_batch_count_too(self) -> None:
+        session = self.initialize("2025-03-26", capabilities={"sampling": {}})
+        sampling = {"name": "clientProbe", "arguments": {"feature": "sampling"}}
+        batch = [
+            {"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": sampling}
+            for number in range(4)
+        ]
+        posted = Posted(self, batch, {"Mcp-Session-Id": session, "Accept": BOTH})
+        self.pass_time(5.1)
+        answers = {each["id"]: each for each in posted.messages if "method" not in each}
+        assert ["error" in answers[number] for number in range(4)] == [False, False, True, True]
+
+    def test_subscriptions_of_a_principal_are_bounded(self) -> None:
+        """2026-07-28 has no sessions: who the caller is takes the session's place."""
+        self.serve({**self.settings, "MCP_ECHO_TRUSTED_PROXIES": "127.0.0.1"})
+        self.assert_bounded(2, {"X-User-Id": "alice"}, {"X-User-Id": "bob"})
+
+    def test_subscriptions_of_an_address_are_bounded(self) -> None:
+        """Sixteen times as many: several clients may share an address."""
+        self.serve({**self.settings, "MCP_ECHO_TRUSTED_PROXIES": "127.0.0.1"})
+        self.assert_bounded(32, {"X-Forwarded-For": "2001:db8::1"}, {"X-Forwarded-For": "2001:db8:0:1::1"})
+
+    def assert_bounded(self, most: int, who: dict[str, str], other: dict[str, str]) -> None:
+        """See one subscription more than ``most`` refused, until one of the others is over."""
+        listen = {"notifications": {"toolsListChanged": True}}
+        streams = [self.post("subscriptions/listen", listen, headers=who) for _ in range(most)]
+        assert {stream.status for stream in streams} == {200}
+        refused = self.post("subscriptions/listen", listen, message_id=9, headers=who)
+        self.assert_refused(refused, "MCP_ECHO_MAX_REQUESTS_IN_FLIGHT", id=9)
+        assert self.post("subscriptions/listen", listen, headers=other).status == 200
+        assert self.modern("tools/list", headers=who).status == 200
+        streams[0].leave()
+        assert self.post("subscriptions/listen", listen, headers=who).status == 200
+
+    def test_modern_calls_that_take_their_time_are_bounded(self) -> None:
+        self.serve(
+            {
+                **self.settings,
+                "MCP_ECHO_TRUSTED_PROXIES": "127.0.0.1",
+                "MCP_ECHO_CONFORMANCE": "tasks",
+            }
+        )
+        slow = {"name": "slow_compute", "arguments": {"seconds": 3}}
+        who = {"X-User-Id": "alice"}
+        running = [self.post("tools/call", slow, meta=claim(), headers=who) for _ in range(2)]
+        refused = self.post("tools/call", slow, message_id=9, meta=claim(), headers=who)
+        self.assert_refused(refused, "MCP_ECHO_MAX_REQUESTS_IN_FLIGHT", id=9)
+        running[0].leave()
+        assert self.post("tools/call", slow, meta=claim(), headers=who).status is None
+        self.pass_time(3.1)
+        assert running[1].status == 200
+        last = self.post("tools/call", slow, meta=claim(), headers=who)
+        self.pass_time(3.1)
+        assert last.status == 200
+
+
+class StateTests(LimitTestCase):
+    settings = {"MCP_ECHO_MAX_STATE_BYTES": "65536", "MCP_ECHO_MAX_QUEUE_BYTES": "65536"}
+
+    @property
+    def budget(self) -> Any:
+        return self.store.budget
+
+    def test_an_echo_that_cannot_be_kept_is_answered_and_replay_says_why(self) -> None:
+        session = self.initialize()
+        self.text("echo", {"message": "kept"}, session=session)
+        assert self.text("echo", {"message": "x" * 70_000}, session=session).startswith("xxx")
+        replayed = self.call("replayLastEcho", session=session)
+        assert replayed["isError"]
+        assert "MCP_ECHO_MAX_STATE_BYTES" in replayed["content"][0]["text"]
+        assert (self.budget.used, self.budget.echoes_refused) == (0, 1)
+        self.text("echo", {"message": "kept again"}, session=session)
+        assert "kept again" in self.text("replayLastEcho", session=session)
+
+    def test_sessions_share_the_room_and_give_it_back(self) -> None:
+        full, other = self.initialize(), self.initialize()
+        self.text("echo", {"message": "x" * 60_000}, session=full)
+        self.text("echo", {"message": "y" * 10_000}, session=other)
+        assert self.call("replayLastEcho", session=other)["isError"]
+        assert "xxx" in self.text("replayLastEcho", session=full)
+        self.request("DELETE", headers={"Mcp-Session-Id": full})
+        self.text("echo", {"message": "y" * 10_000}, session=other)
+        assert "yyy" in self.text("replayLastEcho", session=other)
+
+    def test_an_answer_is_streamed_however_full_the_server_is(self) -> None:
+        session = self.initialize("2025-11-25")
+        self.text("echo", {"message": "x" * 65_000}, session=session)
+        other = self.initialize("2025-11-25")
+        answer = self.rpc("tools/list", session=other, Accept="text/event-stream")
+        assert answer.events[-1]["data"].startswith('{"jsonrpc"')
+        again = self.listen(other, **{"Last-Event-ID": answer.events[0]["id"]})
+        assert again.messages == [], "it was not kept for a client that comes back"
+        modern = self.modern("tools/list", headers={"Accept": "text/event-stream"})
+        assert modern.events[-1]["data"].startswith('{"jsonrpc"')
+
+    def test_an_answer_larger_than_a_queue_is_streamed_and_not_kept(self) -> None:
+        self.serve({"MCP_ECHO_MAX_QUEUE_BYTES": "4096"})
+        session = self.initialize("2025-11-25")
+        arguments = {"message": "x" * 10_000}
+        answer = self.rpc(
+            "tools/call",
+            {"name": "echo", "arguments": arguments},
+            session=session,
+            Accept="text/event-stream",
+        )
+        assert "x" * 10_000 in answer.events[-1]["data"]
+        (living,) = self.store
+        assert (living.queue_bytes, living.dropped, self.budget.queues) == (0, 0, 0)
+
+    def test_what_modern_streams_have_written_is_not_held(self) -> None:
+        """The era has no resumption: a subscription may run for days, and holds nothing it has told."""
+        handle = self.handle()
+        uri = f"echo://session/{handle}"
+        posted = self.post("subscriptions/listen", {"notifications": {"resourceSubscriptions": [uri]}})
+        for _ in range(3):
+            self.tool("echo", {"message": "m", "session": handle})
+        self.client.flush()
+        assert len(posted.messages) == 4
+        queued = self.store.use(handle, None, handle=True).queue_bytes
+        assert self.budget.queues == queued > 0
+
+    def test_a_message_that_is_lost_is_counted_and_the_operator_told(self) -> None:
+        full = self.initialize()
+        self.text("echo", {"message": "x" * 65_300}, session=full)
+        handle = self.handle()
+        with capturedLogs() as logged:
+            for _ in range(3):
+                self.text("echo", {"message": "m", "session": handle}, session=full)
+        told = [formatEvent(event) for event in logged if "MCP_ECHO_MAX_STATE_BYTES" in formatEvent(event)]
+        assert len(told) == 1
+        described = self.call("sessionInfo", {"session": handle}, session=full)["structuredContent"]
+        assert described["droppedMessages"] == self.budget.messages_refused > 0
+
+    def test_health_tells_the_sums_and_when_there_is_no_room(self) -> None:
+        session = self.initialize()
+        self.text("echo", {"message": "x" * 1000}, session=session)
+        measured = self.call("healthProbe", session=session)["structuredContent"]
+        (living,) = self.store
+        assert measured["sessionStorage"] == living._own_size + living.last_echo.size
+        self.budget.limit = self.budget.used
+        text = self.text("healthProbe", session=session)
+        assert "MCP_ECHO_MAX_STATE_BYTES" in text
+        assert "DEGRADED" in text
