@@ -153,7 +153,9 @@ def running(command: Callable[[int], list[str]]) -> Iterator[Server]:
 
 
 def _daemon(port: int) -> list[str]:
-    return [sys.executable, "-m", "mcp_echo", "--port", str(port), "--max-sessions", "200000"]
+    # Thousands of sessions come from one address here.
+    options = ["--max-sessions", "200000", "--initialize-rate", "0"]
+    return [sys.executable, "-m", "mcp_echo", "--port", str(port), *options]
 
 
 def _bare(port: int) -> list[str]:

@@ -155,7 +155,7 @@ def _mcp_echo(cache: Path, project: Path) -> Environment:
         shutil.copytree(project, copy, ignore=NOT_PACKAGED)
         pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         _run([*pip, "--no-deps", "--force-reinstall", copy])
-    # The memory of 10,000 sessions is measured; its limit is 1,000 unless told.
+    # The memory of 10,000 sessions is measured; its limits are 1,000, and 50 a second, unless told.
     command = (
         str(python),
         "-m",
@@ -166,6 +166,8 @@ def _mcp_echo(cache: Path, project: Path) -> Environment:
         "{port}",
         "--max-sessions",
         "100000",
+        "--initialize-rate",
+        "0",
     )
     return Environment(command, _versions(python, "mcp-echo-daemon", "twisted", "klein", "msgspec"))
 
