@@ -160,6 +160,16 @@ def test_the_table_of_addresses_is_bounded() -> None:
     assert rates.wait("busy", 1000.5) == 0, "it was refused all the while, and so the longest quiet"
 
 
+def test_the_address_that_calls_is_not_the_one_that_is_forgotten() -> None:
+    """Our choice: whoever spends its calls cannot have them back by the arrival of others."""
+    rates = AddressRates(Rate(1, BURST), most=3)
+    for _ in range(9):
+        rates.wait("busy", 1000.0)
+    for other in ("a", "b", "busy", "c", "d"):
+        assert rates.wait(other, 1000.0) == 0
+    assert rates.wait("busy", 1000.0) == 1
+
+
 def test_addresses_are_forgotten_once_their_bucket_is_full_again() -> None:
     """Our choice: what is remembered of a quiet address would change nothing."""
     rates = AddressRates(Rate(1, BURST))
