@@ -69,9 +69,16 @@ class _ErrorObject(msgspec.Struct, omit_defaults=True):
     data: Any = None
 
 
+_decode_whole = msgspec.json.Decoder().decode
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 _decode_elements = msgspec.json.Decoder(list[Raw]).decode
 _encoder = msgspec.json.Encoder()
+
+# One type a member: the decoder takes the last of several, but hands each it meets to a hook.
+_Members = msgspec.defstruct(
+    "_Members", [(name, type(name, (), {}), None) for name in _Envelope.__struct_fields__]
+)
+_ESCAPED_LETTER = re.compile(rb"\\u00[67]")
 
 _WHITE_SPACE = b" \t\r\n"
 _HALF_A_CHARACTER = re.compile(r"\\u[dD](?:[89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])|[c-fC-F][0-9a-fA-F]{2})")
@@ -156,21 +163,58 @@ def decode(body: bytes, max_batch: int = MAX_BATCH) -> Message | list[Message]:
 
 def _decode_message(body: bytes) -> Message:
     try:
-        return _checked(_decode_envelope(body))
-    except msgspec.ValidationError as error:
-        return _malformed(body, error)
+        # The envelope's decoder only passes over what it leaves undecoded, numbers that nothing can hold
+        # among it (RFC 8259 section 6). For a message of the usual size this is the cheapest check there is.
+        whole = _decode_whole(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return Malformed(ParseError(f"Parse error: {why_not_json(error, body)}"))
-
-
-def _malformed(body: bytes, error: msgspec.ValidationError) -> Malformed:
     try:
-        whole = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as unreadable:
-        return Malformed(ParseError(f"Parse error: {why_not_json(unreadable, body)}"))
+        envelope = _decode_envelope(body)
+    except RecursionError as error:
+        return Malformed(ParseError(f"Parse error: {why_not_json(error, body)}"))
+    except msgspec.ValidationError as error:
+        return Malformed(InvalidRequest(f"Invalid request: {error}"), _readable_id(whole))
+    if envelope.method is UNSET or _may_repeat(body):
+        repeated = _repeated(body)
+        if repeated is not None:
+            return Malformed(
+                InvalidRequest(f"Invalid request: the member {repeated} is given more than once"),
+                None if repeated == "id" else _readable_id(whole),
+            )
+    return _checked(envelope)
+
+
+def _readable_id(whole: Any) -> MessageId | None:
     candidate = whole.get("id") if isinstance(whole, dict) else None
-    readable = isinstance(candidate, (int, str)) and not isinstance(candidate, bool)
-    return Malformed(InvalidRequest(f"Invalid request: {error}"), candidate if readable else None)
+    return candidate if isinstance(candidate, (int, str)) and not isinstance(candidate, bool) else None
+
+
+def _may_repeat(body: bytes) -> bool:
+    """Return whether a request may name a member of its envelope twice: never False when it does."""
+    return (
+        body.count(b'"id"') > 1
+        or body.count(b'"method"') > 1
+        or body.count(b'"params"') > 1
+        or body.count(b'"jsonrpc"') > 1
+        # The names are lower-case letters, so another spelling of one escapes such a letter.
+        or (b"\\" in body and _ESCAPED_LETTER.search(body) is not None)
+    )
+
+
+def _repeated(body: bytes) -> str | None:
+    """Return a member of the envelope that an object names more than once, or None.
+
+    Which of the two counts differs from parser to parser (RFC 8259 section 4), so that what a gateway has
+    checked need not be what the server does.
+    """
+    met: list[str] = []
+
+    def meet(member: type, _value: Any) -> Any:
+        met.append(member.__name__)
+        return member()
+
+    msgspec.json.decode(body, type=_Members, dec_hook=meet)
+    return next((name for name in met if met.count(name) > 1), None)
 
 
 def why_not_json(error: Exception, data: bytes) -> str:

@@ -121,6 +121,12 @@ DEEP = b"[" * 3000 + b"]" * 3000
         (b'{"jsonrpc":"2.0","id":"\\ud800 and more","method":"x"}', "Parse error"),
         (b'{"jsonrpc":"2.0","id":5,"method":"x","params":{"a":"\x00"}}', "invalid"),
         (b'{"jsonrpc":"2.0","id":' + b"9" * 5000 + b',"method":"x"}', "Integer value out of range"),
+        (b'{"jsonrpc":"2.0","id":5,"method":"x","params":{"a":1e400}}', "out of range"),
+        (b'{"jsonrpc":"2.0","id":5,"method":"x","params":{"a":[-1E+999]}}', "out of range"),
+        (b'{"jsonrpc":"2.0","id":5,"method":"x","unknown":1e400}', "out of range"),
+        (b'{"jsonrpc":"2.0","id":1e400,"method":"x"}', "out of range"),
+        (b'{"jsonrpc":"2.0","id":5,"method":"x","params":{"a":' + b"9" * 5000 + b"}}", "out of range"),
+        (b'[{"jsonrpc":"2.0","id":5,"method":"x","params":{"a":1e400}}', "truncated"),
         (DEEP, "nested too deeply"),
         (b'{"jsonrpc":"2.0","id":5,"method":"x","params":{"a":' + DEEP + b"}}", "nested too deeply"),
         (b'{"jsonrpc":' + DEEP + b"}", "nested too deeply"),
@@ -129,7 +135,8 @@ DEEP = b"[" * 3000 + b"]" * 3000
 )
 def test_what_is_not_json_in_utf_8_is_a_parse_error_without_an_id(body: bytes, words: str) -> None:
     """JSON-RPC section 5.1: -32700, and no id can be trusted. RFC 8259 section 8.1: UTF-8, no byte order
-    mark; our choice: NaN, nesting that exhausts the parser and lone surrogates are refused."""
+    mark; our choice: NaN, numbers out of range (section 6 allows to bound it), nesting that exhausts the
+    parser and lone surrogates are refused, wherever they stand."""
     found = malformed(body)
     assert isinstance(found.error, ParseError)
     assert (found.error.code, found.error.status, found.id) == (PARSE_ERROR, 400, None)
@@ -175,6 +182,76 @@ def test_json_that_is_no_message_is_an_invalid_request_under_its_readable_id(
     assert isinstance(found.error, InvalidRequest)
     assert (found.error.code, found.error.status, found.id) == (INVALID_REQUEST, 400, message_id)
     assert words in found.error.message
+
+
+@pytest.mark.parametrize(
+    ("body", "message_id", "member"),
+    [
+        (b'{"jsonrpc":"2.0","id":1,"id":2,"method":"x"}', None, "id"),
+        (b'{"jsonrpc":"2.0","id":null,"id":2,"method":"x"}', None, "id"),
+        (b'{"id":1,"jsonrpc":"2.0","id":1,"method":"x"}', None, "id"),
+        (b'{"jsonrpc":"2.0","id":1,"method":"x","method":"x"}', 1, "method"),
+        (b'{"method":"x","jsonrpc":"2.0","id":1,"params":{"a":"id"},"method":"y"}', 1, "method"),
+        (b'{"jsonrpc":"2.0","id":1,"method":"x","params":{},"params":{"a":1}}', 1, "params"),
+        (b'{"jsonrpc":"2.0","jsonrpc":"2.0","id":1,"method":"x"}', 1, "jsonrpc"),
+        (b'{"jsonrpc":"2.0","id":1,"method":"x","m\\u0065thod":"y"}', 1, "method"),
+        (b'{"jsonrpc":"2.0","\\u0069d":1,"method":"x","i\\u0064":2}', None, "id"),
+        (b'{"jsonrpc":"2.0","id":1,"method":"x","\\u0070arams":{},"params":{}}', 1, "params"),
+        (b'{"jsonrpc":"2.0","method":"notifications/x","method":"notifications/y"}', None, "method"),
+        (b'{"jsonrpc":"2.0","id":1,"result":{},"result":{}}', 1, "result"),
+        (b'{"jsonrpc":"2.0","id":1,"error":{},"error":{}}', 1, "error"),
+    ],
+)
+def test_a_member_of_the_envelope_given_twice_is_an_invalid_request(
+    body: bytes, message_id: object, member: str
+) -> None:
+    """RFC 8259 section 4: what a repeated name means is unpredictable; our choice: it means nothing here."""
+    found = malformed(body)
+    assert isinstance(found.error, InvalidRequest)
+    assert (found.error.status, found.id) == (400, message_id)
+    assert f"the member {member} is given more than once" in found.error.message
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        b'{"id":1,"method":"x","jsonrpc":"2.0","params":{"id":2}}',
+        b'{"a":"\\"id\\": \\"method\\"","\\u0069d":"\\u0070arams"}',
+        b'{"x\\"id":1,"id":2}',
+    ],
+)
+def test_the_names_of_the_envelope_may_stand_inside_params(params: bytes) -> None:
+    """Our choice: only the envelope's own members are looked at; tools may name their arguments so."""
+    message = whole(b'{"jsonrpc":"2.0","id":1,"method":"x","params":' + params + b"}")
+    assert isinstance(message, Request)
+    assert bytes(message.params) == params
+
+
+_ENVELOPE = ["jsonrpc", "id", "method", "params"]
+_VALUES = {"jsonrpc": '"2.0"', "id": "1", "method": '"x"', "params": '{"id":{"method":"params"}}'}
+
+
+@st.composite
+def envelopes(draw: st.DrawFn) -> tuple[list[str], bytes]:
+    """Return the names of an object's members, and the object, its names escaped here and there."""
+    extra = st.lists(st.sampled_from([*_ENVELOPE, "other", "id\\", '"id']), max_size=3)
+    names = draw(st.permutations([*_ENVELOPE, *draw(extra)]))
+    members = []
+    for name in names:
+        at = draw(st.integers(0, len(name) - 1))
+        plain = json.dumps(name) if draw(st.booleans()) else None
+        escaped = f'"{json.dumps(name[:at])[1:-1]}\\u{ord(name[at]):04x}{json.dumps(name[at + 1 :])[1:-1]}"'
+        gap = draw(st.sampled_from(["", " ", "\n"]))
+        members.append(f"{plain or escaped}{gap}:{gap}{_VALUES.get(name, '0')}")
+    return names, ("{" + ",".join(members) + "}").encode()
+
+
+@given(envelopes())
+def test_no_repeated_member_is_missed_however_it_is_written(envelope: tuple[list[str], bytes]) -> None:
+    """As above, compared with the names as they were generated."""
+    names, body = envelope
+    repeated = any(names.count(name) > 1 for name in _ENVELOPE)
+    assert isinstance(whole(body), Malformed if repeated else Request)
 
 
 def test_an_array_is_read_element_by_element() -> None:
