@@ -11,6 +11,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
+from mcp_echo.protocol import strict_json
 from mcp_echo.protocol.errors import InvalidRequest, McpError, ParseError
 
 MessageId = int | str
@@ -69,7 +70,6 @@ class _ErrorObject(msgspec.Struct, omit_defaults=True):
     data: Any = None
 
 
-_decode_whole = msgspec.json.Decoder().decode
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 _decode_elements = msgspec.json.Decoder(list[Raw]).decode
 _encoder = msgspec.json.Encoder()
@@ -79,9 +79,6 @@ _Members = msgspec.defstruct(
     "_Members", [(name, type(name, (), {}), None) for name in _Envelope.__struct_fields__]
 )
 _ESCAPED_LETTER = re.compile(rb"\\u00[67]")
-
-_WHITE_SPACE = b" \t\r\n"
-_HALF_A_CHARACTER = re.compile(r"\\u[dD](?:[89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])|[c-fC-F][0-9a-fA-F]{2})")
 
 # A terminal or a log viewer that prints an answer must not be driven by what a client had echoed: DEL, C1,
 # the two Unicode line ends (which also end lines in JavaScript) and bidirectional controls leave as
@@ -137,41 +134,30 @@ def decode(body: bytes, max_batch: int = MAX_BATCH) -> Message | list[Message]:
         body: What should be JSON in UTF-8.
         max_batch: Most elements of an array.
     """
-    # The decoder does not look into what it leaves undecoded, so UTF-8 is checked here, once for all.
-    if not body.isascii():
-        try:
-            body.decode("utf-8")
-        except UnicodeDecodeError as error:
-            return Malformed(ParseError(f"Parse error: {why_not_json(error, body)}"))
-    if not body.lstrip(_WHITE_SPACE).startswith(b"["):
-        return _decode_message(body)
     try:
-        elements = _decode_elements(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return Malformed(ParseError(f"Parse error: {why_not_json(error, body)}"))
-    if not elements:
+        whole = strict_json.read(body)
+    except strict_json.NotJson as error:
+        return Malformed(ParseError(f"Parse error: {error}"))
+    if not isinstance(whole, list):
+        return _read_message(body, whole)
+    if not whole:
         return Malformed(InvalidRequest("Invalid request: an empty array holds no message"))
-    if len(elements) > max_batch:
+    if len(whole) > max_batch:
         return Malformed(
             InvalidRequest(
-                f"Invalid request: a batch of {len(elements)} messages, more than MCP_ECHO_MAX_BATCH allows "
+                f"Invalid request: a batch of {len(whole)} messages, more than MCP_ECHO_MAX_BATCH allows "
                 f"({max_batch})"
             )
         )
-    return [_decode_message(bytes(element)) for element in elements]
+    return [
+        _read_message(bytes(raw), element) for raw, element in zip(_decode_elements(body), whole, strict=True)
+    ]
 
 
-def _decode_message(body: bytes) -> Message:
-    try:
-        # The envelope's decoder only passes over what it leaves undecoded, numbers that nothing can hold
-        # among it (RFC 8259 section 6). For a message of the usual size this is the cheapest check there is.
-        whole = _decode_whole(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return Malformed(ParseError(f"Parse error: {why_not_json(error, body)}"))
+def _read_message(body: bytes, whole: Any) -> Message:
+    """Return the message in ``body``, which ``whole`` is the value of."""
     try:
         envelope = _decode_envelope(body)
-    except RecursionError as error:
-        return Malformed(ParseError(f"Parse error: {why_not_json(error, body)}"))
     except msgspec.ValidationError as error:
         return Malformed(InvalidRequest(f"Invalid request: {error}"), _readable_id(whole))
     if envelope.method is UNSET or _may_repeat(body):
@@ -215,19 +201,6 @@ def _repeated(body: bytes) -> str | None:
 
     msgspec.json.decode(body, type=_Members, dec_hook=meet)
     return next((name for name in met if met.count(name) > 1), None)
-
-
-def why_not_json(error: Exception, data: bytes) -> str:
-    """Return what is wrong with ``data``, given what its decoder raised."""
-    if isinstance(error, RecursionError):
-        return "the JSON is nested too deeply"
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as invalid:
-        return f"not UTF-8 (byte {invalid.start})"
-    if ("truncated" in str(error) or "surrogate" in str(error)) and _HALF_A_CHARACTER.search(text):
-        return "a string holds half a character (a lone surrogate)"
-    return str(error)
 
 
 def _checked(envelope: _Envelope) -> Message:

@@ -12,9 +12,7 @@ from base64 import urlsafe_b64decode
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import msgspec
-
-from mcp_echo.protocol.jsonrpc import why_not_json
+from mcp_echo.protocol import strict_json
 
 MAX_TOKEN = 8192
 """Longest token looked at, in characters; servers refuse longer header lines anyway."""
@@ -105,9 +103,9 @@ def _bytes(part: str, name: str) -> bytes:
 def _object(part: str, name: str) -> dict[str, Any]:
     raw = _bytes(part, name)
     try:
-        value = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise NotAToken(f"its {name} is not JSON ({why_not_json(error, raw)})") from None
+        value = strict_json.read(raw)
+    except strict_json.NotJson as error:
+        raise NotAToken(f"its {name} is not JSON ({error})") from None
     if not isinstance(value, dict):
         raise NotAToken(f"its {name} is a JSON {_json_type(value)}, not an object")
     return value

@@ -126,10 +126,13 @@ DEEP = b"[" * 3000 + b"]" * 3000
         (b'{"jsonrpc":"2.0","id":5,"method":"x","unknown":1e400}', "out of range"),
         (b'{"jsonrpc":"2.0","id":1e400,"method":"x"}', "out of range"),
         (b'{"jsonrpc":"2.0","id":5,"method":"x","params":{"a":' + b"9" * 5000 + b"}}", "out of range"),
-        (b'[{"jsonrpc":"2.0","id":5,"method":"x","params":{"a":1e400}}', "truncated"),
-        (DEEP, "nested too deeply"),
-        (b'{"jsonrpc":"2.0","id":5,"method":"x","params":{"a":' + DEEP + b"}}", "nested too deeply"),
-        (b'{"jsonrpc":' + DEEP + b"}", "nested too deeply"),
+        (b'[{"jsonrpc":"2.0","id":5,"method":"x","params":{"a":1e400}}]', "out of range"),
+        (DEEP, "more than 128 levels"),
+        (
+            b'{"jsonrpc":"2.0","id":5,"method":"x","params":{"a":' + DEEP + b"}}",
+            "more than 128 levels",
+        ),
+        (b'{"jsonrpc":' + DEEP + b"}", "more than 128 levels"),
     ],
     ids=lambda value: repr(value[:60]) if isinstance(value, bytes) else None,
 )
