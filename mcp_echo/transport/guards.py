@@ -60,15 +60,16 @@ class Guards:
         Raises:
             OriginRefused: A page of an origin that is not allowed sent it.
         """
-        raw = request.getHeader(b"origin")
-        if raw is None:
+        values = request.requestHeaders.getRawHeaders(b"origin")
+        if values is None:
             return
-        origin = raw.decode("latin-1")
-        if not self.cors.allowed.allows(origin):
+        # Browsers send one (RFC 6454 section 7.3); of several, each has to be let in.
+        origins = [value.decode("latin-1") for value in values]
+        if not all(map(self.cors.allowed.allows, origins)):
             raise OriginRefused(
                 "Origin not allowed; add it to MCP_ECHO_ALLOWED_ORIGINS if its pages may call"
             )
-        for name, value in self.cors.answer_headers(origin):
+        for name, value in self.cors.answer_headers(origins[-1]):
             request.setHeader(name, value)
 
 

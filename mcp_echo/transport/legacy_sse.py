@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred
 
 from mcp_echo.protocol.errors import InvalidRequest, RouteNotFound, SessionNotFound
 from mcp_echo.protocol.jsonrpc import Malformed, Message, error_bytes
+from mcp_echo.protocol.revisions import Revision
 from mcp_echo.server import Carriage, Reply, Server
 from mcp_echo.state.events import Stream
 from mcp_echo.state.session import UNKNOWN_CLIENT, Session
@@ -40,14 +41,17 @@ class LegacySse:
             TooManySessions: The store is full.
             TooManyRequests: The caller makes too many sessions, or makes them too fast.
         """
-        if self._revision is None:
-            raise RouteNotFound("Not found; start the server with --legacy-sse to serve this transport")
-        session = self._server.legacy.new_session(exchange, self._revision, UNKNOWN_CLIENT)
+        session = self._server.legacy.new_session(exchange, self._offered(), UNKNOWN_CLIENT)
         stream = self._streams[session.id] = session.log.listen()
         opening = sse.endpoint(f"{MESSAGES_PATH}?session_id={session.id}")
         exchange.when_over(lambda: self._left(session))
         exchange.open_stream(Carriage(session.log, stream), opening)
         return exchange.done
+
+    def _offered(self) -> Revision:
+        if self._revision is None:
+            raise RouteNotFound("Not found; start the server with --legacy-sse to serve this transport")
+        return self._revision
 
     def _left(self, session: Session) -> None:
         """End the session with its connection (2024-11-05 basic/lifecycle, Shutdown)."""
@@ -63,9 +67,11 @@ class LegacySse:
         """Take one message; what it answers comes on the session's stream.
 
         Raises:
+            RouteNotFound: The transport is not offered.
             InvalidRequest: The session is not named, or the body is an array.
             SessionNotFound: There is no such session, or it has no stream.
         """
+        self._offered()
         if session_id is None:
             raise InvalidRequest("session_id is missing: send messages to where the endpoint event says")
         stream = self._streams.get(session_id)

@@ -168,4 +168,5 @@ class RefusalTests(SseTestCase):
         for environ in ({}, {"MCP_ECHO_LEGACY_SSE": "true", "MCP_PROTOCOL_VERSIONS_SUPPORTED": "2026-07-28"}):
             self.serve(environ)
             assert self.request("GET", "/sse").status == 404
-            assert self.send("/messages?session_id=x", "ping").status == 404
+            refused = self.send("/messages?session_id=x", "ping")
+            assert (refused.status, refused.json["error"]["code"]) == (404, -32600)

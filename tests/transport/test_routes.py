@@ -96,6 +96,13 @@ class GuardTests(ServerTestCase):
         for origin in ("http://localhost:6274", "http://127.0.0.1", "https://[::1]:8443"):
             assert self.status(Origin=origin) == 200, origin
 
+    def test_of_several_origins_each_has_to_be_let_in(self) -> None:
+        """RFC 6454 section 7.3: a client sends one; our choice: no second line hides the first."""
+        ours, evil = "http://localhost", "http://evil.example"
+        for several in ([ours, evil], [evil, ours]):
+            answer = self.request("POST", body=self.PING, headers={"Origin": several})
+            assert answer.status == 403
+
     def test_a_foreign_host_is_421(self) -> None:
         """DNS rebinding; RFC 9110 section 15.5.20."""
         for host in ("evil.example", "localhost.evil.example", "127.0.0.1.nip.io:3000", "localhost:", "*"):
