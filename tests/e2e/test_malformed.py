@@ -220,10 +220,7 @@ def _kind(response: Response) -> str:
 
 
 def _check_head(response: Response) -> None:
-    (
-        """Assert what holds of every answer: its type, what browsers and caches may do, nothing of the client."""
-        ""
-    )
+    """Assert what holds of every answer: its type, what browsers and caches may do, no text of clients."""
     assert CANARY not in response.head.lower()
     assert response.media_type in ("", "application/json", "text/event-stream")
     if response.body and response.status >= 400:

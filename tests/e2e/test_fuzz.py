@@ -1,0 +1,337 @@
+"""Valid requests of both eras, damaged at random, against a real daemon that has to stay as it was.
+
+``FUZZ_SEED`` and ``FUZZ_CASES`` in the environment choose another run; a failure names its seed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from mcp_echo.config import load
+from mcp_echo.tools import catalogue
+from tests.e2e.daemon import MODULE, Daemon, free_port, running
+from tests.e2e.raw import Closed, Connection, Silent
+
+SEED = int(os.environ.get("FUZZ_SEED", "1"))
+CASES = int(os.environ.get("FUZZ_CASES", "4000"))
+
+CASES_A_SESSION = 100
+"""A session is spoiled by what is done to it, so there is a new one every so often."""
+
+GROWTH_ALLOWED = 3 * 1024 * 1024
+"""Bytes of resident memory that the second half may add: the allocator's own ups and downs."""
+
+SETTINGS = {
+    # What is left behind has to go while the test looks, and must not fill the store before.
+    "MCP_MAX_SESSIONS": "100000",
+    "MCP_SESSION_TIMEOUT": "2",
+    "MCP_SESSION_CLEANUP_INTERVAL": "0.5",
+    "MCP_ECHO_CLIENT_TIMEOUT": "1",
+    "MCP_ECHO_LEGACY_SSE": "true",
+}
+
+TOOLS = tuple(catalogue(load({}, {}).settings))
+
+META = {
+    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+    "io.modelcontextprotocol/clientCapabilities": {"elicitation": {}, "sampling": {}, "roots": {}},
+    "io.modelcontextprotocol/clientInfo": {"name": "fuzz", "version": "1"},
+    "io.modelcontextprotocol/logLevel": "debug",
+    "progressToken": 1,
+}
+
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    "echo": {"message": "a", "uppercase": True, "data": "AAAA", "mimeType": "image/png"},
+    "clientProbe": {"feature": "elicitation"},
+    "createEchoSession": {"label": "a", "ttlSeconds": 1},
+    "bearerDecode": {},
+}
+
+PARAMS: dict[str, dict[str, Any]] = {
+    "ping": {},
+    "tools/list": {"cursor": "dG9vbHM6MQ=="},
+    "resources/list": {},
+    "resources/templates/list": {},
+    "resources/read": {"uri": "echo://server"},
+    "resources/subscribe": {"uri": "echo://server"},
+    "resources/unsubscribe": {"uri": "echo://server"},
+    "prompts/list": {},
+    "prompts/get": {"name": "diagnose-auth", "arguments": {"symptom": "a"}},
+    "completion/complete": {
+        "ref": {"type": "ref/prompt", "name": "diagnose-auth"},
+        "argument": {"name": "symptom", "value": "a"},
+    },
+    "logging/setLevel": {"level": "debug"},
+    "server/discover": {},
+    "subscriptions/listen": {"notifications": {"toolsListChanged": True, "resourceSubscriptions": ["a:b"]}},
+}
+
+NASTY: list[Any] = [
+    None,
+    True,
+    -1,
+    0.5,
+    1e308,
+    10**400,
+    2**63,
+    "",
+    "\x00\x1b[2J",
+    "\u2028\u202e\u2066",
+    "\ud800",
+    "a" * 5000,
+    "=?base64?//8=?=",
+    "../../etc/passwd",
+    "https://user:pass@evil.example/",
+    [],
+    {},
+    [[[[[[]]]]]],
+    {"$ref": "#"},
+    ["a"] * 200,
+    {"id": {"method": "ping"}},
+]
+NASTY_TEXTS = [
+    "",
+    "\x01",
+    "\xff\xfe",
+    ",",
+    ";q=",
+    "a" * 9000,
+    "=?base64?x?=",
+    "*",
+    "null",
+    "-1",
+    "chunked",
+    "\t",
+]
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A request in the pieces that are damaged."""
+
+    line: str
+    headers: tuple[tuple[str, str], ...]
+    message: Any = None
+
+    def to_bytes(self) -> bytes:
+        body = b"" if self.message is None else json.dumps(self.message).encode()
+        length = () if self.message is None else (("Content-Length", str(len(body))),)
+        lines = [self.line, *(f"{name}: {value}" for name, value in (*self.headers, *length))]
+        return "\r\n".join([*lines, "", ""]).encode("latin-1", "replace") + body
+
+
+BASE = (("Host", "localhost"), ("Accept", "application/json, text/event-stream"))
+TOKEN = ("Authorization", "Bearer eyJhbGciOiJub25lIn0.eyJleHAiOjF9.")
+
+
+def legacy(session: str) -> Iterator[Sent]:
+    """Yield one valid request of each kind, of a session."""
+    headers = (*BASE, TOKEN, ("MCP-Protocol-Version", "2025-11-25"), ("Mcp-Session-Id", session))
+    post = "POST /mcp HTTP/1.1"
+    for method, params in {**PARAMS, **_calls()}.items():
+        yield Sent(
+            post, headers, _request(method.partition(" ")[0], {**params, "_meta": {"progressToken": 1}})
+        )
+    who = {"protocolVersion": "2025-11-25", "capabilities": {"roots": {}}, "clientInfo": {"name": "a"}}
+    yield Sent(post, BASE, _request("initialize", who))
+    yield Sent(post, headers, {"jsonrpc": "2.0", "method": "notifications/initialized"})
+    cancelled = {"requestId": 1, "reason": "a"}
+    yield Sent(post, headers, {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": cancelled})
+    yield Sent(post, headers, {"jsonrpc": "2.0", "id": 1, "result": {"action": "accept", "content": {}}})
+    yield Sent(post, headers, {"jsonrpc": "2.0", "id": 1, "error": {"code": -1, "message": "a"}})
+    yield Sent(post, BASE, [_request("ping", {}), _request("tools/list", {})])
+    yield Sent("GET /mcp HTTP/1.1", (*headers, ("Last-Event-ID", "g1-1")))
+    yield Sent("OPTIONS /mcp HTTP/1.1", (*BASE, ("Origin", "http://localhost")))
+    yield Sent("GET /health HTTP/1.1", BASE)
+    yield Sent("GET /sse HTTP/1.1", BASE)
+    yield Sent("POST /messages?session_id=a HTTP/1.1", BASE, _request("ping", {}))
+
+
+def modern() -> Iterator[Sent]:
+    """Yield one valid request of each kind, of the modern era."""
+    for method, params in {**PARAMS, **_calls()}.items():
+        name = method.partition(" ")[0]
+        headers = [*BASE, TOKEN, ("MCP-Protocol-Version", "2026-07-28"), ("Mcp-Method", name)]
+        named = params.get("name") or params.get("uri")
+        if isinstance(named, str):
+            headers.append(("Mcp-Name", named))
+        yield Sent("POST /mcp HTTP/1.1", tuple(headers), _request(name, {**params, "_meta": META}))
+
+
+def _calls() -> dict[str, dict[str, Any]]:
+    return {f"tools/call {tool}": {"name": tool, "arguments": ARGUMENTS.get(tool, {})} for tool in TOOLS}
+
+
+def _request(method: str, params: dict[str, Any]) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+
+
+# Damage.
+
+
+def in_json(chance: random.Random, sent: Sent) -> bytes:
+    """Damage the message here and there, leaving it JSON."""
+    message = json.loads(json.dumps(sent.message))
+    for _ in range(chance.randint(1, 3)):
+        message = _node_damaged(chance, message)
+    return replace(sent, message=message).to_bytes()
+
+
+def _node_damaged(chance: random.Random, value: Any) -> Any:
+    if not value or not isinstance(value, (dict, list)) or chance.random() < 0.1:
+        return deepcopy(chance.choice(NASTY))
+    key = chance.choice(list(value) if isinstance(value, dict) else range(len(value)))
+    what = chance.random()
+    if what < 0.15:
+        del value[key]
+    elif what < 0.25 and isinstance(value, dict):
+        value[str(chance.choice(NASTY))] = value.pop(key)
+    else:
+        value[key] = _node_damaged(chance, value[key])
+    return value
+
+
+def in_headers(chance: random.Random, sent: Sent) -> bytes:
+    """Drop, repeat or change header lines."""
+    headers = list(sent.headers)
+    for _ in range(chance.randint(1, 2)):
+        at = chance.randrange(len(headers))
+        name, value = headers[at]
+        what = chance.randrange(4)
+        if what == 0 and len(headers) > 1:
+            del headers[at]
+        elif what == 1:
+            headers.insert(at, (name, chance.choice([value, *NASTY_TEXTS])))
+        elif what == 2:
+            headers[at] = (name.swapcase(), value + chance.choice(NASTY_TEXTS))
+        else:
+            headers[at] = (name, chance.choice(NASTY_TEXTS))
+    return replace(sent, headers=tuple(headers)).to_bytes()
+
+
+def in_bytes(chance: random.Random, sent: Sent) -> bytes:
+    """Flip, drop, repeat and insert bytes anywhere."""
+    data = bytearray(sent.to_bytes())
+    for _ in range(chance.randint(1, 6)):
+        at = chance.randrange(len(data))
+        what = chance.randrange(4)
+        if what == 0:
+            data[at] ^= 1 << chance.randrange(8)
+        elif what == 1:
+            del data[at : at + chance.randint(1, 8)]
+        elif what == 2:
+            data[at:at] = data[at : at + chance.randint(1, 40)]
+        else:
+            data[at:at] = chance.choice(
+                [b"\x00", b"\r\n", b"\n", b"\xff", b'"', b"{", b"]", b"9" * 30, b"\\u"]
+            )
+        if not data:
+            break
+    return bytes(data)
+
+
+DAMAGES: list[Callable[[random.Random, Sent], bytes]] = [in_json, in_json, in_headers, in_bytes]
+
+
+def damaged(chance: random.Random, valid: list[Sent]) -> bytes:
+    """Return one damaged request."""
+    sent = chance.choice(valid)
+    damage = chance.choice(DAMAGES if sent.message is not None else DAMAGES[2:])
+    return damage(chance, sent)
+
+
+class Fuzz:
+    """One run against one daemon.
+
+    Args:
+        daemon: The daemon.
+        seed: Decides everything.
+    """
+
+    def __init__(self, daemon: Daemon, seed: int) -> None:
+        self._daemon = daemon
+        self._chance = random.Random(seed)
+        self._process = psutil.Process(daemon.process.pid)
+        self.statuses: dict[int | str, int] = {}
+
+    def run(self, cases: int) -> None:
+        """Send so many damaged requests."""
+        for number in range(cases):
+            if number % CASES_A_SESSION == 0:
+                valid = [*legacy(self._session()), *modern()]
+            data = damaged(self._chance, valid)
+            outcome = self._send(data)
+            self.statuses[outcome] = self.statuses.get(outcome, 0) + 1
+            failed = isinstance(outcome, int) and outcome >= 500 and outcome not in (501, 505)
+            assert not failed, f"{outcome} for {data!r} (FUZZ_SEED={SEED})"
+
+    def _send(self, data: bytes) -> int | str:
+        with Connection(self._daemon.port, patience=0.05) as connection:
+            connection.send(data)
+            try:
+                return connection.response(to_head=True).status
+            except Closed:
+                return "closed"
+            except Silent:
+                return "silent"
+
+    def _session(self) -> str:
+        who = {
+            "protocolVersion": "2025-11-25",
+            "capabilities": META,
+            "clientInfo": {"name": "a", "version": "1"},
+        }
+        with Connection(self._daemon.port) as connection:
+            connection.send(Sent("POST /mcp HTTP/1.1", BASE, _request("initialize", who)).to_bytes())
+            session = connection.response().headers["mcp-session-id"]
+            headers = (*BASE, ("Mcp-Session-Id", session))
+            initialized = {"jsonrpc": "2.0", "method": "notifications/initialized"}
+            connection.send(Sent("POST /mcp HTTP/1.1", headers, initialized).to_bytes())
+            assert connection.response().status == 202
+        return session
+
+    def settled(self) -> tuple[int, int]:
+        """Return resident bytes and descriptors once the sessions of the run have expired."""
+        for _ in range(200):
+            with Connection(self._daemon.port) as connection:
+                connection.send(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                if connection.response().json["sessions"]["active"] == 0:
+                    break
+                connection.wait(0.05)
+                with pytest.raises(Silent):
+                    connection.response()
+        else:
+            pytest.fail(f"sessions do not expire (FUZZ_SEED={SEED})")
+        return self._process.memory_info().rss, self._process.num_fds()
+
+
+def test_no_damaged_request_fails_the_server_or_stays_in_its_memory(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """Our choice: whatever arrives is answered below 500, without a traceback, and leaves nothing behind."""
+    directory: Path = tmp_path_factory.mktemp("fuzz")
+    port = free_port()
+    with running([*MODULE, "--port", str(port)], directory, port, SETTINGS) as daemon:
+        fuzz = Fuzz(daemon, SEED)
+        # What a server loads and caches on first use is none of the run's growth.
+        fuzz.run(CASES // 4)
+        readings = []
+        for _ in range(2):
+            fuzz.run(CASES * 3 // 8)
+            readings.append(fuzz.settled())
+    (before, descriptors), (after, descriptors_after) = readings
+    print(f"FUZZ_SEED={SEED} FUZZ_CASES={CASES}: {fuzz.statuses}, resident {before} then {after} bytes")
+    assert fuzz.statuses.get(200, 0) > CASES // 10, "most of the damage is refused before anything is done"
+    assert fuzz.statuses.get(400, 0) > CASES // 10
+    assert descriptors_after <= descriptors, f"descriptors leak (FUZZ_SEED={SEED})"
+    assert after - before < GROWTH_ALLOWED, f"memory grows (FUZZ_SEED={SEED})"
