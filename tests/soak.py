@@ -341,6 +341,16 @@ async def soak(daemon: Daemon, seconds: float, seed: int, tally: Tally) -> tuple
     return slope(readings), descriptors, process.num_fds()
 
 
+def report(tally: Tally, growth: float, allowed: float, before: int, after: int) -> None:
+    """Print what was found."""
+    print("Done: " + ", ".join(f"{count} × {what}" for what, count in sorted(tally.done.items())))
+    print(f"Resident memory: {growth:+.1f} KiB a minute (allowed {allowed:g})")
+    print(f"Descriptors: {before} before, {after} after")
+    print(f"Wrong: {len(tally.wrong)}")
+    for what, count in Counter(tally.wrong).most_common(20):
+        print(f"  {count} × {what}")
+
+
 def main() -> int:
     """Run and report; return the exit status."""
     parser = argparse.ArgumentParser(
@@ -357,12 +367,8 @@ def main() -> int:
         running([*MODULE, "--port", str(port)], Path(directory), port, SETTINGS) as daemon,
     ):
         growth, before, after = asyncio.run(soak(daemon, asked.minutes * 60, asked.seed, tally))
-    print("Done: " + ", ".join(f"{count} × {what}" for what, count in sorted(tally.done.items())))
-    print(f"Resident memory: {growth:+.1f} KiB a minute (allowed {asked.slope:g})")
-    print(f"Descriptors: {before} before, {after} after")
-    print(f"Wrong: {len(tally.wrong)}")
-    for what, count in Counter(tally.wrong).most_common(20):
-        print(f"  {count} × {what}")
+        # Said before the daemon stops, which fails if there is a traceback in its log.
+        report(tally, growth, asked.slope, before, after)
     return int(bool(tally.wrong) or growth > asked.slope or after > before)
 
 
