@@ -181,7 +181,7 @@ class ServerMachine(RuleBasedStateMachine):
             }
             assert {name: found[name] for name in expected} == expected
 
-    @rule(model=sessions, count=st.integers(1, MAX_QUEUE + 2))
+    @rule(model=sessions, count=st.integers(0, MAX_QUEUE + 2))
     def queue(self, model: Model, count: int) -> None:
         """The server has news for a session."""
         [session] = [each for each in self.host.store if each.id == model.id] or [None]
@@ -236,6 +236,15 @@ class ServerMachine(RuleBasedStateMachine):
             self.host.client.flush()
             model.connection = None
 
+    @rule(model=sessions, had=st.integers(1, 3), missed=st.integers(0, 3), seen=st.integers(0, 30))
+    def lose_and_resume(self, model: Model, had: int, missed: int, seen: int) -> None:
+        """What streams are lost for: something came, something more was missed."""
+        self.listen(model, None)
+        self.queue(model, had)
+        self.lose_the_connection(model)
+        self.queue(model, missed)
+        self.listen(model, seen)
+
     @rule(model=consumes(sessions))
     def delete(self, model: Model) -> None:
         answer = self.host.request("DELETE", headers={"Mcp-Session-Id": model.id})
@@ -258,7 +267,7 @@ class ServerMachine(RuleBasedStateMachine):
         ):
             assert answer.status == 404
 
-    @rule(seconds=st.sampled_from([1, TIMEOUT // 2, TIMEOUT - 1, TIMEOUT]))
+    @rule(seconds=st.sampled_from([1, 1, 1, TIMEOUT // 2, TIMEOUT - 1, TIMEOUT]))
     def wait(self, seconds: int) -> None:
         self.host.clock.advance(seconds)
 
