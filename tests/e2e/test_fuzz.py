@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import time
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -312,7 +313,12 @@ class Fuzz:
                     connection.response()
         else:
             pytest.fail(f"sessions do not expire (FUZZ_SEED={SEED})")
-        return self._process.memory_info().rss, self._process.num_fds()
+        return self._process.memory_info().rss, min(self._descriptors() for _ in range(20))
+
+    def _descriptors(self) -> int:
+        # The end of a connection takes the server a moment to see.
+        time.sleep(0.05)
+        return self._process.num_fds()
 
 
 def test_no_damaged_request_fails_the_server_or_stays_in_its_memory(
@@ -333,5 +339,7 @@ def test_no_damaged_request_fails_the_server_or_stays_in_its_memory(
     print(f"FUZZ_SEED={SEED} FUZZ_CASES={CASES}: {fuzz.statuses}, resident {before} then {after} bytes")
     assert fuzz.statuses.get(200, 0) > CASES // 10, "most of the damage is refused before anything is done"
     assert fuzz.statuses.get(400, 0) > CASES // 10
-    assert descriptors_after <= descriptors, f"descriptors leak (FUZZ_SEED={SEED})"
-    assert after - before < GROWTH_ALLOWED, f"memory grows (FUZZ_SEED={SEED})"
+    assert descriptors_after <= descriptors, (
+        f"{descriptors} descriptors, then {descriptors_after} (FUZZ_SEED={SEED})"
+    )
+    assert after - before < GROWTH_ALLOWED, f"{after - before} bytes more (FUZZ_SEED={SEED})"
