@@ -303,14 +303,25 @@ def _message(body: bytes) -> dict[str, Any]:
     raise MeasureError(f"answered with {body[:200]!r}")
 
 
-def _run_wrk(port: int, sessions: Path, first_id: int, seconds: int, core: int) -> dict[str, int]:
+def run_wrk(
+    port: int, sessions: Path, first_id: int, seconds: int, core: int, *, modern: bool = False
+) -> dict[str, int]:
     """Load the server, and return what call_echo.lua printed at the end.
+
+    Args:
+        port: The server's port.
+        sessions: A file with the ids of its sessions, or the handles of the modern era.
+        first_id: The first request's id.
+        seconds: How long to load it.
+        core: The load generator's core.
+        modern: Whether to call in the modern era.
 
     Raises:
         MeasureError: wrk failed, or not every answer was a success.
     """
     load = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "10s", "-s", str(SCRIPT)]
     load += [f"http://{ADDRESS}:{port}", "--", str(sessions), str(first_id)]
+    load += ["modern"] if modern else []
     try:
         run = subprocess.run(  # noqa: S603  # our own command
             ["taskset", "-c", str(core), *load],  # noqa: S607
@@ -352,9 +363,9 @@ def measure_load(
             client.check_echo(ids[0])
         sessions = Path(folder, "sessions")
         sessions.write_text("\n".join(ids) + "\n")
-        _run_wrk(server.port, sessions, FIRST_WARM_UP_ID, warm_up_seconds, cores.load)
+        run_wrk(server.port, sessions, FIRST_WARM_UP_ID, warm_up_seconds, cores.load)
         cpu_before = cpu_seconds(server.pid)
-        result = _run_wrk(server.port, sessions, FIRST_ID, seconds, cores.load)
+        result = run_wrk(server.port, sessions, FIRST_ID, seconds, cores.load)
         cpu = cpu_seconds(server.pid) - cpu_before
     return Round(
         requests_per_second=result["requests"] / result["microseconds"] * 1e6,

@@ -64,6 +64,11 @@ class Changes:
             self.unwatch(uri, listener)
 
     @property
+    def resources_watched(self) -> bool:
+        """Whether somebody wants to hear of any resource."""
+        return bool(self._by_uri)
+
+    @property
     def lists_watched(self) -> tuple[List, ...]:
         """The lists that somebody wants to hear of."""
         return tuple(self._by_list)

@@ -84,6 +84,8 @@ def announce_echo(call: Call, session: Session) -> None:
         return
     data = {"event": "echo", "echoCount": session.echo_count}
     session.log.queue(notification_bytes("notifications/message", log_params("info", data)))
+    if not call.facts.changes.resources_watched:
+        return
     for uri in (STATE_URI, MESSAGES_URI):
         call.facts.changes.resource_updated(uri.format(session=session.id))
 

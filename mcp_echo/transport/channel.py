@@ -10,7 +10,12 @@ import math
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from twisted.internet.interfaces import IHalfCloseableDescriptor, IHalfCloseableProtocol, ITCPTransport
+from twisted.internet.interfaces import (
+    IAddress,
+    IHalfCloseableDescriptor,
+    IHalfCloseableProtocol,
+    ITCPTransport,
+)
 from twisted.internet.protocol import connectionDone
 from twisted.protocols.basic import LineReceiver
 from twisted.python.failure import Failure
@@ -74,6 +79,7 @@ class EchoChannel(HTTPChannel):
     _refused = False
     _chunked_bytes = 0
     _drained = 0
+    _host: IAddress | None = None
 
     def connectionMade(self) -> None:
         """Tell the site of a connection that has come about."""
@@ -84,6 +90,12 @@ class EchoChannel(HTTPChannel):
     def _await(self, what: Awaited, seconds: float) -> None:
         self.awaited = what
         self.deadline = self.site.seconds() + seconds
+
+    def getHost(self) -> IAddress:
+        """Return the address the connection came to; twisted.web asks for each request, by a system call."""
+        if self._host is None:
+            self._host = super().getHost()
+        return self._host
 
     def dataReceived(self, data: bytes) -> None:
         """Take in what has come."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from io import BytesIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from twisted.python.failure import Failure
 from twisted.web.http_headers import Headers
 from twisted.web.server import Request
+from twisted.web.server import version as server_version
 
 from mcp_echo.protocol.errors import BodyTooLarge
 from mcp_echo.protocol.headers import Headers as WireHeaders
@@ -46,6 +47,24 @@ class EchoRequest(Request):
         if self._room < 0:
             raise BodyTooLarge("The body is larger than ECHO_MAX_MESSAGE_SIZE allows")
         self._body.write(data)
+
+    def process(self) -> None:
+        """Have the site's one resource answer.
+
+        twisted.web would unquote the path's segments, walk a tree of resources by them, and write the date
+        anew for each request.
+        """
+        if self.path == b"*":
+            super().process()
+            return
+        self.site = site = cast("EchoChannel", self.channel).site
+        self.setHeader(b"server", server_version)
+        self.setHeader(b"date", site.date())
+        self.prepath, self.postpath = [], self.path[1:].split(b"/")
+        try:
+            self.render(site.resource)
+        except Exception:
+            self.processingFailed(Failure())
 
     def connectionLost(self, reason: Failure) -> None:
         """Let go of the connection, with what could not be written to it.

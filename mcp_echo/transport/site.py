@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import resource as descriptors
+import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 from twisted.internet.defer import Deferred
@@ -10,6 +12,7 @@ from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.web import http
+from twisted.web.http import datetimeToString
 from twisted.web.resource import IResource
 from twisted.web.server import Site
 
@@ -42,15 +45,22 @@ class EchoSite(Site):
     """A site that knows its connections, holds them to their deadlines, and can let them finish.
 
     Args:
-        resource: The root resource.
+        resource: Answers every request.
         reactor: Times the deadlines and the drain.
         settings: The limits.
+        wall: The wall clock.
     """
 
     noisy = False
     _log = Logger()
 
-    def __init__(self, resource: IResource, reactor: IReactorTime, settings: Settings) -> None:
+    def __init__(
+        self,
+        resource: IResource,
+        reactor: IReactorTime,
+        settings: Settings,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
         # MCP bodies are JSON: parsing forms would cost time and, for large ones, a great deal of memory.
         super().__init__(resource, EchoRequest, reactor=reactor, timeout=None, parsePOSTFormSubmission=False)
         # HTTP/1.1 alone, as Twisted lets a factory choose: the generic protocol would wrap each connection.
@@ -63,6 +73,9 @@ class EchoSite(Site):
         """Bytes that the chunks of a body may take on the wire."""
         self.max_connections = connection_limit(settings.max_connections)
         self._clock = reactor
+        self._wall = wall
+        self._second = 0
+        self._date = b""
         self._channels: set[EchoChannel] = set()
         self._stalls: dict[EchoChannel, _Stall] = {}
         self._full = False
@@ -95,6 +108,13 @@ class EchoSite(Site):
                 "There are {count} connections, as many as MCP_ECHO_MAX_CONNECTIONS allows: closing new ones",
                 count=self.max_connections,
             )
+
+    def date(self) -> bytes:
+        """Return the time for the ``Date`` header, written once a second."""
+        second = int(self._wall())
+        if second != self._second:
+            self._second, self._date = second, datetimeToString(second)
+        return self._date
 
     def made(self, channel: EchoChannel) -> None:
         """Remember a connection."""
