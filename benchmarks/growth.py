@@ -1,0 +1,294 @@
+"""Measure how the cost of a request grows with sessions, streams, message size and queue depth.
+
+    python benchmarks/growth.py [--only PART] [--fill MIB]
+
+Prints the tables of docs/performance.md. CPU time comes from /proc, and memory is resident memory; requests
+per second are wrk's, with the server on one core and wrk on another.
+"""
+
+# ruff: noqa: S603  # runs the servers it measures
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from urllib.request import urlopen
+
+from budget import CONNECTIONS, Connection, Server, allow_many_files, running
+from measure import FIRST_ID, FIRST_WARM_UP_ID, Cores, cores_to_use, free_port, missing_program, run_wrk
+
+SECONDS = 6
+WARM_UP_SECONDS = 2
+ROUNDS = 3
+HANDSHAKES = 5_000
+STARTS = 5
+
+_SUBSCRIBE = b'{"jsonrpc":"2.0","id":1,"method":"resources/subscribe","params":{"uri":"echo://session"}}'
+_CREATE_HANDLE = (
+    b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"createEchoSession","arguments":{}}}'
+)
+_IMPORT = "import twisted.web.server, klein"
+
+
+@contextmanager
+def _daemon(cores: Cores, *options: str) -> Iterator[Server]:
+    """Run a daemon with room for what is measured, on its own core."""
+    room = ("--max-sessions", "2000000", *options)
+    command = [sys.executable, "-m", "mcp_echo", *room]
+    with running(lambda port: ["taskset", "-c", str(cores.server), *command, "--port", str(port)]) as server:
+        yield server
+
+
+def _echo(number: int, message: bytes = b"hello world") -> bytes:
+    return (
+        b'{"jsonrpc":"2.0","id":%d,"method":"tools/call",'
+        b'"params":{"name":"echo","arguments":{"message":"%b"}}}' % (number, message)
+    )
+
+
+class Sessions:
+    """Sessions of a server, made over one connection as fast as it goes."""
+
+    def __init__(self, server: Server) -> None:
+        self._connection = Connection(server.port)
+        self.ids: list[bytes] = []
+
+    def grow(self, count: int) -> list[bytes]:
+        """Make sessions until there are ``count``; return their ids."""
+        while len(self.ids) < count:
+            self.ids.append(self._connection.session())
+        return self.ids
+
+    def handles(self, count: int) -> list[bytes]:
+        """Return the handles of newly made modern state."""
+        session = self.grow(1)[0]
+        answers = [self._connection.ask(_CREATE_HANDLE, session) for _ in range(count)]
+        return [answer.partition(b'"session":"')[2].partition(b'"')[0] for answer in answers]
+
+
+def _load(server: Server, cores: Cores, ids: Sequence[bytes], *, modern: bool = False) -> tuple[float, float]:
+    """Return requests per second and microseconds of CPU a request: the medians of some rounds."""
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        sessions = Path(folder, "sessions")
+        sessions.write_bytes(b"\n".join(ids[:CONNECTIONS]) + b"\n")
+        run_wrk(server.port, sessions, FIRST_WARM_UP_ID, WARM_UP_SECONDS, cores.load, modern=modern)
+        for _ in range(ROUNDS):
+            before = server.cpu_seconds()
+            run = run_wrk(server.port, sessions, FIRST_ID, SECONDS, cores.load, modern=modern)
+            cpu = (server.cpu_seconds() - before) / run["requests"] * 1e6
+            found.append((run["requests"] / run["microseconds"] * 1e6, cpu))
+    return statistics.median(rate for rate, _ in found), statistics.median(cpu for _, cpu in found)
+
+
+def _table(*rows: Sequence[object]) -> None:
+    head, *body = rows
+    print("| " + " | ".join(map(str, head)) + " |")
+    print("| " + " | ".join(["---:"] * len(head)) + " |")
+    for row in body:
+        print("| " + " | ".join(_shown(each) for each in row) + " |")
+    print(flush=True)
+
+
+def _shown(figure: object) -> str:
+    if not isinstance(figure, float):
+        return f"{figure:,}" if isinstance(figure, int) else str(figure)
+    return f"{figure:,.0f}" if figure >= 100 else f"{figure:.2f}" if figure < 10 else f"{figure:.1f}"
+
+
+def eras(cores: Cores) -> None:
+    """The same echo in both eras, and the handshake of the legacy one."""
+    rows = []
+    with _daemon(cores) as server:
+        sessions = Sessions(server)
+        for name, ids, modern in (
+            ("legacy (2025-06-18, session)", sessions.grow(CONNECTIONS), False),
+            ("modern (2026-07-28, handle)", sessions.handles(CONNECTIONS), True),
+        ):
+            rows.append((name, *_load(server, cores, ids, modern=modern)))
+        before = server.cpu_seconds()
+        sessions.grow(HANDSHAKES + CONNECTIONS)
+        handshake = (server.cpu_seconds() - before) / HANDSHAKES * 1e6
+    _table(("echo", "requests/s", "CPU µs"), *rows)
+    _table(("handshake", "CPU µs"), ("`initialize` + `notifications/initialized`", handshake))
+
+
+def sessions(cores: Cores) -> None:
+    """An echo while more and more sessions live."""
+    rows = []
+    with _daemon(cores) as server:
+        made = Sessions(server)
+        for count in (100, 1_000, 10_000, 100_000):
+            ids = made.grow(count)
+            rate, cpu = _load(server, cores, ids)
+            rows.append((count, rate, cpu, server.resident_bytes() / 2**20))
+    _table(("live sessions", "requests/s", "CPU µs", "resident MiB"), *rows)
+
+
+def streams(cores: Cores) -> None:
+    """An echo while more and more idle streams are open."""
+    rows = []
+    with _daemon(cores) as server:
+        made = Sessions(server)
+        opened: list[Connection] = []
+        made.grow(CONNECTIONS)
+        start = server.resident_bytes()
+        for count in (0, 500, 2_000, 8_000):
+            ids = made.grow(CONNECTIONS + count)
+            for session in ids[CONNECTIONS + len(opened) :]:
+                stream = Connection(server.port)
+                stream.listen(session)
+                opened.append(stream)
+            rate, cpu = _load(server, cores, ids)
+            each = (server.resident_bytes() - start) / count / 1024 if count else 0.0
+            rows.append((count, rate, cpu, each))
+    _table(("open idle streams", "requests/s", "CPU µs", "KiB a stream and its session"), *rows)
+
+
+def sizes(cores: Cores) -> None:
+    """Echoes of larger and larger messages."""
+    rows = []
+    with _daemon(cores) as server:
+        session = Sessions(server).grow(1)[0]
+        connection = Connection(server.port)
+        for size in (10, 1_000, 10_000, 100_000, 1_000_000):
+            requests = max(50, min(5_000, 20_000_000 // size))
+            message = b"x" * size
+            connection.ask(_echo(0, message), session)
+            before = server.cpu_seconds()
+            for number in range(requests):
+                connection.ask(_echo(number, message), session)
+            cpu = (server.cpu_seconds() - before) / requests * 1e6
+            rows.append((size, cpu, size / cpu))
+    _table(("message bytes", "CPU µs", "MB echoed per CPU second"), *rows)
+
+
+def queues(cores: Cores) -> None:
+    """Echoes that each queue a notification nobody reads yet, and then the reading."""
+    rows = []
+    with _daemon(cores, "--max-queue-messages", "10000", "--max-queue-bytes", str(1 << 30)) as server:
+        made = Sessions(server)
+        connection = Connection(server.port)
+        for depth in (100, 1_000, 10_000):
+            session = made.grow(len(made.ids) + 1)[-1]
+            connection.ask(_SUBSCRIBE, session)
+            memory, before = server.resident_bytes(), server.cpu_seconds()
+            rounds = max(1, 10_000 // depth)
+            for _ in range(rounds - 1):
+                spare = made.grow(len(made.ids) + 1)[-1]
+                connection.ask(_SUBSCRIBE, spare)
+                _fill(connection, spare, depth)
+            _fill(connection, session, depth)
+            queued = (server.cpu_seconds() - before) / rounds / depth * 1e6
+            each = (server.resident_bytes() - memory) / rounds / depth
+            before = server.cpu_seconds()
+            for number in range(1_000):
+                connection.ask(_echo(number), session)
+            full = (server.cpu_seconds() - before) / 1_000 * 1e6
+            rows.append((depth, queued, full, each, _drained(server, session, depth)))
+    _table(
+        ("queued messages", "CPU µs an echo while it fills", "CPU µs once full or deeper", "bytes a message",
+         "CPU µs to deliver one"),
+        *rows,
+    )  # fmt: skip
+
+
+def _fill(connection: Connection, session: bytes, depth: int) -> None:
+    for number in range(depth):
+        connection.ask(_echo(number), session)
+
+
+def _drained(server: Server, session: bytes, depth: int) -> float:
+    """Return the CPU time, in microseconds a message, of the delivery of a session's queue."""
+    stream = Connection(server.port)
+    before = server.cpu_seconds()
+    stream.listen(session)
+    stream.socket.settimeout(1)
+    got = 0
+    with suppress(TimeoutError):
+        while got < depth:
+            got += stream.socket.recv(1 << 20).count(b"event: message")
+    stream.close()
+    return (server.cpu_seconds() - before) / depth * 1e6
+
+
+def starts(cores: Cores) -> None:
+    """The time from the command to the first answer, beside that of the imports it cannot do without."""
+    rows = []
+    for name, start in (("mcp-echo to its first /health", _start_daemon), (f"`{_IMPORT}`", _import)):
+        seconds = [start(cores) for _ in range(STARTS)]
+        rows.append((name, statistics.median(seconds) * 1000))
+    _table(("start", "ms"), *rows)
+
+
+def _import(cores: Cores) -> float:
+    begun = time.monotonic()
+    subprocess.run(["taskset", "-c", str(cores.server), sys.executable, "-c", _IMPORT], check=True)  # noqa: S607
+    return time.monotonic() - begun
+
+
+def _start_daemon(cores: Cores) -> float:
+    port = free_port()
+    twistd = Path(sys.executable).with_name("twistd")
+    command = [str(twistd), "-n", "--pidfile=", "mcp-echo", "--port", str(port)]
+    begun = time.monotonic()
+    process = subprocess.Popen(
+        ["taskset", "-c", str(cores.server), *command],  # noqa: S607
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        while True:
+            with suppress(OSError), urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as answer:
+                answer.read()
+                return time.monotonic() - begun
+            if process.poll() is not None:
+                raise SystemExit("growth: the daemon does not start")
+            time.sleep(0.005)
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def fill(cores: Cores, mebibytes: int) -> None:
+    """Make sessions until the server's resident memory is as large as told."""
+    with _daemon(cores) as server:
+        made = Sessions(server)
+        while server.resident_bytes() < mebibytes * 2**20:
+            made.grow(len(made.ids) + 1_000)
+        _table(("resident MiB", "idle sessions"), (mebibytes, len(made.ids)))
+
+
+PARTS: dict[str, Callable[[Cores], None]] = {
+    each.__name__: each for each in (eras, sessions, streams, sizes, queues, starts)
+}
+
+
+def main() -> int:
+    """Measure what was asked for; return 2 if this machine cannot."""
+    parser = argparse.ArgumentParser(description="Measure how costs grow.")
+    parser.add_argument("--only", action="append", choices=list(PARTS), help="this alone; may be repeated")
+    parser.add_argument("--fill", type=int, metavar="MIB", help="only count the sessions that fit in MIB")
+    given = parser.parse_args()
+    missing, cores = missing_program(), cores_to_use()
+    if missing is not None or cores is None:
+        print(missing or "two cores are needed", file=sys.stderr)
+        return 2
+    allow_many_files()
+    os.sched_setaffinity(0, {cores.load})
+    if given.fill:
+        fill(cores, given.fill)
+        return 0
+    for name in given.only or PARTS:
+        PARTS[name](cores)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
