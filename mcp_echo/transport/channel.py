@@ -7,6 +7,7 @@ more than all other checks together.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from twisted.internet.interfaces import (
     ITCPTransport,
 )
 from twisted.internet.protocol import connectionDone
+from twisted.internet.tcp import Connection
 from twisted.protocols.basic import LineReceiver
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel, Request
@@ -96,6 +98,22 @@ class EchoChannel(HTTPChannel):
         if self._host is None:
             self._host = super().getHost()
         return self._host
+
+    def writeSequence(self, iovec: Iterable[bytes]) -> None:
+        """Write a piece of an event stream, to the socket itself where nothing waits to be written before it.
+
+        The reactor would begin to watch the socket, come back to it in its next turn, write and cease to
+        watch it: for a message on its way to many streams that is more than all the rest it costs.
+        """
+        data = b"".join(iovec)
+        transport = self.transport
+        if isinstance(transport, Connection) and _has_written_all(transport):
+            sent = transport.writeSomeData(data)
+            # Otherwise the connection is broken, which the reactor will find out too.
+            if isinstance(sent, int):
+                data = data[sent:]
+        if data:
+            super().write(data)
 
     def dataReceived(self, data: bytes) -> None:
         """Take in what has come."""
@@ -307,6 +325,18 @@ class EchoChannel(HTTPChannel):
     def abort(self) -> None:
         """Drop the connection with all that is still to be sent on it."""
         self.transport.abortConnection()
+
+
+def _has_written_all(transport: Connection) -> bool:
+    """Return whether this is a plain, open socket whose buffer is empty."""
+    return (
+        not transport.TLS
+        and bool(transport.connected)
+        and not transport.disconnecting
+        # Twisted has no public way to ask what waits in the buffer.
+        and not transport._tempDataBuffer
+        and transport.offset == len(transport.dataBuffer)
+    )
 
 
 def _announce_close(request: Request) -> None:
