@@ -79,6 +79,20 @@ class Round:
     start_bytes: float
 
 
+@dataclass(frozen=True)
+class SessionCost:
+    """What a session costs.
+
+    Attributes:
+        resident_bytes: Resident memory of an idle one.
+        handshake_us: CPU time of the server for its ``initialize`` and ``notifications/initialized``, in
+            microseconds.
+    """
+
+    resident_bytes: float
+    handshake_us: float
+
+
 def median(rounds: Sequence[Round]) -> Round:
     """Return the medians, each taken for itself."""
     return Round(
@@ -376,24 +390,25 @@ def measure_load(
     )
 
 
-def measure_session_bytes(environment: Environment, cores: Cores, sessions: int) -> float:
-    """Return the resident memory that an idle session takes, over as many sessions as told.
+def measure_sessions(environment: Environment, cores: Cores, sessions: int) -> SessionCost:
+    """Return what an idle session costs, over as many sessions as told, made over one connection.
 
     The first sessions are made before the first reading, and are not counted.
 
     Raises:
         MeasureError: The server failed, or did not make that many sessions.
     """
+    counted = sessions - SESSIONS_BEFORE_READING
     with Server(environment, cores.server) as server, Client(server.port) as client:
         first = client.open_session()
         for _ in range(SESSIONS_BEFORE_READING - 1):
             client.open_session()
-        before = resident_bytes(server.pid)
-        for _ in range(sessions - SESSIONS_BEFORE_READING):
+        memory, cpu = resident_bytes(server.pid), cpu_seconds(server.pid)
+        for _ in range(counted):
             client.open_session()
-        after = resident_bytes(server.pid)
+        memory, cpu = resident_bytes(server.pid) - memory, cpu_seconds(server.pid) - cpu
         client.check_echo(first)  # no session was given up to make room
-    return (after - before) / (sessions - SESSIONS_BEFORE_READING)
+    return SessionCost(memory / counted, cpu / counted * 1e6)
 
 
 def cores_to_use() -> Cores | None:

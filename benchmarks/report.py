@@ -1,4 +1,4 @@
-"""Writes what was measured: RESULTS.md, and a bar chart beside it."""
+"""Writes what was measured: RESULTS.md, and bar charts beside it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from measure import CONNECTIONS, SESSIONS_BEFORE_READING, Cores, Round
+from measure import CONNECTIONS, SESSIONS_BEFORE_READING, Cores, Round, SessionCost
 
 REFERENCE = "mcp-echo"
 NOTHING = "–"  # an en dash, as in tables
@@ -25,13 +25,13 @@ class Result:
         title: The server's name.
         versions: Versions of what it runs on.
         medians: Medians over the rounds.
-        session_bytes: Resident memory per idle session; None if the server has no sessions.
+        session: What a session costs; None if the server has none.
     """
 
     title: str
     versions: dict[str, str]
     medians: Round
-    session_bytes: float | None
+    session: SessionCost | None
 
 
 @dataclass(frozen=True)
@@ -56,22 +56,29 @@ class Conditions:
 def write(
     out: Path, results: Sequence[Result], not_measured: dict[str, str], conditions: Conditions
 ) -> list[Path]:
-    """Write the results and the chart, and return their files.
+    """Write the results and the charts, and return their files.
 
     Args:
-        out: The results' file; the chart's has the same name, ending in .svg.
+        out: The results' file; the charts' begin with the same name.
         results: What was measured, in the order of the tables; at least one.
         not_measured: Why others were not, by their names.
         conditions: How it was measured.
     """
-    chart = out.with_suffix(".svg")
+    charts = {
+        chart: drawn
+        for chart in CHARTS
+        if (drawn := _draw(chart, [each for each in results if chart.figure(each) is not None]))
+    }
+    files = {chart: out.with_name(f"{out.stem}{chart.suffix}.svg") for chart in charts}
     parts = [
         "# Results",
         "Written by `run.py`; [README.md](README.md) says what is measured and how to do it again.",
         _conditions(conditions),
     ]
-    chart.write_text(_chart(results))
-    parts += [f"![Requests per second]({chart.name})", _medians(results), _ratios(results)]
+    for chart, drawn in charts.items():
+        files[chart].write_text(drawn)
+    parts += [f"![{chart.title}]({file.name})" for chart, file in files.items()]
+    parts += [_medians(results), _ratios(results)]
     if not_measured:
         rows = [[name, reason] for name, reason in not_measured.items()]
         parts.append("## Not measured\n\n" + _table(["server", "reason"], rows))
@@ -81,7 +88,7 @@ def write(
     ]
     parts.append("## Versions\n\n" + _table(["server", "runs on"], rows))
     out.write_text("\n\n".join(part for part in parts if part) + "\n")
-    return [out, chart]
+    return [out, *files.values()]
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -116,8 +123,15 @@ def _cpu_model() -> str:
 
 def _medians(results: Sequence[Result]) -> str:
     head = [
-        "server", "requests/s", "CPU µs per request", "p50 ms", "p99 ms", "MiB after start", "KiB per session"
-    ]  # fmt: skip
+        "server",
+        "requests/s",
+        "CPU µs per request",
+        "p50 ms",
+        "p99 ms",
+        "MiB after start",
+        "KiB per session",
+        "CPU µs per handshake",
+    ]
     rows = [
         [
             each.title,
@@ -126,7 +140,8 @@ def _medians(results: Sequence[Result]) -> str:
             f"{each.medians.p50_us / 1000:.1f}",
             f"{each.medians.p99_us / 1000:.1f}",
             f"{each.medians.start_bytes / MIB:.1f}",
-            NOTHING if each.session_bytes is None else f"{each.session_bytes / 1024:.1f}",
+            NOTHING if each.session is None else f"{each.session.resident_bytes / 1024:.1f}",
+            NOTHING if each.session is None else f"{each.session.handshake_us:,.0f}",
         ]
         for each in results
     ]
@@ -143,14 +158,23 @@ def _ratios(results: Sequence[Result]) -> str:
         lambda each: each.medians.cpu_us,
         lambda each: each.medians.p99_us,
         lambda each: each.medians.start_bytes,
-        lambda each: each.session_bytes,
+        _session_kib,
+        lambda each: each.session and each.session.handshake_us,
     )
     rows = [
         [each.title, *(_ratio(figure(each), figure(reference)) for figure in figures)]
         for each in results
         if each is not reference
     ]
-    head = ["server", "requests/s", "CPU per request", "p99", "memory after start", "memory per session"]
+    head = [
+        "server",
+        "requests/s",
+        "CPU per request",
+        "p99",
+        "memory after start",
+        "memory per session",
+        "CPU per handshake",
+    ]
     return "## Relative to mcp-echo\n\nEach figure divided by mcp-echo's.\n\n" + _table(head, rows)
 
 
@@ -158,29 +182,69 @@ def _ratio(figure: float | None, reference: float | None) -> str:
     return NOTHING if figure is None or not reference else f"{figure / reference:.2f}"
 
 
-def _chart(results: Sequence[Result]) -> str:
-    """Return the bar chart of requests per second as SVG."""
+def _session_kib(result: Result) -> float | None:
+    return result.session and result.session.resident_bytes / 1024
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A bar chart of one figure.
+
+    Attributes:
+        suffix: What its file's name ends with.
+        title: What it shows, and in which unit.
+        figure: Returns the figure; None for a server that has none.
+        digits: Digits after the point.
+    """
+
+    suffix: str
+    title: str
+    figure: Callable[[Result], float | None]
+    digits: int
+
+
+CHARTS = (
+    Chart(
+        "",
+        "Requests per second on one core (more is better)",
+        lambda each: each.medians.requests_per_second,
+        0,
+    ),
+    Chart(
+        "-p99",
+        "99th percentile of latency at 32 connections, ms (less is better)",
+        lambda each: each.medians.p99_us / 1000,
+        1,
+    ),
+    Chart("-memory", "Memory of an idle session, KiB (less is better)", _session_kib, 1),
+)
+
+
+def _draw(chart: Chart, results: Sequence[Result]) -> str:
+    """Return a bar chart as SVG; nothing if no server has the figure."""
+    figures = [chart.figure(each) or 0.0 for each in results]
+    longest = max(figures, default=0.0)
+    if not longest:
+        return ""
     width, bar, gap, left, right, top = 760, 26, 12, 220, 80, 44
     height = top + len(results) * (bar + gap)
-    longest = max(each.medians.requests_per_second for each in results)
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" '
         f'height="{height}" font-family="sans-serif" font-size="14" role="img" '
-        'aria-label="Requests per second, one bar per server">',
+        f'aria-label="{escape(chart.title)}, one bar per server">',
         f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
-        '<text x="12" y="26" font-weight="bold" fill="#222222">'
-        "tools/call echo: requests per second, one core</text>",
+        f'<text x="12" y="26" font-weight="bold" fill="#222222">{escape(chart.title)}</text>',
     ]
-    for number, each in enumerate(results):
+    for number, (each, value) in enumerate(zip(results, figures, strict=True)):
         y = top + number * (bar + gap)
         middle = y + bar / 2 + 5
-        value = each.medians.requests_per_second
         length = (width - left - right) * value / longest
+        shown = f"{value:,.{chart.digits}f}"
         colour = "#2a6fb0" if each.title == REFERENCE else "#a9b4c0"
         lines += [
             f'<text x="{left - 10}" y="{middle:g}" text-anchor="end" fill="#222222">'
             f"{escape(each.title)}</text>",
             f'<rect x="{left}" y="{y}" width="{length:.1f}" height="{bar}" fill="{colour}"/>',
-            f'<text x="{left + length + 8:.1f}" y="{middle:g}" fill="#222222">{value:,.0f}</text>',
+            f'<text x="{left + length + 8:.1f}" y="{middle:g}" fill="#222222">{shown}</text>',
         ]
     return "\n".join([*lines, "</svg>"]) + "\n"

@@ -14,9 +14,10 @@ from measure import (
     Cores,
     MeasureError,
     Round,
+    SessionCost,
     cores_to_use,
     measure_load,
-    measure_session_bytes,
+    measure_sessions,
     median,
     missing_program,
 )
@@ -36,7 +37,7 @@ def _positive(text: str) -> int:
 
 def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description="Measure mcp-echo and other MCP servers in turn, and write RESULTS.md and a chart.",
+        description="Measure mcp-echo and other MCP servers in turn, and write RESULTS.md and charts.",
         epilog=f"Environments are kept in ${CACHE} (default: ~/.cache/mcp-echo-bench).",
     )
     parser.add_argument("--quick", action="store_true", help="1 round of 3 s, memory over 1,000 sessions")
@@ -76,7 +77,7 @@ class Run:
         self._cores = cores
         self._ready: dict[Peer, Environment] = {}
         self._rounds: dict[Peer, list[Round]] = {}
-        self._session_bytes: dict[Peer, float] = {}
+        self._sessions: dict[Peer, SessionCost] = {}
         self.not_measured: dict[str, str] = {}
         self.has_failed = False
 
@@ -92,7 +93,7 @@ class Run:
                 self._drop(peer, error)
 
     def measure(self) -> None:
-        """Measure: every server once, then every server again, for as many rounds as told; then memory."""
+        """Measure: every server once, then every server again, for as many rounds as told; then sessions."""
         for number in range(1, self._given.rounds + 1):
             for peer, environment in list(self._ready.items()):
                 try:
@@ -107,19 +108,17 @@ class Run:
         for peer, environment in list(self._ready.items()):
             if peer.has_sessions:
                 try:
-                    found = measure_session_bytes(environment, self._cores, self._given.sessions)
+                    found = measure_sessions(environment, self._cores, self._given.sessions)
                 except MeasureError as error:
                     self._drop(peer, error)
                     continue
-                self._session_bytes[peer] = found
-                _say(f"{peer.name}: {found / 1024:.1f} KiB per session")
+                self._sessions[peer] = found
+                _say(f"{peer.name}: {found.resident_bytes / 1024:.1f} KiB per session")
 
     def results(self) -> list[Result]:
         """Return what was found of the servers that did not fail."""
         return [
-            Result(
-                peer.title, environment.versions, median(self._rounds[peer]), self._session_bytes.get(peer)
-            )
+            Result(peer.title, environment.versions, median(self._rounds[peer]), self._sessions.get(peer))
             for peer, environment in self._ready.items()
         ]
 
