@@ -92,12 +92,16 @@ class Connection:
         self.send(body, session)
         return self.receive()
 
-    def listen(self, session: bytes) -> None:
-        """Open a stream and read its head."""
+    def open_stream(self, session: bytes) -> None:
+        """Ask for a session's stream."""
         self.socket.sendall(
             b"GET /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\n"
             b"Mcp-Session-Id: %b\r\n\r\n" % session
         )
+
+    def listen(self, session: bytes) -> None:
+        """Open a stream and read its head."""
+        self.open_stream(session)
         self._more()
 
     def session(self) -> bytes:
