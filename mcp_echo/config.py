@@ -32,6 +32,10 @@ def _port(value: str) -> str:
     return value
 
 
+def _optional_port(value: str) -> str | None:
+    return _port(value) if value else None
+
+
 def _optional_text(value: str) -> str | None:
     return value or None
 
@@ -135,6 +139,13 @@ class Settings:
         "3000",
         "MCP_ECHO_PORT",
         "TCP port, or any Twisted endpoint description such as unix:/run/mcp.sock.",
+    )
+    metrics_port: str | None = _setting(
+        _optional_port,
+        "",
+        "MCP_ECHO_METRICS_PORT",
+        "Port for Prometheus to scrape at /metrics, on 127.0.0.1 when it is a number, or any Twisted "
+        "endpoint description; empty for none.",
     )
     debug: bool = _setting(
         _flag, "false", "MCP_ECHO_DEBUG", "Log every request and answer, secrets redacted."

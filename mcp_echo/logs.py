@@ -248,6 +248,18 @@ def observer(settings: Settings, output: Output) -> ILogObserver:
     return filtering
 
 
+@implementer(ILogObserver)
+class FailureCount:
+    """Counts the unexpected exceptions that are logged, by whichever part of the process."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, event: LogEvent) -> None:
+        if event.get("log_failure") is not None:
+            self.count += 1
+
+
 class LogJournal:
     """Writes down what the server does, through twisted.logger.
 

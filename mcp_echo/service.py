@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from twisted.application.service import MultiService, Service
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
@@ -14,11 +14,11 @@ from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IReactorTime, IStreamServerEndpoint
 from twisted.internet.task import LoopingCall
-from twisted.logger import Logger
+from twisted.logger import Logger, globalLogPublisher
 from twisted.python.failure import Failure
 
 from mcp_echo.config import ConfigError, Effective, Settings
-from mcp_echo.logs import LogJournal
+from mcp_echo.logs import FailureCount, LogJournal
 from mcp_echo.notify import Notices
 from mcp_echo.offer import Offer, diagnostic_offer
 from mcp_echo.protocol.revisions import Supported
@@ -30,9 +30,12 @@ from mcp_echo.state.limits import Limits
 from mcp_echo.state.sealed import Seal
 from mcp_echo.state.session import Session
 from mcp_echo.state.store import Clock, EndReason, MemoryStore, SessionStore
+from mcp_echo.state.tally import Tally
 from mcp_echo.tools.base import Facts
 from mcp_echo.tools.machine import Machine
 from mcp_echo.transport.health import Health
+from mcp_echo.transport.lag import ReactorLag
+from mcp_echo.transport.metrics import MetricsResource, MetricsSite, Sources, queue_totals, registry_of
 from mcp_echo.transport.patience import ReactorPatience
 from mcp_echo.transport.site import EchoSite
 from mcp_echo.transport.streamable_http import StreamableHttp
@@ -85,40 +88,33 @@ class Sweeper(Service):
             )
 
 
-class Listener(Service):
-    """The listening port and the connections it brought, with an orderly end.
+class Port(Service):
+    """A listening port and the connections it brought, with an orderly end.
 
     Args:
         endpoint: Where to listen.
         site: Keeps the connections.
-        health: Told when the end begins.
-        streams: Ended before the connections are waited for.
         drain_timeout: Seconds the requests in flight may take.
         where: The endpoint's description, for the log.
-        listening: Called once the port listens.
         refused: Called when an endpoint that takes its time to listen has failed to.
     """
 
     _log = Logger("mcp_echo")
+    _serves: ClassVar[str]
+    """What the port is for, for the log."""
 
     def __init__(
         self,
         endpoint: IStreamServerEndpoint,
         site: EchoSite,
-        health: Health,
-        streams: Streams,
         drain_timeout: float,
         where: str,
-        listening: Callable[[], None],
         refused: Callable[[], None],
     ) -> None:
         self._where = where
         self._endpoint = endpoint
-        self._site = site
-        self._health = health
-        self._streams = streams
+        self.site = site
         self._drain_timeout = drain_timeout
-        self._listening = listening
         self._refused = refused
         self.port: Deferred[Any] | None = None
         """Fires with the port once it listens; None before the start."""
@@ -131,7 +127,7 @@ class Listener(Service):
         """
         super().privilegedStartService()
         # Twisted's own service would write a late refusal to the log and run on.
-        listening = self._endpoint.listen(self._site)
+        listening = self._endpoint.listen(self.site)
         refusals: list[Failure] = []
         if listening.called:
             listening.addErrback(refusals.append)
@@ -141,7 +137,7 @@ class Listener(Service):
             raise StartError(f"cannot listen on {self._where}: {refusal.value}") from None
 
     def startService(self) -> None:
-        """Take connections, hold them to their deadlines and keep their streams alive.
+        """Take connections and hold them to their deadlines.
 
         Raises:
             StartError: As for the above, if that was not called.
@@ -150,12 +146,10 @@ class Listener(Service):
         if self.port is None:
             self.privilegedStartService()
         cast(Deferred[Any], self.port).addCallbacks(self._take_connections, self._give_up)
-        self._site.start()
-        self._streams.start()
+        self.site.start()
 
     def _take_connections(self, port: IListeningPort) -> IListeningPort:
-        self._log.info("Serving MCP at /mcp on {where}", where=self._where)
-        self._listening()
+        self._log.info("Serving {what} on {where}", what=self._serves, where=self._where)
         return port
 
     def _give_up(self, refusal: Failure) -> None:
@@ -166,9 +160,8 @@ class Listener(Service):
             self._refused()
 
     def stopService(self) -> Deferred[Any]:
-        """Take no more connections, end the streams, let the requests in flight finish."""
+        """Take no more connections, let the requests in flight finish."""
         super().stopService()
-        self._health.draining = True
         # The port is closed before any connection is: a client that is told that its connection closes opens
         # another one at once, and would find a port that takes it and then loses it.
         return maybeDeferred(self._close).addBoth(self._drain)
@@ -176,7 +169,7 @@ class Listener(Service):
     def hurry(self) -> None:
         """Wait for nothing any more."""
         self._drain_timeout = 0
-        self._site.abort()
+        self.site.abort()
 
     def _close(self) -> Deferred[Any] | None:
         if self.port is None:
@@ -187,8 +180,109 @@ class Listener(Service):
     def _drain(self, closed: object) -> Deferred[None]:
         if isinstance(closed, Failure):
             self._log.failure("The port could not be closed", closed)
+        return self.site.drain(self._drain_timeout)
+
+
+class Listener(Port):
+    """The port that clients use, with their streams.
+
+    Args:
+        endpoint: Where to listen.
+        site: Keeps the connections.
+        health: Told when the end begins.
+        streams: Ended before the connections are waited for.
+        drain_timeout: Seconds the requests in flight may take.
+        where: The endpoint's description, for the log.
+        listening: Called once the port listens.
+        refused: Called when an endpoint that takes its time to listen has failed to.
+    """
+
+    _serves = "MCP at /mcp"
+
+    def __init__(
+        self,
+        endpoint: IStreamServerEndpoint,
+        site: EchoSite,
+        health: Health,
+        streams: Streams,
+        drain_timeout: float,
+        where: str,
+        listening: Callable[[], None],
+        refused: Callable[[], None],
+    ) -> None:
+        super().__init__(endpoint, site, drain_timeout, where, refused)
+        self._health = health
+        self._streams = streams
+        self._listening = listening
+
+    def startService(self) -> None:
+        """Take connections, hold them to their deadlines and keep their streams alive.
+
+        Raises:
+            StartError: The port cannot be had.
+        """
+        super().startService()
+        self._streams.start()
+
+    def _take_connections(self, port: IListeningPort) -> IListeningPort:
+        super()._take_connections(port)
+        self._listening()
+        return port
+
+    def stopService(self) -> Deferred[Any]:
+        """Take no more connections, end the streams, let the requests in flight finish."""
+        self._health.draining = True
+        return super().stopService()
+
+    def _drain(self, closed: object) -> Deferred[None]:
         self._streams.stop()
-        return self._site.drain(self._drain_timeout)
+        return super()._drain(closed)
+
+
+class MetricsPort(Port):
+    """The port that is scraped, and what is measured only for those who scrape.
+
+    Args:
+        endpoint: Where to listen.
+        site: Keeps the connections.
+        lag: Measures how late the reactor is.
+        failures: Counts unexpected exceptions.
+        drain_timeout: Seconds a scrape in flight may take.
+        where: The endpoint's description, for the log.
+        refused: Called when an endpoint that takes its time to listen has failed to.
+    """
+
+    _serves = "metrics at /metrics"
+
+    def __init__(
+        self,
+        endpoint: IStreamServerEndpoint,
+        site: EchoSite,
+        lag: ReactorLag,
+        failures: FailureCount,
+        drain_timeout: float,
+        where: str,
+        refused: Callable[[], None],
+    ) -> None:
+        super().__init__(endpoint, site, drain_timeout, where, refused)
+        self._lag = lag
+        self.failures = failures
+
+    def startService(self) -> None:
+        """Take connections and begin to measure.
+
+        Raises:
+            StartError: The port cannot be had.
+        """
+        super().startService()
+        self._lag.start()
+        globalLogPublisher.addObserver(self.failures)
+
+    def stopService(self) -> Deferred[Any]:
+        """Take no more connections, let a scrape in flight finish, measure no more."""
+        globalLogPublisher.removeObserver(self.failures)
+        self._lag.stop()
+        return super().stopService()
 
 
 class EchoService(MultiService):
@@ -215,6 +309,7 @@ class EchoService(MultiService):
     ) -> None:
         super().__init__()
         settings = effective.settings
+        self._reactor = reactor
         self._drain_timeout = settings.drain_timeout
         self.journal = LogJournal(settings.debug or settings.log_level == "DEBUG", settings.reveal_secrets)
         self.store = MemoryStore(
@@ -238,6 +333,8 @@ class EchoService(MultiService):
             spawn=self._spawn,
             limits=Limits(settings),
         )
+        self.facts = facts
+        self.tally = Tally() if settings.metrics_port is not None else None
         self.health = Health(facts)
         self.streams = Streams(reactor, settings.keepalive_interval)
         self.server = Server(
@@ -247,6 +344,7 @@ class EchoService(MultiService):
             self.journal,
             ReactorPatience(reactor),
             Seal(wall, settings.state_key),
+            self.tally,
         )
         try:
             self.http = StreamableHttp(self.server, settings, self.health, self.streams, self.journal)
@@ -254,6 +352,7 @@ class EchoService(MultiService):
             raise ConfigError(str(error)) from None
         self.site = EchoSite(self.http.resource(), reactor, settings)
         self.listener: Listener | None = None
+        self.metrics: MetricsPort | None = None
         self.notices = Notices(reactor, environ, self.status)
         Sweeper(reactor, self.store, settings.session_cleanup_interval).setServiceParent(self)
 
@@ -271,10 +370,31 @@ class EchoService(MultiService):
         )
         self.listener.setServiceParent(self)
 
+    def show_metrics(self, endpoint: IStreamServerEndpoint, where: str, refused: Callable[[], None]) -> None:
+        """Show the figures on an endpoint while the service runs; see `MetricsPort`.
+
+        Only for a service whose settings have a metrics port: another one counts nothing.
+        """
+        lag, failures = ReactorLag(self._reactor), FailureCount()
+        tally = cast(Tally, self.tally)
+        sources = Sources(
+            self.facts,
+            tally,
+            self.streams,
+            self.site,
+            lag.lateness,
+            failures,
+            queues=lambda: queue_totals(self.store, tally),
+        )
+        site = MetricsSite(MetricsResource(registry_of(sources)), self._reactor, self.facts.settings)
+        self.metrics = MetricsPort(endpoint, site, lag, failures, self._drain_timeout, where, refused)
+        self.metrics.setServiceParent(self)
+
     def hurry(self) -> None:
         """Wait for no connection any more."""
-        if self.listener is not None:
-            self.listener.hurry()
+        for port in (self.listener, self.metrics):
+            if port is not None:
+                port.hurry()
 
     def status(self) -> str:
         """Return what the server does now, in one line."""
@@ -302,6 +422,8 @@ class EchoService(MultiService):
 
     def _session_ended(self, session: Session, reason: EndReason) -> None:
         self.server.legacy.session_ended(session)
+        if self.tally is not None:
+            self.tally.session_ended(session)
         self.journal.note(
             f"Session {reason}",
             session=session,
@@ -317,8 +439,12 @@ def build(reactor: IReactorTime, effective: Effective) -> EchoService:
         ConfigError: A setting is not possible.
     """
     whole = EchoService(reactor, effective, environ=os.environ)
-    description = endpoint_description(effective.settings)
-    whole.listen(_endpoint(reactor, description), description, cast(Any, reactor).stop)
+    settings, stop = effective.settings, cast(Any, reactor).stop
+    description = endpoint_description(settings)
+    whole.listen(_endpoint(reactor, description, "MCP_ECHO_PORT"), description, stop)
+    if settings.metrics_port is not None:
+        description = _description(settings.metrics_port, "127.0.0.1")
+        whole.show_metrics(_endpoint(reactor, description, "MCP_ECHO_METRICS_PORT"), description, stop)
     return whole
 
 
@@ -343,16 +469,20 @@ def _supported(settings: Settings) -> Supported:
 
 def endpoint_description(settings: Settings) -> str:
     """Return the Twisted endpoint description of the port to listen on."""
-    if not settings.port.isdigit():
-        return settings.port
-    interface = settings.host.replace("\\", "\\\\").replace(":", "\\:")
-    return f"tcp:{int(settings.port)}:interface={interface}"
+    return _description(settings.port, settings.host)
 
 
-def _endpoint(reactor: IReactorTime, description: str) -> IStreamServerEndpoint:
+def _description(port: str, host: str) -> str:
+    if not port.isdigit():
+        return port
+    interface = host.replace("\\", "\\\\").replace(":", "\\:")
+    return f"tcp:{int(port)}:interface={interface}"
+
+
+def _endpoint(reactor: IReactorTime, description: str, variable: str) -> IStreamServerEndpoint:
     try:
         return cast(IStreamServerEndpoint, serverFromString(reactor, description))
     except Exception as error:
         # Endpoint parsers are plugins and raise what they like; to the operator it is one bad setting.
         reason = f"{type(error).__name__}: {error}"
-        raise ConfigError(f"MCP_ECHO_PORT {description!r} is no port or endpoint ({reason})") from None
+        raise ConfigError(f"{variable} {description!r} is no port or endpoint ({reason})") from None

@@ -19,6 +19,7 @@ OTHER_KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 SAMPLES: dict[str, tuple[tuple[str, object], tuple[str, object]]] = {
     "host": (("0.0.0.0", "0.0.0.0"), ("::1", "::1")),
     "port": (("0", "0"), ("unix:/run/mcp.sock", "unix:/run/mcp.sock")),
+    "metrics_port": (("9464", "9464"), ("unix:/run/metrics.sock", "unix:/run/metrics.sock")),
     "debug": (("true", True), ("ON", True)),
     "session_timeout": (("0.5", 0.5), (" 60 ", 60.0)),
     "session_cleanup_interval": (("5", 5.0), ("7", 7.0)),
@@ -71,6 +72,7 @@ SAMPLES: dict[str, tuple[tuple[str, object], tuple[str, object]]] = {
 BAD: dict[str, list[str]] = {
     "host": [""],
     "port": ["", "65536", "99999"],
+    "metrics_port": ["65536"],
     "debug": ["", "maybe", "2"],
     "session_timeout": ["", "0", "-1", "nan", "inf", "1e10", "an hour"],
     "session_cleanup_interval": ["0"],
@@ -142,6 +144,7 @@ def test_the_defaults_are_those_that_are_documented() -> None:
     assert settings == Settings(
         host="127.0.0.1",
         port="3000",
+        metrics_port=None,
         debug=False,
         session_timeout=3600.0,
         session_cleanup_interval=60.0,

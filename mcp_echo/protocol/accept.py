@@ -10,6 +10,8 @@ from functools import lru_cache
 
 JSON = "application/json"
 EVENT_STREAM = "text/event-stream"
+OPENMETRICS = "application/openmetrics-text"
+PLAIN_TEXT = "text/plain"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,3 +69,13 @@ def accepts_gzip(header: str | None) -> bool:
     """Return whether ``Accept-Encoding`` lets a response be gzip-coded; a missing header does not."""
     qualities = _qualities(header or "")
     return qualities.get("gzip", qualities.get("*", 0.0)) > 0
+
+
+def prefers_openmetrics(header: str | None) -> bool:
+    """Return whether ``Accept`` lists OpenMetrics, and nothing says that plain text is liked better.
+
+    A wildcard does not list it: people with a browser or curl want the format that is meant for reading.
+    """
+    qualities = _qualities(header or "")
+    openmetrics = qualities.get(OPENMETRICS, 0.0)
+    return openmetrics > 0 and openmetrics >= _quality(qualities, PLAIN_TEXT)

@@ -13,7 +13,7 @@ from mcp_echo.protocol.errors import (
     MetaIncomplete,
     VersionNotSupported,
 )
-from mcp_echo.protocol.jsonrpc import Malformed, Message, Notification, Request, Response, error_bytes
+from mcp_echo.protocol.jsonrpc import Malformed, Message, Notification, Request, Response
 from mcp_echo.protocol.legacy import read_initialize
 from mcp_echo.protocol.modern import CAPABILITIES_KEY, VERSION_KEY, is_claimed
 from mcp_echo.protocol.revisions import Supported
@@ -21,7 +21,9 @@ from mcp_echo.server.exchange import Carriage, Exchange, Journal, Patience, Prom
 from mcp_echo.server.legacy import LegacyEra
 from mcp_echo.server.methods import Methods
 from mcp_echo.server.modern import ModernEra
+from mcp_echo.server.refusals import Refusals
 from mcp_echo.state.sealed import Seal
+from mcp_echo.state.tally import Era, Tally
 from mcp_echo.tools.base import Facts
 
 
@@ -39,6 +41,7 @@ class Server:
         journal: Where it writes down what happens.
         patience: Ways to wait.
         seal: Seals what modern clients carry from request to request.
+        tally: Counts the requests; None when nobody wants to know.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class Server:
         journal: Journal,
         patience: Patience,
         seal: Seal,
+        tally: Tally | None = None,
     ) -> None:
         self.facts = facts
         self.supported = supported
@@ -56,13 +60,17 @@ class Server:
         self._observer = offer.observer
         if self._observer is not None:
             self._observer.now = facts.now
-        self.legacy = LegacyEra(methods, supported, journal, patience)
-        self._modern = ModernEra(methods, supported, journal, patience, seal)
+        self.legacy = LegacyEra(methods, supported, journal, patience, tally)
+        self._modern = ModernEra(methods, supported, journal, patience, seal, tally)
+        self.tally = tally
+        self._refusals = Refusals(tally, facts.now)
+        if tally is not None:
+            tally.expect(self.legacy.methods | self._modern.methods, offer.tools, supported.names)
 
     def post(self, message: Message | list[Message], exchange: Exchange) -> Reply | None:
         """Return the reply to one POST body; None when an event stream or later work answers."""
         if isinstance(message, Malformed):
-            return Reply(message.error.status, error_bytes(message.id, message.error))
+            return Reply(message.error.status, self._refusals.answer(message, exchange, message.error, None))
         if self._observer is not None:
             self._observer.saw_post(message, exchange.headers(), exchange.session_id)
         try:
@@ -74,9 +82,9 @@ class Server:
                 return Reply(202)
             return self.legacy.post(message, exchange)
         except McpError as error:
-            message_id = message.id if isinstance(message, Request) else None
             modern = isinstance(error, (MetaIncomplete, VersionNotSupported))
-            return Reply(error.status, error_bytes(message_id, error, modern), error.headers)
+            era: Era = "modern" if modern or exchange.version in self.supported.modern else "legacy"
+            return Reply(error.status, self._refusals.answer(message, exchange, error, era), error.headers)
 
     def _refuse_half_modern(self, request: Request, exchange: Exchange) -> None:
         """Refuse a request that is not modern where it would have to be.

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
-from mcp_echo.protocol.errors import InvalidRequest
-from mcp_echo.protocol.jsonrpc import Malformed, Message, Request, error_bytes
+from mcp_echo.protocol.errors import InvalidRequest, McpError
+from mcp_echo.protocol.jsonrpc import Malformed, Message, Request
 from mcp_echo.protocol.revisions import Revision
 from mcp_echo.server.exchange import Exchange, Patience, Promise, Reply
 from mcp_echo.server.outlets import LegacyOutlet
@@ -18,6 +18,7 @@ from mcp_echo.state.session import Session
 _NO_INITIALIZE = "Invalid request: initialize must not be part of a batch"
 
 Perform = Callable[[Request, Session, Exchange, LegacyOutlet], Reply | Coroutine[Any, Any, Reply | None]]
+Refuse = Callable[[Message, Exchange, McpError], bytes]
 TakeNote = Callable[[Message, Session], None]
 Spawn = Callable[[Coroutine[Any, Any, None]], Callable[[], None]]
 
@@ -50,6 +51,7 @@ class Batch:
         exchange: The HTTP request.
         outlet: The client's end, shared by all its requests.
         perform: Answers one request, now or later.
+        refuse: Answers one message that gets no further.
         take_note: Acts on a message that wants no answer.
         patience: Ways to wait.
         spawn: Starts work that goes on by itself.
@@ -61,6 +63,7 @@ class Batch:
         exchange: Exchange,
         outlet: LegacyOutlet,
         perform: Perform,
+        refuse: Refuse,
         take_note: TakeNote,
         patience: Patience,
         spawn: Spawn,
@@ -69,6 +72,7 @@ class Batch:
         self._exchange = exchange
         self._outlet = outlet
         self._perform = perform
+        self._refuse = refuse
         self._take_note = take_note
         self._patience = patience
         self._spawn = spawn
@@ -90,12 +94,12 @@ class Batch:
     def _element(self, message: Message) -> bytes | Promise | None:
         """Return the response to one element, or a promise of it, or None where none is due."""
         if isinstance(message, Malformed):
-            return error_bytes(message.id, message.error)
+            return self._refuse(message, self._exchange, message.error)
         if not isinstance(message, Request):
             self._take_note(message, self._session)
             return None
         if message.method == "initialize":
-            return error_bytes(message.id, InvalidRequest(_NO_INITIALIZE))
+            return self._refuse(message, self._exchange, InvalidRequest(_NO_INITIALIZE))
         answer = self._perform(message, self._session, self._exchange, self._outlet)
         if not isinstance(answer, Coroutine):
             return answer.body

@@ -43,9 +43,11 @@ from mcp_echo.server.clients import describe_client
 from mcp_echo.server.exchange import Carriage, Exchange, Journal, Patience, Reply
 from mcp_echo.server.methods import INSTRUCTIONS, Methods, read_uri
 from mcp_echo.server.outlets import LegacyOutlet
+from mcp_echo.server.refusals import Refusals
 from mcp_echo.state.changes import List
 from mcp_echo.state.events import Stream
 from mcp_echo.state.session import UNKNOWN_CLIENT, Client, Session
+from mcp_echo.state.tally import CANCELLED, Tally
 from mcp_echo.tools.base import Call
 from mcp_echo.tools.handles import may_watch
 
@@ -97,14 +99,24 @@ class LegacyEra:
         supported: The revisions it speaks.
         journal: Where it writes down what happens.
         patience: Ways to wait.
+        tally: Counts the requests; None when nobody wants to know.
     """
 
-    def __init__(self, methods: Methods, supported: Supported, journal: Journal, patience: Patience) -> None:
+    def __init__(
+        self,
+        methods: Methods,
+        supported: Supported,
+        journal: Journal,
+        patience: Patience,
+        tally: Tally | None = None,
+    ) -> None:
         self._methods = methods
         self._facts = methods.facts
         self._supported = supported
         self._journal = journal
         self._patience = patience
+        self._tally = tally
+        self._refusals = Refusals(tally, methods.facts.now)
         settings = methods.facts.settings
         self._strict = settings.strict
         self._answer_timeout = settings.client_timeout
@@ -116,6 +128,11 @@ class LegacyEra:
             "resources/subscribe": self._subscribe,
             "resources/unsubscribe": self._unsubscribe,
         }
+
+    @property
+    def methods(self) -> frozenset[str]:
+        """The methods it knows."""
+        return frozenset({*self._table, "initialize"})
 
     # The ladder: one POST body, the first failing rung answers.
 
@@ -131,6 +148,7 @@ class LegacyEra:
             return self._initialize(message, exchange)
         if isinstance(message, Request) and message.method == "ping" and exchange.session_id is None:
             # Needs no state, so none is made: a prober must not fill the store.
+            self._count(message, None, named, exchange)
             return Reply(200, result_bytes(message.id, {}))
         if isinstance(message, list) and exchange.session_id is None:
             # Before a session is made for it, which a refused array would leave behind.
@@ -195,6 +213,7 @@ class LegacyEra:
         session.requests += 1
         body = result_bytes(request.id, self.initialize_result(revision))
         session.answered(self._facts.now() - exchange.arrived)
+        self._count(request, None, revision, exchange)
         return self._finish(Reply(200, body), self._outlet(session, exchange), session, exchange)
 
     def negotiate(self, params: Raw) -> tuple[Initialize, Revision]:
@@ -227,7 +246,14 @@ class LegacyEra:
     def _batch(self, session: Session, exchange: Exchange) -> Batch:
         outlet = self._outlet(session, exchange)
         return Batch(
-            session, exchange, outlet, self.result, self.take_note, self._patience, self._facts.spawn
+            session,
+            exchange,
+            outlet,
+            self.result,
+            self.refuse,
+            self.take_note,
+            self._patience,
+            self._facts.spawn,
         )
 
     def _outlet(self, session: Session, exchange: Exchange) -> LegacyOutlet:
@@ -294,36 +320,65 @@ class LegacyEra:
             session.log_level,
             _progress_token(request.params),
         )
+        refused = None
         try:
             result = self._methods.perform(self._table, request.method, request.params, call)
             if isinstance(result, Coroutine):
-                return self._result_later(request, result, session, exchange)
+                return self._result_later(request, result, session, exchange, call)
             answer = Reply(200, result_bytes(request.id, result))
         except Exception as error:
-            answer = self._failure(request, session, error)
+            refused = self._failure(request, session, error)
+            answer = _refusal(request, refused)
         session.answered(self._facts.now() - exchange.arrived)
+        if self._tally is not None:
+            self._count(request, call.tool, session.revision, exchange, answer.status, refused)
         return answer
 
     async def _result_later(
-        self, request: Request, pending: Awaitable[Any], session: Session, exchange: Exchange
+        self, request: Request, pending: Awaitable[Any], session: Session, exchange: Exchange, call: Call
     ) -> Reply | None:
+        refused = None
         try:
             answer = Reply(200, result_bytes(request.id, await pending))
         except Exception as error:
             running = session.running(request.id)
             if running is not None and running.cancelled:
+                self._count(request, call.tool, session.revision, exchange, CANCELLED)
                 return None
-            answer = self._failure(request, session, error)
+            refused = self._failure(request, session, error)
+            answer = _refusal(request, refused)
         finally:
             session.finish(request.id)
         session.answered(self._facts.now() - exchange.arrived)
+        self._count(request, call.tool, session.revision, exchange, answer.status, refused)
         return answer
 
-    def _failure(self, request: Request, session: Session, error: Exception) -> Reply:
-        if not isinstance(error, McpError):
-            self._journal.failure("A method failed", session=session, method=request.method)
-            error = InternalError("Internal error; the server's log has the details")
-        return Reply(error.status, error_bytes(request.id, error), error.headers)
+    def _failure(self, request: Request, session: Session, error: Exception) -> McpError:
+        """Return what to tell the client of an exception."""
+        if isinstance(error, McpError):
+            return error
+        self._journal.failure("A method failed", session=session, method=request.method)
+        return InternalError("Internal error; the server's log has the details")
+
+    def _count(
+        self,
+        request: Request,
+        tool: str | None,
+        revision: Revision | None,
+        exchange: Exchange,
+        status: int | str = 200,
+        error: McpError | None = None,
+    ) -> None:
+        if self._tally is None:
+            return
+        seconds = self._facts.now() - exchange.arrived
+        name = None if revision is None else revision.name
+        code = None if error is None else error.code
+        self._tally.answered(request.method, tool, name, "legacy", status, code, seconds)
+
+    def refuse(self, message: Message, exchange: Exchange, error: McpError) -> bytes:
+        """Return the response to a message that gets no further."""
+        return self._refusals.answer(message, exchange, error, "legacy")
 
     def post_to_stream(self, message: Message, session: Session, stream: Stream, exchange: Exchange) -> None:
         """Take a message whose answer goes to its session's one stream (transport of 2024-11-05)."""
@@ -333,7 +388,7 @@ class LegacyEra:
         outlet = self._outlet(session, exchange)
         outlet.opened = stream
         if message.method == "initialize":
-            session.log.append(stream, self._initialize_on_stream(message, session))
+            session.log.append(stream, self._initialize_on_stream(message, session, exchange))
             return
         answer = self.result(message, session, exchange, outlet)
         if not isinstance(answer, Coroutine):
@@ -342,12 +397,13 @@ class LegacyEra:
         running = session.begin(message.id)
         running.stop = self._facts.spawn(self._append_later(answer, session, stream))
 
-    def _initialize_on_stream(self, request: Request, session: Session) -> bytes:
+    def _initialize_on_stream(self, request: Request, session: Session, exchange: Exchange) -> bytes:
         try:
             params, revision = self.negotiate(request.params)
         except McpError as error:
-            return error_bytes(request.id, error)
+            return self.refuse(request, exchange, error)
         session.requests += 1
+        self._count(request, None, revision, exchange)
         session.revision, session.client = revision, describe_client(params)
         return result_bytes(request.id, self.initialize_result(revision))
 
@@ -488,6 +544,10 @@ def _cancel(params: Raw, session: Session) -> None:
     running = session.running(request_id)
     if running is not None:
         running.cancel()
+
+
+def _refusal(request: Request, error: McpError) -> Reply:
+    return Reply(error.status, error_bytes(request.id, error), error.headers)
 
 
 def _progress_token(params: Raw) -> int | str | None:

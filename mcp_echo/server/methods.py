@@ -207,6 +207,7 @@ class Methods:
         if self._limits_calls:
             self._admit_call(call)
         named = read_params(read_call, params)
+        call.tool = named.name
         tool = self.tool(named.name)
         if bytes(named.arguments)[:1] != b"{":
             raise InvalidParams("Invalid params: arguments must be an object")

@@ -22,7 +22,7 @@ from mcp_echo.protocol.errors import (
     NotAcceptable,
     VersionNotSupported,
 )
-from mcp_echo.protocol.jsonrpc import MessageId, Request, error_bytes, notification_bytes, result_bytes
+from mcp_echo.protocol.jsonrpc import MessageId, Request, notification_bytes, result_bytes
 from mcp_echo.protocol.levels import LOG_LEVELS
 from mcp_echo.protocol.modern import (
     SERVER_INFO_KEY,
@@ -39,9 +39,11 @@ from mcp_echo.server.clients import shared_client
 from mcp_echo.server.exchange import Exchange, Journal, Patience, Reply
 from mcp_echo.server.methods import INSTRUCTIONS, Method, Methods, read_call
 from mcp_echo.server.outlets import ModernOutlet
+from mcp_echo.server.refusals import Refusals
 from mcp_echo.state.changes import List
 from mcp_echo.state.events import EventLog, Stream
 from mcp_echo.state.sealed import Seal, binding
+from mcp_echo.state.tally import CANCELLED, Tally
 from mcp_echo.tools.base import Call, InputRequired, input_requests
 from mcp_echo.tools.handles import STATE_URI, may_watch
 
@@ -119,10 +121,17 @@ class ModernEra:
         journal: Where it writes down what happens.
         patience: Ways to wait.
         seal: Seals what the client carries from request to request.
+        tally: Counts the requests; None when nobody wants to know.
     """
 
     def __init__(
-        self, methods: Methods, supported: Supported, journal: Journal, patience: Patience, seal: Seal
+        self,
+        methods: Methods,
+        supported: Supported,
+        journal: Journal,
+        patience: Patience,
+        seal: Seal,
+        tally: Tally | None = None,
     ) -> None:
         self._methods = methods
         self._facts = methods.facts
@@ -130,11 +139,18 @@ class ModernEra:
         self._journal = journal
         self._patience = patience
         self._seal = seal
+        self._tally = tally
+        self._refusals = Refusals(tally, methods.facts.now)
         self._table: dict[str, Method] = {
             **methods.table,
             **methods.offer.methods,
             "server/discover": self._discover,
         }
+
+    @property
+    def methods(self) -> frozenset[str]:
+        """The methods it knows."""
+        return frozenset({*self._table, "subscriptions/listen"})
 
     # The ladder: the first failing rung answers.
 
@@ -144,12 +160,13 @@ class ModernEra:
             meta, revision = self._admit(request, exchange)
             if request.method == "subscriptions/listen":
                 self._listen(request, exchange)
+                self._count(request, None, revision, exchange)
                 return None
             if request.method not in self._table:
                 raise MethodNotFound(f"Method not found: {request.method}")
             return self._answer(request, exchange, meta, revision)
         except Exception as error:
-            return self._refusal(request, error)
+            return self._refusal(request, exchange, error)
 
     def _admit(self, request: Request, exchange: Exchange) -> tuple[Meta, Revision]:
         meta = read_meta(request.params)
@@ -162,11 +179,24 @@ class ModernEra:
         check_routing_headers(exchange.values, request.method, request.params)
         return meta, revision
 
-    def _refusal(self, request: Request, error: Exception) -> Reply:
+    def _refusal(self, request: Request, exchange: Exchange, error: Exception) -> Reply:
         if not isinstance(error, McpError):
             self._journal.failure("A method failed", method=request.method)
             error = InternalError("Internal error; the server's log has the details")
-        return Reply(error.status_in(True), error_bytes(request.id, error, modern=True), error.headers)
+        body = self._refusals.answer(request, exchange, error, "modern")
+        return Reply(error.status_in(True), body, error.headers)
+
+    def _count(
+        self,
+        request: Request,
+        tool: str | None,
+        revision: Revision,
+        exchange: Exchange,
+        status: int | str = 200,
+    ) -> None:
+        if self._tally is not None:
+            seconds = self._facts.now() - exchange.arrived
+            self._tally.answered(request.method, tool, revision.name, "modern", status, None, seconds)
 
     # Answers.
 
@@ -180,12 +210,17 @@ class ModernEra:
         except InputRequired as asked:
             result = self._ask(asked, outlet, request)
         if isinstance(result, Coroutine):
-            exchange.run(self._answer_later(request, result, outlet, exchange), until_left=True)
+            exchange.run(self._answer_later(request, result, outlet, exchange, call), until_left=True)
             return None
-        return self._finish(request, result, outlet)
+        return self._finish(request, result, outlet, exchange, call)
 
     async def _answer_later(
-        self, request: Request, pending: Awaitable[Any], outlet: ModernOutlet, exchange: Exchange
+        self,
+        request: Request,
+        pending: Awaitable[Any],
+        outlet: ModernOutlet,
+        exchange: Exchange,
+        call: Call,
     ) -> Reply | None:
         limits, caller = self._facts.limits, exchange.caller()
         owner = limits.begin(caller.principal, caller.address)
@@ -196,8 +231,9 @@ class ModernEra:
         except Exception as error:
             if exchange.left:
                 # The client has cancelled by leaving: nobody is there to be told.
+                self._count(request, call.tool, call.revision, exchange, CANCELLED)
                 raise
-            reply = self._refusal(request, error)
+            reply = self._refusal(request, exchange, error)
             if outlet.log is None or outlet.opened is None:
                 return reply
             outlet.log.append(outlet.opened, reply.body)
@@ -205,10 +241,14 @@ class ModernEra:
             return None
         finally:
             limits.finish(owner)
-        return self._finish(request, result, outlet)
+        return self._finish(request, result, outlet, exchange, call)
 
-    def _finish(self, request: Request, result: dict[str, Any], outlet: ModernOutlet) -> Reply | None:
+    def _finish(
+        self, request: Request, result: dict[str, Any], outlet: ModernOutlet, exchange: Exchange, call: Call
+    ) -> Reply | None:
         body = result_bytes(request.id, self._complete(request.method, result))
+        if self._tally is not None:
+            self._count(request, call.tool, call.revision, exchange)
         if outlet.opened is None and outlet.reads_json:
             return Reply(200, body)
         log, stream = outlet.open()

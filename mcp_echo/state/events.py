@@ -106,6 +106,7 @@ class EventLog:
         "_sequence",
         "_streams",
         "_streams_made",
+        "appended",
         "bytes",
         "dropped",
     )
@@ -127,6 +128,8 @@ class EventLog:
         self._streams_made = 0
         self._sequence = 0
         self._kept_bytes = 0
+        self.appended = 0
+        """Messages that were ever put in the log."""
         self.bytes = 0
         """Bytes of messages held: those in the log, and those that only wait for their connection."""
         self.dropped = 0
@@ -298,6 +301,7 @@ class EventLog:
 
     def _append(self, data: bytes, stream: Stream | None) -> None:
         event = Event(data)
+        self.appended += 1
         read_now = stream is not None and stream.reader is not None
         if (self._keeps or read_now) and self._make_room(len(data)):
             self._hold(event, kept=True)

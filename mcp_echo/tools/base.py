@@ -146,6 +146,7 @@ class Call:
         "progress_token",
         "revision",
         "session",
+        "tool",
     )
 
     def __init__(
@@ -176,6 +177,8 @@ class Call:
         self.caller = caller
         self.log_level = log_level
         self.progress_token = progress_token
+        self.tool: str | None = None
+        """The tool that the client names; None while that is not known, and for other methods."""
 
     @property
     def headers(self) -> Headers:

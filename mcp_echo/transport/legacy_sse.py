@@ -8,7 +8,7 @@ from __future__ import annotations
 from twisted.internet.defer import Deferred
 
 from mcp_echo.protocol.errors import InvalidRequest, RouteNotFound, SessionNotFound
-from mcp_echo.protocol.jsonrpc import Malformed, Message, error_bytes
+from mcp_echo.protocol.jsonrpc import Malformed, Message
 from mcp_echo.protocol.revisions import Revision
 from mcp_echo.server import Carriage, Reply, Server
 from mcp_echo.state.events import Stream
@@ -79,7 +79,7 @@ class LegacySse:
             raise SessionNotFound
         session = self._server.facts.store.use(session_id, exchange.principal)
         if isinstance(message, Malformed):
-            return Reply(message.error.status, error_bytes(message.id, message.error))
+            return Reply(message.error.status, self._server.legacy.refuse(message, exchange, message.error))
         if isinstance(message, list):
             raise InvalidRequest("Invalid request: this transport takes one message a POST, no array")
         self._server.legacy.post_to_stream(message, session, stream, exchange)

@@ -53,6 +53,8 @@ class EchoSite(Site):
 
     noisy = False
     _log = Logger()
+    _bound = "MCP_ECHO_MAX_CONNECTIONS allows"
+    """What says how many connections there may be, for the log."""
 
     def __init__(
         self,
@@ -105,8 +107,9 @@ class EchoSite(Site):
         if not self._full:
             self._full = True
             self._log.warn(
-                "There are {count} connections, as many as MCP_ECHO_MAX_CONNECTIONS allows: closing new ones",
+                "There are {count} connections, as many as {bound}: closing new ones",
                 count=self.max_connections,
+                bound=self._bound,
             )
 
     def date(self) -> bytes:
@@ -119,6 +122,12 @@ class EchoSite(Site):
     def made(self, channel: EchoChannel) -> None:
         """Remember a connection."""
         self._channels.add(channel)
+        self.counts.connections_accepted += 1
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        return len(self._channels)
 
     def log(self, request: http.Request) -> None:
         """Write no access log: it costs more than the request; a debug log has requests and answers."""

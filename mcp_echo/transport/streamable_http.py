@@ -166,6 +166,8 @@ class StreamableHttp:
         return self._refuse(request, RouteNotFound("Not found; this server has /mcp, /health and /ready"))
 
     def _refuse(self, request: IRequest, error: McpError) -> bytes:
+        if self._server.tally is not None:
+            self._server.tally.refused_with(error.status)
         body = self._send(request, Reply(error.status, error_bytes(None, error), error.headers))
         # Klein would send it in chunks.
         request.setHeader(b"content-length", b"%d" % len(body))
@@ -204,8 +206,12 @@ class StreamableHttp:
             if carriage.primed:
                 opening = sse.priming(carriage.log.position(carriage.stream))
         if not carriage.stream.listening:
-            return self._streams.carry(EventStream(request, carriage, opening, sse.KEEP_ALIVE_COMMENT))
-        running = self._streams.carry(EventStream(request, carriage, opening, self._listen_keep_alive))
+            return self._streams.carry(
+                EventStream(request, carriage, opening, sse.KEEP_ALIVE_COMMENT, self._streams.written)
+            )
+        running = self._streams.carry(
+            EventStream(request, carriage, opening, self._listen_keep_alive, self._streams.written)
+        )
         request.forget()
         return running
 

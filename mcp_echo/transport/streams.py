@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from typing import Literal, get_args
 
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IPushProducer, IReactorTime
@@ -20,6 +21,24 @@ SEND_BUFFER_BYTES = 64 * 1024
 RECONNECT_MILLISECONDS = 500
 """How soon clients may come back after the server has closed their streams to restart."""
 
+Kind = Literal["listening", "answer", "subscription"]
+"""A session's listening stream (GET, or /sse), the answer to a request, or a ``subscriptions/listen``."""
+
+
+class Written:
+    """What all streams together have written.
+
+    One object that they share: each stream's own would cost more memory than it tells.
+    """
+
+    __slots__ = ("bytes", "events")
+
+    def __init__(self) -> None:
+        self.events = 0
+        """Messages."""
+        self.bytes = 0
+        """Bytes of the events that carried them."""
+
 
 @implementer(IPushProducer)
 class EventStream:
@@ -32,6 +51,7 @@ class EventStream:
         carriage: What to carry, and how.
         opening: The bytes to open with, so that the response head leaves at once.
         keep_alive: The bytes to send when there was nothing else to send.
+        written: Counts what is written.
     """
 
     __slots__ = (
@@ -46,20 +66,31 @@ class EventStream:
         "_quiet",
         "_request",
         "_stream",
+        "_written",
     )
 
-    def __init__(self, request: Request, carriage: Carriage, opening: bytes, keep_alive: bytes) -> None:
+    def __init__(
+        self, request: Request, carriage: Carriage, opening: bytes, keep_alive: bytes, written: Written
+    ) -> None:
         self._request = request
         self._carriage = carriage
         self._log = carriage.log
         self._stream = carriage.stream
         self._opening = opening
         self._keep_alive = keep_alive
+        self._written = written
         self._done: Deferred[None] = Deferred(self._let_go)
         self._paused = False
         self._leaving = False
         self._gone = False
         self._quiet = False
+
+    @property
+    def kind(self) -> Kind:
+        """What it is to its client."""
+        if self._stream.listening:
+            return "listening"
+        return "answer" if self._carriage.farewell is None else "subscription"
 
     def start(self) -> Deferred[None]:
         """Write what the stream has, and each message that comes, until it ends.
@@ -101,7 +132,10 @@ class EventStream:
                 break
             self._quiet = False
             event_id = event.id_on(self._stream) if self._carriage.resumable else None
-            self._request.write(sse.message(event.data, event_id))
+            block = sse.message(event.data, event_id)
+            self._request.write(block)
+            self._written.events += 1
+            self._written.bytes += len(block)
         return self._leaving or (self._stream.ended and not self._stream.unread)
 
     def replaced(self) -> None:
@@ -166,11 +200,19 @@ class Streams:
         self._interval = interval
         self._open: set[EventStream] = set()
         self._stopping = False
+        self.written = Written()
         self._beat = LoopingCall(self._beat_all)
         self._beat.clock = clock
 
     def __len__(self) -> int:
         return len(self._open)
+
+    def by_kind(self) -> dict[str, int]:
+        """Return how many streams of each kind are connected now."""
+        found: dict[str, int] = dict.fromkeys(get_args(Kind), 0)
+        for stream in self._open:
+            found[stream.kind] += 1
+        return found
 
     def carry(self, stream: EventStream) -> Deferred[None]:
         """Run ``stream``; the Deferred fires when it is over and may be cancelled when the client leaves."""

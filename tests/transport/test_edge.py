@@ -14,7 +14,7 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.interfaces import IHalfCloseableDescriptor, IHalfCloseableProtocol
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransportWithDisconnection
-from twisted.logger import globalLogPublisher
+from twisted.logger import formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
@@ -602,7 +602,7 @@ class ConnectionLimitTests(EdgeTestCase):
 
         def observe(event: Any) -> None:
             if event["log_namespace"].startswith("mcp_echo"):
-                seen.append(event["log_format"])
+                seen.append(formatEvent(event))
 
         globalLogPublisher.addObserver(observe)
         try:

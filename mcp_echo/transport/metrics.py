@@ -1,0 +1,332 @@
+"""The figures of the server for Prometheus, on a port of their own.
+
+https://prometheus.io/docs/instrumenting/exposition_formats/ and https://prometheus.io/docs/specs/om/open_metrics_spec/
+
+Nothing is counted here: what is shown is read from the parts of the server when somebody scrapes. No label
+holds anything that a client can choose.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from typing import NamedTuple, Protocol
+
+from prometheus_client import GCCollector, PlatformCollector, ProcessCollector, exposition
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
+from prometheus_client.openmetrics import exposition as openmetrics
+from prometheus_client.registry import Collector, CollectorRegistry
+from prometheus_client.utils import floatToGoString
+from twisted.internet.interfaces import IReactorTime
+from twisted.web.resource import Resource
+from twisted.web.server import Request
+
+from mcp_echo import __version__
+from mcp_echo.config import Settings
+from mcp_echo.protocol.accept import prefers_openmetrics
+from mcp_echo.state.store import SessionStore
+from mcp_echo.state.tally import Histogram, Tally
+from mcp_echo.tools.base import Facts
+from mcp_echo.transport.exchange import joined
+from mcp_echo.transport.site import EchoSite
+from mcp_echo.transport.streams import Streams
+
+PREFIX = "mcp_echo_"
+
+MAX_CONNECTIONS = 16
+"""Connections of those who scrape; as with clients, one more is closed at once."""
+
+TEXT = b"text/plain; version=0.0.4; charset=utf-8"
+OPENMETRICS = b"application/openmetrics-text; version=1.0.0; charset=utf-8"
+
+Values = Iterable[tuple[Sequence[str], float]]
+"""Label values, in the order of the metric's labels, and what was counted for them."""
+
+
+class Figure(NamedTuple):
+    """One metric: its name without `PREFIX` and suffix, what it says, and what it is told apart by."""
+
+    name: str
+    help: str
+    labels: tuple[str, ...] = ()
+
+
+REQUESTS = Figure(
+    "requests",
+    "JSON-RPC requests, by what they asked for and how they were answered. status is the HTTP status that "
+    "goes with the answer, or cancelled; error is the JSON-RPC error code, empty for a result.",
+    ("method", "tool", "revision", "era", "status", "error"),
+)
+REQUEST_SECONDS = Figure(
+    "request_seconds",
+    "Seconds from the arrival of a JSON-RPC request to its answer; of a subscription, to its beginning.",
+    ("method",),
+)
+HTTP_REFUSED = Figure(
+    "http_refused",
+    "HTTP requests answered with an error before a JSON-RPC message was looked at, by HTTP status.",
+    ("status",),
+)
+SESSIONS = Figure(
+    "sessions",
+    "Sessions that live now: session for those of the protocol, handle for state named by a handle.",
+    ("kind",),
+)
+SESSIONS_LIMIT = Figure("sessions_limit", "Sessions and handles that may live at once (MCP_MAX_SESSIONS).")
+SESSIONS_CREATED = Figure("sessions_created", "Sessions and handles made.")
+SESSIONS_ENDED = Figure("sessions_ended", "Sessions and handles that have ended, by reason.", ("reason",))
+SESSIONS_REFUSED = Figure("sessions_refused", "Sessions and handles not made, by reason.", ("reason",))
+SESSION_LIFETIME = Figure(
+    "session_lifetime_seconds", "Seconds from creation to end, of all ended sessions together."
+)
+STREAMS = Figure(
+    "streams",
+    "Event streams that are connected now: listening (GET, or /sse), answer, subscription.",
+    ("kind",),
+)
+STREAM_EVENTS = Figure("stream_events", "Messages written to event streams.")
+STREAM_BYTES = Figure("stream_bytes", "Bytes of the events that carried those messages.")
+QUEUED = Figure(
+    "messages_queued", "Messages put in the queues of sessions, those for answer streams included."
+)
+DROPPED = Figure("messages_dropped", "Messages pushed out of a session's queue before any stream took them.")
+WAITING = Figure("queue_messages", "Messages in the queues of all sessions that no stream has taken yet.")
+QUEUE_BYTES = Figure(
+    "queue_bytes", "Bytes of messages in the queues of all sessions, those kept for resuming included."
+)
+CONNECTIONS = Figure("connections", "Connections that are open now; those to this endpoint do not count.")
+ACCEPTED = Figure("connections_accepted", "Connections that were accepted.")
+SWEEPS = Figure("sweeps", "Sweeps for expired sessions.")
+SINCE_SWEEP = Figure(
+    "last_sweep_age_seconds",
+    "Seconds since the last sweep for expired sessions; before the first, since the start.",
+)
+UPTIME = Figure("uptime_seconds", "Seconds since the server started.")
+LAG = Figure("reactor_lag_seconds", "Seconds by which a timer that is due every 0.25 s was late.")
+FAILURES = Figure("log_failures", "Unexpected exceptions that were logged with their traceback.")
+BUILD = Figure("build", "The versions that run.")
+
+
+class QueueTotals(NamedTuple):
+    """The queues of all sessions together."""
+
+    waiting: int
+    """Messages that no stream has taken yet."""
+    bytes: int
+    """Bytes of messages."""
+    queued: int
+    """Messages that were ever put in one."""
+    dropped: int
+    """Messages that there was no room for."""
+
+
+def queue_totals(store: SessionStore, tally: Tally) -> QueueTotals:
+    """Return the totals, by a walk over the sessions."""
+    waiting = size = 0
+    queued, dropped = tally.queued, tally.dropped
+    for session in store:
+        waiting += session.pending
+        size += session.queue_bytes
+        queued += session.queued
+        dropped += session.dropped
+    return QueueTotals(waiting, size, queued, dropped)
+
+
+class Failures(Protocol):
+    """Counts unexpected exceptions."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where the figures are read."""
+
+    facts: Facts
+    tally: Tally
+    streams: Streams
+    site: EchoSite
+    lateness: Histogram
+    failures: Failures
+    queues: Callable[[], QueueTotals]
+
+
+class ServerCollector(Collector):
+    """Reads the figures of a server.
+
+    Args:
+        sources: Where.
+    """
+
+    def __init__(self, sources: Sources) -> None:
+        self._from = sources
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every metric."""
+        yield from self._requests()
+        yield from self._sessions()
+        yield from self._messages()
+        yield from self._machinery()
+
+    def _requests(self) -> Iterator[Metric]:
+        tally = self._from.tally
+        counted = (
+            (
+                (
+                    labels.method or "none",
+                    labels.tool or "none",
+                    labels.revision or "none",
+                    labels.era or "none",
+                    str(labels.status),
+                    "" if labels.error is None else str(labels.error),
+                ),
+                count,
+            )
+            for labels, count in tally.requests.items()
+        )
+        yield _counter(REQUESTS, counted)
+        durations = {method or "none": histogram for method, histogram in tally.durations.items()}
+        yield _histogram(REQUEST_SECONDS, {(method,): each for method, each in durations.items()})
+        yield _counter(HTTP_REFUSED, (((str(status),), count) for status, count in tally.refused.items()))
+
+    def _sessions(self) -> Iterator[Metric]:
+        store = self._from.facts.store
+        statistics = store.statistics
+        handles = sum(session.handle for session in store)
+        yield _gauge(SESSIONS, [(("session",), len(store) - handles), (("handle",), handles)])
+        yield _gauge(SESSIONS_LIMIT, _one(store.limit))
+        yield _counter(SESSIONS_CREATED, _one(statistics.created))
+        ended = {"expired": statistics.expired, "closed": statistics.closed}
+        yield _counter(SESSIONS_ENDED, _by_name(ended))
+        refused = {"full": statistics.refused}
+        yield _counter(SESSIONS_REFUSED, _by_name(refused))
+        yield _counter(SESSION_LIFETIME, _one(statistics.lifetime_seconds))
+        yield _counter(SWEEPS, _one(statistics.sweeps))
+        before = self._from.facts.started if statistics.last_sweep is None else statistics.last_sweep
+        yield _gauge(SINCE_SWEEP, _one(self._from.facts.now() - before))
+
+    def _messages(self) -> Iterator[Metric]:
+        streams, queues = self._from.streams, self._from.queues()
+        yield _gauge(STREAMS, _by_name(streams.by_kind()))
+        yield _counter(STREAM_EVENTS, _one(streams.written.events))
+        yield _counter(STREAM_BYTES, _one(streams.written.bytes))
+        yield _counter(QUEUED, _one(queues.queued))
+        yield _counter(DROPPED, _one(queues.dropped))
+        yield _gauge(WAITING, _one(queues.waiting))
+        yield _gauge(QUEUE_BYTES, _one(queues.bytes))
+
+    def _machinery(self) -> Iterator[Metric]:
+        yield _gauge(CONNECTIONS, _one(self._from.site.connections))
+        yield _counter(ACCEPTED, _one(self._from.site.counts.connections_accepted))
+        yield _gauge(UPTIME, _one(self._from.facts.uptime))
+        yield _histogram(LAG, {(): self._from.lateness})
+        yield _counter(FAILURES, _one(self._from.failures.count))
+        versions = {
+            "version": __version__,
+            "python": platform.python_version(),
+            "twisted": version("twisted"),
+        }
+        yield InfoMetricFamily(PREFIX + BUILD.name, BUILD.help, versions)
+
+
+def _one(value: float) -> Values:
+    return [((), value)]
+
+
+def _by_name(values: Mapping[str, int]) -> Values:
+    return [((name,), value) for name, value in values.items()]
+
+
+def _counter(figure: Figure, values: Values) -> Metric:
+    family = CounterMetricFamily(PREFIX + figure.name, figure.help, labels=figure.labels)
+    for labels, value in values:
+        family.add_metric(labels, value)
+    return family
+
+
+def _gauge(figure: Figure, values: Values) -> Metric:
+    family = GaugeMetricFamily(PREFIX + figure.name, figure.help, labels=figure.labels)
+    for labels, value in values:
+        family.add_metric(labels, value)
+    return family
+
+
+def _histogram(figure: Figure, values: Mapping[Sequence[str], Histogram]) -> Metric:
+    family = HistogramMetricFamily(PREFIX + figure.name, figure.help, labels=figure.labels)
+    for labels, histogram in values.items():
+        buckets = [(floatToGoString(bound), float(count)) for bound, count in histogram.cumulative()]
+        family.add_metric(labels, buckets, histogram.sum)
+    return family
+
+
+def registry_of(sources: Sources) -> CollectorRegistry:
+    """Return a registry with the figures of the server, of its process and of Python."""
+    registry = CollectorRegistry()
+    registry.register(ServerCollector(sources))
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    GCCollector(registry=registry)
+    return registry
+
+
+class MetricsSite(EchoSite):
+    """The site for those who scrape, held to the same deadlines as the one for clients.
+
+    Args:
+        resource: Answers every request.
+        reactor: Times the deadlines and the drain.
+        settings: The limits, but for that on connections: these must take no room from clients.
+    """
+
+    _bound = "the metrics port takes"
+
+    def __init__(self, resource: MetricsResource, reactor: IReactorTime, settings: Settings) -> None:
+        super().__init__(resource, reactor, replace(settings, max_connections=MAX_CONNECTIONS))
+
+
+class MetricsResource(Resource):
+    """Answers GET and HEAD on /metrics, in the format that the client prefers.
+
+    Any Host may ask, as with /health: scrapers know the server by names of their own.
+
+    Args:
+        registry: What to show.
+    """
+
+    isLeaf = True
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        super().__init__()
+        self._registry = registry
+
+    def render(self, request: Request) -> bytes:
+        """Answer a scrape; every other request is refused in a line of plain text."""
+        request.setHeader(b"content-type", b"text/plain; charset=utf-8")
+        if request.path != b"/metrics":
+            return _body(request, 404, b"Not found; the figures are at /metrics\n")
+        if request.method not in (b"GET", b"HEAD"):
+            request.setHeader(b"allow", b"GET, HEAD")
+            return _body(request, 405, b"Method not allowed; this path takes GET and HEAD\n")
+        request.setHeader(b"cache-control", b"no-store")
+        if prefers_openmetrics(joined(request, b"accept")):
+            request.setHeader(b"content-type", OPENMETRICS)
+            return _body(request, 200, openmetrics.generate_latest(self._registry))
+        request.setHeader(b"content-type", TEXT)
+        return _body(request, 200, exposition.generate_latest(self._registry))
+
+
+def _body(request: Request, status: int, body: bytes) -> bytes:
+    request.setResponseCode(status)
+    if request.method != b"HEAD":
+        return body
+    # twisted.web would drop the body as well, and log that it had to.
+    request.setHeader(b"content-length", b"%d" % len(body))
+    return b""
