@@ -9,6 +9,7 @@ holds anything that a client can choose.
 from __future__ import annotations
 
 import platform
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -195,7 +196,9 @@ class ServerCollector(Collector):
         yield _counter(REQUESTS, counted)
         durations = {method or "none": histogram for method, histogram in tally.durations.items()}
         yield _histogram(REQUEST_SECONDS, {(method,): each for method, each in durations.items()})
-        yield _counter(HTTP_REFUSED, (((str(status),), count) for status, count in tally.refused.items()))
+        refused = Counter(tally.refused)
+        refused.update(self._from.site.counts.refusals)
+        yield _counter(HTTP_REFUSED, (((str(status),), count) for status, count in refused.items()))
 
     def _sessions(self) -> Iterator[Metric]:
         store = self._from.facts.store

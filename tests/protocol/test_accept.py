@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcp_echo.protocol.accept import Accepted, accepts_gzip, parse_accept
+from mcp_echo.protocol.accept import Accepted, accepts_gzip, parse_accept, prefers_openmetrics
 
 
 @pytest.mark.parametrize(
@@ -65,3 +65,35 @@ def test_no_header_raises(header: str) -> None:
     assert accepted.json or not accepted.names_json
     assert accepted.event_stream or not accepted.names_event_stream
     accepts_gzip(header)
+    prefers_openmetrics(header)
+
+
+@pytest.mark.parametrize(
+    ("header", "preferred"),
+    [
+        (None, False),
+        ("", False),
+        ("*/*", False),
+        ("text/plain", False),
+        ("application/openmetrics-text", True),
+        ("application/openmetrics-text; version=1.0.0, text/plain; version=0.0.4", True),
+        ("application/openmetrics-text;q=0.2, text/plain;q=0.3", False),
+        ("application/openmetrics-text;q=0, */*", False),
+        ("application/openmetrics-text;q=0.5, */*;q=0.1", True),
+        # What Prometheus 2.42 and 3 send.
+        (
+            "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
+            "text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+            True,
+        ),
+        (
+            "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"
+            "application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;q=0.4,"
+            "text/plain;version=0.0.4;q=0.3,*/*;q=0.2",
+            True,
+        ),
+    ],
+)
+def test_openmetrics_is_for_those_who_ask_for_it(header: str | None, preferred: bool) -> None:
+    """RFC 9110 section 12.5.1; our choice: where nothing is asked for, text that browsers show."""
+    assert prefers_openmetrics(header) is preferred

@@ -1,0 +1,551 @@
+"""/metrics: what is counted, where it is shown, and in which formats.
+
+Unless a test says otherwise, its duty is our choice; the formats are those of
+https://prometheus.io/docs/instrumenting/exposition_formats/ and
+https://prometheus.io/docs/specs/om/open_metrics_spec/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+from unittest import mock
+
+import treq.testing
+from prometheus_client.metrics_core import Metric
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
+from prometheus_client.parser import text_string_to_metric_families as text_families
+from twisted.internet.defer import Deferred, fail
+from twisted.internet.endpoints import TCP4ServerEndpoint
+from twisted.internet.task import Clock
+from twisted.internet.testing import MemoryReactorClock
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from mcp_echo.config import ConfigError, load
+from mcp_echo.protocol.errors import HostRefused, OriginRefused
+from mcp_echo.service import EchoService, MetricsPort, StartError, build
+from mcp_echo.transport.lag import INTERVAL, ReactorLag
+from tests.transport.support import BOTH, MODERN, Answer, Listening, ModernTestCase, Posted
+
+Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+OPENMETRICS = "application/openmetrics-text; version=1.0.0"
+PING = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
+NOTE = {"jsonrpc": "2.0", "method": "notifications/initialized"}
+
+
+def samples_of(families: Iterable[Metric]) -> Samples:
+    """Return every sample by name and labels."""
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+def requests_in(samples: Samples) -> dict[tuple[str, ...], float]:
+    """Return the counts of requests by method, tool, revision, era, status and error."""
+    names = ("method", "tool", "revision", "era", "status", "error")
+    return {
+        tuple(dict(labels)[name] for name in names): value
+        for (metric, labels), value in samples.items()
+        if metric == "mcp_echo_requests_total"
+    }
+
+
+class MetricsTestCase(ModernTestCase):
+    """A server that counts, and a scraper."""
+
+    settings = {"MCP_ECHO_METRICS_PORT": "9464"}
+    port: MetricsPort
+
+    def serve(self, environ: dict[str, str]) -> None:
+        super().serve(environ)
+        self.port = self.measuring(self.service)
+        self._scraper = treq.testing.StubTreq(self.port.site.resource)
+        self._scraper._agent._serverFactory = self.port.site
+
+    def measuring(self, service: EchoService) -> MetricsPort:
+        endpoint = TCP4ServerEndpoint(MemoryReactorClock(), 9464)
+        service.show_metrics(endpoint, "tcp:9464", lambda: None)
+        assert service.metrics is not None
+        return service.metrics
+
+    def tearDown(self) -> None:
+        """Nothing may stay behind once the clients are gone."""
+        self.leave()
+        assert self.clock.getDelayedCalls() == []
+
+    def ask(
+        self, method: str, path: str = "/metrics", data: bytes | None = None, accept: str = "*/*"
+    ) -> Answer:
+        """Return the answer to one request to the metrics port."""
+        sent: Deferred[Any] = self._scraper.request(
+            method, f"http://localhost:9464{path}", data=data, headers={"Accept": accept}
+        )
+        self._scraper.flush()
+        response = self.successResultOf(sent)
+        collected: list[bytes] = []
+        reading = treq.collect(response, collected.append)
+        self._scraper.flush()
+        self.successResultOf(reading)
+        # The scraper keeps its connection, whose idle timer is no business of the tests.
+        for pump in list(self._scraper._agent._pumps):
+            pump.clientIO.abortConnection()
+        self._scraper.flush()
+        return Answer(response, b"".join(collected))
+
+    def scrape(self) -> Samples:
+        return samples_of(text_families(self.ask("GET").body.decode()))
+
+    def value(self, name: str, **labels: str) -> float:
+        """Return one figure."""
+        return self.scrape()["mcp_echo_" + name, frozenset(labels.items())]
+
+    def counted(self) -> dict[tuple[str, ...], float]:
+        return requests_in(self.scrape())
+
+
+class EndpointTests(MetricsTestCase):
+    def test_text_is_the_format_for_those_who_ask_for_nothing(self) -> None:
+        answer = self.ask("GET")
+        assert (answer.status, answer.header("Content-Type")) == (
+            200,
+            "text/plain; version=0.0.4; charset=utf-8",
+        )
+        assert answer.header("Cache-Control") == "no-store"
+        assert b"# TYPE mcp_echo_sessions gauge\n" in answer.body
+
+    def test_openmetrics_is_written_for_those_who_ask_for_it(self) -> None:
+        answer = self.ask("GET", accept=OPENMETRICS)
+        assert answer.header("Content-Type") == "application/openmetrics-text; version=1.0.0; charset=utf-8"
+        assert answer.body.endswith(b"# EOF\n")
+
+    def test_both_formats_say_the_same(self) -> None:
+        """Of the server, that is; the process's own figures change between two scrapes."""
+        self.initialize()
+        text = self.scrape()
+        openmetrics = samples_of(openmetrics_families(self.ask("GET", accept=OPENMETRICS).body.decode()))
+        ours = {key: value for key, value in text.items() if key[0].startswith("mcp_echo_")}
+        assert ours == {key: value for key, value in openmetrics.items() if key[0].startswith("mcp_echo_")}
+        assert len(ours) > 50
+
+    def test_head_has_the_head_of_get_and_no_body(self) -> None:
+        """RFC 9110 section 9.3.2."""
+        head, got = self.ask("HEAD"), self.ask("GET")
+        assert (head.status, head.body) == (200, b"")
+        assert head.header("Content-Type") == got.header("Content-Type")
+        assert int(head.header("Content-Length") or 0) > 4000
+        assert len(self.flushWarnings()) == 0
+
+    def test_other_methods_are_refused_in_plain_text(self) -> None:
+        """RFC 9110 section 15.5.6; a body is neither kept nor written to disk."""
+        for method in ("POST", "PUT", "DELETE", "OPTIONS"):
+            answer = self.ask(method, data=b"x" * 200_000)
+            assert (answer.status, answer.header("Allow")) == (405, "GET, HEAD")
+            assert answer.header("Content-Type") == "text/plain; charset=utf-8"
+
+    def test_other_paths_are_not_found(self) -> None:
+        for path in (
+            "/",
+            "/mcp",
+            "/metrics/",
+            "/metrics/x",
+            "/health",
+            "/Metrics",
+            "/%6detrics",
+            "//metrics",
+        ):
+            assert self.ask("GET", path).status == 404
+        assert self.ask("GET", "/metrics?name[]=x").status == 200
+
+    def test_the_port_for_clients_does_not_serve_them(self) -> None:
+        """What is asked, how often and by how many, is for the operator."""
+        assert self.request("GET", "/metrics").status == 404
+        assert self.value("http_refused_total", status="404") == 1
+
+    def test_no_label_holds_what_a_client_has_chosen(self) -> None:
+        """No secret, no session id, no text of a client's."""
+        session = self.initialize("2025-06-18", clientInfo={"name": "s3cret", "version": "s3cret"})
+        self.rpc("s3cret", session=session)
+        self.rpc("tools/call", {"name": "s3cret"}, session=session)
+        self.rpc("tools/call", {"name": "s3cret"}, session="s3cret", MCP_Protocol_Version="s3cret")
+        self.call("echo", {"message": "s3cret"}, session=session)
+        self.modern("s3cret")
+        handle = self.handle(label="s3cret")
+        body = self.ask("GET").body.decode()
+        for hidden in ("s3cret", session, handle):
+            assert hidden not in body
+
+
+class RequestTests(MetricsTestCase):
+    """Each JSON-RPC request is counted once, whichever way it goes."""
+
+    settings = {**MetricsTestCase.settings, "MCP_ECHO_LEGACY_SSE": "true"}
+
+    def expect(self, *counted: tuple[str, ...], **more: float) -> None:
+        """See that exactly this was counted, once each; `more` says what else is to be seen."""
+        assert self.counted() == dict.fromkeys(counted, 1)
+        seconds = {
+            dict(labels)["method"]: value
+            for (name, labels), value in self.scrape().items()
+            if name == "mcp_echo_request_seconds_count"
+        }
+        methods = [labels[0] for labels in counted]
+        assert seconds == {method: methods.count(method) for method in methods}
+        for name, value in more.items():
+            assert self.value(name) == value
+
+    def test_a_request_that_is_answered_at_once(self) -> None:
+        session = self.initialize("2025-11-25")
+        self.call("echo", {"message": "m"}, session=session)
+        self.rpc("tools/list", session=session)
+        self.expect(
+            ("initialize", "none", "2025-11-25", "legacy", "200", ""),
+            ("tools/call", "echo", "2025-11-25", "legacy", "200", ""),
+            ("tools/list", "none", "2025-11-25", "legacy", "200", ""),
+        )
+
+    def test_a_ping_that_has_no_session(self) -> None:
+        self.rpc("ping")
+        self.expect(("ping", "none", "none", "legacy", "200", ""))
+
+    def test_requests_that_cannot_be_done(self) -> None:
+        self.rpc("nope")
+        self.rpc("tools/call", {"name": "nope"})
+        self.rpc("tools/call", {"name": "echo", "arguments": []})
+        self.rpc("tools/call", {})
+        self.rpc("resources/read", {"uri": "nope:"})
+        self.expect(
+            ("other", "none", "2025-03-26", "legacy", "200", "-32601"),
+            ("tools/call", "other", "2025-03-26", "legacy", "200", "-32602"),
+            ("tools/call", "echo", "2025-03-26", "legacy", "200", "-32602"),
+            ("tools/call", "none", "2025-03-26", "legacy", "200", "-32602"),
+            ("resources/read", "none", "2025-03-26", "legacy", "200", "-32002"),
+        )
+
+    def test_a_fault_of_ours(self) -> None:
+        machine = type(self.service.facts.machine)
+        with mock.patch.object(machine, "cpu_percent", side_effect=ZeroDivisionError):
+            self.rpc("tools/call", {"name": "requestTiming"})
+            self.modern("tools/call", {"name": "requestTiming", "arguments": {}})
+        self.expect(
+            ("tools/call", "requestTiming", "2025-03-26", "legacy", "500", "-32603"),
+            ("tools/call", "requestTiming", MODERN, "modern", "500", "-32603"),
+        )
+        assert len(self.flushLoggedErrors(ZeroDivisionError)) == 2
+
+    def test_what_the_ladder_refuses(self) -> None:
+        self.request("POST", body=b"{")
+        self.rpc("tools/list", session="unknown")
+        self.rpc("tools/call", {"name": "echo"}, session="unknown", MCP_Protocol_Version="2025-06-18")
+        self.notify("notifications/initialized", session="unknown")
+        self.rpc("tools/list", MCP_Protocol_Version=MODERN)
+        self.request("POST", body=[PING], headers={"MCP-Protocol-Version": "2025-06-18"})
+        self.expect(
+            ("none", "none", "none", "none", "400", "-32700"),
+            ("tools/list", "none", "none", "legacy", "404", "-32603"),
+            ("tools/call", "echo", "2025-06-18", "legacy", "404", "-32603"),
+            ("none", "none", "none", "legacy", "404", "-32603"),
+            ("tools/list", "none", MODERN, "modern", "400", "-32602"),
+            ("none", "none", "2025-06-18", "legacy", "400", "-32600"),
+        )
+
+    def test_each_request_of_a_batch(self) -> None:
+        session = self.initialize("2025-03-26")
+        batch = [
+            PING,
+            NOTE,
+            {**PING, "id": 2, "method": "nope"},
+            {**PING, "id": 3, "method": "initialize"},
+            1,
+            {
+                **PING,
+                "id": 4,
+                "method": "tools/call",
+                "params": {"name": "echo", "arguments": {"message": ""}},
+            },
+        ]
+        self.request("POST", body=batch, headers={"Mcp-Session-Id": session})
+        self.expect(
+            ("initialize", "none", "2025-03-26", "legacy", "200", ""),
+            ("ping", "none", "2025-03-26", "legacy", "200", ""),
+            ("other", "none", "2025-03-26", "legacy", "200", "-32601"),
+            ("initialize", "none", "none", "legacy", "400", "-32600"),
+            ("none", "none", "none", "legacy", "400", "-32600"),
+            ("tools/call", "echo", "2025-03-26", "legacy", "200", ""),
+        )
+
+    def probe(self, feature: str, session: str, message_id: Any = 9, **arguments: Any) -> Posted:
+        params = {"name": "clientProbe", "arguments": {"feature": feature, **arguments}}
+        message = {"jsonrpc": "2.0", "id": message_id, "method": "tools/call", "params": params}
+        return Posted(self, message, {"Mcp-Session-Id": session, "Accept": BOTH})
+
+    def test_a_request_that_is_answered_later_counts_when_it_is(self) -> None:
+        session = self.initialize("2025-11-25")
+        self.probe("cancellation", session, seconds=2)
+        opening = ("initialize", "none", "2025-11-25", "legacy", "200", "")
+        self.expect(opening)
+        self.pass_time(2.5)
+        self.expect(opening, ("tools/call", "clientProbe", "2025-11-25", "legacy", "200", ""))
+        assert self.value("request_seconds_bucket", method="tools/call", le="1.0") == 0
+        assert self.value("request_seconds_bucket", method="tools/call", le="2.5") == 1
+
+    def test_a_request_that_its_client_cancels(self) -> None:
+        """Cancellation, Behavior: it gets no answer, hence no HTTP status of one."""
+        session = self.initialize("2025-11-25")
+        self.probe("cancellation", session)
+        body = {**NOTE, "method": "notifications/cancelled", "params": {"requestId": 9}}
+        self.request("POST", body=body, headers={"Mcp-Session-Id": session})
+        self.expect(
+            ("initialize", "none", "2025-11-25", "legacy", "200", ""),
+            ("tools/call", "clientProbe", "2025-11-25", "legacy", "cancelled", ""),
+        )
+
+    def test_requests_on_the_stream_of_2024_11_05(self) -> None:
+        listening = Listening(self.begin("GET", "/sse", headers={"Accept": "text/event-stream"}))
+        self.client.flush()
+        path = listening.events[0]["data"]
+        opening = {"protocolVersion": "2024-11-05"}
+        for body in (
+            {**PING, "method": "initialize"},
+            {**PING, "method": "initialize", "params": opening},
+            PING,
+        ):
+            self.request("POST", path, body=body)
+        self.request("POST", path, body=b"{")
+        self.request("POST", "/messages?session_id=unknown", body=PING)
+        self.expect(
+            ("initialize", "none", "none", "legacy", "200", "-32602"),
+            ("initialize", "none", "2024-11-05", "legacy", "200", ""),
+            ("ping", "none", "2024-11-05", "legacy", "200", ""),
+            ("none", "none", "none", "legacy", "400", "-32700"),
+        )
+        assert self.value("http_refused_total", status="404") == 1
+
+    def test_modern_requests(self) -> None:
+        self.modern("server/discover")
+        self.tool("echo", {"message": "m", "session": self.handle()})
+        self.modern("nope")
+        self.modern("tools/call", {"name": "nope", "arguments": {}})
+        self.modern("tools/list", headers={"Mcp-Method": "prompts/list"})
+        self.expect(
+            ("server/discover", "none", MODERN, "modern", "200", ""),
+            ("tools/call", "createEchoSession", MODERN, "modern", "200", ""),
+            ("tools/call", "echo", MODERN, "modern", "200", ""),
+            ("other", "none", MODERN, "modern", "404", "-32601"),
+            ("tools/call", "other", MODERN, "modern", "200", "-32602"),
+            ("tools/list", "none", MODERN, "modern", "400", "-32020"),
+        )
+
+    def test_modern_requests_that_take_their_time(self) -> None:
+        probe = {"name": "clientProbe", "arguments": {"feature": "cancellation", "seconds": 1}}
+        self.post("tools/call", probe)
+        self.pass_time(1.5)
+        self.post("tools/call", probe).leave()
+        self.post("subscriptions/listen", {"notifications": {"toolsListChanged": True}})
+        self.expect(
+            ("tools/call", "clientProbe", MODERN, "modern", "200", ""),
+            ("tools/call", "clientProbe", MODERN, "modern", "cancelled", ""),
+            ("subscriptions/listen", "none", MODERN, "modern", "200", ""),
+        )
+        assert self.value("streams", kind="subscription") == 1
+
+    def test_what_wants_no_answer_is_no_request(self) -> None:
+        session = self.initialize("2025-11-25")
+        self.request(
+            "POST", body={"jsonrpc": "2.0", "id": 1, "result": {}}, headers={"Mcp-Session-Id": session}
+        )
+        self.expect(("initialize", "none", "2025-11-25", "legacy", "200", ""))
+
+    def test_what_http_refuses_is_counted_by_its_status(self) -> None:
+        self.request("POST", body=PING, headers={"Origin": "https://evil.example"})
+        self.request("POST", body=PING, headers={"Host": "evil.example"})
+        self.request("POST", body=PING, headers={"Accept": "text/html"})
+        self.request("POST", body=b"x" * 2_000_000)
+        self.request("PUT", body=PING)
+        self.request("GET", headers={"Mcp-Session-Id": "unknown"})
+        refused = {
+            dict(labels)["status"]: value
+            for (name, labels), value in self.scrape().items()
+            if name == "mcp_echo_http_refused_total"
+        }
+        expected = [OriginRefused.status, HostRefused.status, 406, 413, 405, 404]
+        assert refused == {str(status): 1 for status in expected}
+        self.expect()
+
+
+class StateTests(MetricsTestCase):
+    settings = {
+        **MetricsTestCase.settings,
+        "MCP_MAX_SESSIONS": "4",
+        "MCP_SESSION_TIMEOUT": "100",
+        "MCP_ECHO_MAX_QUEUE_MESSAGES": "2",
+    }
+
+    def test_sessions_from_their_beginning_to_their_end(self) -> None:
+        session = self.initialize()
+        self.initialize()
+        self.initialize()
+        self.handle()
+        self.rpc("initialize", {"protocolVersion": "2025-06-18"})
+        assert (self.value("sessions", kind="session"), self.value("sessions", kind="handle")) == (3, 1)
+        assert self.value("sessions_limit") == 4
+        assert self.value("sessions_refused_total", reason="full") == 1
+        self.clock.advance(10)
+        self.request("DELETE", headers={"Mcp-Session-Id": session})
+        self.clock.advance(100)
+        self.store.expire()
+        self.clock.advance(7)
+        shown = self.scrape()
+        none: frozenset[tuple[str, str]] = frozenset()
+        assert shown["mcp_echo_sessions_created_total", none] == 4
+        assert shown["mcp_echo_sessions_ended_total", frozenset({("reason", "closed")})] == 1
+        assert shown["mcp_echo_sessions_ended_total", frozenset({("reason", "expired")})] == 3
+        assert shown["mcp_echo_session_lifetime_seconds_total", none] == 10 + 3 * 110
+        assert shown["mcp_echo_sessions", frozenset({("kind", "session")})] == 0
+        # Once by a session that found the store full, once here.
+        assert shown["mcp_echo_sweeps_total", none] == 2
+        assert shown["mcp_echo_last_sweep_age_seconds", none] == 7
+        assert shown["mcp_echo_uptime_seconds", none] == 117
+
+    def test_before_the_first_sweep_its_age_is_that_of_the_server(self) -> None:
+        """An age that is missing, or not a number, would never trip an alert."""
+        self.clock.advance(5)
+        assert self.value("last_sweep_age_seconds") == 5
+
+    def test_messages_from_the_queue_to_the_stream(self) -> None:
+        session = self.initialize("2025-06-18")
+        log = self.store.use(session, None).log
+        for number in range(3):
+            log.queue(b"%d" % number)
+        assert (self.value("queue_messages"), self.value("queue_bytes")) == (2, 2)
+        assert (self.value("messages_queued_total"), self.value("messages_dropped_total")) == (3, 1)
+        listening = self.listen(session)
+        log.queue(b"1234")
+        self.client.flush()
+        assert len(listening.messages) == 3
+        assert (self.value("queue_messages"), self.value("stream_events_total")) == (0, 3)
+        # The opening comment is no event.
+        assert self.value("stream_bytes_total") == len(listening.body) - len(b": open\n\n")
+
+    def test_totals_outlive_the_sessions_that_made_them(self) -> None:
+        """Prometheus: a counter never goes down but when the process restarts."""
+        session = self.initialize("2025-06-18")
+        log = self.store.use(session, None).log
+        for number in range(5):
+            log.queue(b"%d" % number)
+        self.request("DELETE", headers={"Mcp-Session-Id": session})
+        assert (self.value("queue_messages"), self.value("queue_bytes")) == (0, 0)
+        assert (self.value("messages_queued_total"), self.value("messages_dropped_total")) == (5, 3)
+
+    def test_streams_and_connections_that_are_open(self) -> None:
+        session = self.initialize("2025-11-25")
+        before = self.value("connections_accepted_total")
+        self.listen(session)
+        params = {"name": "clientProbe", "arguments": {"feature": "roots"}}
+        message = {"jsonrpc": "2.0", "id": 9, "method": "tools/call", "params": params}
+        asking = self.initialize("2025-11-25", capabilities={"roots": {}})
+        Posted(self, message, {"Mcp-Session-Id": asking, "Accept": BOTH})
+        assert self.value("streams", kind="listening") == 1
+        assert self.value("streams", kind="answer") == 1
+        # Two for the streams, two for the handshake of the second session.
+        assert self.value("connections_accepted_total") == before + 4
+        assert self.value("connections") >= 2
+        self.leave()
+        assert self.value("streams", kind="listening") == self.value("streams", kind="answer") == 0
+        assert self.value("connections") == 0
+        # A question waits for its answer even without a connection.
+        self.pass_time(61)
+
+    def test_the_versions_that_run(self) -> None:
+        (labels,) = [dict(labels) for (name, labels) in self.scrape() if name == "mcp_echo_build_info"]
+        assert set(labels) == {"version", "python", "twisted"}
+
+    def test_the_process_shows_itself(self) -> None:
+        """prometheus_client's own collectors, on a registry that nobody else writes to."""
+        shown = {name for name, _ in self.scrape()}
+        assert {"process_resident_memory_bytes", "process_cpu_seconds_total", "process_open_fds"} <= shown
+        assert {"python_info", "python_gc_collections_total"} <= shown
+
+
+class MeasuringTests(SynchronousTestCase):
+    """What is measured only while somebody may scrape."""
+
+    def test_a_timer_that_is_late_is_a_reactor_that_is_late(self) -> None:
+        clock = Clock()
+        lag = ReactorLag(clock)
+        lag.start()
+        clock.advance(INTERVAL)
+        clock.advance(INTERVAL + 0.3)
+        clock.advance(INTERVAL)
+        buckets = dict(lag.lateness.cumulative())
+        assert (buckets[0.0005], buckets[0.25], buckets[0.5]) == (2, 2, 3)
+        lag.stop()
+        assert clock.getDelayedCalls() == []
+
+    def test_unexpected_exceptions_are_counted_whoever_logs_them(self) -> None:
+        """Twisted's own among them, such as an error in a Deferred that nobody looks at."""
+        service, port = self.started()
+        try:
+            raise ZeroDivisionError
+        except ZeroDivisionError:
+            Logger("anybody").failure("once")
+        Logger("anybody").error("no exception, no failure")
+        assert (len(self.flushLoggedErrors(ZeroDivisionError)), port.failures.count) == (1, 1)
+        self.successResultOf(service.stopService())
+        Logger("anybody").failure("after the end", failure=Failure(ZeroDivisionError()))
+        assert (len(self.flushLoggedErrors(ZeroDivisionError)), port.failures.count) == (1, 1)
+
+    def started(self) -> tuple[Any, MetricsPort]:
+        self.reactor = MemoryReactorClock()
+        service: Any = build(self.reactor, load({}, {"MCP_ECHO_METRICS_PORT": "9464"}))
+        service.privilegedStartService()
+        service.startService()
+        (port,) = [each for each in service if isinstance(each, MetricsPort)]
+        return service, port
+
+    def test_stopping_leaves_no_timer(self) -> None:
+        service, _ = self.started()
+        self.successResultOf(service.stopService())
+        assert self.reactor.getDelayedCalls() == []
+
+
+class ListeningTests(SynchronousTestCase):
+    def listening(self, **environ: str) -> list[tuple[int, str]]:
+        reactor = MemoryReactorClock()
+        service = build(reactor, load({}, environ))
+        service.privilegedStartService()
+        return [(port, interface) for port, _, _, interface in reactor.tcpServers]
+
+    def test_metrics_are_off_unless_asked_for(self) -> None:
+        """MCP_ECHO_METRICS_PORT; nothing is counted then either."""
+        assert self.listening() == [(3000, "127.0.0.1")]
+        assert EchoService(Clock(), load({}, {})).tally is None
+
+    def test_a_number_is_a_port_of_loopback_wherever_clients_are_served(self) -> None:
+        """Who opens the server to a network has not thereby opened its figures."""
+        listening = self.listening(MCP_ECHO_HOST="0.0.0.0", MCP_ECHO_METRICS_PORT="9464")
+        assert sorted(listening) == [(3000, "0.0.0.0"), (9464, "127.0.0.1")]
+
+    def test_an_endpoint_description_is_taken_as_it_is(self) -> None:
+        listening = self.listening(MCP_ECHO_METRICS_PORT="tcp:9464:interface=10.0.0.1")
+        assert sorted(listening) == [(3000, "127.0.0.1"), (9464, "10.0.0.1")]
+
+    def test_what_is_no_endpoint_ends_the_start(self) -> None:
+        for bad in ("bogus:1", "tcp:x"):
+            effective = load({}, {"MCP_ECHO_METRICS_PORT": bad})
+            error = self.assertRaises(ConfigError, build, MemoryReactorClock(), effective)
+            assert "MCP_ECHO_METRICS_PORT" in str(error)
+            assert "\n" not in str(error)
+
+    def test_a_port_that_cannot_be_had_ends_the_start(self) -> None:
+        """A daemon that nobody can watch, though its operator believes so, is worse than none."""
+        reactor = MemoryReactorClock()
+        service: Any = build(reactor, load({}, {"MCP_ECHO_METRICS_PORT": "9464"}))
+        (port,) = [each for each in service if isinstance(each, MetricsPort)]
+        with mock.patch.object(port._endpoint, "listen", return_value=fail(PermissionError(13, "no"))):
+            error = self.assertRaises(StartError, port.privilegedStartService)
+        assert str(error).startswith("cannot listen on tcp:9464")
