@@ -68,7 +68,8 @@ REQUESTS = Figure(
 )
 REQUEST_SECONDS = Figure(
     "request_seconds",
-    "Seconds from the arrival of a JSON-RPC request to its answer; of a subscription, to its beginning.",
+    "Seconds from the arrival of a JSON-RPC request to its answer or cancellation; of a subscription, to its "
+    "beginning.",
     ("method",),
 )
 HTTP_REFUSED = Figure(
