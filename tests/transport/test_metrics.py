@@ -19,7 +19,7 @@ from twisted.internet.defer import Deferred, fail
 from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock
-from twisted.logger import Logger
+from twisted.logger import Logger, capturedLogs
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -133,12 +133,14 @@ class EndpointTests(MetricsTestCase):
         assert len(ours) > 50
 
     def test_head_has_the_head_of_get_and_no_body(self) -> None:
-        """RFC 9110 section 9.3.2."""
-        head, got = self.ask("HEAD"), self.ask("GET")
+        """RFC 9110 section 9.3.2; Twisted would log each body that it has to drop."""
+        with capturedLogs() as logged:
+            head = self.ask("HEAD")
+        assert logged == []
+        got = self.ask("GET")
         assert (head.status, head.body) == (200, b"")
         assert head.header("Content-Type") == got.header("Content-Type")
         assert int(head.header("Content-Length") or 0) > 4000
-        assert len(self.flushWarnings()) == 0
 
     def test_other_methods_are_refused_in_plain_text(self) -> None:
         """RFC 9110 section 15.5.6; a body is neither kept nor written to disk."""
@@ -413,6 +415,8 @@ class StateTests(MetricsTestCase):
 
     def test_before_the_first_sweep_its_age_is_that_of_the_server(self) -> None:
         """An age that is missing, or not a number, would never trip an alert."""
+        self.clock.advance(1000)
+        self.serve(self.settings)
         self.clock.advance(5)
         assert self.value("last_sweep_age_seconds") == 5
 
