@@ -35,7 +35,7 @@ from mcp_echo.tools.base import Facts
 from mcp_echo.tools.machine import Machine
 from mcp_echo.transport.health import Health
 from mcp_echo.transport.lag import ReactorLag
-from mcp_echo.transport.metrics import MetricsResource, MetricsSite, Sources, queue_totals, registry_of
+from mcp_echo.transport.metrics import MetricsResource, MetricsSite, Sources, registry_of
 from mcp_echo.transport.patience import ReactorPatience
 from mcp_echo.transport.site import EchoSite
 from mcp_echo.transport.streamable_http import StreamableHttp
@@ -384,7 +384,6 @@ class EchoService(MultiService):
             self.site,
             lag.lateness,
             failures,
-            queues=lambda: queue_totals(self.store, tally),
         )
         site = MetricsSite(MetricsResource(registry_of(sources)), self._reactor, self.facts.settings)
         self.metrics = MetricsPort(endpoint, site, lag, failures, self._drain_timeout, where, refused)
@@ -422,8 +421,6 @@ class EchoService(MultiService):
 
     def _session_ended(self, session: Session, reason: EndReason) -> None:
         self.server.legacy.session_ended(session)
-        if self.tally is not None:
-            self.tally.session_ended(session)
         self.journal.note(
             f"Session {reason}",
             session=session,

@@ -26,6 +26,8 @@ class StateBudget:
         "echoes",
         "echoes_refused",
         "limit",
+        "messages_dropped",
+        "messages_queued",
         "messages_refused",
         "messages_too_large",
         "queues",
@@ -45,6 +47,10 @@ class StateBudget:
         """Bytes of the sessions themselves, which MCP_MAX_SESSIONS bounds and this limit does not."""
         self.waiting = 0
         """Messages in all queues that no connection has taken yet."""
+        self.messages_queued = 0
+        """Messages that were ever put in a queue."""
+        self.messages_dropped = 0
+        """Messages lost before any connection had taken them, for whichever reason."""
         self.messages_refused = 0
         """Messages lost because the limit left no room to keep them."""
         self.messages_too_large = 0

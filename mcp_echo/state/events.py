@@ -106,7 +106,6 @@ class EventLog:
         "_sequence",
         "_streams",
         "_streams_made",
-        "appended",
         "bytes",
         "dropped",
     )
@@ -128,8 +127,6 @@ class EventLog:
         self._streams_made = 0
         self._sequence = 0
         self._kept_bytes = 0
-        self.appended = 0
-        """Messages that were ever put in the log."""
         self.bytes = 0
         """Bytes of messages held: those in the log, and those that only wait for their connection."""
         self.dropped = 0
@@ -301,7 +298,6 @@ class EventLog:
 
     def _append(self, data: bytes, stream: Stream | None) -> None:
         event = Event(data)
-        self.appended += 1
         read_now = stream is not None and stream.reader is not None
         if (self._keeps or read_now) and self._make_room(len(data)):
             self._hold(event, kept=True)
@@ -327,6 +323,7 @@ class EventLog:
         self.bytes += size
         self._budget.queues += size
         self._budget.waiting += 1
+        self._budget.messages_queued += 1
 
     def _release(self, event: Event) -> None:
         """Hold a message no longer, wherever it stands."""
@@ -368,6 +365,7 @@ class EventLog:
 
     def _count_loss(self, event: Event) -> None:
         self.dropped += 1
+        self._budget.messages_dropped += 1
         if self._keeps and not event.kept:
             self._budget.lose_message(len(event.data), self._max_bytes)
 

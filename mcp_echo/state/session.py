@@ -208,11 +208,6 @@ class Session:
         return 0 if self._log is None else self._log.pending
 
     @property
-    def queued(self) -> int:
-        """Messages that were ever put in the queue."""
-        return 0 if self._log is None else self._log.appended
-
-    @property
     def dropped(self) -> int:
         """Messages that the queue had no room for."""
         return 0 if self._log is None else self._log.dropped

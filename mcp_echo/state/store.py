@@ -53,6 +53,8 @@ class SessionStore(Protocol):
     """Seconds of idleness after which a session is gone."""
     limit: int
     """How many sessions may live at once."""
+    handles: int
+    """How many of those that live are named by a handle."""
     budget: StateBudget
     """Counts what all sessions hold."""
 
@@ -143,6 +145,7 @@ class MemoryStore:
     ) -> None:
         self.timeout = timeout
         self.limit = limit
+        self.handles = 0
         self.budget = StateBudget() if budget is None else budget
         self._limit_per_principal = limit_per_principal
         self.statistics = Statistics()
@@ -227,6 +230,7 @@ class MemoryStore:
             self._owned.setdefault(principal, {})[session.id] = session
         self._lanes.setdefault(session.timeout, {})[session.id] = session
         self.statistics.created += 1
+        self.handles += handle
         return session
 
     def _seconds_until_room(self) -> int:
@@ -283,6 +287,7 @@ class MemoryStore:
         if not lane:
             del self._lanes[session.timeout]
         self._disown(session)
+        self.handles -= session.handle
         if reason == "expired":
             self.statistics.expired += 1
         else:

@@ -10,8 +10,6 @@ from bisect import bisect_left
 from collections.abc import Container, Iterator, Mapping
 from typing import Literal, NamedTuple
 
-from mcp_echo.state.session import Session
-
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper bounds of the buckets that spans of time are sorted into, in seconds."""
 
@@ -90,10 +88,6 @@ class Tally:
         """Method → seconds from a request's arrival to its answer."""
         self.refused: dict[int, int] = {}
         """HTTP status → requests refused before a JSON-RPC message was looked at."""
-        self.queued = 0
-        """Messages that were queued for sessions which have ended since."""
-        self.dropped = 0
-        """Messages that sessions which have ended since had no room for."""
 
     def expect(self, methods: Container[str], tools: Container[str], revisions: Container[str]) -> None:
         """Say which names are counted by themselves; any other is counted as `OTHER`, revisions as None."""
@@ -140,8 +134,3 @@ class Tally:
     def refused_with(self, status: int) -> None:
         """Count an HTTP request that was refused before a JSON-RPC message was looked at."""
         self.refused[status] = self.refused.get(status, 0) + 1
-
-    def session_ended(self, session: Session) -> None:
-        """Keep what a session has counted, which goes with it."""
-        self.queued += session.queued
-        self.dropped += session.dropped

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import platform
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import NamedTuple, Protocol
@@ -33,7 +33,6 @@ from twisted.web.server import Request
 from mcp_echo import __version__
 from mcp_echo.config import Settings
 from mcp_echo.protocol.accept import prefers_openmetrics
-from mcp_echo.state.store import SessionStore
 from mcp_echo.state.tally import Histogram, Tally
 from mcp_echo.tools.base import Facts
 from mcp_echo.transport.exchange import joined
@@ -96,14 +95,10 @@ STREAMS = Figure(
 )
 STREAM_EVENTS = Figure("stream_events", "Messages written to event streams.")
 STREAM_BYTES = Figure("stream_bytes", "Bytes of the events that carried those messages.")
-QUEUED = Figure(
-    "messages_queued", "Messages put in the queues of sessions, those for answer streams included."
-)
-DROPPED = Figure("messages_dropped", "Messages pushed out of a session's queue before any stream took them.")
-WAITING = Figure("queue_messages", "Messages in the queues of all sessions that no stream has taken yet.")
-QUEUE_BYTES = Figure(
-    "queue_bytes", "Bytes of messages in the queues of all sessions, those kept for resuming included."
-)
+QUEUED = Figure("messages_queued", "Messages put in the queues of sessions and streams.")
+DROPPED = Figure("messages_dropped", "Messages lost before any stream took them.")
+WAITING = Figure("queue_messages", "Messages in all queues that no stream has taken yet.")
+QUEUE_BYTES = Figure("queue_bytes", "Bytes of messages in all queues, those kept for resuming included.")
 CONNECTIONS = Figure("connections", "Connections that are open now; those to this endpoint do not count.")
 ACCEPTED = Figure("connections_accepted", "Connections that were accepted.")
 SWEEPS = Figure("sweeps", "Sweeps for expired sessions.")
@@ -115,31 +110,6 @@ UPTIME = Figure("uptime_seconds", "Seconds since the server started.")
 LAG = Figure("reactor_lag_seconds", "Seconds by which a timer that is due every 0.25 s was late.")
 FAILURES = Figure("log_failures", "Unexpected exceptions that were logged with their traceback.")
 BUILD = Figure("build", "The versions that run.")
-
-
-class QueueTotals(NamedTuple):
-    """The queues of all sessions together."""
-
-    waiting: int
-    """Messages that no stream has taken yet."""
-    bytes: int
-    """Bytes of messages."""
-    queued: int
-    """Messages that were ever put in one."""
-    dropped: int
-    """Messages that there was no room for."""
-
-
-def queue_totals(store: SessionStore, tally: Tally) -> QueueTotals:
-    """Return the totals, by a walk over the sessions."""
-    waiting = size = 0
-    queued, dropped = tally.queued, tally.dropped
-    for session in store:
-        waiting += session.pending
-        size += session.queue_bytes
-        queued += session.queued
-        dropped += session.dropped
-    return QueueTotals(waiting, size, queued, dropped)
 
 
 class Failures(Protocol):
@@ -158,7 +128,6 @@ class Sources:
     site: EchoSite
     lateness: Histogram
     failures: Failures
-    queues: Callable[[], QueueTotals]
 
 
 class ServerCollector(Collector):
@@ -204,7 +173,7 @@ class ServerCollector(Collector):
     def _sessions(self) -> Iterator[Metric]:
         store = self._from.facts.store
         statistics = store.statistics
-        handles = sum(session.handle for session in store)
+        handles = store.handles
         yield _gauge(SESSIONS, [(("session",), len(store) - handles), (("handle",), handles)])
         yield _gauge(SESSIONS_LIMIT, _one(store.limit))
         yield _counter(SESSIONS_CREATED, _one(statistics.created))
@@ -218,14 +187,14 @@ class ServerCollector(Collector):
         yield _gauge(SINCE_SWEEP, _one(self._from.facts.now() - before))
 
     def _messages(self) -> Iterator[Metric]:
-        streams, queues = self._from.streams, self._from.queues()
+        streams, budget = self._from.streams, self._from.facts.store.budget
         yield _gauge(STREAMS, _by_name(streams.by_kind()))
         yield _counter(STREAM_EVENTS, _one(streams.written.events))
         yield _counter(STREAM_BYTES, _one(streams.written.bytes))
-        yield _counter(QUEUED, _one(queues.queued))
-        yield _counter(DROPPED, _one(queues.dropped))
-        yield _gauge(WAITING, _one(queues.waiting))
-        yield _gauge(QUEUE_BYTES, _one(queues.bytes))
+        yield _counter(QUEUED, _one(budget.messages_queued))
+        yield _counter(DROPPED, _one(budget.messages_dropped))
+        yield _gauge(WAITING, _one(budget.waiting))
+        yield _gauge(QUEUE_BYTES, _one(budget.queues))
 
     def _machinery(self) -> Iterator[Metric]:
         yield _gauge(CONNECTIONS, _one(self._from.site.connections))

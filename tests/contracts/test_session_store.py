@@ -339,6 +339,21 @@ def test_the_budget_counts_what_the_sessions_hold(bench: Bench) -> None:
 # Handles.
 
 
+def test_handles_are_counted_among_the_living(bench: Bench) -> None:
+    """Design of the interface: how many there are is known without a walk over all."""
+    bench.create()
+    closed, _ = bench.create_handle(), bench.create_handle(timeout=5)
+    assert (len(bench.store), bench.store.handles) == (3, 2)
+    bench.store.close(closed.id, None, handle=True)
+    assert (len(bench.store), bench.store.handles) == (2, 1)
+    bench.time += 5
+    bench.store.expire()
+    assert (len(bench.store), bench.store.handles) == (1, 0)
+    bench.time += TIMEOUT
+    bench.store.expire()
+    assert (len(bench.store), bench.store.handles) == (0, 0)
+
+
 def test_a_new_handle_knows_who_made_it_and_how_long_it_lasts(bench: Bench) -> None:
     """Design of the interface: what `create_handle` is told is what the state says."""
     own, given = bench.create_handle("alice"), bench.create_handle("alice", 5)

@@ -50,6 +50,17 @@ def test_a_message_that_all_of_a_queue_could_not_make_room_for_is_dropped_alone(
     assert (budget.used, budget.messages_refused) == (95, 1)
 
 
+def test_what_was_queued_and_lost_is_summed_over_all_queues() -> None:
+    """Our choice: sums that go on when a queue has gone, and that nobody has to walk over sessions for."""
+    budget = StateBudget(100)
+    full, other = log_in(budget, max_messages=2), log_in(budget, max_bytes=50)
+    queued(full, *[b"f"] * 3)
+    queued(other, b"o", b"O" * 51)
+    full.close()
+    assert (budget.messages_queued, budget.messages_dropped) == (4, 2)
+    assert (full.dropped, other.dropped, budget.messages_too_large) == (1, 1, 1)
+
+
 @pytest.mark.parametrize("kind", ["listen", "answer"])
 def test_who_reads_now_gets_what_cannot_be_kept(kind: str) -> None:
     """Our choice: a full server still answers; only what could be resumed is less."""
