@@ -71,6 +71,12 @@ REQUEST_SECONDS = Figure(
     "beginning.",
     ("method",),
 )
+REQUESTS_LIMITED = Figure(
+    "requests_limited",
+    "Requests refused because their client has or asks for too much: calls_too_fast (MCP_ECHO_CALL_RATE), "
+    "in_flight (MCP_ECHO_MAX_REQUESTS_IN_FLIGHT), streams (MCP_ECHO_MAX_STREAMS_PER_SESSION).",
+    ("reason",),
+)
 HTTP_REFUSED = Figure(
     "http_refused",
     "HTTP requests answered with an error before a JSON-RPC message was looked at, by HTTP status.",
@@ -84,7 +90,12 @@ SESSIONS = Figure(
 SESSIONS_LIMIT = Figure("sessions_limit", "Sessions and handles that may live at once (MCP_MAX_SESSIONS).")
 SESSIONS_CREATED = Figure("sessions_created", "Sessions and handles made.")
 SESSIONS_ENDED = Figure("sessions_ended", "Sessions and handles that have ended, by reason.", ("reason",))
-SESSIONS_REFUSED = Figure("sessions_refused", "Sessions and handles not made, by reason.", ("reason",))
+SESSIONS_REFUSED = Figure(
+    "sessions_refused",
+    "Sessions and handles not made: full (MCP_MAX_SESSIONS), principal "
+    "(MCP_ECHO_MAX_SESSIONS_PER_PRINCIPAL), too_fast (MCP_ECHO_INITIALIZE_RATE).",
+    ("reason",),
+)
 SESSION_LIFETIME = Figure(
     "session_lifetime_seconds", "Seconds from creation to end, of all ended sessions together."
 )
@@ -96,11 +107,35 @@ STREAMS = Figure(
 STREAM_EVENTS = Figure("stream_events", "Messages written to event streams.")
 STREAM_BYTES = Figure("stream_bytes", "Bytes of the events that carried those messages.")
 QUEUED = Figure("messages_queued", "Messages put in the queues of sessions and streams.")
-DROPPED = Figure("messages_dropped", "Messages lost before any stream took them.")
+DROPPED = Figure(
+    "messages_dropped",
+    "Messages lost before any stream took them: pushed_out (by later ones, or nobody was left to read them), "
+    "too_large (MCP_ECHO_MAX_QUEUE_BYTES), no_room (MCP_ECHO_MAX_STATE_BYTES).",
+    ("reason",),
+)
 WAITING = Figure("queue_messages", "Messages in all queues that no stream has taken yet.")
 QUEUE_BYTES = Figure("queue_bytes", "Bytes of messages in all queues, those kept for resuming included.")
+STATE_BYTES = Figure(
+    "state_bytes",
+    "Bytes that count against the limit: queues for messages, echoes for last echoes.",
+    ("kind",),
+)
+STATE_LIMIT = Figure("state_limit_bytes", "Bytes they may take together (MCP_ECHO_MAX_STATE_BYTES).")
+ECHOES_REFUSED = Figure("echoes_refused", "Echoes not kept for replay because that limit left no room.")
+STALLS = Figure(
+    "stalls", "Connections dropped because their client took nothing of what waited (MCP_ECHO_STALL_TIMEOUT)."
+)
 CONNECTIONS = Figure("connections", "Connections that are open now; those to this endpoint do not count.")
+CONNECTIONS_LIMIT = Figure(
+    "connections_limit", "Connections that may be open at once (MCP_ECHO_MAX_CONNECTIONS)."
+)
 ACCEPTED = Figure("connections_accepted", "Connections that were accepted.")
+CONNECTIONS_REFUSED = Figure(
+    "connections_refused", "Connections closed at once because there were as many as may be."
+)
+IDLE_CLOSED = Figure(
+    "connections_idle_closed", "Connections closed because no request came (MCP_ECHO_IDLE_TIMEOUT)."
+)
 SWEEPS = Figure("sweeps", "Sweeps for expired sessions.")
 SINCE_SWEEP = Figure(
     "last_sweep_age_seconds",
@@ -166,6 +201,13 @@ class ServerCollector(Collector):
         yield _counter(REQUESTS, counted)
         durations = {method or "none": histogram for method, histogram in tally.durations.items()}
         yield _histogram(REQUEST_SECONDS, {(method,): each for method, each in durations.items()})
+        limited = self._from.facts.limits.refused
+        reasons = {
+            "calls_too_fast": limited.calls_too_fast,
+            "in_flight": limited.in_flight,
+            "streams": limited.streams,
+        }
+        yield _counter(REQUESTS_LIMITED, _by_name(reasons))
         refused = Counter(tally.refused)
         refused.update(self._from.site.counts.refusals)
         yield _counter(HTTP_REFUSED, (((str(status),), count) for status, count in refused.items()))
@@ -179,7 +221,11 @@ class ServerCollector(Collector):
         yield _counter(SESSIONS_CREATED, _one(statistics.created))
         ended = {"expired": statistics.expired, "closed": statistics.closed}
         yield _counter(SESSIONS_ENDED, _by_name(ended))
-        refused = {"full": statistics.refused}
+        refused = {
+            "full": statistics.refused,
+            "principal": statistics.refused_to_principals,
+            "too_fast": self._from.facts.limits.refused.sessions_too_fast,
+        }
         yield _counter(SESSIONS_REFUSED, _by_name(refused))
         yield _counter(SESSION_LIFETIME, _one(statistics.lifetime_seconds))
         yield _counter(SWEEPS, _one(statistics.sweeps))
@@ -192,13 +238,23 @@ class ServerCollector(Collector):
         yield _counter(STREAM_EVENTS, _one(streams.written.events))
         yield _counter(STREAM_BYTES, _one(streams.written.bytes))
         yield _counter(QUEUED, _one(budget.messages_queued))
-        yield _counter(DROPPED, _one(budget.messages_dropped))
+        lost = {"too_large": budget.messages_too_large, "no_room": budget.messages_refused}
+        lost["pushed_out"] = budget.messages_dropped - sum(lost.values())
+        yield _counter(DROPPED, _by_name(lost))
         yield _gauge(WAITING, _one(budget.waiting))
         yield _gauge(QUEUE_BYTES, _one(budget.queues))
+        yield _gauge(STATE_BYTES, _by_name({"queues": budget.queues, "echoes": budget.echoes}))
+        yield _gauge(STATE_LIMIT, _one(budget.limit))
+        yield _counter(ECHOES_REFUSED, _one(budget.echoes_refused))
 
     def _machinery(self) -> Iterator[Metric]:
-        yield _gauge(CONNECTIONS, _one(self._from.site.connections))
-        yield _counter(ACCEPTED, _one(self._from.site.counts.connections_accepted))
+        site = self._from.site
+        yield _counter(STALLS, _one(site.counts.stalls))
+        yield _gauge(CONNECTIONS, _one(site.connections))
+        yield _gauge(CONNECTIONS_LIMIT, _one(site.max_connections))
+        yield _counter(ACCEPTED, _one(site.counts.connections_accepted))
+        yield _counter(CONNECTIONS_REFUSED, _one(site.counts.connections_refused))
+        yield _counter(IDLE_CLOSED, _one(site.counts.idle_closed))
         yield _gauge(UPTIME, _one(self._from.facts.uptime))
         yield _histogram(LAG, {(): self._from.lateness})
         yield _counter(FAILURES, _one(self._from.failures.count))

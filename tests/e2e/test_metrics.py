@@ -95,6 +95,7 @@ def test_what_was_done_is_what_is_shown(form: str, start: Start) -> None:
         assert post(port, b"{") == 400
         assert post(port, ping, Mcp_Session_Id="unknown") == 404
         assert post(port, ping, Origin="https://evil.example") == 403
+        assert post(port, ping, Padding="x" * 100_000) == 431
         assert post(port, {**ping, "method": "tools/list"}) == 503
         found = scrape(metrics, form)
 
@@ -126,6 +127,7 @@ def test_what_was_done_is_what_is_shown(form: str, start: Start) -> None:
     assert 0 < value("request_seconds_sum", method="tools/call") < 60
     assert value("request_seconds_bucket", method="tools/call", le="+Inf") == 6
     assert value("http_refused_total", status="403") == 1
+    assert value("http_refused_total", status="431") == 1
     assert (value("sessions", kind="session"), value("sessions", kind="handle")) == (2, 1)
     assert value("sessions_created_total") == 3
     assert value("sessions_refused_total", reason="full") == 1
@@ -133,7 +135,8 @@ def test_what_was_done_is_what_is_shown(form: str, start: Start) -> None:
     assert len(before) > 1
     assert value("stream_events_total") == value("messages_queued_total") == len(before) + 1
     assert value("stream_bytes_total") > 50 * len(before)
-    assert value("messages_dropped_total") == value("log_failures_total") == 0
+    assert value("messages_dropped_total", reason="pushed_out") == value("log_failures_total") == 0
+    assert value("stalls_total") == value("connections_refused_total") == 0
     assert value("connections") >= 1
     assert value("reactor_lag_seconds_count") >= 0
     assert found["process_resident_memory_bytes", frozenset()] > 10_000_000

@@ -15,19 +15,23 @@ import treq.testing
 from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 from prometheus_client.parser import text_string_to_metric_families as text_families
+from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.endpoints import TCP4ServerEndpoint
+from twisted.internet.error import CannotListenError
 from twisted.internet.task import Clock
-from twisted.internet.testing import MemoryReactorClock
-from twisted.logger import Logger, capturedLogs
+from twisted.internet.testing import MemoryReactorClock, StringTransportWithDisconnection
+from twisted.logger import Logger, capturedLogs, formatEvent
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from mcp_echo.config import ConfigError, load
 from mcp_echo.protocol.errors import HostRefused, OriginRefused
 from mcp_echo.service import EchoService, MetricsPort, StartError, build
+from mcp_echo.transport.channel import EchoChannel
 from mcp_echo.transport.lag import INTERVAL, ReactorLag
-from tests.transport.support import BOTH, MODERN, Answer, Listening, ModernTestCase, Posted
+from mcp_echo.transport.site import EchoSite
+from tests.transport.support import BOTH, MODERN, Answer, Listening, ModernTestCase, Posted, send
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -387,6 +391,9 @@ class StateTests(MetricsTestCase):
         "MCP_ECHO_MAX_QUEUE_MESSAGES": "2",
     }
 
+    def dropped(self, reason: str) -> float:
+        return self.value("messages_dropped_total", reason=reason)
+
     def test_sessions_from_their_beginning_to_their_end(self) -> None:
         session = self.initialize()
         self.initialize()
@@ -426,7 +433,7 @@ class StateTests(MetricsTestCase):
         for number in range(3):
             log.queue(b"%d" % number)
         assert (self.value("queue_messages"), self.value("queue_bytes")) == (2, 2)
-        assert (self.value("messages_queued_total"), self.value("messages_dropped_total")) == (3, 1)
+        assert (self.value("messages_queued_total"), self.dropped("pushed_out")) == (3, 1)
         listening = self.listen(session)
         log.queue(b"1234")
         self.client.flush()
@@ -443,7 +450,7 @@ class StateTests(MetricsTestCase):
             log.queue(b"%d" % number)
         self.request("DELETE", headers={"Mcp-Session-Id": session})
         assert (self.value("queue_messages"), self.value("queue_bytes")) == (0, 0)
-        assert (self.value("messages_queued_total"), self.value("messages_dropped_total")) == (5, 3)
+        assert (self.value("messages_queued_total"), self.dropped("pushed_out")) == (5, 3)
 
     def test_streams_and_connections_that_are_open(self) -> None:
         session = self.initialize("2025-11-25")
@@ -473,6 +480,130 @@ class StateTests(MetricsTestCase):
         shown = {name for name, _ in self.scrape()}
         assert {"process_resident_memory_bytes", "process_cpu_seconds_total", "process_open_fds"} <= shown
         assert {"python_info", "python_gc_collections_total"} <= shown
+
+
+class LimitTests(MetricsTestCase):
+    """What the limits refuse, each by the one that did."""
+
+    def limited(self, **environ: str) -> None:
+        self.serve({**self.settings, **environ})
+
+    def of(self, figure: str) -> dict[str, float]:
+        """Return a figure that is told apart by reason, without the reasons there was no case of."""
+        return {
+            dict(labels)["reason"]: value
+            for (name, labels), value in self.scrape().items()
+            if name == f"mcp_echo_{figure}" and value
+        }
+
+    def test_sessions_made_too_fast(self) -> None:
+        self.limited(MCP_ECHO_INITIALIZE_RATE="1")
+        for _ in range(22):
+            self.rpc("tools/list")
+        assert self.of("sessions_refused_total") == {"too_fast": 2}
+
+    def test_sessions_of_a_principal_with_too_many(self) -> None:
+        self.limited(MCP_ECHO_TRUSTED_PROXIES="127.0.0.1", MCP_ECHO_MAX_SESSIONS_PER_PRINCIPAL="1")
+        for _ in range(3):
+            self.rpc("tools/list", X_User_Id="alice")
+        assert self.of("sessions_refused_total") == {"principal": 2}
+
+    def test_calls_that_come_too_fast(self) -> None:
+        self.limited(MCP_ECHO_CALL_RATE="1")
+        session = self.initialize()
+        for _ in range(11):
+            self.rpc("tools/call", {"name": "echo", "arguments": {"message": "m"}}, session=session)
+        for _ in range(12):
+            self.modern("tools/call", {"name": "authContext", "arguments": {}})
+        assert self.of("requests_limited_total") == {"calls_too_fast": 3}
+        refused = {labels: count for labels, count in self.counted().items() if labels[4] == "429"}
+        assert refused == {
+            ("tools/call", "none", "2025-06-18", "legacy", "429", "-32600"): 1,
+            ("tools/call", "authContext", MODERN, "modern", "429", "-32600"): 2,
+        }
+
+    def test_streams_and_work_beyond_what_a_session_may_have(self) -> None:
+        self.limited(MCP_ECHO_MAX_STREAMS_PER_SESSION="1", MCP_ECHO_MAX_REQUESTS_IN_FLIGHT="1")
+        session = self.initialize("2025-11-25")
+        self.listen(session)
+        self.request("GET", headers={"Accept": "text/event-stream", "Mcp-Session-Id": session})
+        probe = {"name": "clientProbe", "arguments": {"feature": "cancellation", "seconds": 1}}
+        for number in range(3):
+            message = {"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": probe}
+            Posted(self, message, {"Mcp-Session-Id": session, "Accept": BOTH})
+        assert self.of("requests_limited_total") == {"streams": 1, "in_flight": 2}
+        self.pass_time(2)
+
+    def test_what_all_sessions_hold_together(self) -> None:
+        """One queue is bounded by its own limits, all of them with the last echoes by a common one."""
+        self.limited(MCP_ECHO_MAX_STATE_BYTES="65536", MCP_ECHO_MAX_QUEUE_BYTES="50000")
+        first, second = (self.store.use(self.initialize(), None) for _ in range(2))
+        first.log.queue(b"x" * 50_000)
+        second.log.queue(b"x" * 50_001)
+        second.log.queue(b"x" * 50_000)
+        self.call("echo", {"message": "m" * 20_000}, session=first.id)
+        assert self.of("messages_dropped_total") == {"too_large": 1, "no_room": 1}
+        assert self.value("echoes_refused_total") == 1
+        self.call("echo", {"message": "m"}, session=second.id)
+        assert second.last_echo is not None
+        assert self.value("state_bytes", kind="queues") == self.value("queue_bytes") == 50_000
+        assert self.value("state_bytes", kind="echoes") == second.last_echo.size
+        assert self.value("state_limit_bytes") == 65536
+
+
+class EdgeTests(MetricsTestCase):
+    """What happens to connections, and to requests that no route has seen."""
+
+    settings = {**MetricsTestCase.settings, "MCP_ECHO_LEGACY_SSE": "true"}
+
+    def connect(self, site: EchoSite) -> tuple[EchoChannel, StringTransportWithDisconnection]:
+        channel = site.buildProtocol(IPv4Address("TCP", "127.0.0.1", 31337))
+        assert channel is not None
+        transport = StringTransportWithDisconnection()
+        transport.protocol = channel
+        channel.makeConnection(transport)
+        return channel, transport
+
+    def test_refusals_are_one_figure_wherever_they_come_from(self) -> None:
+        """Who watches does not care which part of the server has sent a 400."""
+        send(self.service.site, b"GET /mcp HTTP/1.1\r\nHost : localhost\r\n\r\n")
+        self.request("POST", "/messages", body=PING)
+        assert self.value("http_refused_total", status="400") == 2
+        send(self.service.site, b"GET /mcp HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 100_000)
+        assert self.value("http_refused_total", status="431") == 1
+
+    def test_clients_that_take_nothing_or_send_nothing(self) -> None:
+        site = self.service.site
+        site.start()
+        (stalled, _), (_, idle) = self.connect(site), self.connect(site)
+        stalled.pauseProducing()
+        self.clock.pump([1] * 11)
+        assert (self.value("stalls_total"), self.value("connections")) == (1, 1)
+        self.clock.pump([10] * 7)
+        assert (self.value("connections_idle_closed_total"), idle.connected) == (1, False)
+        self.successResultOf(site.drain(0))
+
+    def test_connections_there_was_no_room_for(self) -> None:
+        self.serve({**self.settings, "MCP_ECHO_MAX_CONNECTIONS": "16"})
+        site = self.service.site
+        taken = [self.connect(site)[1] for _ in range(16)]
+        assert site.buildProtocol(IPv4Address("TCP", "127.0.0.1", 31337)) is None
+        assert (self.value("connections"), self.value("connections_limit")) == (16, 16)
+        assert self.value("connections_accepted_total") == 16
+        assert self.value("connections_refused_total") == 1
+        for transport in taken:
+            transport.loseConnection()
+
+    def test_scrapers_take_no_room_from_clients(self) -> None:
+        """They have connections of their own, and few."""
+        taken = [self.connect(self.port.site)[1] for _ in range(16)]
+        with capturedLogs() as logged:
+            assert self.port.site.buildProtocol(IPv4Address("TCP", "127.0.0.1", 31337)) is None
+        assert "the metrics port takes" in formatEvent(logged[0])
+        taken.pop().loseConnection()
+        assert self.value("connections") == self.value("connections_refused_total") == 0
+        for transport in taken:
+            transport.loseConnection()
 
 
 class MeasuringTests(SynchronousTestCase):
@@ -544,6 +675,50 @@ class ListeningTests(SynchronousTestCase):
             error = self.assertRaises(ConfigError, build, MemoryReactorClock(), effective)
             assert "MCP_ECHO_METRICS_PORT" in str(error)
             assert "\n" not in str(error)
+
+    def test_a_port_that_is_refused_late_stops_the_server(self) -> None:
+        """As for the port that clients use: an endpoint may take its time."""
+        service = EchoService(Clock(), load({}, {"MCP_ECHO_METRICS_PORT": "9464"}))
+        endpoint, refused = mock.Mock(), mock.Mock()
+        listening: Deferred[Any] = Deferred()
+        endpoint.listen.return_value = listening
+        service.show_metrics(endpoint, "late", refused)
+        service.privilegedStartService()
+        service.startService()
+        with capturedLogs() as logged:
+            listening.errback(CannotListenError("any", 9464, OSError(98, "taken")))
+        assert "cannot listen on late" in formatEvent(logged[0])
+        refused.assert_called_once_with()
+        self.successResultOf(service.stopService())
+
+    def connected(self) -> tuple[MemoryReactorClock, Any, Any, StringTransportWithDisconnection]:
+        """Return a server that runs, and a scraper's connection to it."""
+        reactor = MemoryReactorClock()
+        service = build(reactor, load({}, {"MCP_ECHO_METRICS_PORT": "9464"}))
+        service.startService()
+        assert service.metrics is not None
+        channel = service.metrics.site.buildProtocol(IPv4Address("TCP", "127.0.0.1", 31337))
+        transport = StringTransportWithDisconnection()
+        transport.protocol = channel
+        channel.makeConnection(transport)
+        return reactor, service, channel, transport
+
+    def test_scrapers_are_held_to_deadlines_too(self) -> None:
+        """Whoever may scrape is trusted no more than a client to send a request to its end."""
+        reactor, service, channel, transport = self.connected()
+        channel.dataReceived(b"GET /metrics HT")
+        reactor.pump([5] * 7)
+        assert b" 408 " in transport.value()
+        self.successResultOf(service.stopService())
+
+    def test_who_is_in_a_hurry_does_not_wait_for_scrapers(self) -> None:
+        """A second signal drops what the first has let finish."""
+        _, service, _, transport = self.connected()
+        stopped = service.stopService()
+        self.assertNoResult(stopped)
+        assert transport.connected
+        service.hurry()
+        self.successResultOf(stopped)
 
     def test_a_port_that_cannot_be_had_ends_the_start(self) -> None:
         """A daemon that nobody can watch, though its operator believes so, is worse than none."""
