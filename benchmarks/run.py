@@ -21,7 +21,7 @@ from measure import (
     median,
     missing_program,
 )
-from peers import NOT_MEASURED, PEERS, Environment, Peer, PrepareError, Unavailable
+from peers import PEERS, Environment, Peer, PrepareError, Unavailable
 from report import Conditions, Result, write
 
 HERE = Path(__file__).resolve().parent
@@ -88,6 +88,7 @@ class Run:
             try:
                 self._ready[peer] = peer.prepare(cache, self._given.project)
             except Unavailable as reason:
+                _say(f"{peer.name}: not measured: {reason}")
                 self.not_measured[peer.title] = f"not measured here: {reason}"
             except PrepareError as error:
                 self._drop(peer, error)
@@ -164,8 +165,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not results:
         _say("nothing was measured; nothing was written")
         return 1
-    if given.only is None:
-        run.not_measured |= NOT_MEASURED
     conditions = Conditions(given.rounds, given.seconds, given.sessions, cores, load_average)
     for file in write(given.out, results, run.not_measured, conditions):
         _say(f"wrote {file}")
