@@ -196,7 +196,9 @@ class Server:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop it."""
+        """Stop it; an error of the measurement gets a note of what it printed last."""
+        if isinstance(error, MeasureError) and (words := self.last_words()):
+            error.add_note(f"it printed last: {words}")
         self._stop()
 
     @property
@@ -273,8 +275,12 @@ class Client:
         self._post({"method": "notifications/initialized"}, session)
         return session
 
-    def check_echo(self, session: str) -> None:
+    def check_echo(self, session: str, call_id: int = 1) -> None:
         """Call the tool once.
+
+        Args:
+            session: The session to call it in.
+            call_id: The request's id, which the session has not seen yet.
 
         Raises:
             MeasureError: The answer does not have the message.
@@ -282,13 +288,10 @@ class Client:
         call = {
             "method": "tools/call",
             "params": {"name": "echo", "arguments": {"message": MESSAGE}},
-            "id": 1,
+            "id": call_id,
         }
         _, body = self._post(call, session)
-        answer = _message(body)
-        result = answer.get("result", {})
-        content = result.get("content") or [{}]
-        if answer.get("id") != 1 or result.get("isError") or MESSAGE not in content[0].get("text", ""):
+        if not is_echo(body, call_id):
             raise MeasureError(f"answered echo with {body[:200]!r}")
 
     def _post(self, message: dict[str, Any], session: str | None) -> tuple[str | None, bytes]:
@@ -305,16 +308,44 @@ class Client:
         return response.getheader("Mcp-Session-Id"), text
 
 
-def _message(body: bytes) -> dict[str, Any]:
-    """Return the message of an answer, which is JSON or an event stream of one message.
+def is_echo(body: bytes, call_id: int) -> bool:
+    """Return whether a body answers echo with our message, as JSON or as the first event of a stream.
 
-    Raises:
-        MeasureError: It is neither.
+    Args:
+        body: The body, whatever is in it.
+        call_id: The id of the request that it answers.
     """
     for line in [body, *body.splitlines()]:
         with suppress(ValueError):
-            return json.loads(line.removeprefix(b"data:"))
-    raise MeasureError(f"answered with {body[:200]!r}")
+            answer = json.loads(line.removeprefix(b"data:"))
+            break
+    else:
+        return False
+    try:
+        result = answer["result"]
+        text = result["content"][0]["text"]
+        return answer["id"] == call_id and not result.get("isError") and MESSAGE in text
+    except (LookupError, TypeError):  # of another form than an answer has
+        return False
+
+
+def read_wrk(output: str) -> dict[str, int]:
+    """Return the figures that call_echo.lua printed at the end.
+
+    Args:
+        output: What wrk wrote on standard output.
+
+    Raises:
+        MeasureError: There are none, or they tell of errors, or of no answer at all.
+    """
+    lines = [line for line in output.splitlines() if line.startswith("RESULT ")]
+    if not lines:
+        raise MeasureError(f"wrk gave no figures: {output.strip()[-300:]}")
+    result = json.loads(lines[0].removeprefix("RESULT "))
+    if result["errors"] or not result["requests"]:
+        # A request may count in both: an answer of another status than success is an answer and an error.
+        raise MeasureError(f"{result['requests']} answers and {result['errors']} errors under load")
+    return result
 
 
 def run_wrk(
@@ -346,13 +377,9 @@ def run_wrk(
         )
     except subprocess.TimeoutExpired as error:
         raise MeasureError(f"wrk did not end within {error.timeout} s") from error
-    results = [line for line in run.stdout.splitlines() if line.startswith("RESULT ")]
-    if run.returncode or not results:
+    if run.returncode:
         raise MeasureError(f"wrk failed: {(run.stderr or run.stdout).strip()[-300:]}")
-    result = json.loads(results[0].removeprefix("RESULT "))
-    if result["errors"] or not result["requests"]:
-        raise MeasureError(f"{result['errors']} of {result['requests']} requests failed under load")
-    return result
+    return read_wrk(run.stdout)
 
 
 def measure_load(
@@ -381,6 +408,8 @@ def measure_load(
         cpu_before = cpu_seconds(server.pid)
         result = run_wrk(server.port, sessions, FIRST_ID, seconds, cores.load)
         cpu = cpu_seconds(server.pid) - cpu_before
+        with Client(server.port) as client:
+            client.check_echo(ids[0], 2)  # what wrk does not see: a server that stalled, or broke, meanwhile
     return Round(
         requests_per_second=result["requests"] / result["microseconds"] * 1e6,
         cpu_us=cpu / result["requests"] * 1e6,

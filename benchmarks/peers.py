@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -97,15 +98,39 @@ def _run(
         settings: Its environment variables; this process's unless told.
 
     Raises:
-        PrepareError: It failed.
+        PrepareError: It failed; all that it said is a note of the error.
     """
-    run = subprocess.run(  # noqa: S603  # commands of this module
-        [str(part) for part in command], cwd=folder, env=settings, capture_output=True, text=True, check=False
-    )
-    if run.returncode:
-        lines = (run.stderr or run.stdout).strip().splitlines() or [f"exit code {run.returncode}"]
-        raise PrepareError(f"{Path(command[0]).name} failed: {lines[-1]}")
-    return run.stdout
+    with subprocess.Popen(  # noqa: S603  # commands of this module
+        [str(part) for part in command],
+        cwd=folder,
+        env=settings,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            output, errors = process.communicate()
+        except BaseException:  # interrupted: installers start others, which would go on in our folder
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            raise
+    if process.returncode:
+        said = f"{output}{errors}".strip()
+        error = PrepareError(f"{Path(command[0]).name} failed: {telling_line(said) or process.returncode}")
+        error.add_note(said)
+        raise error
+    return output
+
+
+def telling_line(said: str) -> str:
+    """Return the line of a failed program's words that tells why: the first error, or else the last line.
+
+    npm ends with where its log is, pip may begin with warnings, and Go writes one line without the word.
+    """
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    return next((line for line in lines if re.search(r"\berror\b", line, re.IGNORECASE)), (lines or [""])[-1])
 
 
 @contextmanager
@@ -269,6 +294,8 @@ def _go_sdk(cache: Path, _project: Path) -> Environment:
             try:
                 _run([go, "mod", "download"], source, settings)
             except PrepareError as error:
+                if "checksum mismatch" in "".join(error.__notes__):
+                    raise  # within reach, and not what go.sum says
                 raise Unavailable(f"its Go modules are out of reach: {error}") from error
             _run([go, "build", "-trimpath", "-buildvcs=false", "-o", server], source, settings)
     return Environment((str(server), "{port}"), _go_versions(go, server))

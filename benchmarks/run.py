@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -125,15 +127,27 @@ class Run:
 
     def _drop(self, peer: Peer, error: Exception) -> None:
         """Leave a server out, for the figures of one that fails are none."""
-        _say(f"{peer.name}: {error}")
+        for text in (str(error), *getattr(error, "__notes__", ())):
+            _say(f"{peer.name}: {text}")
         self._ready.pop(peer, None)
         self.not_measured[peer.title] = f"failed: {error}"
         self.has_failed = True
 
 
+class _Interrupted(BaseException):
+    """A signal asked to stop; it leaves through the ``with`` blocks, which stop what was started.
+
+    Args:
+        number: The signal's number.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
 def _interrupt(number: int, _frame: object) -> NoReturn:
-    """Leave through the ``with`` blocks, which stop what was started."""
-    raise SystemExit(128 + number)
+    raise _Interrupted(number)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -143,24 +157,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if missing is not None or cores is None:
         _say(missing or "two cores are needed: one for the server, one for the load generator")
         return 2
+    cache = Path(os.environ.get(CACHE) or Path.home() / ".cache" / "mcp-echo-bench").resolve()
     try:
-        given.out.parent.mkdir(parents=True, exist_ok=True)
+        for folder in (cache, given.out.parent):
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):  # rather now than after ten minutes
+                pass
+        if given.out.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(given.out))
     except OSError as error:
-        _say(f"{given.out}: {error.strerror}")
+        _say(f"cannot write: {error}")
         return 2
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     load_average = os.getloadavg()[0]
     os.sched_setaffinity(0, {cores.load})  # sessions are made from here: not on the server's core
-    cache = Path(os.environ.get(CACHE) or Path.home() / ".cache" / "mcp-echo-bench").resolve()
     chosen = [each for each in PEERS if given.only is None or each.name in given.only]
     run = Run(given, cores)
     try:
         run.prepare(chosen, cache)
         run.measure()
-    except KeyboardInterrupt:
+    except _Interrupted as interrupted:
         _say("interrupted; nothing was written")
-        return 130
+        return 128 + interrupted.number
     results = run.results()
     if not results:
         _say("nothing was measured; nothing was written")
