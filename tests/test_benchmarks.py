@@ -243,6 +243,16 @@ def test_all_that_an_installer_said_is_told_on_the_terminal(
     assert "npm error code E1\nmore\n" in said
 
 
+def test_an_environment_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second run finds what the first has installed, without a network."""
+    calls = tmp_path / "calls"
+    _put_on_path(monkeypatch, tmp_path / "node", "node", "#!/bin/sh\necho v99\n")
+    _put_on_path(monkeypatch, tmp_path / "npm", "npm", f"#!/bin/sh\necho $1 >> {calls}\n")
+    prepare = next(each for each in peers.PEERS if each.name == "typescript-sdk").prepare
+    assert prepare(tmp_path / "cache", tmp_path) == prepare(tmp_path / "cache", tmp_path)
+    assert calls.read_text() == "ci\n"
+
+
 def _runs(pid: int) -> bool:
     """Return whether a process runs: neither gone, nor ended and waiting for its parent to take note."""
     try:
