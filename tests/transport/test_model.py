@@ -20,6 +20,7 @@ from tests.transport.support import Answer, Listening, ServerTestCase
 TIMEOUT = 100
 MAX_SESSIONS = 4
 MAX_QUEUE = 5
+PRINCIPALS = ("alice", "bob")
 
 
 class Host(ServerTestCase):
@@ -29,6 +30,7 @@ class Host(ServerTestCase):
         "MCP_SESSION_TIMEOUT": str(TIMEOUT),
         "MCP_MAX_SESSIONS": str(MAX_SESSIONS),
         "MCP_ECHO_MAX_QUEUE_MESSAGES": str(MAX_QUEUE),
+        "MCP_ECHO_TRUSTED_PROXIES": "127.0.0.1",
     }
 
     __test__ = False
@@ -40,11 +42,11 @@ class Host(ServerTestCase):
 class Model:
     """What one session has to be like."""
 
-    def __init__(self, session_id: str, now: float) -> None:
+    def __init__(self, session_id: str, principal: str, now: float) -> None:
         self.id = session_id
+        self.principal = principal
         self.last_used = now
         self.closed = False
-        self.foreign = False
         self.requests = 1
         self.echoes = 0
         self.replays = 0
@@ -104,26 +106,34 @@ class ServerMachine(RuleBasedStateMachine):
 
     def _use(self, model: Model, answer: Answer, status: int = 200) -> bool:
         """Check that a request found its session exactly if there is one; return whether it did."""
-        if model.foreign or not model.lives(self.now):
+        if not model.lives(self.now):
             assert (answer.status, answer.json["error"]["code"]) == (404, -32603)
-            if not model.foreign:
-                model.closed = True
+            model.closed = True
             return False
         assert answer.status == status, answer.body
         model.last_used = self.now
         return True
 
+    def _rpc(
+        self, model: Model, method: str, params: dict[str, Any] | None = None, principal: str | None = None
+    ) -> Answer:
+        return self.host.rpc(method, params, session=model.id, X_User_Id=principal or model.principal)
+
     def _call(self, model: Model, name: str, arguments: dict[str, Any]) -> dict[str, Any] | None:
-        answer = self.host.rpc("tools/call", {"name": name, "arguments": arguments}, session=model.id)
+        answer = self._rpc(model, "tools/call", {"name": name, "arguments": arguments})
         if not self._use(model, answer):
             return None
         model.requests += 1
         result: dict[str, Any] = answer.json["result"]
         return result
 
-    @rule(target=sessions, revision=st.sampled_from(["2025-03-26", "2025-06-18", "2025-11-25"]))
-    def initialize(self, revision: str) -> Any:
-        answer = self.host.rpc("initialize", {"protocolVersion": revision})
+    @rule(
+        target=sessions,
+        revision=st.sampled_from(["2025-03-26", "2025-06-18", "2025-11-25"]),
+        principal=st.sampled_from(PRINCIPALS),
+    )
+    def initialize(self, revision: str, principal: str) -> Any:
+        answer = self.host.rpc("initialize", {"protocolVersion": revision}, X_User_Id=principal)
         if sum(model.lives(self.now) for model in self.models) >= MAX_SESSIONS:
             assert answer.status == 503
             assert 1 <= int(answer.header("Retry-After") or 0) <= 60
@@ -131,7 +141,7 @@ class ServerMachine(RuleBasedStateMachine):
         session = answer.header("Mcp-Session-Id")
         assert session is not None
         assert session not in {model.id for model in self.models}
-        self.models.append(Model(session, self.now))
+        self.models.append(Model(session, principal, self.now))
         return self.models[-1]
 
     @rule(model=sessions, text=texts)
@@ -164,7 +174,7 @@ class ServerMachine(RuleBasedStateMachine):
 
     @rule(model=sessions)
     def look(self, model: Model) -> None:
-        answer = self.host.rpc("resources/read", {"uri": "echo://session"}, session=model.id)
+        answer = self._rpc(model, "resources/read", {"uri": "echo://session"})
         if self._use(model, answer):
             model.requests += 1
         result = self._call(model, "sessionInfo", {})
@@ -209,10 +219,12 @@ class ServerMachine(RuleBasedStateMachine):
             return
         had = sorted(model.ids)
         last = None if seen is None or not had else had[seen % len(had)]
-        headers = {} if last is None else {"Last-Event-ID": model.ids[last]}
+        headers = {"X-User-Id": model.principal}
+        if last is not None:
+            headers["Last-Event-ID"] = model.ids[last]
         before = set(self.host.client._agent._pumps)
         listening = self.host.listen(model.id, **headers)
-        if model.foreign or not model.lives(self.now):
+        if not model.lives(self.now):
             assert listening.status == 404
             return
         assert listening.status == 200
@@ -247,23 +259,21 @@ class ServerMachine(RuleBasedStateMachine):
 
     @rule(model=consumes(sessions))
     def delete(self, model: Model) -> None:
-        answer = self.host.request("DELETE", headers={"Mcp-Session-Id": model.id})
-        if self._use(model, answer, 204):
+        named = {"Mcp-Session-Id": model.id, "X-User-Id": model.principal}
+        if self._use(model, self.host.request("DELETE", headers=named), 204):
             model.closed = True
-        gone = self.host.rpc("ping", session=model.id)
-        assert gone.status == 404
+        assert self._rpc(model, "ping").status == 404
 
-    @rule(model=consumes(sessions))
-    def become_another_principals(self, model: Model) -> None:
-        """Nothing vouches for callers here, so that a session of somebody who is vouched for is foreign."""
-        for session in self.host.store:
-            if session.id == model.id:
-                session.principal = "somebody else"
-                model.foreign = True
+    @rule(model=sessions)
+    def try_as_somebody_else(self, model: Model) -> None:
+        """Another principal finds no such session, and changes nothing of it: the model does not."""
+        [stranger] = set(PRINCIPALS) - {model.principal}
+        named = {"Mcp-Session-Id": model.id, "X-User-Id": stranger}
+        echo = {"name": "echo", "arguments": {"message": "x"}}
         for answer in (
-            self.host.rpc("tools/call", {"name": "echo", "arguments": {"message": "x"}}, session=model.id),
-            self.host.request("GET", headers={"Mcp-Session-Id": model.id}),
-            self.host.request("DELETE", headers={"Mcp-Session-Id": model.id}),
+            self._rpc(model, "tools/call", echo, stranger),
+            self.host.request("GET", headers=named),
+            self.host.request("DELETE", headers=named),
         ):
             assert answer.status == 404
 
