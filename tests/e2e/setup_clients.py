@@ -1,4 +1,4 @@
-"""Make the environments of the official clients that the end-to-end tests run.
+"""Make the environments of the official clients that the end-to-end tests run, and of Traefik.
 
     python tests/e2e/setup_clients.py
 

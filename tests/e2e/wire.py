@@ -5,13 +5,15 @@ from __future__ import annotations
 import http.client
 import itertools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self
 
 Message = dict[str, Any]
 
 JSON = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
+
+Connect = Callable[[], http.client.HTTPConnection]
 
 _NAMED_BY = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
 """Modern methods that need Mcp-Name, and the member of their params it repeats."""
@@ -31,15 +33,20 @@ def messages(response: http.client.HTTPResponse) -> Iterator[Message]:
             yield json.loads(data)
 
 
+def to_port(port: int) -> Connect:
+    """Return what makes connections to a port of 127.0.0.1."""
+    return lambda: http.client.HTTPConnection("127.0.0.1", port, timeout=15)
+
+
 class _Client:
     """Sends messages to one daemon.
 
     Args:
-        port: Where the daemon listens on 127.0.0.1.
+        where: The port of 127.0.0.1 where the daemon listens, or what makes connections to it.
     """
 
-    def __init__(self, port: int) -> None:
-        self._port = port
+    def __init__(self, where: int | Connect) -> None:
+        self._connect = to_port(where) if isinstance(where, int) else where
         self._ids = itertools.count(1)
         self._open: list[http.client.HTTPConnection] = []
 
@@ -49,8 +56,13 @@ class _Client:
     def __exit__(
         self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None
     ) -> None:
+        self.hang_up()
+
+    def hang_up(self) -> None:
+        """Close every connection, whatever it carries."""
         for connection in self._open:
             connection.close()
+        self._open.clear()
 
     def _request(self, method: str, params: Message) -> Message:
         return {"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": params}
@@ -58,7 +70,7 @@ class _Client:
     def _send(
         self, http_method: str, headers: Mapping[str, str], message: Message | None = None
     ) -> http.client.HTTPResponse:
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=15)
+        connection = self._connect()
         self._open.append(connection)
         body = None if message is None else json.dumps(message)
         connection.request(http_method, "/mcp", body, dict(headers))
@@ -69,7 +81,7 @@ class Wire(_Client):
     """A client of one session.
 
     Args:
-        port: Where the daemon listens on 127.0.0.1.
+        where: The port of 127.0.0.1 where the daemon listens, or what makes connections to it.
         revision: What to ask for in ``initialize``.
         capabilities: What to declare there.
         answers: Method → the result to answer with when the server asks this.
@@ -77,12 +89,12 @@ class Wire(_Client):
 
     def __init__(
         self,
-        port: int,
+        where: int | Connect,
         revision: str,
         capabilities: Message | None = None,
         answers: Mapping[str, Message] | None = None,
     ) -> None:
-        super().__init__(port)
+        super().__init__(where)
         self._answers = answers or {}
         self.headers = dict(JSON)
         who = {"name": "wire", "version": "1"}
@@ -111,22 +123,44 @@ class Wire(_Client):
 
     def listen(self) -> Iterator[Message]:
         """Open the session's stream and yield what arrives."""
-        response = self._send("GET", self.headers)
+        return messages(self.stream())
+
+    def stream(self, **headers: str) -> http.client.HTTPResponse:
+        """Open the session's stream; header names are given with underscores."""
+        more = {name.replace("_", "-"): value for name, value in headers.items()}
+        response = self._send("GET", {**self.headers, **more})
         assert response.status == 200
-        return messages(response)
+        return response
+
+    def call(self, tool: str, headers: Mapping[str, str] | None = None, **arguments: Any) -> Message:
+        """Return the structured content that a tool answers with.
+
+        Args:
+            tool: The tool's name.
+            headers: To send beside those that every request has.
+            arguments: The tool's arguments.
+        """
+        request = self._request("tools/call", {"name": tool, "arguments": arguments})
+        *_, response = messages(self._send("POST", {**self.headers, **(headers or {})}, request))
+        structured: Message = response["result"]["structuredContent"]
+        return structured
+
+    def delete(self) -> int:
+        """End the session; return the HTTP status."""
+        return self._send("DELETE", self.headers).status
 
 
 class ModernWire(_Client):
     """A client without a session.
 
     Args:
-        port: Where the daemon listens on 127.0.0.1.
+        where: The port of 127.0.0.1 where the daemon listens, or what makes connections to it.
         revision: What every request says it speaks.
         capabilities: What every request declares.
     """
 
-    def __init__(self, port: int, revision: str, capabilities: Message | None = None) -> None:
-        super().__init__(port)
+    def __init__(self, where: int | Connect, revision: str, capabilities: Message | None = None) -> None:
+        super().__init__(where)
         self._meta = {
             "io.modelcontextprotocol/protocolVersion": revision,
             "io.modelcontextprotocol/clientInfo": {"name": "wire", "version": "1"},

@@ -1,0 +1,279 @@
+"""Gateways as processes of their own, with the configurations that docs/proxies.md tells people to use.
+
+The tests put their own addresses and certificate in place of the ones in the files, and change nothing else.
+"""
+
+from __future__ import annotations
+
+import datetime
+import http.client
+import os
+import socket
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from tests.e2e.daemon import START_SECONDS, STOP_SECONDS, environment, free_port
+
+FILES = Path(__file__).parents[2] / "docs" / "proxies"
+
+NAME = "mcp.example.com"
+"""What the gateway is called; its certificate is made out to it."""
+
+TOKEN = "a-token-that-is-worth-nothing"
+ANONYMOUS = "a-token-of-somebody-without-a-name"
+
+USER = {"X-User-Id": "user123", "X-User-Name": "Jane"}
+"""What the authenticating service says about whoever has `TOKEN`."""
+
+GATEWAY = "127.0.0.1:8443"
+DAEMON = "127.0.0.1:3000"
+AUTHENTICATION = "127.0.0.1:4181"
+CERTIFICATE = "/etc/ssl/mcp.example.com.pem"
+KEY = "/etc/ssl/mcp.example.com.key"
+"""What the files have in the places that are a deployment's own."""
+
+
+class _Verify(BaseHTTPRequestHandler):
+    """Says who a bearer token belongs to, as the services behind auth_request and ForwardAuth do."""
+
+    def do_GET(self) -> None:
+        token = (self.headers["Authorization"] or "").removeprefix("Bearer ")
+        known = self.path == "/verify" and token in (TOKEN, ANONYMOUS)
+        self.send_response(200 if known else 401)
+        if not known:
+            self.send_header("WWW-Authenticate", 'Bearer realm="mcp"')
+        for name, value in USER.items() if token == TOKEN else ():
+            self.send_header(name, value)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base class's name
+        pass
+
+
+@contextmanager
+def authentication() -> Iterator[int]:
+    """Run the authenticating service; yield its port."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Verify)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def make_certificate(directory: Path) -> tuple[Path, Path]:
+    """Write a certificate for `NAME` and its key; return their paths."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, NAME)])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(NAME)]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    files = directory / "certificate.pem", directory / "certificate.key"
+    files[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    files[1].write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    return files
+
+
+class GatewayConnection(http.client.HTTPSConnection):
+    """A connection to a gateway by its name, which no resolver knows.
+
+    Args:
+        port: Where it listens on 127.0.0.1.
+        certificate: What to trust.
+        token: The bearer token of every request that has no ``Authorization`` of its own; None for none.
+    """
+
+    def __init__(self, port: int, certificate: Path, token: str | None) -> None:
+        self._trusted = ssl.create_default_context(cafile=str(certificate))
+        super().__init__(NAME, port, timeout=15, context=self._trusted)
+        self._token = token
+
+    def connect(self) -> None:
+        """Connect to the loopback interface."""
+        plain = socket.create_connection(("127.0.0.1", self.port), self.timeout)
+        # One segment a write, or the kernel delays each request's body by 40 ms.
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.sock = self._trusted.wrap_socket(plain, server_hostname=NAME)
+
+    def endheaders(self, message_body: object = None, *, encode_chunked: bool = False) -> None:
+        """Add the token to the head."""
+        if self._token is not None:
+            self.putheader("Authorization", f"Bearer {self._token}")
+        super().endheaders(message_body, encode_chunked=encode_chunked)
+
+
+class Gateway:
+    """One running gateway.
+
+    Args:
+        process: The process, which this object does not own.
+        port: Where it listens on 127.0.0.1.
+        certificate: Its certificate.
+        output: Where its standard output and standard error go.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes], port: int, certificate: Path, output: Path) -> None:
+        self.process = process
+        self.port = port
+        self.certificate = certificate
+        self.output = output
+
+    def connect(self) -> GatewayConnection:
+        """Return a connection for somebody who has `TOKEN`."""
+        return self.connect_with(TOKEN)
+
+    def connect_with(self, token: str | None) -> GatewayConnection:
+        """Return a connection for somebody who has another token, or none."""
+        return GatewayConnection(self.port, self.certificate, token)
+
+    def wait_until_it_serves(self) -> None:
+        """Return as soon as a request comes through to the daemon."""
+        deadline = time.monotonic() + START_SECONDS
+        while not self._serves():
+            assert self.process.poll() is None, f"the gateway ended by itself:\n{self.output.read_text()}"
+            assert time.monotonic() < deadline, f"the gateway does not answer:\n{self.output.read_text()}"
+            time.sleep(0.05)
+
+    def _serves(self) -> bool:
+        connection = self.connect()
+        try:
+            connection.request("OPTIONS", "/mcp")
+            return connection.getresponse().status == 204
+        except OSError:
+            return False
+        finally:
+            connection.close()
+
+
+class Places:
+    """A test's own addresses and files, for the ones that the configurations name.
+
+    Args:
+        directory: Takes the configurations, the certificate and whatever the gateway writes.
+        daemon: The daemon's port.
+        authentication: The authenticating service's port.
+    """
+
+    def __init__(self, directory: Path, daemon: int, authentication: int) -> None:
+        self.directory = directory
+        self.port = free_port()
+        self.certificate, key = make_certificate(directory)
+        self._own = {
+            GATEWAY: f"127.0.0.1:{self.port}",
+            f"{NAME}:8443": f"{NAME}:{self.port}",
+            DAEMON: f"127.0.0.1:{daemon}",
+            AUTHENTICATION: f"127.0.0.1:{authentication}",
+            CERTIFICATE: str(self.certificate),
+            KEY: str(key),
+            "/etc/traefik/mcp-echo.yml": str(directory / "mcp-echo.yml"),
+        }
+
+    def filled_in(self, name: str) -> str:
+        """Return the text of a file under docs/proxies with the test's own places in it."""
+        text = (FILES / name).read_text(encoding="utf-8")
+        for written, own in self._own.items():
+            text = text.replace(written, own)
+        return text
+
+    def write(self, name: str, text: str) -> Path:
+        """Write a file of the gateway's and return its path."""
+        path = self.directory / name
+        path.write_text(text, encoding="utf-8")
+        return path
+
+
+Prepare = Callable[[str, Places], Sequence[str]]
+"""Writes a gateway's configuration; returns the command that runs its program in the foreground."""
+
+
+def nginx(program: str, places: Places) -> Sequence[str]:
+    """Prepare nginx: what Debian's /etc/nginx/nginx.conf is around the file, without its system paths."""
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    temporary = "".join(f"    {kind}_temp_path {places.directory}/{kind};\n" for kind in kinds)
+    places.write("mcp-echo.conf", places.filled_in("nginx.conf"))
+    around = places.write(
+        "nginx.conf",
+        f"{'user root;' if os.geteuid() == 0 else ''}\n"
+        f"daemon off;\nworker_processes 1;\npid {places.directory}/nginx.pid;\nerror_log stderr;\n"
+        f"events {{ worker_connections 256; }}\n"
+        f"http {{\n    access_log off;\n{temporary}    include {places.directory}/mcp-echo.conf;\n}}\n",
+    )
+    return [program, "-p", str(places.directory), "-e", "stderr", "-c", str(around)]
+
+
+def caddy(program: str, places: Places) -> Sequence[str]:
+    """Prepare Caddy, without the ports and files that one Caddy on a machine has for itself."""
+    alone = f"{{\n\tadmin off\n\tauto_https disable_redirects\n\tstorage file_system {places.directory}\n}}\n"
+    around = places.write("Caddyfile", alone + places.filled_in("Caddyfile"))
+    return [program, "run", "--adapter", "caddyfile", "--config", str(around)]
+
+
+def traefik(program: str, places: Places) -> Sequence[str]:
+    """Prepare Traefik."""
+    places.write("mcp-echo.yml", places.filled_in("traefik/mcp-echo.yml"))
+    static = places.write("traefik.yml", places.filled_in("traefik/traefik.yml"))
+    return [program, f"--configFile={static}"]
+
+
+KINDS: dict[str, Prepare] = {"nginx": nginx, "caddy": caddy, "traefik": traefik}
+
+
+@contextmanager
+def running(kind: str, program: str, places: Places) -> Iterator[Gateway]:
+    """Start a gateway, and stop it at the end.
+
+    Args:
+        kind: Its name in `KINDS`.
+        program: The path of its program.
+        places: Its addresses and files.
+    """
+    output = places.directory / "gateway.txt"
+    with output.open("wb") as sink:
+        process = subprocess.Popen(
+            KINDS[kind](program, places),
+            cwd=places.directory,
+            env=environment({"HOME": str(places.directory)}),
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+        )
+    gateway = Gateway(process, places.port, places.certificate, output)
+    try:
+        gateway.wait_until_it_serves()
+        yield gateway
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
