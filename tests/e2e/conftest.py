@@ -68,7 +68,7 @@ def program() -> Needs:
     def need(name: str) -> str:
         found = shutil.which(name)
         if found is None:
-            absent(f"{name} is not installed: install the package that has it, such as curl, nodejs, systemd")
+            absent(f"{name} is not installed: install the package that has it, such as curl, nginx, systemd")
         return str(found)
 
     return need
