@@ -473,6 +473,11 @@ class Effective:
     """Field name → the value as it was written."""
     warnings: tuple[str, ...] = ()
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The values that must not be shown."""
+        return tuple(self.values[each.name] for each in DECLARED if each.secret and self.values[each.name])
+
 
 def load(options: Mapping[str, str], environ: Mapping[str, str]) -> Effective:
     """Return the settings from ``options`` over ``environ`` over the defaults.

@@ -7,7 +7,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 from io import FileIO
@@ -28,7 +28,14 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from mcp_echo.config import ConfigError, Settings
-from mcp_echo.redaction import fingerprint, mask_json, mask_session_ids, mask_userinfo, one_line
+from mcp_echo.redaction import (
+    fingerprint,
+    mask_json,
+    mask_known,
+    mask_session_ids,
+    mask_tokens,
+    one_line,
+)
 from mcp_echo.state.session import Session
 
 FIELDS = ("session_id", "client_name", "protocol_version", "method", "kind", "peer", "status", "body")
@@ -188,7 +195,7 @@ def render_text(event: LogEvent) -> str:
     """Return the event for people; a traceback is indented under it."""
     fields = "".join(f" {name}={_quoted(value)}" for name, value in _fields(event))
     source = event.get("log_namespace", "-")
-    line = f"{_time(event)} [{source}#{_level(event)}] {one_line(formatEvent(event))}{fields}"
+    line = f"{_time(event)} [{source}#{_level(event)}] {one_line(_text(event))}{fields}"
     trace = _traceback(event)
     return line if trace is None else "\n\t".join([line, *map(one_line, trace.splitlines())])
 
@@ -199,7 +206,7 @@ def render_json(event: LogEvent) -> str:
         "time": _time(event),
         "level": _level(event),
         "logger": event.get("log_namespace", "-"),
-        "message": formatEvent(event),
+        "message": _text(event),
         **dict(_fields(event)),
     }
     trace = _traceback(event)
@@ -217,8 +224,21 @@ def _level(event: LogEvent) -> str:
     return level.name if level is not None else "info"
 
 
+def _text(event: LogEvent) -> str:
+    return _masked(formatEvent(event))
+
+
+def _masked(text: str) -> str:
+    return mask_session_ids(mask_tokens(text))
+
+
 def _fields(event: LogEvent) -> list[tuple[str, Any]]:
-    return [(name, event[name]) for name in FIELDS if event.get(name) is not None]
+    return [(name, _field(name, event[name])) for name in FIELDS if event.get(name) is not None]
+
+
+def _field(name: str, value: Any) -> Any:
+    # What a body may show has been decided where it was read, member by member.
+    return _masked(value) if isinstance(value, str) and name != "body" else value
 
 
 def _quoted(value: Any) -> str:
@@ -231,7 +251,9 @@ def _quoted(value: Any) -> str:
 
 def _traceback(event: LogEvent) -> str | None:
     failure = event.get("log_failure")
-    return mask_userinfo(failure.getTraceback()) if isinstance(failure, Failure) else None
+    if not isinstance(failure, Failure):
+        return None
+    return _masked(mask_known(failure.getTraceback(), event.get("secrets", ())))
 
 
 def observer(settings: Settings, output: Output) -> ILogObserver:
@@ -268,13 +290,15 @@ class LogJournal:
     Args:
         verbose: Whether details are wanted at all; preparing them costs time.
         reveal: Whether bodies are logged with their secrets.
+        secrets: The operator's own, which no traceback must show.
     """
 
     _log = Logger("mcp_echo")
 
-    def __init__(self, verbose: bool, reveal: bool) -> None:
+    def __init__(self, verbose: bool, reveal: bool, secrets: Iterable[str] = ()) -> None:
         self.verbose = verbose
         self._reveal = reveal
+        self._secrets = tuple(secrets)
 
     def note(self, text: str, *, session: Session | None = None, **fields: Any) -> None:
         """Write down an event that an operator wants to see."""
@@ -288,9 +312,18 @@ class LogJournal:
             shown = None if body is None else self._shown(body)
             self._log.debug(text, session_id=_hashed(session), body=shown, **fields)
 
-    def failure(self, text: str, *, session: Session | None = None, **fields: Any) -> None:
-        """Write down the exception being handled, or the given ``failure``, with its traceback."""
-        self._log.failure(text, session_id=_hashed(session), **fields)
+    def failure(
+        self, text: str, *, session: Session | None = None, secrets: Iterable[str] = (), **fields: Any
+    ) -> None:
+        """Write down the exception being handled, or the given ``failure``, with its traceback.
+
+        Args:
+            text: What failed.
+            session: The session it failed for.
+            secrets: The client's, which the traceback must not show.
+            fields: Further fields of the event.
+        """
+        self._log.failure(text, session_id=_hashed(session), secrets=(*self._secrets, *secrets), **fields)
 
     def _shown(self, body: bytes) -> str:
         if self._reveal:

@@ -22,6 +22,7 @@ from mcp_echo.logs import FailureCount, LogJournal
 from mcp_echo.notify import Notices
 from mcp_echo.offer import Offer, diagnostic_offer
 from mcp_echo.protocol.revisions import Supported
+from mcp_echo.redaction import mask_tokens
 from mcp_echo.server import Server
 from mcp_echo.state.budget import StateBudget
 from mcp_echo.state.changes import Changes
@@ -134,7 +135,7 @@ class Port(Service):
         self.port = listening
         for refusal in refusals:
             refusal.trap(CannotListenError, OSError)
-            raise StartError(f"cannot listen on {self._where}: {refusal.value}") from None
+            raise StartError(mask_tokens(f"cannot listen on {self._where}: {refusal.value}")) from None
 
     def startService(self) -> None:
         """Take connections and hold them to their deadlines.
@@ -311,7 +312,9 @@ class EchoService(MultiService):
         settings = effective.settings
         self._reactor = reactor
         self._drain_timeout = settings.drain_timeout
-        self.journal = LogJournal(settings.debug or settings.log_level == "DEBUG", settings.reveal_secrets)
+        self.journal = LogJournal(
+            settings.debug or settings.log_level == "DEBUG", settings.reveal_secrets, effective.secrets
+        )
         self.store = MemoryStore(
             settings.session_timeout,
             settings.max_sessions,

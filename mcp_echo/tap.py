@@ -15,6 +15,7 @@ from twisted.python import usage
 
 from mcp_echo import __version__
 from mcp_echo.config import DECLARED, ConfigError, Effective, load
+from mcp_echo.redaction import mask_tokens
 from mcp_echo.signals import SignalReactions, StopRequests
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class Options(usage.Options):
         try:
             self.effective = load(self._given(), os.environ)
         except ConfigError as error:
-            raise SystemExit(f"mcp-echo: {error}") from None
+            raise SystemExit(f"mcp-echo: {mask_tokens(str(error))}") from None
 
     def _given(self) -> dict[str, str]:
         """Return the options that were given, by the name of their setting."""
@@ -153,7 +154,7 @@ def makeService(options: Options, reactor: Any = None) -> IService:  # the plugi
         log_file = None if settings.log_file is None else LogFile(settings.log_file)
         log_observer = None if twistd_logs else observer(settings, log_file or standard_output())
     except ConfigError as error:
-        raise SystemExit(f"mcp-echo: {error}") from None
+        raise SystemExit(f"mcp-echo: {mask_tokens(str(error))}") from None
     for warning in options.effective.warnings:
         Logger("mcp_echo").warn("{text}", text=warning)
     application = _Application(service, log_observer, in_foreground)

@@ -17,9 +17,13 @@ from mcp_echo.redaction import (
     mask_credentials,
     mask_header,
     mask_json,
+    mask_known,
+    mask_tokens,
     mask_userinfo,
     one_line,
     printable,
+    secrets_in,
+    split_credentials,
 )
 
 # The upper-case Z at the start cannot come from the masks' own words or from hexadecimal digits.
@@ -27,6 +31,11 @@ secrets = st.from_regex(r"Z[A-Za-z0-9._~+/-]{7,60}", fullmatch=True)
 quiet_words = st.from_regex(r"[a-y]{1,10}", fullmatch=True)
 
 SECRET_HEADERS = [
+    "X-Serverless-Authorization",
+    "X-MasterKey",
+    "X-Auth",
+    "X-Passphrase",
+    "X-User-Pwd",
     "Authorization",
     "Cookie",
     "Mcp-Session-Id",
@@ -211,3 +220,56 @@ def test_a_log_line_is_one_line(text: str) -> None:
 def test_acting_characters_are_shown_as_escapes_and_others_as_they_are(text: str, shown: str) -> None:
     """Our choice: visible, not dropped, for a diagnosis."""
     assert printable(text) == shown
+
+
+@pytest.mark.parametrize("value", ["Q7x9 and more", "a1 b2", "Zx81", "twenty-one-letters-or-more rest"])
+def test_a_blank_in_a_secret_makes_no_scheme_of_its_beginning(value: str) -> None:
+    """RFC 9110 section 11.4 puts a scheme first; what has none is a secret from its first character on."""
+    assert split_credentials(value) == (None, value)
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "basic", "AWS4-HMAC-SHA256", "SCRAM-SHA-256", "PrivateToken"])
+def test_a_scheme_is_told_from_its_credentials(scheme: str) -> None:
+    """RFC 9110 section 11.4; the registered schemes, and plain words for those that are not."""
+    assert split_credentials(f"{scheme} Zx81") == (scheme, "Zx81")
+
+
+def test_credentials_in_running_text_are_masked_and_sentences_stay() -> None:
+    """Our choice: a digit tells the one from the other."""
+    assert "s3cr3tvalue" not in mask_tokens("sent Authorization: Bearer s3cr3tvalue, got 401")
+    assert mask_tokens("a bearer certificate and basic authentication") == (
+        "a bearer certificate and basic authentication"
+    )
+
+
+def test_a_number_under_a_telling_name_is_masked() -> None:
+    """Our choice: a PIN is a secret; how many tokens a model may use is none."""
+    assert "8341" not in str(mask_json({"password": 8341}))
+    assert mask_json({"maxTokens": 8341, "secret": None}) == {"maxTokens": 8341, "secret": None}
+
+
+def test_secrets_of_a_request_are_masked_in_whatever_quotes_them() -> None:
+    """Our choice: code that fails quotes a header, a cookie, an argument, as it is or as repr has it."""
+    fields = [
+        ("Authorization", "Basic dTpwdw=="),
+        ("Cookie", "sid=c00kie"),
+        ("X-Api-Key", "it's"),
+        ("A", "b"),
+    ]
+    secrets = secrets_in(fields, b'{"arguments":{"password":"pa\\nss","n":1},"tokens":[90210]}')
+    quoted = f"{fields} dTpwdw== c00kie {{'password': 'pa\\nss'}} 90210"
+
+    shown = mask_known(quoted, secrets)
+
+    assert all(secret not in shown for secret in ("dTpwdw==", "c00kie", "it's", "pa\\nss", "90210"))
+    assert "('A', 'b')" in shown
+
+
+def test_a_body_that_is_no_json_has_no_members_to_look_for() -> None:
+    """Our choice: the failure to read it is not the failure to be written down."""
+    assert secrets_in([], b"\xff") == secrets_in([], b"[" * 100_000) == frozenset()
+
+
+def test_what_is_too_short_to_guard_anything_is_not_looked_for() -> None:
+    """Our choice: to mask each 1 in a traceback would leave nothing to read."""
+    assert secrets_in([("X-Api-Key", "1")], b'{"token":"on"}') == frozenset()

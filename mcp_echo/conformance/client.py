@@ -21,9 +21,10 @@ from mcp_echo.offer.resources import Resource
 from mcp_echo.protocol.headers import Headers
 from mcp_echo.protocol.jsonrpc import Message, Request
 from mcp_echo.protocol.modern import read_meta
-from mcp_echo.redaction import printable
+from mcp_echo.redaction import mask_tokens, printable
 from mcp_echo.state.session import Session
 from mcp_echo.tools.base import Answer, Call, InputRequired, NoArguments, Tool, WholeResult, input_requests
+from mcp_echo.tools.headers import shown as shown_header
 from mcp_echo.tools.texts import milliseconds
 
 MAX_CLIENTS = 200
@@ -96,7 +97,7 @@ class Observations:
         if key is None:
             return
         record = self.of(key)
-        record.requests[message.method[:100]] += 1
+        record.requests[mask_tokens(message.method)[:100]] += 1
         self._note_headers(record, headers, modern=session_id is None)
         self._note_retry(record, message)
 
@@ -157,8 +158,8 @@ class Observations:
         record = self.of(call.session.id if call.session is not None else _key_of(call))
         capabilities = sorted(call.client.capabilities)
         result = ReportResult(
-            client=call.client.name,
-            version=call.client.version,
+            client=call.client.name and mask_tokens(call.client.name),
+            version=call.client.version and mask_tokens(call.client.version),
             requests=dict(record.requests),
             headers=sorted(record.headers),
             protocol_versions=sorted(record.versions),
@@ -276,7 +277,8 @@ class _CustomHeadersNull(msgspec.Struct, forbid_unknown_fields=True, frozen=True
 
 
 def _custom_headers(call: Call, arguments: Any) -> Answer:
-    seen = {name: value for name, value in call.headers if name.lower().startswith("mcp-param-")}
+    mirrored = (field for field in call.headers if field[0].lower().startswith("mcp-param-"))
+    seen = {name: shown_header(call, name, value) for name, value in mirrored}
     return Answer(printable(f"Arguments {shown(arguments)} with headers {shown(seen)}"), None)
 
 

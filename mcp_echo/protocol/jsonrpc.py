@@ -13,6 +13,7 @@ from msgspec import UNSET, Raw, UnsetType
 
 from mcp_echo.protocol import strict_json
 from mcp_echo.protocol.errors import InvalidRequest, McpError, ParseError
+from mcp_echo.redaction import mask_json, mask_tokens
 
 MessageId = int | str
 
@@ -111,7 +112,9 @@ def error_bytes(message_id: MessageId | None, error: McpError, modern: bool = Fa
     body: dict[str, Any] = {"jsonrpc": "2.0"}
     if message_id is not None:
         body["id"] = message_id
-    body["error"] = _ErrorObject(error.code_in(modern), error.message, error.data)
+    # Errors quote what they refuse, and end up in chats and tickets.
+    message, data = mask_tokens(error.message), mask_json(error.data)
+    body["error"] = _ErrorObject(error.code_in(modern), message, data)
     return encode(body)
 
 

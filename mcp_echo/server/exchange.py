@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -134,5 +134,5 @@ class Journal(Protocol):
     def debug(self, text: str, **fields: Any) -> None:
         """Write down a detail that matters while looking for a fault."""
 
-    def failure(self, text: str, **fields: Any) -> None:
-        """Write down the exception being handled, with its traceback."""
+    def failure(self, text: str, *, secrets: Iterable[str] = (), **fields: Any) -> None:
+        """Write down the exception being handled, with its traceback, but none of these secrets."""

@@ -38,6 +38,7 @@ from mcp_echo.protocol.legacy import (
 from mcp_echo.protocol.levels import LOG_LEVELS
 from mcp_echo.protocol.modern import read_params
 from mcp_echo.protocol.revisions import Revision, Supported
+from mcp_echo.redaction import secrets_in
 from mcp_echo.server.batch import Batch, check_batches, check_no_initialize
 from mcp_echo.server.clients import describe_client
 from mcp_echo.server.exchange import Carriage, Exchange, Journal, Patience, Reply
@@ -327,7 +328,7 @@ class LegacyEra:
                 return self._result_later(request, result, session, exchange, call)
             answer = Reply(200, result_bytes(request.id, result))
         except Exception as error:
-            refused = self._failure(request, session, error)
+            refused = self._failure(request, session, exchange, error)
             answer = _refusal(request, refused)
         seconds = self._facts.now() - exchange.arrived
         session.answered(seconds)
@@ -350,7 +351,7 @@ class LegacyEra:
             if running is not None and running.cancelled:
                 self._count(request, call.tool, session.revision, exchange, CANCELLED)
                 return None
-            refused = self._failure(request, session, error)
+            refused = self._failure(request, session, exchange, error)
             answer = _refusal(request, refused)
         finally:
             session.finish(request.id)
@@ -358,11 +359,12 @@ class LegacyEra:
         self._count(request, call.tool, session.revision, exchange, answer.status, refused)
         return answer
 
-    def _failure(self, request: Request, session: Session, error: Exception) -> McpError:
+    def _failure(self, request: Request, session: Session, exchange: Exchange, error: Exception) -> McpError:
         """Return what to tell the client of an exception."""
         if isinstance(error, McpError):
             return error
-        self._journal.failure("A method failed", session=session, method=request.method)
+        secrets = secrets_in(exchange.headers(), bytes(request.params))
+        self._journal.failure("A method failed", session=session, method=request.method, secrets=secrets)
         return InternalError("Internal error; the server's log has the details")
 
     def _count(

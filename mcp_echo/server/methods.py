@@ -17,6 +17,7 @@ from mcp_echo.protocol.errors import InvalidParams, MethodNotFound, TooMuchInFli
 from mcp_echo.protocol.jsonrpc import NO_PARAMS
 from mcp_echo.protocol.modern import read_params
 from mcp_echo.protocol.revisions import Revision, Supported
+from mcp_echo.redaction import mask_tokens
 from mcp_echo.tools.base import (
     Answer,
     Answered,
@@ -351,7 +352,7 @@ def _place(key: str, cursor: str, length: int) -> int:
 
 
 def _failed(error: Exception) -> Answer:
-    return Answer(str(error), None, is_error=True)
+    return Answer(mask_tokens(str(error)), None, is_error=True)
 
 
 def _contents(uri: str, mime_type: str, content: dict[str, Any]) -> dict[str, Any]:

@@ -35,6 +35,7 @@ from mcp_echo.protocol.modern import (
     read_params,
 )
 from mcp_echo.protocol.revisions import Revision, Supported
+from mcp_echo.redaction import secrets_in
 from mcp_echo.server.clients import shared_client
 from mcp_echo.server.exchange import Exchange, Journal, Patience, Reply
 from mcp_echo.server.methods import INSTRUCTIONS, Method, Methods, read_call
@@ -181,7 +182,8 @@ class ModernEra:
 
     def _refusal(self, request: Request, exchange: Exchange, error: Exception) -> Reply:
         if not isinstance(error, McpError):
-            self._journal.failure("A method failed", method=request.method)
+            secrets = secrets_in(exchange.headers(), bytes(request.params))
+            self._journal.failure("A method failed", method=request.method, secrets=secrets)
             error = InternalError("Internal error; the server's log has the details")
         body = self._refusals.answer(request, exchange, error, "modern")
         return Reply(error.status_in(True), body, error.headers)

@@ -11,6 +11,7 @@ from mcp_echo.offer import Observer
 from mcp_echo.protocol.errors import CapabilityMissing, InvalidParams
 from mcp_echo.protocol.jsonrpc import Response, notification_bytes, request_bytes
 from mcp_echo.protocol.modern import is_answer, is_declared, required_capability
+from mcp_echo.redaction import mask_json
 from mcp_echo.server.exchange import Carriage, Exchange, Patience, Promise
 from mcp_echo.state.budget import StateBudget
 from mcp_echo.state.events import EventLog, Stream
@@ -122,7 +123,8 @@ class LegacyOutlet:
         except TimeoutError:
             return AskError(f"The client did not answer within {self._answer_timeout:g} s")
         if response.result is None:
-            return AskError(f"The client answered with an error: {bytes(response.error or b'').decode()}")
+            error = mask_json(msgspec.json.decode(response.error or b"null"))
+            return AskError(f"The client answered with an error: {msgspec.json.encode(error).decode()}")
         try:
             return msgspec.json.decode(response.result)
         except msgspec.MsgspecError as error:

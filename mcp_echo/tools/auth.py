@@ -10,14 +10,13 @@ import msgspec
 from msgspec import Meta
 
 from mcp_echo.protocol.headers import Headers
-from mcp_echo.redaction import fingerprint, mask, printable
+from mcp_echo.redaction import fingerprint, mask, mask_tokens, printable, split_credentials
 from mcp_echo.tools import jwt
 from mcp_echo.tools.base import Answer, Call, NoArguments, Tool
 from mcp_echo.tools.headers import shown
 from mcp_echo.tools.texts import moment
 
 _BEARER = re.compile(r"bearer[ \t]+(\S+)[ \t]*", re.IGNORECASE)
-_CREDENTIALS = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,64})[ \t]+(\S.*)", re.ASCII)
 
 
 def bearer_token(headers: Headers) -> str | None:
@@ -145,8 +144,8 @@ _EXPECTED = ("Authorization", "X-User-Id", "X-User-Name", "X-Auth-Token", "X-Git
 
 
 def first_of(headers: Headers, names: tuple[str, ...]) -> str | None:
-    """Return the value of the first of ``names`` that is present and not empty."""
-    return next((value for name in names if (value := headers.get(name))), None)
+    """Return the value of the first of ``names`` that is present and not empty, tokens in it masked."""
+    return next((mask_tokens(value) for name in names if (value := headers.get(name))), None)
 
 
 class PrincipalShown(msgspec.Struct, rename="camel"):
@@ -200,23 +199,22 @@ def auth_context(call: Call, _: NoArguments) -> Answer:
     """Put together what the request says about its caller, as headers report it."""
     headers = call.headers
     credentials = headers.get("Authorization")
-    schemed = _CREDENTIALS.fullmatch(credentials) if credentials else None
     token = _token(headers)
     vouched = (*USER_ID_HEADERS, *USER_NAME_HEADERS, *_EMAIL_HEADERS, *_GROUP_HEADERS, *_TOKEN_HEADERS)
     looked_for = dict.fromkeys((*_EXPECTED, *vouched))
     result = AuthContextResult(
         user_id=first_of(headers, USER_ID_HEADERS),
         user_name=first_of(headers, USER_NAME_HEADERS),
-        github_user=headers.get("X-GitHub-User"),
+        github_user=first_of(headers, ("X-GitHub-User",)),
         email=first_of(headers, _EMAIL_HEADERS),
         groups=first_of(headers, _GROUP_HEADERS),
-        token_type=schemed[1] if schemed else None,
+        token_type=split_credentials(credentials)[0] if credentials else None,
         token_length=len(token) if token is not None else None,
         token_fingerprint=fingerprint(token) if token is not None else None,
         authenticated=token is not None or first_of(headers, USER_ID_HEADERS) is not None,
         session=None if call.session is None else call.session.id,
         principal=shown_principal(call),
-        request_id=headers.get("X-Request-Id"),
+        request_id=first_of(headers, ("X-Request-Id",)),
         present=[name for name in looked_for if headers.get(name) is not None],
         missing=[name for name in _EXPECTED if headers.get(name) is None],
     )
@@ -226,9 +224,8 @@ def auth_context(call: Call, _: NoArguments) -> Answer:
 def _token(headers: Headers) -> str | None:
     credentials = headers.get("Authorization")
     if credentials:
-        schemed = _CREDENTIALS.fullmatch(credentials)
-        return schemed[2] if schemed else credentials
-    return first_of(headers, _TOKEN_HEADERS)
+        return split_credentials(credentials)[1]
+    return next((value for name in _TOKEN_HEADERS if (value := headers.get(name))), None)
 
 
 def _auth_text(result: AuthContextResult, token: str | None, call: Call) -> str:

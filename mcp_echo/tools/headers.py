@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from mcp_echo.protocol.cors import CorsPolicy, Verdict
-from mcp_echo.redaction import mask_header, printable
+from mcp_echo.redaction import mask_header, mask_tokens, printable
 from mcp_echo.tools.base import Answer, Call, NoArguments, Tool
 
 Category = Literal["auth", "standard", "mcp", "custom"]
@@ -146,6 +146,7 @@ def cors_analysis(call: Call, _: NoArguments) -> Answer:
     """Say what the server allows, what this request asked, and what a browser would do with it."""
     policy = CorsPolicy.of(call.facts.settings)
     verdict = policy.judge(call.headers, call.http_method)
+    origin = verdict.origin and mask_tokens(verdict.origin)
     lines = [
         "🌐 CORS Analysis",
         "",
@@ -157,7 +158,7 @@ def cors_analysis(call: Call, _: NoArguments) -> Answer:
         f"Credentials: {str(policy.credentials).lower()}",
         "",
         "This Request:",
-        f"- Origin: {printable(verdict.origin or '(none: not a cross-origin browser request)')}",
+        f"- Origin: {printable(origin or '(none: not a cross-origin browser request)')}",
         f"- Method: {call.http_method}",
         f"- Preflight: {_preflight(verdict)}",
         f"- A browser would: {_outcome(verdict)}",
@@ -172,7 +173,7 @@ def cors_analysis(call: Call, _: NoArguments) -> Answer:
         exposed_headers=list(policy.exposed),
         max_age=policy.max_age,
         credentials=policy.credentials,
-        origin=verdict.origin,
+        origin=origin,
         requested_method=call.http_method,
         cross_origin=verdict.origin is not None,
         allowed_by_browser=verdict.allowed,

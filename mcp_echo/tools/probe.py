@@ -10,7 +10,7 @@ from msgspec import Meta
 from mcp_echo.protocol.jsonrpc import notification_bytes
 from mcp_echo.protocol.levels import LOG_LEVELS, log_params
 from mcp_echo.protocol.modern import is_declared, required_capability
-from mcp_echo.redaction import printable
+from mcp_echo.redaction import mask_json, printable
 from mcp_echo.tools.base import Answer, AskError, Call, Question, Tool
 from mcp_echo.tools.texts import milliseconds, yes
 
@@ -124,7 +124,7 @@ async def _ask(call: Call, report: _Report, question: Question) -> None:
     if isinstance(answer, AskError):
         report.problems.append(str(answer))
         return
-    report.answer = answer
+    report.answer = answer if call.facts.settings.reveal_secrets else mask_json(answer)
     report.problems.extend(_faults(question, answer))
 
 

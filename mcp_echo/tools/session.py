@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from mcp_echo.redaction import printable
+from mcp_echo.redaction import mask_tokens, printable
 from mcp_echo.state.session import Session
 from mcp_echo.tools.auth import PrincipalShown, principal_text, shown_principal
 from mcp_echo.tools.base import Answer, Call, Tool
@@ -74,8 +74,8 @@ def describe_session(call: Call, session: Session) -> SessionInfoResult:
         open_streams=session.open_streams,
         initialized=session.initialized,
         protocol_version=call.revision.name,
-        client_name=client.name,
-        client_version=client.version,
+        client_name=client.name and mask_tokens(client.name),
+        client_version=client.version and mask_tokens(client.version),
         client_capabilities=list(client.capabilities),
         is_handle=session.handle,
         principal=shown_principal(call),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from mcp_echo.config import DECLARED, Declared, Effective
-from mcp_echo.redaction import mask, mask_userinfo, printable
+from mcp_echo.redaction import mask, mask_tokens, printable
 from mcp_echo.state.session import Session
 from mcp_echo.tools.base import Answer, Call, Facts, NoArguments, Tool
 from mcp_echo.tools.texts import exact_moment, milliseconds, size, span
@@ -165,7 +165,7 @@ def effective_settings(effective: Effective) -> list[SettingShown]:
 def _shown_value(setting: Declared, value: str) -> str:
     if not value:
         return "(not set)"
-    return mask(value) if setting.secret else mask_userinfo(value)
+    return mask(value) if setting.secret else mask_tokens(value)
 
 
 def _enabled(flag: bool) -> str:

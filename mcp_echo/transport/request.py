@@ -76,6 +76,10 @@ class EchoRequest(Request):
         self.producer = None
         self.transport = None
 
+    def body(self) -> bytes:
+        """Return what has been received of the body, read or not."""
+        return self._body.getvalue()
+
     def forget(self) -> None:
         """Let go of the heads of request and response, once sent: a stream may be open for days."""
         self.responseHeaders = Headers()

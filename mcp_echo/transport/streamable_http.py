@@ -22,6 +22,7 @@ from mcp_echo.protocol.errors import (
     WrongMediaType,
 )
 from mcp_echo.protocol.jsonrpc import Message, decode, encode, error_bytes
+from mcp_echo.redaction import secrets_in
 from mcp_echo.server import Carriage, Journal, Reply, Server
 from mcp_echo.transport import sse
 from mcp_echo.transport.callers import Callers
@@ -75,7 +76,9 @@ class StreamableHttp:
     def _failed(self, request: IRequest, failure: Failure) -> bytes:
         if failure.check(McpError):
             return self._refuse(request, cast(McpError, failure.value))
-        self._journal.failure("A request failed", failure=failure)
+        received = cast(EchoRequest, request)
+        secrets = secrets_in(received.wire_headers(), received.body())
+        self._journal.failure("A request failed", failure=failure, secrets=secrets)
         return self._refuse(request, InternalError("Internal error; the server's log has the details"))
 
     @app.route("/mcp", methods=["POST"])
