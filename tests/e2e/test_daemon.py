@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 import socket
@@ -19,6 +20,7 @@ import mcp_echo
 from tests.e2e.conftest import Needs, Start
 from tests.e2e.daemon import MODULE, STOP_SECONDS, Daemon, activated, environment, free_port, running, script
 from tests.e2e.wire import Wire
+from tests.test_canaries import SECRET_HEADERS
 
 FOREGROUND = (script("twistd"), "--nodaemon", "--pidfile=", "mcp-echo")
 
@@ -218,3 +220,23 @@ def test_clients_that_break_off_do_not_take_the_server_down(start: Start) -> Non
         _wait_for_open_streams(wire, 0)
         response, _ = wire.ask("tools/call", {"name": "echo", "arguments": {"message": "still here"}})
     assert response["result"]["structuredContent"]["message"] == "still here"
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_nothing_secret_is_written_to_standard_output_or_error(form: str, start: Start) -> None:
+    """Our choice: whoever collects the log of a daemon that debugs must not get to call as its clients do."""
+    key = base64.urlsafe_b64encode(b"a key that has thirty-two bytes.").decode()
+    planted = {name: f"c4nary{number:02}q7" for number, name in enumerate(SECRET_HEADERS)}
+    daemon = start("--log-format", form, env={"MCP_ECHO_DEBUG": "true", "MCP_ECHO_STATE_KEY": key})
+    with Wire(daemon.port, "2025-06-18") as wire:
+        for tool in ("printHeader", "authContext", "bearerDecode", "environmentDump", "sessionInfo"):
+            wire.call(tool, planted)
+        wire.ask("tools/call", {"name": "nowhere", "arguments": {"password": "c4nary in an argument"}})
+        wire.ask("resources/read", {"uri": "https://user:c4nary@host/?access_token=c4nary"})
+        session = wire.session_id
+    _break_off(daemon, b"POST /mcp?token=c4nary HTTP/1.1\r\nCookie: c4nary\r\nContent-Length: c4nary\r\n\r\n")
+    _break_off(daemon, b'POST /mcp HTTP/1.1\r\nContent-Length: 20\r\n\r\n{"password":"c4nary"')
+    daemon.terminate()
+
+    assert "printHeader" in daemon.log()
+    assert [secret for secret in ("c4nary", session, key) if secret in daemon.log()] == []
