@@ -469,3 +469,30 @@ def test_a_stream_outlives_a_reload_of_nginx(program: Needs, tmp_path: Path) -> 
         wire.call("echo", message="after the reload")
 
         assert "notifications/resources/updated" in events.next("message")["data"]
+
+
+def test_nginx_keeps_a_user_at_one_of_two_daemons(
+    program: Needs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Our choice: sessions live in one process, so that requests are routed by who sends them."""
+    first, second = free_port(), free_port()
+    servers = f"hash $user_id consistent;\n    server 127.0.0.1:{second};\n    server 127.0.0.1:{first};"
+    path = program("nginx")
+    filled_in = Places.filled_in
+    monkeypatch.setattr(
+        Places,
+        "filled_in",
+        lambda places, name: filled_in(places, name).replace(f"server 127.0.0.1:{first};", servers),
+    )
+    with ExitStack() as stack:
+        for port in (first, second):
+            directory = tmp_path / str(port)
+            directory.mkdir()
+            command = [*MODULE, "--port", str(port)]
+            daemon = stack.enter_context(daemons.running(command, directory, port, SETTINGS))
+        places = Places(tmp_path, first, stack.enter_context(gateways.authentication()))
+        behind = Deployment(stack.enter_context(gateways.running("nginx", path, places)), daemon)
+        with behind.legacy() as wire:
+            counts = [wire.call("echo", message="again")["echoCount"] for _ in range(6)]
+
+    assert counts == [1, 2, 3, 4, 5, 6]
