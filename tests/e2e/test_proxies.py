@@ -415,6 +415,22 @@ def test_a_stream_s_events_arrive_one_by_one(behind: Deployment) -> None:
             assert "notifications/resources/updated" in events.next("message")["data"]
 
 
+def test_a_modern_subscription_s_events_arrive_one_by_one(behind: Deployment) -> None:
+    """2026-07-28 subscriptions/listen: the answer to a POST that stays open; each echo waits for an event."""
+    with behind.modern() as wire:
+        made, _ = wire.ask("tools/call", {"name": "createEchoSession", "arguments": {}})
+        handle = made["result"]["structuredContent"]["session"]
+        uri = f"echo://session/{handle}"
+        events = wire.listen({"resourceSubscriptions": [uri]})
+        heard = [next(events)["method"]]
+        for number in range(2):
+            echo = {"message": f"echo {number}", "session": handle}
+            wire.ask("tools/call", {"name": "echo", "arguments": echo})
+            heard.append(next(events)["method"])
+
+    assert heard == ["notifications/subscriptions/acknowledged", *["notifications/resources/updated"] * 2]
+
+
 def test_a_quiet_stream_gets_keep_alives(behind: Deployment) -> None:
     """Our choice: one every MCP_ECHO_KEEPALIVE_INTERVAL, so that no hop takes the stream for dead."""
     with behind.legacy() as wire:
