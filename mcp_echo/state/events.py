@@ -228,6 +228,8 @@ class EventLog:
         event.sequence = self._sequence
         event.stream = stream
         stream.unread.append(event)
+        # It may have been forgotten, when the last that could be resumed from it made room for this.
+        self._streams[stream.tag] = stream
 
     def detach(self, stream: Stream) -> None:
         """Take the connection off ``stream``; what it had not been given goes back to the queue."""

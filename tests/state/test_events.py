@@ -336,6 +336,19 @@ def test_streams_that_are_over_are_forgotten() -> None:
     assert log.open_streams == 0
 
 
+def test_a_message_for_a_stream_that_was_forgotten_waits_for_its_client() -> None:
+    """Our choice: nothing that is held is out of the count, or out of reach."""
+    log = EventLog(max_messages=1)
+    listener = Connection(log, log.listen())
+    log.append(listener.stream, b"early")
+    listener.leave()
+    log.append(listener.stream, b"late")
+    assert log.pending == 1
+    back = log.resume(f"{listener.stream.tag}-0")
+    assert back is not None
+    assert Connection(log, back).got == [b"late"]
+
+
 def test_closing_ends_every_stream() -> None:
     """2025-11-25 basic/transports: a terminated session has no streams."""
     log = EventLog()
