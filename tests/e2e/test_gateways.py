@@ -338,6 +338,15 @@ def test_a_client_cannot_say_who_it_is(behind: Deployment, token: str) -> None:
     assert {name: values for name, values in arrived.items() if name in identity and any(values)} == known
 
 
+def test_a_session_is_its_user_s_where_the_gateway_is_trusted(deploy: Deploy) -> None:
+    """Our choice, after Security Best Practices, Session Hijacking: bound to whom the gateway names."""
+    behind = deploy(MCP_ECHO_TRUSTED_PROXIES="127.0.0.1")
+    with behind.legacy() as wire:
+        assert wire.call("authContext")["principal"]["name"] == USER["X-User-Id"]
+        for token, status in ((ANONYMOUS, 404), (TOKEN, 200)):
+            assert behind.send("POST", wire.headers, request_body("ping"), token).status == status
+
+
 def test_a_client_cannot_say_where_it_is(behind: Deployment) -> None:
     """RFC 7239 section 8.1: forwarding headers from outside are as good as anybody's word."""
     forged = {
