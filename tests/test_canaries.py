@@ -23,9 +23,9 @@ from mcp_echo.logs import observer
 from mcp_echo.offer import Offer, diagnostic_offer
 from mcp_echo.tap import Options, makeService
 from mcp_echo.tools.base import Answer, Call, Tool
+from tests.transport.scraping import MetricsTestCase
 from tests.transport.support import (
     BOTH,
-    ModernTestCase,
     Posted,
     modern_message,
     routing_headers,
@@ -226,7 +226,7 @@ def _offer_that_fails(settings: Settings) -> Offer:
     return replace(offer, tools={**offer.tools, **broken})
 
 
-class CanaryTests(ModernTestCase):
+class CanaryTests(MetricsTestCase):
     """One server that writes every kind of log, and a client that plants."""
 
     settings = {
@@ -234,6 +234,7 @@ class CanaryTests(ModernTestCase):
         "MCP_ECHO_ALLOWED_ORIGINS": "*",
         "MCP_ECHO_CONFORMANCE": "client",
         "MCP_ECHO_LEGACY_SSE": "true",
+        "MCP_ECHO_METRICS_PORT": "9464",
         **SECRET_VALUES,
     }
 
@@ -281,6 +282,7 @@ class CanaryTests(ModernTestCase):
         got_out = {name: self.canaries.found(output) for name, output in outputs.items()}
         for page in PAGES:
             got_out[page] = self.canaries.found(super().request("GET", page).body.decode())
+        got_out["/metrics"] = self.canaries.found(self.ask("GET").body.decode())
         unwanted = {
             name: sorted(where for where in found if not may_come_out(where, name))
             for name, found in got_out.items()

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.transport.test_metrics import PING, MetricsTestCase
+from tests.transport.scraping import MetricsTestCase
+from tests.transport.test_metrics import PING
 
 DOCS = Path(__file__).parents[2] / "docs"
 
