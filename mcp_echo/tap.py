@@ -113,7 +113,7 @@ class _Application(MultiService):
             SystemExit: It cannot start; the reason is on standard error.
             StartError: Likewise, in the background, where twistd carries exceptions alone to its parent.
         """
-        from mcp_echo.service import StartError
+        from mcp_echo.ports import StartError
 
         try:
             super().privilegedStartService()

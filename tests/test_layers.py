@@ -17,7 +17,7 @@ PACKAGE = Path(mcp_echo.__file__).parent
 ROOT = Path(__file__).parents[1]
 
 # Each room imports only what stands to its left; rooms in one place know nothing of each other.
-ROOMS = ["protocol", "state", "tools", "offer", "conformance|server", "transport", "service", "tap"]
+ROOMS = ["protocol", "state", "tools", "offer", "conformance|server", "transport", "ports", "service", "tap"]
 PLACE = {name: place for place, names in enumerate(ROOMS) for name in names.split("|")}
 # May be imported from anywhere, and import nothing of the rooms.
 LEAVES = {"config": set(), "redaction": set()}

@@ -12,12 +12,11 @@ from twisted.internet.testing import MemoryReactorClock, StringTransportWithDisc
 from twisted.trial.unittest import SynchronousTestCase
 
 from mcp_echo.config import ConfigError, Settings, load
+from mcp_echo.ports import Listener, StartError
 from mcp_echo.protocol.errors import SessionNotFound
 from mcp_echo.protocol.revisions import Supported
 from mcp_echo.service import (
     EchoService,
-    Listener,
-    StartError,
     Sweeper,
     build,
     endpoint_description,

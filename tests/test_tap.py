@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from mcp_echo import __version__
 from mcp_echo.config import DECLARED
-from mcp_echo.service import StartError
+from mcp_echo.ports import StartError
 from mcp_echo.tap import Options, makeService
 from tests.test_config import SAMPLES
 

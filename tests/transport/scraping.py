@@ -12,7 +12,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.testing import MemoryReactorClock
 
-from mcp_echo.service import EchoService, MetricsPort
+from mcp_echo.ports import MetricsPort
+from mcp_echo.service import EchoService
 from tests.transport.support import Answer, ModernTestCase
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]

@@ -21,8 +21,9 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from mcp_echo.config import ConfigError, load
+from mcp_echo.ports import MetricsPort, StartError
 from mcp_echo.protocol.errors import HostRefused, OriginRefused
-from mcp_echo.service import EchoService, MetricsPort, StartError, build
+from mcp_echo.service import EchoService, build
 from mcp_echo.transport.channel import EchoChannel
 from mcp_echo.transport.lag import INTERVAL, ReactorLag
 from mcp_echo.transport.site import EchoSite

@@ -1,0 +1,221 @@
+"""The ports that the server listens on, from the start to the orderly end of the last connection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar, cast
+
+from twisted.application.service import Service
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
+from twisted.logger import Logger, globalLogPublisher
+from twisted.python.failure import Failure
+
+from mcp_echo.logs import FailureCount
+from mcp_echo.redaction import mask_tokens
+from mcp_echo.transport.health import Health
+from mcp_echo.transport.lag import ReactorLag
+from mcp_echo.transport.site import EchoSite
+from mcp_echo.transport.streams import Streams
+
+
+class StartError(Exception):
+    """The service cannot start; the message is one line for the operator."""
+
+
+class Port(Service):
+    """A listening port and the connections it brought, with an orderly end.
+
+    Args:
+        endpoint: Where to listen.
+        site: Keeps the connections.
+        drain_timeout: Seconds the requests in flight may take.
+        where: The endpoint's description, for the log.
+        refused: Called when an endpoint that takes its time to listen has failed to.
+    """
+
+    _log = Logger("mcp_echo")
+    _serves: ClassVar[str]
+    """What the port is for, for the log."""
+
+    def __init__(
+        self,
+        endpoint: IStreamServerEndpoint,
+        site: EchoSite,
+        drain_timeout: float,
+        where: str,
+        refused: Callable[[], None],
+    ) -> None:
+        self._where = where
+        self._endpoint = endpoint
+        self.site = site
+        self._drain_timeout = drain_timeout
+        self._refused = refused
+        self.port: Deferred[Any] | None = None
+        """Fires with the port once it listens; None before the start."""
+
+    def privilegedStartService(self) -> None:
+        """Listen, while privileges last.
+
+        Raises:
+            StartError: The port cannot be had; a daemon that runs on without one helps nobody.
+        """
+        super().privilegedStartService()
+        # Twisted's own service would write a late refusal to the log and run on.
+        listening = self._endpoint.listen(self.site)
+        refusals: list[Failure] = []
+        if listening.called:
+            listening.addErrback(refusals.append)
+        self.port = listening
+        for refusal in refusals:
+            refusal.trap(CannotListenError, OSError)
+            raise StartError(mask_tokens(f"cannot listen on {self._where}: {refusal.value}")) from None
+
+    def startService(self) -> None:
+        """Take connections and hold them to their deadlines.
+
+        Raises:
+            StartError: As for the above, if that was not called.
+        """
+        super().startService()
+        if self.port is None:
+            self.privilegedStartService()
+        cast(Deferred[Any], self.port).addCallbacks(self._take_connections, self._give_up)
+        self.site.start()
+
+    def _take_connections(self, port: IListeningPort) -> IListeningPort:
+        self._log.info("Serving {what} on {where}", what=self._serves, where=self._where)
+        return port
+
+    def _give_up(self, refusal: Failure) -> None:
+        if not refusal.check(CancelledError):
+            self._log.critical(
+                "cannot listen on {where}: {reason}", where=self._where, reason=refusal.getErrorMessage()
+            )
+            self._refused()
+
+    def stopService(self) -> Deferred[Any]:
+        """Take no more connections, let the requests in flight finish."""
+        super().stopService()
+        # The port is closed before any connection is: a client that is told that its connection closes opens
+        # another one at once, and would find a port that takes it and then loses it.
+        return maybeDeferred(self._close).addBoth(self._drain)
+
+    def hurry(self) -> None:
+        """Wait for nothing any more."""
+        self._drain_timeout = 0
+        self.site.abort()
+
+    def _close(self) -> Deferred[Any] | None:
+        if self.port is None:
+            return None
+        self.port.cancel()
+        return self.port.addCallback(lambda port: None if port is None else port.stopListening())
+
+    def _drain(self, closed: object) -> Deferred[None]:
+        if isinstance(closed, Failure):
+            self._log.failure("The port could not be closed", closed)
+        return self.site.drain(self._drain_timeout)
+
+
+class Listener(Port):
+    """The port that clients use, with their streams.
+
+    Args:
+        endpoint: Where to listen.
+        site: Keeps the connections.
+        health: Told when the end begins.
+        streams: Ended before the connections are waited for.
+        drain_timeout: Seconds the requests in flight may take.
+        where: The endpoint's description, for the log.
+        listening: Called once the port listens.
+        refused: Called when an endpoint that takes its time to listen has failed to.
+    """
+
+    _serves = "MCP at /mcp"
+
+    def __init__(
+        self,
+        endpoint: IStreamServerEndpoint,
+        site: EchoSite,
+        health: Health,
+        streams: Streams,
+        drain_timeout: float,
+        where: str,
+        listening: Callable[[], None],
+        refused: Callable[[], None],
+    ) -> None:
+        super().__init__(endpoint, site, drain_timeout, where, refused)
+        self._health = health
+        self._streams = streams
+        self._listening = listening
+
+    def startService(self) -> None:
+        """Take connections, hold them to their deadlines and keep their streams alive.
+
+        Raises:
+            StartError: The port cannot be had.
+        """
+        super().startService()
+        self._streams.start()
+
+    def _take_connections(self, port: IListeningPort) -> IListeningPort:
+        super()._take_connections(port)
+        self._listening()
+        return port
+
+    def stopService(self) -> Deferred[Any]:
+        """Take no more connections, end the streams, let the requests in flight finish."""
+        self._health.draining = True
+        return super().stopService()
+
+    def _drain(self, closed: object) -> Deferred[None]:
+        self._streams.stop()
+        return super()._drain(closed)
+
+
+class MetricsPort(Port):
+    """The port that is scraped, and what is measured only for those who scrape.
+
+    Args:
+        endpoint: Where to listen.
+        site: Keeps the connections.
+        lag: Measures how late the reactor is.
+        failures: Counts unexpected exceptions.
+        drain_timeout: Seconds a scrape in flight may take.
+        where: The endpoint's description, for the log.
+        refused: Called when an endpoint that takes its time to listen has failed to.
+    """
+
+    _serves = "metrics at /metrics"
+
+    def __init__(
+        self,
+        endpoint: IStreamServerEndpoint,
+        site: EchoSite,
+        lag: ReactorLag,
+        failures: FailureCount,
+        drain_timeout: float,
+        where: str,
+        refused: Callable[[], None],
+    ) -> None:
+        super().__init__(endpoint, site, drain_timeout, where, refused)
+        self._lag = lag
+        self.failures = failures
+
+    def startService(self) -> None:
+        """Take connections and begin to measure.
+
+        Raises:
+            StartError: The port cannot be had.
+        """
+        super().startService()
+        self._lag.start()
+        globalLogPublisher.addObserver(self.failures)
+
+    def stopService(self) -> Deferred[Any]:
+        """Take no more connections, let a scrape in flight finish, measure no more."""
+        globalLogPublisher.removeObserver(self.failures)
+        self._lag.stop()
+        return super().stopService()
