@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 from typing import Any, cast
@@ -128,6 +129,16 @@ class MakeServiceTests(SynchronousTestCase):
                 self.assertRaises(expected, IService(service).privilegedStartService)
             line = errors.getvalue()
             assert line.startswith("mcp-echo: cannot listen on tcp:3000") == (expected is SystemExit)
+
+    def test_what_is_there_at_the_start_is_no_business_of_the_garbage_collector(self) -> None:
+        """Our choice: a full collection holds up every stream for as long as it takes."""
+        self.addCleanup(gc.unfreeze)
+        service = IService(makeService(self.options({"nodaemon": True}), MemoryReactorClock()))
+        before = gc.get_freeze_count()
+        service.privilegedStartService()
+        service.startService()
+        self.addCleanup(service.stopService)
+        assert gc.get_freeze_count() > before
 
     def test_unknown_variables_are_warned_about(self) -> None:
         """A misspelt setting must not pass for a setting."""
