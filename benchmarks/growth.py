@@ -30,6 +30,14 @@ ROUNDS = 3
 HANDSHAKES = 5_000
 QUEUED = 10_000
 STARTS = 5
+ROOM = (
+    "--max-sessions=2000000",
+    "--initialize-rate=0",
+    "--call-rate=0",
+    f"--max-queue-bytes={1 << 30}",
+    f"--max-state-bytes={1 << 30}",
+)
+"""Limits that are not what is measured, and would end it."""
 
 _SUBSCRIBE = b'{"jsonrpc":"2.0","id":1,"method":"resources/subscribe","params":{"uri":"echo://session"}}'
 _CREATE_HANDLE = (
@@ -42,8 +50,7 @@ _IMPORT = "import twisted.web.server, klein"
 @contextmanager
 def _daemon(cores: Cores, *options: str) -> Iterator[Server]:
     """Run a daemon with room for what is measured, on its own core."""
-    room = ("--max-sessions", "2000000", *options)
-    command = [sys.executable, "-m", "mcp_echo", *room]
+    command = [sys.executable, "-m", "mcp_echo", *ROOM, *options]
     with running(lambda port: ["taskset", "-c", str(cores.server), *command, "--port", str(port)]) as server:
         yield server
 
@@ -188,7 +195,7 @@ def queues(cores: Cores) -> None:
 
 
 def _queue(cores: Cores, depth: int) -> tuple[int, float, float, float, float]:
-    with _daemon(cores, "--max-queue-messages", str(depth), "--max-queue-bytes", str(1 << 30)) as server:
+    with _daemon(cores, "--max-queue-messages", str(depth)) as server:
         ids = Sessions(server).grow(QUEUED // depth)
         connection = Connection(server.port)
         for session in ids:

@@ -196,8 +196,8 @@ class Settings:
         _whole(0, 10_000_000),
         "1000",
         "MCP_ECHO_CALL_RATE",
-        "Tool calls and completions in one session, or from one address where there is none, with bursts of "
-        "10 seconds' worth; 0 for any number.",
+        "Tool calls and completions in one session, or 16 times as many from one address where there is "
+        "none, with bursts of 10 seconds' worth; 0 for any number.",
         unit="calls a second",
     )
     protocol_version: str | None = _setting(

@@ -293,12 +293,13 @@ class CallsTooFast(TooManyRequests):
 
     Args:
         per_second: How many calls a second there may be, in the long run.
+        whose: Whose calls they are, with a preposition.
         retry_after: Whole seconds until one more may come.
     """
 
-    def __init__(self, per_second: int, retry_after: int) -> None:
+    def __init__(self, per_second: int, whose: str, retry_after: int) -> None:
         super().__init__(
-            f"Calls come faster than the {per_second} a second of MCP_ECHO_CALL_RATE. "
+            f"Calls {whose} come faster than the {per_second} a second that MCP_ECHO_CALL_RATE allows. "
             f"Try again in {retry_after} s.",
             retry_after,
         )

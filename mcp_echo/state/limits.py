@@ -139,7 +139,8 @@ class Limits:
         self._sessions = Rate(settings.initialize_rate, SESSION_BURST)
         self._calls = Rate(settings.call_rate, CALL_BURST)
         self._sessions_by_address = AddressRates(self._sessions)
-        self._calls_by_address = AddressRates(self._calls)
+        self._calls_from_address = Rate(settings.call_rate * CLIENTS_AT_AN_ADDRESS, CALL_BURST)
+        self._calls_by_address = AddressRates(self._calls_from_address)
         self._max_in_flight = settings.max_requests_in_flight
         self._max_streams = settings.max_streams_per_session
         self._in_flight: dict[str, int] = {}
@@ -171,11 +172,14 @@ class Limits:
         due = session.calls_due
         if due - now > self._calls.tolerance:
             self.refused.calls_too_fast += 1
-            raise CallsTooFast(self._calls.per_second, self._calls.seconds_until(due, now))
+            wait = self._calls.seconds_until(due, now)
+            raise CallsTooFast(self._calls.per_second, "in this session", wait)
         session.calls_due = (due if due > now else now) + self._calls.interval
 
     def admit_call_from(self, address: str, now: float) -> None:
         """Count a call that belongs to no session.
+
+        An address may be that of several clients, so that it has `CLIENTS_AT_AN_ADDRESS` times as many.
 
         Raises:
             CallsTooFast: They come too fast from this address.
@@ -183,7 +187,7 @@ class Limits:
         seconds = self._calls_by_address.wait(address, now)
         if seconds:
             self.refused.calls_too_fast += 1
-            raise CallsTooFast(self._calls.per_second, seconds)
+            raise CallsTooFast(self._calls_from_address.per_second, "from your address", seconds)
 
     def check_streams(self, session: Session) -> None:
         """Let a session open one more stream to listen.

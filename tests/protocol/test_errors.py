@@ -126,7 +126,7 @@ def test_a_full_server_says_when_to_come_back() -> None:
         (TooManyStreams(4), "MCP_ECHO_MAX_STREAMS_PER_SESSION", {}),
         (TooMuchInFlight(16, "of this session"), "MCP_ECHO_MAX_REQUESTS_IN_FLIGHT", {}),
         (SessionsTooFast(50, 7), "MCP_ECHO_INITIALIZE_RATE", {"Retry-After": "7"}),
-        (CallsTooFast(1000, 7), "MCP_ECHO_CALL_RATE", {"Retry-After": "7"}),
+        (CallsTooFast(1000, "in this session", 7), "MCP_ECHO_CALL_RATE", {"Retry-After": "7"}),
     ],
     ids=lambda value: type(value).__name__,
 )

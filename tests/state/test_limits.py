@@ -121,9 +121,9 @@ def test_sessions_are_made_in_bursts_of_twenty_seconds() -> None:
 
 
 def test_calls_without_a_session_are_counted_by_address() -> None:
-    """Our choice: where no session is, the address is all there is."""
+    """Our choice: where no session is, the address is all there is, and several clients may share it."""
     bounded = limits(call_rate="1")
-    for _ in range(10):
+    for _ in range(10 * CLIENTS_AT_AN_ADDRESS):
         bounded.admit_call_from("10.0.0.1", 1000.0)
     with pytest.raises(CallsTooFast):
         bounded.admit_call_from("10.0.0.1", 1000.0)

@@ -24,6 +24,7 @@ from mcp_echo.config import ConfigError, load
 from mcp_echo.ports import MetricsPort, StartError
 from mcp_echo.protocol.errors import HostRefused, OriginRefused
 from mcp_echo.service import EchoService, build
+from mcp_echo.state.limits import CLIENTS_AT_AN_ADDRESS
 from mcp_echo.transport.channel import EchoChannel
 from mcp_echo.transport.lag import INTERVAL, ReactorLag
 from mcp_echo.transport.site import EchoSite
@@ -436,7 +437,7 @@ class LimitTests(MetricsTestCase):
         session = self.initialize()
         for _ in range(11):
             self.rpc("tools/call", {"name": "echo", "arguments": {"message": "m"}}, session=session)
-        for _ in range(12):
+        for _ in range(10 * CLIENTS_AT_AN_ADDRESS + 2):
             self.modern("tools/call", {"name": "authContext", "arguments": {}})
         assert self.of("requests_limited_total") == {"calls_too_fast": 3}
         refused = {labels: count for labels, count in self.counted().items() if labels[4] == "429"}
