@@ -228,9 +228,19 @@ def _text(event: LogEvent) -> str:
     return _masked(formatEvent(event))
 
 
+_MOST_CLEAN, _LONGEST_CLEAN = 256, 64
+_clean: set[str] = set()
+"""Some texts that were found to have nothing to mask: most lines say the same few things."""
+
+
 def _masked(text: str) -> str:
     # Whatever would be masked has a mark in it: a dot, a space, a slash, an equals sign, a hyphen.
-    return text if text.isalnum() else mask_session_ids(mask_tokens(text))
+    if text.isalnum() or text in _clean:
+        return text
+    masked = mask_session_ids(mask_tokens(text))
+    if masked == text and len(text) <= _LONGEST_CLEAN and len(_clean) < _MOST_CLEAN:
+        _clean.add(text)
+    return masked
 
 
 def _fields(event: LogEvent) -> list[tuple[str, Any]]:

@@ -15,6 +15,7 @@ from typing import Any
 from twisted.logger import ILogObserver, Logger, LogLevel, LogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
+from mcp_echo import logs
 from mcp_echo.config import ConfigError, load
 from mcp_echo.logs import LineObserver, LogFile, LogJournal, observer, render_json, render_text
 from mcp_echo.protocol.revisions import Supported
@@ -71,6 +72,18 @@ class RenderingTests(SynchronousTestCase):
             text = recorded.output.getvalue()
             assert text.count("\n") == 1
             assert not set(text) & set("\r\x1b\x07\u2028")
+
+    def test_what_is_said_again_is_masked_again_and_shown_again(self) -> None:
+        """Our choice: what was found to have nothing to mask is remembered, and no more than some of it."""
+        recorded = Recorded()
+        for number in range(400):
+            for name in ("my client", "Bearer 0123456789abcdef", f"client {number}"):
+                recorded.log.info("Hello", client_name=name)
+        for first, second, third in zip(*[iter(recorded.lines)] * 3, strict=True):
+            assert 'client_name="my client"' in first
+            assert "0123456789abcdef" not in second
+            assert 'client_name="client ' in third
+        assert len(logs._clean) <= 256
 
     def test_a_field_cannot_pretend_to_be_another(self) -> None:
         """CWE-117: quotes in a value are escaped."""
