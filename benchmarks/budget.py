@@ -50,6 +50,9 @@ _INITIALIZE = (
     b'"capabilities":{},"clientInfo":{"name":"budget","version":"1"}}}'
 )
 _INITIALIZED = b'{"jsonrpc":"2.0","method":"notifications/initialized"}'
+_CREATE_HANDLE = (
+    b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"createEchoSession","arguments":{}}}'
+)
 _LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
 _SESSION = re.compile(rb"Mcp-Session-Id: ([^\r]+)")
 
@@ -111,6 +114,10 @@ class Connection:
             raise ConnectionError("initialize gave no session id")
         self.ask(_INITIALIZED, found[1])
         return found[1]
+
+    def handle(self, session: bytes) -> bytes:
+        """Return the handle of newly made modern state."""
+        return self.ask(_CREATE_HANDLE, session).partition(b'"session":"')[2].partition(b'"')[0]
 
     def close(self) -> None:
         """Close the connection."""

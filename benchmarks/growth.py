@@ -40,9 +40,6 @@ ROOM = (
 """Limits that are not what is measured, and would end it."""
 
 _SUBSCRIBE = b'{"jsonrpc":"2.0","id":1,"method":"resources/subscribe","params":{"uri":"echo://session"}}'
-_CREATE_HANDLE = (
-    b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"createEchoSession","arguments":{}}}'
-)
 _EVENT = b"event: message\n"
 _IMPORT = "import twisted.web.server, klein"
 
@@ -78,8 +75,7 @@ class Sessions:
     def handles(self, count: int) -> list[bytes]:
         """Return the handles of newly made modern state."""
         session = self.grow(1)[0]
-        answers = [self._connection.ask(_CREATE_HANDLE, session) for _ in range(count)]
-        return [answer.partition(b'"session":"')[2].partition(b'"')[0] for answer in answers]
+        return [self._connection.handle(session) for _ in range(count)]
 
 
 def _load(server: Server, cores: Cores, ids: Sequence[bytes], *, modern: bool = False) -> tuple[float, float]:

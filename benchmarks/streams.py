@@ -36,9 +36,6 @@ _CHANGE = (
     b'{"jsonrpc":"2.0","id":%d,"method":"tools/call",'
     b'"params":{"name":"test_trigger_tool_change","arguments":{}}}'
 )
-_CREATE_HANDLE = (
-    b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"createEchoSession","arguments":{}}}'
-)
 _ECHO = (
     b'{"jsonrpc":"2.0","id":%%d,"method":"tools/call",'
     b'"params":{"name":"echo","arguments":{"message":"news","session":"%b"}}}'
@@ -90,7 +87,7 @@ def _echoes_for_few(trigger: Connection, session: bytes, sessions: list[bytes]) 
     """Return a call for each of several handles, which each bring a message to a part of the streams."""
     calls = []
     for number in range(HANDLES):
-        handle = trigger.ask(_CREATE_HANDLE, session).partition(b'"session":"')[2].partition(b'"')[0]
+        handle = trigger.handle(session)
         watching = range(number, STREAMS, HANDLES)
         for place in watching:
             trigger.ask(_WATCH % handle, sessions[place])

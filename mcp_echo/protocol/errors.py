@@ -61,6 +61,8 @@ class McpError(Exception):
     """The code in the modern era where it differs."""
     modern_status: ClassVar[int | None] = None
     """The status in the modern era where it differs."""
+    retry_after: int | None = None
+    """Whole seconds until another try makes sense; None where time alone changes nothing."""
 
     def __init__(self, message: str, data: Any = None) -> None:
         super().__init__(message)
@@ -78,7 +80,7 @@ class McpError(Exception):
     @property
     def headers(self) -> dict[str, str]:
         """Extra HTTP response headers this failure calls for."""
-        return {}
+        return {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
 
 
 class ParseError(McpError):
@@ -218,10 +220,6 @@ class TooManyRequests(InvalidRequest):
     def __init__(self, message: str, retry_after: int | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
-
-    @property
-    def headers(self) -> dict[str, str]:
-        return {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
 
 
 class TooManySessionsForPrincipal(TooManyRequests):
@@ -411,10 +409,6 @@ class TooManySessions(InternalError):
         )
         self.retry_after = retry_after
 
-    @property
-    def headers(self) -> dict[str, str]:
-        return {"Retry-After": str(self.retry_after)}
-
 
 class ServerStopping(InternalError):
     """The server stops, and does not wait for the rest of a request.
@@ -431,7 +425,3 @@ class ServerStopping(InternalError):
             f"Try again in {retry_after} s."
         )
         self.retry_after = retry_after
-
-    @property
-    def headers(self) -> dict[str, str]:
-        return {"Retry-After": str(self.retry_after)}

@@ -54,7 +54,7 @@ class Callers:
         trusted = self.believes and self._trusted.trusts(peer)
         address = peer
         if trusted:
-            address = self._trusted.client(peer, _values(request, "X-Forwarded-For"))
+            address = self._trusted.client(peer, header_values(request, "X-Forwarded-For"))
         return Caller(peer, address, trusted, principal, None if principal is None else self._source)
 
 
@@ -64,17 +64,18 @@ def peer_of(request: Request) -> str:
     return UNIX if isinstance(address, UNIXAddress) else str(getattr(address, "host", address))
 
 
-def _values(request: Request, name: str) -> list[str]:
+def header_values(request: Request, name: str) -> list[str]:
+    """Return every value of a header field."""
     found = request.requestHeaders.getRawHeaders(name.encode()) or []
     return [value.decode("latin-1") for value in found]
 
 
 def _from_user_id(request: Request) -> str | None:
-    return named_principal(_values(request, USER_ID), USER_ID)
+    return named_principal(header_values(request, USER_ID), USER_ID)
 
 
 def _from_subject(request: Request) -> str | None:
-    credentials = single_value(_values(request, "Authorization"), "Authorization")
+    credentials = single_value(header_values(request, "Authorization"), "Authorization")
     token = token_in(credentials)
     if token is None:
         return None

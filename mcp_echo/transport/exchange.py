@@ -15,7 +15,7 @@ from mcp_echo.protocol.headers import Headers
 from mcp_echo.protocol.proxies import Caller
 from mcp_echo.server import Carriage, Reply
 from mcp_echo.state.session import Session
-from mcp_echo.transport.callers import Callers
+from mcp_echo.transport.callers import Callers, header_values
 from mcp_echo.transport.request import EchoRequest
 
 Carry = Callable[[EchoRequest, Carriage, bytes | None], Deferred[None]]
@@ -111,8 +111,7 @@ class HttpExchange:
 
     def values(self, name: str) -> list[str]:
         """Return every value of a header field."""
-        found = self._request.requestHeaders.getRawHeaders(name.encode()) or []
-        return [value.decode("latin-1") for value in found]
+        return header_values(self._request, name)
 
     def announce(self, session: Session) -> None:
         """Send the session's id in the response head."""

@@ -275,14 +275,14 @@ def _by_name(values: Mapping[str, int]) -> Values:
 
 
 def _counter(figure: Figure, values: Values) -> Metric:
-    family = CounterMetricFamily(PREFIX + figure.name, figure.help, labels=figure.labels)
-    for labels, value in values:
-        family.add_metric(labels, value)
-    return family
+    return _filled(CounterMetricFamily(PREFIX + figure.name, figure.help, labels=figure.labels), values)
 
 
 def _gauge(figure: Figure, values: Values) -> Metric:
-    family = GaugeMetricFamily(PREFIX + figure.name, figure.help, labels=figure.labels)
+    return _filled(GaugeMetricFamily(PREFIX + figure.name, figure.help, labels=figure.labels), values)
+
+
+def _filled(family: CounterMetricFamily | GaugeMetricFamily, values: Values) -> Metric:
     for labels, value in values:
         family.add_metric(labels, value)
     return family
