@@ -382,6 +382,11 @@ class CapabilityMissing(McpError):
 class InternalError(McpError):
     """Something went wrong on our side; the details are in the server's log."""
 
+    def __init__(
+        self, message: str = "Internal error; the server's log has the details", data: Any = None
+    ) -> None:
+        super().__init__(message, data)
+
 
 class SessionNotFound(InternalError):
     """The session id is unknown, expired, closed or someone else's; all read the same."""

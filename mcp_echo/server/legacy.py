@@ -365,7 +365,7 @@ class LegacyEra:
             return error
         secrets = secrets_in(exchange.headers(), bytes(request.params))
         self._journal.failure("A method failed", session=session, method=request.method, secrets=secrets)
-        return InternalError("Internal error; the server's log has the details")
+        return InternalError()
 
     def _count(
         self,

@@ -184,7 +184,7 @@ class ModernEra:
         if not isinstance(error, McpError):
             secrets = secrets_in(exchange.headers(), bytes(request.params))
             self._journal.failure("A method failed", method=request.method, secrets=secrets)
-            error = InternalError("Internal error; the server's log has the details")
+            error = InternalError()
         body = self._refusals.answer(request, exchange, error, "modern")
         return Reply(error.status_in(True), body, error.headers)
 

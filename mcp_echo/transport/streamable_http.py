@@ -79,7 +79,7 @@ class StreamableHttp:
         received = cast(EchoRequest, request)
         secrets = secrets_in(received.wire_headers(), received.body())
         self._journal.failure("A request failed", failure=failure, secrets=secrets)
-        return self._refuse(request, InternalError("Internal error; the server's log has the details"))
+        return self._refuse(request, InternalError())
 
     @app.route("/mcp", methods=["POST"])
     def post(self, request: IRequest) -> Deferred[bytes | None] | bytes:
