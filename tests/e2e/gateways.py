@@ -5,7 +5,6 @@ The tests put their own addresses and certificate in place of the ones in the fi
 
 from __future__ import annotations
 
-import datetime
 import http.client
 import os
 import socket
@@ -18,11 +17,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
-
+from tests.certificates import make_certificate
 from tests.e2e.daemon import START_SECONDS, STOP_SECONDS, environment, free_port
 
 FILES = Path(__file__).parents[2] / "docs" / "proxies"
@@ -74,32 +69,6 @@ def authentication() -> Iterator[int]:
         server.shutdown()
         thread.join()
         server.server_close()
-
-
-def make_certificate(directory: Path) -> tuple[Path, Path]:
-    """Write a certificate for `NAME` and its key; return their paths."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, NAME)])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(NAME)]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    files = directory / "certificate.pem", directory / "certificate.key"
-    files[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    files[1].write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-    )
-    return files
 
 
 class GatewayConnection(http.client.HTTPSConnection):
@@ -185,7 +154,7 @@ class Places:
     def __init__(self, directory: Path, daemon: int, authentication: int) -> None:
         self.directory = directory
         self.port = free_port()
-        self.certificate, key = make_certificate(directory)
+        self.certificate, key = make_certificate(directory, NAME)
         self._own = {
             GATEWAY: f"127.0.0.1:{self.port}",
             f"{NAME}:8443": f"{NAME}:{self.port}",
