@@ -46,6 +46,17 @@ def _state_key(value: str) -> str | None:
     return value or None
 
 
+def _store(value: str) -> str:
+    scheme, colon, rest = value.partition(":")
+    if value == "memory" or (scheme == "memory" and not rest):
+        return "memory:"
+    if colon and scheme == "sqlite" and rest.partition("?")[0]:
+        return value
+    if scheme in ("redis", "rediss") and rest.startswith("//"):
+        return value
+    raise ValueError("must be memory:, sqlite:PATH, redis://HOST or rediss://HOST")
+
+
 def _flag(value: str) -> bool:
     words = {
         "true": True,
@@ -116,6 +127,7 @@ def _setting(
     *,
     unit: str = "",
     secret: bool = False,
+    address: bool = False,
 ) -> Any:
     return field(
         metadata={
@@ -125,6 +137,7 @@ def _setting(
             "help": help_text,
             "unit": unit,
             "secret": secret,
+            "address": address,
         }
     )
 
@@ -149,6 +162,21 @@ class Settings:
     )
     debug: bool = _setting(
         _flag, "false", "MCP_ECHO_DEBUG", "Log every request and answer, secrets redacted."
+    )
+    store: str = _setting(
+        _store,
+        "memory:",
+        "MCP_ECHO_STORE",
+        "Where sessions live: memory:, sqlite:PATH (they survive a restart), or redis://HOST (any server "
+        "with the same one serves any session); docs/scaling.md has the details.",
+        address=True,
+    )
+    workers: int = _setting(
+        _whole(1, 256),
+        "1",
+        "MCP_ECHO_WORKERS",
+        "Processes that share the port and the store; more than one needs a store that they can share.",
+        unit="processes",
     )
     session_timeout: float = _setting(
         _seconds, "3600", "MCP_SESSION_TIMEOUT", "Idle time after which a session is gone.", unit="seconds"
@@ -435,6 +463,8 @@ class Declared:
     unit: str
     secret: bool
     """Whether its value must not be shown."""
+    address: bool
+    """Whether its value is an address that may have a password in it."""
 
     @property
     def is_flag(self) -> bool:
@@ -454,6 +484,7 @@ def declared() -> tuple[Declared, ...]:
             help=each.metadata["help"],
             unit=each.metadata["unit"],
             secret=each.metadata["secret"],
+            address=each.metadata["address"],
         )
         for each in fields(Settings)
     )
@@ -475,8 +506,16 @@ class Effective:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """The values that must not be shown."""
-        return tuple(self.values[each.name] for each in DECLARED if each.secret and self.values[each.name])
+        """The values, and parts of them, that must not be shown."""
+        whole = [self.values[each.name] for each in DECLARED if each.secret]
+        passwords = [password_in(self.values[each.name]) for each in DECLARED if each.address]
+        return tuple(value for value in (*whole, *passwords) if value)
+
+
+def password_in(address: str) -> str:
+    """Return the password that is written in a URL, or nothing."""
+    before, at, _ = address.partition("://")[2].rpartition("@")
+    return before.partition(":")[2] if at else ""
 
 
 def load(options: Mapping[str, str], environ: Mapping[str, str]) -> Effective:
@@ -498,7 +537,7 @@ def load(options: Mapping[str, str], environ: Mapping[str, str]) -> Effective:
             parsed[setting.name] = setting.parse(values[setting.name])
         except ValueError as error:
             where = origins[setting.name].rpartition(" ")[2]
-            found = "" if setting.secret else f", not {values[setting.name]!r}"
+            found = "" if setting.secret or setting.address else f", not {values[setting.name]!r}"
             raise ConfigError(f"{where} {error}{found}") from None
     settings = Settings(**parsed)
     warnings = _unknown_variables(environ)

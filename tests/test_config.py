@@ -21,6 +21,12 @@ SAMPLES: dict[str, tuple[tuple[str, object], tuple[str, object]]] = {
     "port": (("0", "0"), ("unix:/run/mcp.sock", "unix:/run/mcp.sock")),
     "metrics_port": (("9464", "9464"), ("unix:/run/metrics.sock", "unix:/run/metrics.sock")),
     "debug": (("true", True), ("ON", True)),
+    "store": (
+        ("memory", "memory:"),
+        ("sqlite:/a/b.db", "sqlite:/a/b.db"),
+        ("redis://h:1/2", "redis://h:1/2"),
+    ),
+    "workers": (("2", 2), ("256", 256)),
     "session_timeout": (("0.5", 0.5), (" 60 ", 60.0)),
     "session_cleanup_interval": (("5", 5.0), ("7", 7.0)),
     "max_sessions": (("1", 1), ("10000000", 10_000_000)),
@@ -74,6 +80,8 @@ BAD: dict[str, list[str]] = {
     "port": ["", "65536", "99999"],
     "metrics_port": ["65536"],
     "debug": ["", "maybe", "2"],
+    "store": ["", "memory:x", "sqlite:?a=b", "redis:h", "http://h", "file:///a"],
+    "workers": ["", "0", "257", "auto"],
     "session_timeout": ["", "0", "-1", "nan", "inf", "1e10", "an hour"],
     "session_cleanup_interval": ["0"],
     "max_sessions": ["", "0", "-1", "1.5", "10000001", "٣", "1_000"],
@@ -146,6 +154,8 @@ def test_the_defaults_are_those_that_are_documented() -> None:
         port="3000",
         metrics_port=None,
         debug=False,
+        store="memory:",
+        workers=1,
         session_timeout=3600.0,
         session_cleanup_interval=60.0,
         max_sessions=1000,
@@ -276,8 +286,8 @@ def test_a_bad_value_in_the_environment_is_named_with_its_variable(setting: Decl
     with pytest.raises(ConfigError) as refusal:
         load({}, {setting.variables[0]: value})
     assert str(refusal.value).startswith(f"{setting.variables[0]} must ")
-    assert (repr(value) in str(refusal.value)) is not setting.secret
-    assert value == "" or (value in str(refusal.value)) is not setting.secret
+    assert (repr(value) in str(refusal.value)) is not (setting.secret or setting.address)
+    assert value == "" or (value in str(refusal.value)) is not (setting.secret or setting.address)
 
 
 @bad_values
@@ -286,8 +296,8 @@ def test_a_bad_value_on_the_command_line_is_named_with_its_option(setting: Decla
     with pytest.raises(ConfigError) as refusal:
         load({setting.name: value}, {})
     assert str(refusal.value).startswith(f"--{setting.name.replace('_', '-')} must ")
-    assert (repr(value) in str(refusal.value)) is not setting.secret
-    assert value == "" or (value in str(refusal.value)) is not setting.secret
+    assert (repr(value) in str(refusal.value)) is not (setting.secret or setting.address)
+    assert value == "" or (value in str(refusal.value)) is not (setting.secret or setting.address)
 
 
 def test_the_state_key_is_the_secret() -> None:

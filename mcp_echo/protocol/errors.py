@@ -34,6 +34,7 @@ McpError
 ├── InternalError            our fault
 │   ├── SessionNotFound      unknown, expired, closed, or someone else's
 │   ├── TooManySessions      MCP_MAX_SESSIONS reached
+│   ├── StoreUnavailable     where sessions are kept cannot be reached
 │   └── ServerStopping       the request was not complete when the server began to stop
 
 Each class names its JSON-RPC code and the HTTP status that goes with it, and, where the modern era has it
@@ -411,6 +412,25 @@ class TooManySessions(InternalError):
         super().__init__(
             f"The server holds {limit} sessions, as many as MCP_MAX_SESSIONS allows. "
             f"Try again in {retry_after} s, or end one that is not needed."
+        )
+        self.retry_after = retry_after
+
+
+class StoreUnavailable(InternalError):
+    """Where sessions are kept cannot be reached, or takes nothing more.
+
+    No 404: that would have every client begin a new session, all at once, although nothing is lost.
+
+    Args:
+        retry_after: Whole seconds until another try makes sense.
+    """
+
+    status = 503
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(
+            "The session store cannot be reached at the moment; no session is lost. "
+            f"Try again in {retry_after} s."
         )
         self.retry_after = retry_after
 

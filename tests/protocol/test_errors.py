@@ -58,6 +58,7 @@ TABLE = {
     "InternalError": (-32603, 500),
     "SessionNotFound": (-32603, 404),
     "TooManySessions": (-32603, 503),
+    "StoreUnavailable": (-32603, 503),
     "ServerStopping": (-32603, 503),
 }
 

@@ -1,0 +1,272 @@
+"""What a shared store needs of the engine that keeps its records: SQLite, Redis. No I/O.
+
+An engine keeps one record a session, and knows of its contents only what it has to: who owns it, when it
+expires, how much it holds, and the entries of its message log. Everything else is the store's, in ``state``.
+
+Each operation on a record happens wholly or not at all, and only if the record exists, has not expired, and
+belongs to the owner named; to anybody else it is missing. A record has a version, which each change raises by
+one; a change that was worked out from another version than the one that is kept changes nothing, and is
+answered with what is kept. So whoever works out a change from a copy need not hold a lock, and counters that
+many nodes raise come out exact.
+
+Time is the engine's: the clock of the Redis server, or that of the machine that all users of one SQLite file
+share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import Literal, NamedTuple, Protocol
+
+from msgspec import UNSET, UnsetType
+
+
+class Entry(NamedTuple):
+    """One message in the log of a session."""
+
+    sequence: int
+    """Its place in the log, 1 or more. Later entries have higher ones; none is ever used again."""
+    stream: str
+    """The tag of the stream it belongs to; empty while it waits for whichever listens next."""
+    data: bytes
+    """The message, JSON in UTF-8."""
+
+
+class Held(NamedTuple):
+    """What one session holds, or all together."""
+
+    queued: int = 0
+    """Bytes of messages in its log."""
+    echoed: int = 0
+    """Bytes of its last echo."""
+    waiting: int = 0
+    """Messages in its log that no connection has taken yet."""
+
+
+class Totals(NamedTuple):
+    """The sums over all records that have not been swept."""
+
+    records: int = 0
+    handles: int = 0
+    held: Held = Held()
+
+
+class Record(NamedTuple):
+    """A record as it is kept."""
+
+    version: int
+    state: bytes
+    """What the store keeps of the session, but for its last echo and its log."""
+    echo: bytes | None
+    """The last echo, apart because it may be large and seldom changes; None for none."""
+    created: int
+    """Milliseconds of the engine's clock when it was made."""
+    used: int
+    """Milliseconds of the engine's clock at its last use."""
+    entries: tuple[Entry, ...]
+    """Those entries of the log, oldest first, whose sequence is greater than the one asked about."""
+
+
+class Create(NamedTuple):
+    """Make a record, if there is room; its first version is 1. Answered with `Applied` or `Full`."""
+
+    id: str
+    owner: str | None
+    """The principal; None is an owner like any other. Where one is named, it counts against its share."""
+    handle: bool
+    """Whether it is named by a handle; a handle is no session id, nor the other way round."""
+    timeout: int
+    """Milliseconds of idleness after which it is gone."""
+    state: bytes
+
+
+class Change(NamedTuple):
+    """Change a record. Answered with `Applied`, `Conflict` or `Missing`."""
+
+    id: str
+    owner: str | None
+    handle: bool
+    version: int
+    """The version that the change was worked out from."""
+    touch: bool
+    """Whether it counts as a use: its time to live begins anew. Otherwise it stays as it is."""
+    state: bytes
+    echo: bytes | UnsetType | None = UNSET
+    """The last echo from now on; None takes away the one that is kept, UNSET leaves it."""
+    drop: tuple[int, ...] = ()
+    """Sequences of entries to take out of the log; those that are not there are no harm."""
+    add: tuple[Entry, ...] = ()
+    """Entries to append, in order; all sequences are higher than any before."""
+    held: Held = Held()
+    """What the session holds from now on."""
+    known: int = 0
+    """In case of conflict: the highest sequence whose entries need not be told again."""
+    tell: tuple[str, ...] = ()
+    """Names of nodes that are to hear, once it is done, that this record has changed."""
+
+
+class Load(NamedTuple):
+    """Read a record; this is no use of it. Answered with `Found` or `Missing`."""
+
+    id: str
+    owner: str | None
+    handle: bool
+    known: int = 0
+    """The highest sequence whose entries need not be told again."""
+
+
+class Peek(NamedTuple):
+    """Read a record whoever owns it: a node that holds its streams may. Answered as `Load` is."""
+
+    id: str
+    known: int = 0
+
+
+class Close(NamedTuple):
+    """End a record. Answered with `Applied` or `Missing`."""
+
+    id: str
+    owner: str | None
+    handle: bool
+    tell: tuple[str, ...] = ()
+
+
+Operation = Create | Change | Load | Peek | Close
+
+
+class Applied(NamedTuple):
+    """It is done, and stays done."""
+
+    created: int
+    """Milliseconds of the engine's clock when the record was made."""
+
+
+class Found(NamedTuple):
+    """Here it is."""
+
+    record: Record
+
+
+class Conflict(NamedTuple):
+    """Nothing was changed: the record has another version than the change was worked out from."""
+
+    record: Record
+
+
+class Missing(NamedTuple):
+    """There is no such record, it has expired, or it is another owner's; all read the same."""
+
+
+class Full(NamedTuple):
+    """The record was not made: there are as many as may be."""
+
+    whose: Literal["all", "owner"]
+    """Whether all records are too many, or those of its owner."""
+    seconds: int
+    """Whole seconds, from 1 to 60, until one of them may have expired."""
+
+
+Outcome = Applied | Found | Conflict | Missing | Full
+
+
+class Ended(NamedTuple):
+    """A record that a sweep has taken away."""
+
+    id: str
+    lifetime: int
+    """Milliseconds from its creation to its expiry."""
+
+
+class EngineHealth(NamedTuple):
+    """How an engine is doing."""
+
+    kind: str
+    """``sqlite`` or ``redis``."""
+    where: str
+    """Where it is, without any password."""
+    available: bool
+    """Whether it takes operations, as far as is known."""
+    breaker: Literal["closed", "open", "half-open"]
+    """Open: operations are refused without being tried. Half-open: one is being tried."""
+    latency: float | None
+    """Seconds that the last batch of operations took; None before the first."""
+    failures: int
+    """Batches that failed since the start."""
+    last_failure: str | None
+    """What the last of them failed with, without any password."""
+
+
+class Listener(Protocol):
+    """Who hears what happens elsewhere."""
+
+    def nudged(self, record_id: str) -> None:
+        """A record has changed, or has ended, by a change that was to tell this node."""
+
+    def told(self, payload: bytes) -> None:
+        """Another node has broadcast this."""
+
+    def caught_up(self) -> None:
+        """Nudges may have been lost until now, and will not be from now on: look at everything held."""
+
+
+class Engine(Protocol):
+    """Keeps records. All failures to reach it are `StoreUnavailable`."""
+
+    node: str
+    """The name of this node among all that share the records."""
+    shared: bool
+    """Whether several processes may use the same records at the same time."""
+    totals: Totals
+    """The sums as of the last operation or sweep."""
+
+    def open(self) -> None:
+        """Open what has to be opened before the server starts, blocking.
+
+        Raises:
+            EngineRefused: It cannot be used; the message is one line for the operator.
+        """
+
+    def start(self, listener: Listener) -> None:
+        """Begin to work, and to tell ``listener`` what happens elsewhere."""
+
+    def stop(self) -> Awaitable[None]:
+        """Finish what was begun, and let go of everything."""
+
+    def now(self) -> int:
+        """Return the milliseconds of the engine's clock, as well as it is known here."""
+
+    def submit(self, operation: Operation) -> Awaitable[Outcome]:
+        """Carry out an operation, together with others that are waiting.
+
+        Raises:
+            StoreUnavailable: It was not carried out, as far as is known: when the answer was lost it may have
+                been.
+        """
+
+    def sweep(self) -> Awaitable[list[Ended]]:
+        """Take away the records that have expired, and bring `totals` up to date.
+
+        Raises:
+            StoreUnavailable: Not all of them could be.
+        """
+
+    def broadcast(self, payload: bytes) -> Awaitable[None]:
+        """Tell every other node; those that cannot hear it now hear it later, for a minute.
+
+        Raises:
+            StoreUnavailable: Nobody was told.
+        """
+
+    def secret(self, proposal: bytes) -> Awaitable[bytes]:
+        """Return the secret that all nodes share: ``proposal``, if none was kept so far.
+
+        Raises:
+            StoreUnavailable: It cannot be read.
+        """
+
+    def health(self) -> EngineHealth:
+        """Return how it is doing."""
+
+
+class EngineRefused(Exception):
+    """An engine cannot be used; the message is one line for the operator."""
