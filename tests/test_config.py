@@ -21,11 +21,7 @@ SAMPLES: dict[str, tuple[tuple[str, object], tuple[str, object]]] = {
     "port": (("0", "0"), ("unix:/run/mcp.sock", "unix:/run/mcp.sock")),
     "metrics_port": (("9464", "9464"), ("unix:/run/metrics.sock", "unix:/run/metrics.sock")),
     "debug": (("true", True), ("ON", True)),
-    "store": (
-        ("memory", "memory:"),
-        ("sqlite:/a/b.db", "sqlite:/a/b.db"),
-        ("redis://h:1/2", "redis://h:1/2"),
-    ),
+    "store": (("sqlite:/a/b.db", "sqlite:/a/b.db"), ("redis://h:1/2", "redis://h:1/2")),
     "workers": (("2", 2), ("256", 256)),
     "session_timeout": (("0.5", 0.5), (" 60 ", 60.0)),
     "session_cleanup_interval": (("5", 5.0), ("7", 7.0)),
