@@ -1,0 +1,254 @@
+"""An engine in plain dicts: what the real ones are compared with, and what a store is tested on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from msgspec import UNSET
+
+from mcp_echo.protocol.errors import StoreUnavailable
+from mcp_echo.state.engine import (
+    Applied,
+    Change,
+    Close,
+    Conflict,
+    Create,
+    Ended,
+    EngineHealth,
+    Entry,
+    Found,
+    Full,
+    Held,
+    Listener,
+    Load,
+    Missing,
+    Operation,
+    Outcome,
+    Peek,
+    Record,
+    Totals,
+)
+
+EPOCH = 1_700_000_000_000
+"""Where the clock of `DictRecords` begins, in milliseconds."""
+BROADCASTS_KEPT = 60_000
+"""Milliseconds for which a node that begins to listen still hears what was broadcast."""
+
+
+@dataclass(slots=True)
+class Kept:
+    """One record."""
+
+    id: str
+    owner: str | None
+    handle: bool
+    timeout: int
+    state: bytes
+    created: int
+    used: int
+    version: int = 1
+    echo: bytes | None = None
+    entries: dict[int, Entry] = field(default_factory=dict)
+    held: Held = field(default_factory=Held)
+
+    @property
+    def expires(self) -> int:
+        """Milliseconds of the clock from which on it is gone."""
+        return self.used + self.timeout
+
+    def seen(self, known: int) -> Record:
+        """Return it as it is told to one who has the entries up to ``known``."""
+        entries = tuple(entry for sequence, entry in sorted(self.entries.items()) if sequence > known)
+        return Record(self.version, self.state, self.echo, self.created, self.used, entries)
+
+    def change(self, change: Change, now: int) -> None:
+        """Carry out a change that was found to be right."""
+        self.version += 1
+        self.state = change.state
+        self.held = change.held
+        if change.touch:
+            self.used = now
+        if change.echo is not UNSET:
+            self.echo = change.echo
+        for sequence in change.drop:
+            self.entries.pop(sequence, None)
+        self.entries.update((entry.sequence, entry) for entry in change.add)
+
+
+@dataclass(slots=True)
+class DictRecords:
+    """What several `DictEngine` share: the records, the clock, and who listens."""
+
+    time: int = EPOCH
+    """Milliseconds of the clock, which stands still until told otherwise."""
+    records: dict[str, Kept] = field(default_factory=dict)
+    ended: list[Ended] = field(default_factory=list)
+    """What was taken away and no sweep has told of yet."""
+    nodes: dict[str, Listener] = field(default_factory=dict)
+    bus: list[tuple[int, str, bytes]] = field(default_factory=list)
+    """When, by whom, and what was broadcast."""
+    secret: bytes | None = None
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self.time += round(seconds * 1000)
+
+    def take_away_expired(self) -> None:
+        """Remove what has expired, and note that it has ended."""
+        for kept in [kept for kept in self.records.values() if kept.expires <= self.time]:
+            del self.records[kept.id]
+            self.ended.append(Ended(kept.id, kept.expires - kept.created))
+
+    def totals(self) -> Totals:
+        """Return the sums over all records."""
+        all_held = [kept.held for kept in self.records.values()]
+        return Totals(
+            len(self.records),
+            sum(kept.handle for kept in self.records.values()),
+            Held(*(sum(held[place] for held in all_held) for place in range(len(Held._fields)))),
+        )
+
+
+class DictEngine:
+    """One node's view of `DictRecords`. Everything is done at once, and listeners hear of it at once.
+
+    Args:
+        records: What it shares with other nodes.
+        node: The name of this one.
+        limit: How many records there may be.
+        limit_per_principal: How many of them one owner may have; None for any number.
+    """
+
+    shared = True
+
+    def __init__(
+        self,
+        records: DictRecords,
+        node: str = "a",
+        *,
+        limit: int = 1000,
+        limit_per_principal: int | None = None,
+    ) -> None:
+        self.node = node
+        self.records = records
+        self.totals = Totals()
+        self.available = True
+        """Set it to False to have everything refused, as when Redis cannot be reached."""
+        self.submitted: list[Operation] = []
+        """All operations so far, for tests that count them."""
+        self._failures = 0
+        self._limit = limit
+        self._limit_per_principal = limit_per_principal
+
+    def open(self) -> None:
+        """Do nothing: it is always open."""
+
+    def start(self, listener: Listener) -> None:
+        """Listen; see `Engine.start`."""
+        self.records.nodes[self.node] = listener
+        self.totals = self.records.totals()
+        listener.caught_up()
+        for sent, sender, payload in list(self.records.bus):
+            if sender != self.node and self.now() - sent < BROADCASTS_KEPT:
+                listener.told(payload)
+
+    async def stop(self) -> None:
+        """Listen no more."""
+        self.records.nodes.pop(self.node, None)
+
+    def now(self) -> int:
+        """Return the milliseconds of the shared clock."""
+        return self.records.time
+
+    async def submit(self, operation: Operation) -> Outcome:
+        """Carry out an operation; see `Engine.submit`."""
+        self._reach()
+        self.submitted.append(operation)
+        outcome = self._carry_out(operation)
+        self.totals = self.records.totals()
+        if isinstance(outcome, Applied) and isinstance(operation, Change | Close):
+            self._nudge(operation.id, operation.tell)
+        return outcome
+
+    async def sweep(self) -> list[Ended]:
+        """Take away what has expired; see `Engine.sweep`."""
+        self._reach()
+        self.records.take_away_expired()
+        ended, self.records.ended = self.records.ended, []
+        self.totals = self.records.totals()
+        return ended
+
+    async def broadcast(self, payload: bytes) -> None:
+        """Tell every other node; see `Engine.broadcast`."""
+        self._reach()
+        self.records.bus.append((self.now(), self.node, payload))
+        for name, listener in list(self.records.nodes.items()):
+            if name != self.node:
+                listener.told(payload)
+
+    async def secret(self, proposal: bytes) -> bytes:
+        """Return what all nodes share; see `Engine.secret`."""
+        self._reach()
+        if self.records.secret is None:
+            self.records.secret = proposal
+        return self.records.secret
+
+    def health(self) -> EngineHealth:
+        """Return how it is doing."""
+        failure = "made unavailable" if self._failures else None
+        breaker = "closed" if self.available else "open"
+        return EngineHealth("dict", "here", self.available, breaker, 0.0, self._failures, failure)
+
+    def _reach(self) -> None:
+        if not self.available:
+            self._failures += 1
+            raise StoreUnavailable(1)
+
+    def _nudge(self, record_id: str, nodes: tuple[str, ...]) -> None:
+        for name in dict.fromkeys(nodes):
+            if name != self.node and name in self.records.nodes:
+                self.records.nodes[name].nudged(record_id)
+
+    def _carry_out(self, operation: Operation) -> Outcome:
+        if isinstance(operation, Create):
+            return self._create(operation)
+        kept = self._find(operation)
+        if kept is None:
+            return Missing()
+        if isinstance(operation, Load | Peek):
+            return Found(kept.seen(operation.known))
+        if isinstance(operation, Close):
+            del self.records.records[kept.id]
+        elif operation.version != kept.version:
+            return Conflict(kept.seen(operation.known))
+        else:
+            kept.change(operation, self.now())
+        return Applied(kept.created)
+
+    def _find(self, operation: Change | Load | Peek | Close) -> Kept | None:
+        kept = self.records.records.get(operation.id)
+        if kept is None or kept.expires <= self.now():
+            return None
+        if isinstance(operation, Peek) or (kept.owner, kept.handle) == (operation.owner, operation.handle):
+            return kept
+        return None
+
+    def _create(self, create: Create) -> Applied | Full:
+        now = self.now()
+        own = [kept for kept in self.records.records.values() if kept.owner == create.owner]
+        own = [kept for kept in own if kept.expires > now]
+        limit = self._limit_per_principal
+        if create.owner is not None and limit is not None and len(own) >= limit:
+            return Full("owner", self._seconds_until_one_ends(own))
+        if len(self.records.records) >= self._limit:
+            self.records.take_away_expired()
+        if len(self.records.records) >= self._limit:
+            return Full("all", self._seconds_until_one_ends(list(self.records.records.values())))
+        self.records.records[create.id] = Kept(
+            create.id, create.owner, create.handle, create.timeout, create.state, now, now
+        )
+        return Applied(now)
+
+    def _seconds_until_one_ends(self, records: list[Kept]) -> int:
+        remaining = min(kept.expires for kept in records) - self.now()
+        return max(1, min(60, remaining // 1000 + 1))
