@@ -1,0 +1,1 @@
+"""Engines that keep the records of sessions outside the process."""

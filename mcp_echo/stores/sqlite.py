@@ -1,0 +1,283 @@
+"""The engine that keeps records in one SQLite file, for all processes of one machine."""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import closing
+from typing import Any
+
+from twisted.internet.defer import Deferred, fail
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from mcp_echo.protocol.errors import StoreUnavailable
+from mcp_echo.state.engine import (
+    Ended,
+    EngineHealth,
+    EngineRefused,
+    Listener,
+    Operation,
+    Outcome,
+    Totals,
+)
+from mcp_echo.stores.breaker import TRIAL_SECONDS, Breaker
+from mcp_echo.stores.sqlite_news import NOTHING, News
+from mcp_echo.stores.sqlite_records import Batch, Broadcast, Records, Secret, Sweep, Task, Trial
+from mcp_echo.stores.sqlite_schema import Address, connect, prepare
+from mcp_echo.stores.sqlite_thread import DatabaseThread
+
+LONGEST_BATCH = 256
+"""Tasks that share a transaction."""
+MOST_WAITING = 10_000
+"""Tasks that may wait for their transaction; more are refused."""
+LOOK_SECONDS = 0.05
+"""Time between two looks at what other processes have done."""
+LOOK_SECONDS_AT_REST = 0.2
+"""The same when for a while nobody has done anything: each look wakes up two threads."""
+LOOKS_UNTIL_REST = 20
+"""How many looks in a row, without anything done here or elsewhere, are a while."""
+
+
+class SqliteEngine:
+    """Keeps records in an SQLite file; see `Engine`.
+
+    While one batch of operations is carried out in one transaction, the next collects. So the price of a
+    transaction and of a change of threads is shared by all who wait, and the more wait the less it is.
+
+    Args:
+        reactor: The reactor (IReactorTime, IReactorCore and IReactorThreads, which no type joins).
+        address: ``sqlite:PATH[?synchronous=normal|full]``.
+        limit: How many records there may be.
+        limit_per_principal: How many of them one owner may have; None for any number.
+        node: The name of this process among those that use the file.
+        wall: Seconds since the epoch.
+
+    Raises:
+        EngineRefused: The address means nothing.
+    """
+
+    _log = Logger("mcp_echo")
+    shared = True
+
+    def __init__(
+        self,
+        reactor: Any,
+        address: str,
+        *,
+        limit: int,
+        limit_per_principal: int | None,
+        node: str,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self.node = node
+        self.totals = Totals()
+        self._reactor = reactor
+        self._address = Address.read(address)
+        self._limits = (limit, limit_per_principal)
+        self._wall = wall
+        self._breaker = Breaker(str(self._address.path))
+        self._thread: DatabaseThread | None = None
+        self._listener: Listener | None = None
+        self._waiting: deque[tuple[Task, Deferred[Any]]] = deque()
+        self._busy = False
+        self._stopping = False
+        self._finished: Deferred[None] | None = None
+        """Fires when nothing waits any more; None while nobody wants to know."""
+        self._latency: float | None = None
+        self._ended: list[Ended] = []
+        """What was taken away and no sweep has told of yet."""
+        self._next_look: Any = None
+        self._idle_looks = 0
+        self._next_trial: Any = None
+
+    def open(self) -> None:
+        """Make or check the file, and read the sums; see `Engine.open`."""
+        prepare(self._address)
+        try:
+            with closing(connect(self._address)) as connection:
+                records = self._records(connection)
+                self.totals = records.carry_out([]).totals
+        except sqlite3.Error as error:
+            raise EngineRefused(f"The store {self._address.path} cannot be read: {error}") from error
+
+    def start(self, listener: Listener) -> None:
+        """Begin to work; see `Engine.start`."""
+        self._listener = listener
+        self._thread = DatabaseThread(self._reactor, self._address, self.node, self._records, self.now)
+        self._look()
+        self._hand_over()
+
+    async def stop(self) -> None:
+        """Finish what waits, write everything into the file itself, and close it."""
+        self._stopping = True
+        for call in (self._next_look, self._next_trial):
+            if call is not None and call.active():
+                call.cancel()
+        if self._thread is None:
+            return
+        if self._busy or self._waiting:
+            self._finished = Deferred()
+            await self._finished
+        thread, self._thread = self._thread, None
+        try:
+            await thread.checkpoint()
+        except sqlite3.Error as error:
+            self._log.warn(
+                "The session store {where} is left with its log beside it: {error}",
+                where=str(self._address.path),
+                error=str(error),
+            )
+        thread.close()
+
+    def now(self) -> int:
+        """Return the milliseconds of the machine's clock."""
+        return int(self._wall() * 1000)
+
+    def submit(self, operation: Operation) -> Deferred[Outcome]:
+        """Carry out an operation, together with others that are waiting; see `Engine.submit`."""
+        return self._ask(operation)
+
+    async def sweep(self) -> list[Ended]:
+        """Take away what has expired, a slice at a time so that others get their turn; see `Engine.sweep`."""
+        while await self._ask(Sweep()):
+            pass
+        ended, self._ended = self._ended, []
+        return ended
+
+    def broadcast(self, payload: bytes) -> Deferred[None]:
+        """Tell every other node; see `Engine.broadcast`."""
+        return self._ask(Broadcast(payload))
+
+    def secret(self, proposal: bytes) -> Deferred[bytes]:
+        """Return the secret that all nodes share; see `Engine.secret`."""
+        return self._ask(Secret(proposal))
+
+    def health(self) -> EngineHealth:
+        """Return how it is doing."""
+        breaker = self._breaker
+        return EngineHealth(
+            "sqlite",
+            str(self._address.path),
+            not breaker.in_a_row and not self._stopping,
+            breaker.state,
+            self._latency,
+            breaker.failures,
+            breaker.last_failure,
+        )
+
+    def _records(self, connection: sqlite3.Connection) -> Records:
+        return Records(connection, self.node, *self._limits, self.now)
+
+    def _ask(self, task: Task) -> Deferred[Any]:
+        if self._breaker.refuses or self._stopping or len(self._waiting) >= MOST_WAITING:
+            return fail(_unavailable())
+        return self._add(task)
+
+    def _add(self, task: Task) -> Deferred[Any]:
+        answer: Deferred[Any] = Deferred()
+        self._waiting.append((task, answer))
+        self._hand_over()
+        return answer
+
+    def _hand_over(self) -> None:
+        if self._busy or self._thread is None:
+            return
+        if not self._waiting:
+            if self._finished is not None:
+                finished, self._finished = self._finished, None
+                finished.callback(None)
+            return
+        self._busy = True
+        batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), LONGEST_BATCH))]
+        answers = [answer for _, answer in batch]
+        begun = self._reactor.seconds()
+        done = self._thread.carry_out([task for task, _ in batch])
+        done.addCallbacks(self._carried_out, self._failed, (answers, begun), errbackArgs=(answers, begun))
+        done.addErrback(self._broken)
+
+    def _over(self, begun: float) -> None:
+        self._idle_looks = 0
+        self._latency = self._reactor.seconds() - begun
+        self._busy = False
+
+    def _carried_out(self, batch: Batch, answers: list[Deferred[Any]], begun: float) -> None:
+        self._over(begun)
+        self._breaker.succeeded()
+        self.totals = batch.totals
+        self._ended += batch.ended
+        # The thread goes on with what has come in meanwhile, while the reactor tells of what is done.
+        self._hand_over()
+        for answer, outcome in zip(answers, batch.answers, strict=True):
+            answer.callback(outcome if not isinstance(outcome, Exception) else Failure(outcome))
+
+    def _failed(self, failure: Failure, answers: list[Deferred[Any]], begun: float) -> None:
+        self._over(begun)
+        self._breaker.failed(str(failure.value))
+        self._replace_connection(failure)
+        if self._breaker.refuses:
+            answers += [answer for _, answer in self._waiting]
+            self._waiting.clear()
+        if not self._stopping and not (self._next_trial and self._next_trial.active()):
+            self._next_trial = self._reactor.callLater(TRIAL_SECONDS, self._try_again)
+        self._hand_over()
+        for answer in answers:
+            answer.errback(_unavailable())
+
+    def _broken(self, failure: Failure) -> None:
+        self._log.failure("The session store could not pass on an answer", failure)
+
+    def _replace_connection(self, failure: Failure) -> None:
+        # What is locked will be let go of by another process; the connection is as good as ever.
+        locked = sqlite3.SQLITE_BUSY
+        if self._thread is not None and getattr(failure.value, "sqlite_errorcode", 0) & 0xFF != locked:
+            self._thread.let_go()
+
+    def _try_again(self) -> None:
+        if not self._breaker.in_a_row:
+            return
+        self._breaker.try_again()
+        # Whether it went well is noted for the batch as a whole.
+        self._add(Trial()).addErrback(_expect_unavailable)
+
+    def _look(self) -> None:
+        if self._thread is not None:
+            self._thread.look().addCallbacks(self._found, self._saw_nothing)
+
+    def _found(self, news: News) -> None:
+        self._idle_looks = self._idle_looks + 1 if news is NOTHING else 0
+        at_rest = self._idle_looks >= LOOKS_UNTIL_REST
+        self._look_again(LOOK_SECONDS_AT_REST if at_rest else LOOK_SECONDS)
+        if self._listener is None:
+            return
+        for record in news.nudged:
+            self._tell(self._listener.nudged, record)
+        for payload in news.told:
+            self._tell(self._listener.told, payload)
+        if news.missed:
+            self._tell(self._listener.caught_up)
+
+    def _tell(self, hear: Callable[..., None], *what: Any) -> None:
+        try:
+            hear(*what)
+        except Exception:
+            self._log.failure("What another process has told could not be taken in")
+
+    def _saw_nothing(self, failure: Failure) -> None:
+        self._replace_connection(failure)
+        self._look_again(TRIAL_SECONDS)
+
+    def _look_again(self, seconds: float) -> None:
+        if not self._stopping:
+            self._next_look = self._reactor.callLater(seconds, self._look)
+
+
+def _expect_unavailable(failure: Failure) -> None:
+    failure.trap(StoreUnavailable)
+
+
+def _unavailable() -> StoreUnavailable:
+    return StoreUnavailable(1 + secrets.randbelow(3))

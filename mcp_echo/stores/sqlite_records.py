@@ -1,0 +1,361 @@
+"""What is done to the records on one SQLite connection, many operations in one transaction. Blocking."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from msgspec import UNSET
+
+from mcp_echo.state.engine import (
+    Applied,
+    Change,
+    Close,
+    Conflict,
+    Create,
+    Ended,
+    Entry,
+    Found,
+    Full,
+    Held,
+    Load,
+    Missing,
+    Operation,
+    Outcome,
+    Peek,
+    Record,
+    Totals,
+)
+from mcp_echo.stores.sqlite_news import KEPT, MOST_KEPT
+
+SLICE = 500
+"""How many expired records one step of a sweep takes away."""
+ROOM = 64
+"""How many expired records, at least, are taken away to make room for one."""
+
+# What one operation is to blame for; all else is the database's trouble and hits the whole batch.
+ITS_OWN_FAULT = (
+    TypeError,
+    ValueError,
+    OverflowError,
+    sqlite3.IntegrityError,
+    sqlite3.DataError,
+    sqlite3.InterfaceError,
+    sqlite3.ProgrammingError,
+)
+
+_FIND = (
+    "SELECT key, id, handle, created, expires, queued, echoed, waiting, owner, version, timeout, used, state "
+    "FROM record WHERE id = ?"
+)
+_EXPIRED = (
+    "SELECT key, id, handle, created, expires, queued, echoed, waiting "
+    "FROM record WHERE expires <= ? ORDER BY expires LIMIT ?"
+)
+_ECHO = "SELECT data FROM echo WHERE record = ?"
+_ENTRIES = "SELECT sequence, stream, data FROM entry WHERE record = ? AND sequence > ? ORDER BY sequence"
+_CREATE = "INSERT INTO record VALUES (NULL, ?, ?, ?, 1, ?, ?, ?, ?, 0, 0, 0, ?)"
+_CHANGE = "UPDATE record SET version = ?, state = ?, queued = ?, echoed = ?, waiting = ? WHERE key = ?"
+_USE = (
+    "UPDATE record SET version = ?, state = ?, queued = ?, echoed = ?, waiting = ?, used = ?, expires = ? "
+    "WHERE key = ?"
+)
+_OWN = "SELECT count(*), min(expires) FROM record WHERE owner = ? AND expires > ?"
+_SUMS = "SELECT records, handles, queued, echoed, waiting FROM total"
+
+
+class Sweep(NamedTuple):
+    """Take away some expired records, and old news. Answered with whether there may be more."""
+
+
+class Broadcast(NamedTuple):
+    """Tell all other nodes. Answered with None."""
+
+    payload: bytes
+
+
+class Secret(NamedTuple):
+    """Answered with the secret that all nodes share."""
+
+    proposal: bytes
+
+
+class Trial(NamedTuple):
+    """Write something, to see whether that is possible. Answered with None."""
+
+
+Task = Operation | Sweep | Broadcast | Secret | Trial
+
+
+class Batch(NamedTuple):
+    """What has become of some tasks; it is stored."""
+
+    answers: list[Any]
+    """One a task; an exception for one that was wrong in itself."""
+    totals: Totals
+    ended: list[Ended]
+    """The expired records that were taken away."""
+
+
+class Records:
+    """The records on one connection.
+
+    Args:
+        connection: To a file that was prepared, without a transaction.
+        node: The name of this node.
+        limit: How many records there may be.
+        limit_per_principal: How many of them one owner may have; None for any number.
+        now: Milliseconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        node: str,
+        limit: int,
+        limit_per_principal: int | None,
+        now: Callable[[], int],
+    ) -> None:
+        self._connection = connection
+        self._cursor = connection.cursor()
+        self._node = node
+        self._limit = limit
+        self._limit_per_principal = limit_per_principal
+        self._clock = now
+        self._now = 0
+        self._sums: list[int] = []
+        self._before: list[int] = []
+        self._ended: list[Ended] = []
+        self._nudges: dict[tuple[str, str], None] = {}
+        self._steps: dict[type, Callable[[Any], Any]] = {
+            Create: self._create,
+            Change: self._change,
+            Load: self._load,
+            Peek: self._peek,
+            Close: self._close,
+            Sweep: self._sweep,
+            Broadcast: self._broadcast,
+            Secret: self._secret,
+            Trial: self._trial,
+        }
+
+    def carry_out(self, tasks: Sequence[Task]) -> Batch:
+        """Carry out tasks in order in one transaction.
+
+        Raises:
+            sqlite3.Error: None of them was.
+        """
+        wrong: dict[int, Exception] = {}
+        while True:
+            try:
+                self._begin(all(isinstance(task, Load | Peek) for task in tasks))
+                answers = self._answers(tasks, wrong)
+                if answers is not None:
+                    return self._finish(answers)
+            except BaseException:
+                self._roll_back()
+                raise
+            self._roll_back()
+
+    def _answers(self, tasks: Sequence[Task], wrong: dict[int, Exception]) -> list[Any] | None:
+        """Return the answers; None if another task has turned out to be wrong, and was noted."""
+        answers: list[Any] = []
+        for place, task in enumerate(tasks):
+            if place in wrong:
+                answers.append(wrong[place])
+                continue
+            try:
+                answers.append(self._steps[type(task)](task))
+            except ITS_OWN_FAULT as error:
+                # It may have done half of what it was to do, and has to leave nothing behind.
+                wrong[place] = error
+                return None
+        return answers
+
+    def _begin(self, reading: bool) -> None:
+        self._cursor.execute("BEGIN" if reading else "BEGIN IMMEDIATE")
+        # Not before: with the lock comes the right to say what is now.
+        self._now = self._clock()
+        self._sums = list(self._cursor.execute(_SUMS).fetchone())
+        self._before = self._sums.copy()
+        self._ended = []
+        self._nudges = {}
+
+    def _finish(self, answers: list[Any]) -> Batch:
+        if self._nudges:
+            self._nudge()
+        if self._sums != self._before:
+            self._cursor.execute(
+                "UPDATE total SET records = ?, handles = ?, queued = ?, echoed = ?, waiting = ?", self._sums
+            )
+        self._cursor.execute("COMMIT")
+        records, handles, *held = self._sums
+        return Batch(answers, Totals(records, handles, Held(*held)), self._ended)
+
+    def _roll_back(self) -> None:
+        # Some failures end the transaction by themselves.
+        if self._connection.in_transaction:
+            self._cursor.execute("ROLLBACK")
+
+    def _find(self, record_id: str) -> Any:
+        try:
+            row = self._cursor.execute(_FIND, (record_id,)).fetchone()
+        except UnicodeEncodeError:
+            return None
+        return row if row is not None and row[4] > self._now else None
+
+    def _find_own(self, task: Change | Load | Close) -> Any:
+        row = self._find(task.id)
+        if row is None or row[2] != task.handle or row[8] != _as_kept(task.owner):
+            return None
+        return row
+
+    def _seen(self, row: Any, known: int) -> Record:
+        key = row[0]
+        echo = self._cursor.execute(_ECHO, (key,)).fetchone()
+        entries = self._cursor.execute(_ENTRIES, (key, known)).fetchall()
+        return Record(
+            row[9],
+            row[12],
+            None if echo is None else echo[0],
+            row[3],
+            row[11],
+            tuple(map(Entry._make, entries)),
+        )
+
+    def _load(self, load: Load) -> Outcome:
+        row = self._find_own(load)
+        return Missing() if row is None else Found(self._seen(row, load.known))
+
+    def _peek(self, peek: Peek) -> Outcome:
+        row = self._find(peek.id)
+        return Missing() if row is None else Found(self._seen(row, peek.known))
+
+    def _create(self, create: Create) -> Outcome:
+        now, owner = self._now, _as_kept(create.owner)
+        full = self._refusal(owner)
+        if full is not None:
+            return full
+        expires = now + create.timeout
+        self._cursor.execute(
+            _CREATE, (create.id, owner, create.handle, now, create.timeout, now, expires, create.state)
+        )
+        self._sums[0] += 1
+        self._sums[1] += create.handle
+        return Applied(now)
+
+    def _refusal(self, owner: bytes | None) -> Full | None:
+        if owner is not None and self._limit_per_principal is not None:
+            count, earliest = self._cursor.execute(_OWN, (owner, self._now)).fetchone()
+            if count >= self._limit_per_principal:
+                return Full("owner", self._seconds_until(earliest))
+        if self._sums[0] >= self._limit:
+            self._take_away_expired(max(ROOM, self._sums[0] - self._limit + 1))
+        if self._sums[0] >= self._limit:
+            earliest = self._cursor.execute("SELECT min(expires) FROM record").fetchone()[0]
+            return Full("all", self._seconds_until(earliest))
+        return None
+
+    def _seconds_until(self, moment: int) -> int:
+        return max(1, min(60, (moment - self._now) // 1000 + 1))
+
+    def _change(self, change: Change) -> Outcome:
+        row = self._find_own(change)
+        if row is None:
+            return Missing()
+        key, version = row[0], row[9]
+        if version != change.version:
+            return Conflict(self._seen(row, change.known))
+        held = change.held
+        if change.touch:
+            expires = self._now + row[10]
+            self._cursor.execute(_USE, (version + 1, change.state, *held, self._now, expires, key))
+        else:
+            self._cursor.execute(_CHANGE, (version + 1, change.state, *held, key))
+        if change.echo is not UNSET:
+            self._echo(key, change.echo)
+        if change.drop:
+            dropped = [(key, sequence) for sequence in change.drop]
+            self._cursor.executemany("DELETE FROM entry WHERE record = ? AND sequence = ?", dropped)
+        if change.add:
+            added = [(key, *entry) for entry in change.add]
+            self._cursor.executemany("INSERT INTO entry VALUES (?, ?, ?, ?)", added)
+        sums = self._sums
+        sums[2] += held[0] - row[5]
+        sums[3] += held[1] - row[6]
+        sums[4] += held[2] - row[7]
+        self._tell(change)
+        return Applied(row[3])
+
+    def _echo(self, key: int, echo: bytes | None) -> None:
+        if echo is None:
+            self._cursor.execute("DELETE FROM echo WHERE record = ?", (key,))
+        else:
+            self._cursor.execute("INSERT OR REPLACE INTO echo VALUES (?, ?)", (key, echo))
+
+    def _close(self, close: Close) -> Outcome:
+        row = self._find_own(close)
+        if row is None:
+            return Missing()
+        self._take_away([row])
+        self._tell(close)
+        return Applied(row[3])
+
+    def _take_away_expired(self, most: int) -> int:
+        rows = self._cursor.execute(_EXPIRED, (self._now, most)).fetchall()
+        self._take_away(rows)
+        self._ended += [Ended(row[1], row[4] - row[3]) for row in rows]
+        return len(rows)
+
+    def _take_away(self, rows: list[Any]) -> None:
+        keys = [row[:1] for row in rows]
+        for table in ("entry WHERE record", "echo WHERE record", "record WHERE key"):
+            self._cursor.executemany(f"DELETE FROM {table} = ?", keys)  # noqa: S608 - names of our own
+        sums = self._sums
+        for _, _, handle, _, _, queued, echoed, waiting, *_ in rows:
+            gone = (1, handle, queued, echoed, waiting)
+            sums[:] = [total - part for total, part in zip(sums, gone, strict=True)]
+
+    def _tell(self, task: Change | Close) -> None:
+        for node in task.tell:
+            if node != self._node:
+                self._nudges[node, task.id] = None
+
+    def _nudge(self) -> None:
+        rows = [(node, record, self._now) for node, record in self._nudges]
+        self._cursor.executemany("INSERT INTO nudge VALUES (NULL, ?, ?, ?)", rows)
+        self._cut("nudge")
+
+    def _broadcast(self, broadcast: Broadcast) -> None:
+        row = (self._node, broadcast.payload, self._now)
+        self._cursor.execute("INSERT INTO bus VALUES (NULL, ?, ?, ?)", row)
+        self._cut("bus")
+
+    def _cut(self, table: str) -> None:
+        oldest, newest = self._cursor.execute(f"SELECT min(id), max(id) FROM {table}").fetchone()  # noqa: S608
+        if newest - oldest >= 2 * MOST_KEPT:
+            self._cursor.execute(f"DELETE FROM {table} WHERE id <= ?", (newest - MOST_KEPT,))  # noqa: S608
+
+    def _sweep(self, _: Sweep) -> bool:
+        if self._take_away_expired(SLICE) == SLICE:
+            return True
+        for table in ("nudge", "bus"):
+            # The newest stays: the next one's number is counted from it.
+            old = f"DELETE FROM {table} WHERE at < ? AND id < (SELECT max(id) FROM {table})"  # noqa: S608
+            self._cursor.execute(old, (self._now - KEPT,))
+        return False
+
+    def _secret(self, secret: Secret) -> bytes:
+        self._cursor.execute("INSERT OR IGNORE INTO meta VALUES ('secret', ?)", (secret.proposal,))
+        kept = self._cursor.execute("SELECT value FROM meta WHERE name = 'secret'").fetchone()[0]
+        return bytes(kept)
+
+    def _trial(self, _: Trial) -> None:
+        # Even what changes nothing has to be written.
+        self._cursor.execute("UPDATE total SET records = records")
+
+
+def _as_kept(owner: str | None) -> bytes | None:
+    # A name that came in a header may hold what is no text for SQLite.
+    return None if owner is None else owner.encode("utf-8", "surrogatepass")
