@@ -197,7 +197,8 @@ class DictEngine:
         """Return how it is doing."""
         failure = "made unavailable" if self._failures else None
         breaker = "closed" if self.available else "open"
-        return EngineHealth("dict", "here", self.available, breaker, 0.0, self._failures, failure)
+        latency = 0.0 if self.submitted else None
+        return EngineHealth("dict", "here", self.available, breaker, latency, self._failures, failure)
 
     def _reach(self) -> None:
         if not self.available:

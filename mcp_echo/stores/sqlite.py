@@ -135,7 +135,7 @@ class SqliteEngine:
 
     def now(self) -> int:
         """Return the milliseconds of the machine's clock."""
-        return int(self._wall() * 1000)
+        return round(self._wall() * 1000)
 
     def submit(self, operation: Operation) -> Deferred[Outcome]:
         """Carry out an operation, together with others that are waiting; see `Engine.submit`."""
