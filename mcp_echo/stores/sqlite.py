@@ -79,7 +79,7 @@ class SqliteEngine:
         self._address = Address.read(address)
         self._limits = (limit, limit_per_principal)
         self._wall = wall
-        self._breaker = Breaker(str(self._address.path))
+        self._breaker = Breaker(str(self._address.path), reactor.seconds)
         self._thread: DatabaseThread | None = None
         self._listener: Listener | None = None
         self._waiting: deque[tuple[Task, Deferred[Any]]] = deque()

@@ -231,6 +231,8 @@ def _identify(address: Address) -> None:
     except sqlite3.DatabaseError as error:
         if isinstance(error, sqlite3.OperationalError):
             raise
+        if error.sqlite_errorcode != sqlite3.SQLITE_NOTADB:
+            raise _damaged(address.path, str(error)) from error
         raise EngineRefused(
             f"The store {address.path} is no SQLite database: name another file, or move this one away"
         ) from error
@@ -258,10 +260,12 @@ def _check(address: Address) -> None:
             raise
         found = str(error)
     if found != "ok":
-        line = " ".join(found.split())
-        raise EngineRefused(
-            f"The store {address.path} is damaged ({line}): put a copy in its place, or move it away"
-        )
+        raise _damaged(address.path, found)
+
+
+def _damaged(path: Path, what: str) -> EngineRefused:
+    line = " ".join(what.split())
+    return EngineRefused(f"The store {path} is damaged ({line}): put a copy in its place, or move it away")
 
 
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:
