@@ -26,8 +26,9 @@ from mcp_echo.state.engine import (
 )
 from mcp_echo.stores.breaker import TRIAL_SECONDS, Breaker
 from mcp_echo.stores.sqlite_news import NOTHING, News
-from mcp_echo.stores.sqlite_records import Batch, Broadcast, Records, Secret, Sweep, Task, Trial
+from mcp_echo.stores.sqlite_records import Records
 from mcp_echo.stores.sqlite_schema import Address, connect, prepare
+from mcp_echo.stores.sqlite_tasks import Batch, Broadcast, Secret, Sweep, Task, Trial
 from mcp_echo.stores.sqlite_thread import DatabaseThread
 
 LONGEST_BATCH = 256
@@ -85,8 +86,8 @@ class SqliteEngine:
         self._waiting: deque[tuple[Task, Deferred[Any]]] = deque()
         self._busy = False
         self._stopping = False
-        self._finished: Deferred[None] | None = None
-        """Fires when nothing waits any more; None while nobody wants to know."""
+        self._finished: list[Deferred[None]] = []
+        """They fire when nothing waits any more."""
         self._latency: float | None = None
         self._ended: list[Ended] = []
         """What was taken away and no sweep has told of yet."""
@@ -117,12 +118,13 @@ class SqliteEngine:
         for call in (self._next_look, self._next_trial):
             if call is not None and call.active():
                 call.cancel()
-        if self._thread is None:
-            return
         if self._busy or self._waiting:
-            self._finished = Deferred()
-            await self._finished
+            finished: Deferred[None] = Deferred()
+            self._finished.append(finished)
+            await finished
         thread, self._thread = self._thread, None
+        if thread is None:
+            return
         try:
             await thread.checkpoint()
         except sqlite3.Error as error:
@@ -187,9 +189,9 @@ class SqliteEngine:
         if self._busy or self._thread is None:
             return
         if not self._waiting:
-            if self._finished is not None:
-                finished, self._finished = self._finished, None
-                finished.callback(None)
+            finished, self._finished = self._finished, []
+            for each in finished:
+                each.callback(None)
             return
         self._busy = True
         batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), LONGEST_BATCH))]
@@ -251,7 +253,7 @@ class SqliteEngine:
         self._idle_looks = self._idle_looks + 1 if news is NOTHING else 0
         at_rest = self._idle_looks >= LOOKS_UNTIL_REST
         self._look_again(LOOK_SECONDS_AT_REST if at_rest else LOOK_SECONDS)
-        if self._listener is None:
+        if self._listener is None or self._stopping:
             return
         for record in news.nudged:
             self._tell(self._listener.nudged, record)

@@ -76,3 +76,30 @@ class Seen:
 def _range(cursor: sqlite3.Cursor, table: str) -> tuple[int, int]:
     first, last = cursor.execute(f"SELECT min(id), max(id) FROM {table}").fetchone()  # noqa: S608 - our own name
     return first or 0, last or 0
+
+
+def write_nudges(cursor: sqlite3.Cursor, nudges: list[tuple[str, str]], now: int) -> None:
+    """Tell nodes of records; pairs of a node and a record."""
+    rows = [(node, record, now) for node, record in nudges]
+    cursor.executemany("INSERT INTO nudge VALUES (NULL, ?, ?, ?)", rows)
+    _bound(cursor, "nudge")
+
+
+def write_broadcast(cursor: sqlite3.Cursor, node: str, payload: bytes, now: int) -> None:
+    """Tell all nodes but this one."""
+    cursor.execute("INSERT INTO bus VALUES (NULL, ?, ?, ?)", (node, payload, now))
+    _bound(cursor, "bus")
+
+
+def remove_old(cursor: sqlite3.Cursor, now: int) -> None:
+    """Remove what all who are there have seen."""
+    for table in ("nudge", "bus"):
+        # The newest stays: the next one's number is counted from it.
+        old = f"DELETE FROM {table} WHERE at < ? AND id < (SELECT max(id) FROM {table})"  # noqa: S608
+        cursor.execute(old, (now - KEPT,))
+
+
+def _bound(cursor: sqlite3.Cursor, table: str) -> None:
+    first, last = _range(cursor, table)
+    if last - first >= 2 * MOST_KEPT:
+        cursor.execute(f"DELETE FROM {table} WHERE id <= ?", (last - MOST_KEPT,))  # noqa: S608

@@ -22,13 +22,13 @@ from mcp_echo.state.engine import (
     Held,
     Load,
     Missing,
-    Operation,
     Outcome,
     Peek,
     Record,
     Totals,
 )
-from mcp_echo.stores.sqlite_news import KEPT, MOST_KEPT
+from mcp_echo.stores.sqlite_news import remove_old, write_broadcast, write_nudges
+from mcp_echo.stores.sqlite_tasks import Batch, Broadcast, Secret, Sweep, Task, Trial
 
 SLICE = 500
 """How many expired records one step of a sweep takes away."""
@@ -46,14 +46,28 @@ ITS_OWN_FAULT = (
     sqlite3.ProgrammingError,
 )
 
-_FIND = (
-    "SELECT key, id, handle, created, expires, queued, echoed, waiting, owner, version, timeout, used, state "
-    "FROM record WHERE id = ?"
-)
-_EXPIRED = (
-    "SELECT key, id, handle, created, expires, queued, echoed, waiting "
-    "FROM record WHERE expires <= ? ORDER BY expires LIMIT ?"
-)
+
+class _Row(NamedTuple):
+    """A row of the table of records."""
+
+    key: int
+    id: str
+    owner: bytes | None
+    handle: int
+    version: int
+    created: int
+    timeout: int
+    used: int
+    expires: int
+    queued: int
+    echoed: int
+    waiting: int
+    state: bytes
+
+
+_COLUMNS = ", ".join(_Row._fields)
+_FIND = f"SELECT {_COLUMNS} FROM record WHERE id = ?"  # noqa: S608 - names of our own
+_EXPIRED = f"SELECT {_COLUMNS} FROM record WHERE expires <= ? ORDER BY expires LIMIT ?"  # noqa: S608
 _ECHO = "SELECT data FROM echo WHERE record = ?"
 _ENTRIES = "SELECT sequence, stream, data FROM entry WHERE record = ? AND sequence > ? ORDER BY sequence"
 _CREATE = "INSERT INTO record VALUES (NULL, ?, ?, ?, 1, ?, ?, ?, ?, 0, 0, 0, ?)"
@@ -64,39 +78,6 @@ _USE = (
 )
 _OWN = "SELECT count(*), min(expires) FROM record WHERE owner = ? AND expires > ?"
 _SUMS = "SELECT records, handles, queued, echoed, waiting FROM total"
-
-
-class Sweep(NamedTuple):
-    """Take away some expired records, and old news. Answered with whether there may be more."""
-
-
-class Broadcast(NamedTuple):
-    """Tell all other nodes. Answered with None."""
-
-    payload: bytes
-
-
-class Secret(NamedTuple):
-    """Answered with the secret that all nodes share."""
-
-    proposal: bytes
-
-
-class Trial(NamedTuple):
-    """Write something, to see whether that is possible. Answered with None."""
-
-
-Task = Operation | Sweep | Broadcast | Secret | Trial
-
-
-class Batch(NamedTuple):
-    """What has become of some tasks; it is stored."""
-
-    answers: list[Any]
-    """One a task; an exception for one that was wrong in itself."""
-    totals: Totals
-    ended: list[Ended]
-    """The expired records that were taken away."""
 
 
 class Records:
@@ -185,7 +166,7 @@ class Records:
 
     def _finish(self, answers: list[Any]) -> Batch:
         if self._nudges:
-            self._nudge()
+            write_nudges(self._cursor, list(self._nudges), self._now)
         if self._sums != self._before:
             self._cursor.execute(
                 "UPDATE total SET records = ?, handles = ?, queued = ?, echoed = ?, waiting = ?", self._sums
@@ -199,29 +180,31 @@ class Records:
         if self._connection.in_transaction:
             self._cursor.execute("ROLLBACK")
 
-    def _find(self, record_id: str) -> Any:
+    def _find(self, record_id: str) -> _Row | None:
         try:
-            row = self._cursor.execute(_FIND, (record_id,)).fetchone()
+            found = self._cursor.execute(_FIND, (record_id,)).fetchone()
         except UnicodeEncodeError:
             return None
-        return row if row is not None and row[4] > self._now else None
+        if found is None:
+            return None
+        row = _Row._make(found)
+        return row if row.expires > self._now else None
 
-    def _find_own(self, task: Change | Load | Close) -> Any:
+    def _find_own(self, task: Change | Load | Close) -> _Row | None:
         row = self._find(task.id)
-        if row is None or row[2] != task.handle or row[8] != _as_kept(task.owner):
+        if row is None or row.handle != task.handle or row.owner != _as_kept(task.owner):
             return None
         return row
 
-    def _seen(self, row: Any, known: int) -> Record:
-        key = row[0]
-        echo = self._cursor.execute(_ECHO, (key,)).fetchone()
-        entries = self._cursor.execute(_ENTRIES, (key, known)).fetchall()
+    def _seen(self, row: _Row, known: int) -> Record:
+        echo = self._cursor.execute(_ECHO, (row.key,)).fetchone()
+        entries = self._cursor.execute(_ENTRIES, (row.key, known)).fetchall()
         return Record(
-            row[9],
-            row[12],
+            row.version,
+            row.state,
             None if echo is None else echo[0],
-            row[3],
-            row[11],
+            row.created,
+            row.used,
             tuple(map(Entry._make, entries)),
         )
 
@@ -265,12 +248,11 @@ class Records:
         row = self._find_own(change)
         if row is None:
             return Missing()
-        key, version = row[0], row[9]
+        key, version, held = row.key, row.version, change.held
         if version != change.version:
             return Conflict(self._seen(row, change.known))
-        held = change.held
         if change.touch:
-            expires = self._now + row[10]
+            expires = self._now + row.timeout
             self._cursor.execute(_USE, (version + 1, change.state, *held, self._now, expires, key))
         else:
             self._cursor.execute(_CHANGE, (version + 1, change.state, *held, key))
@@ -283,11 +265,11 @@ class Records:
             added = [(key, *entry) for entry in change.add]
             self._cursor.executemany("INSERT INTO entry VALUES (?, ?, ?, ?)", added)
         sums = self._sums
-        sums[2] += held[0] - row[5]
-        sums[3] += held[1] - row[6]
-        sums[4] += held[2] - row[7]
+        sums[2] += held.queued - row.queued
+        sums[3] += held.echoed - row.echoed
+        sums[4] += held.waiting - row.waiting
         self._tell(change)
-        return Applied(row[3])
+        return Applied(row.created)
 
     def _echo(self, key: int, echo: bytes | None) -> None:
         if echo is None:
@@ -301,50 +283,35 @@ class Records:
             return Missing()
         self._take_away([row])
         self._tell(close)
-        return Applied(row[3])
+        return Applied(row.created)
 
     def _take_away_expired(self, most: int) -> int:
-        rows = self._cursor.execute(_EXPIRED, (self._now, most)).fetchall()
+        found = self._cursor.execute(_EXPIRED, (self._now, most)).fetchall()
+        rows = list(map(_Row._make, found))
         self._take_away(rows)
-        self._ended += [Ended(row[1], row[4] - row[3]) for row in rows]
+        self._ended += [Ended(row.id, row.expires - row.created) for row in rows]
         return len(rows)
 
-    def _take_away(self, rows: list[Any]) -> None:
-        keys = [row[:1] for row in rows]
+    def _take_away(self, rows: list[_Row]) -> None:
+        keys = [(row.key,) for row in rows]
         for table in ("entry WHERE record", "echo WHERE record", "record WHERE key"):
             self._cursor.executemany(f"DELETE FROM {table} = ?", keys)  # noqa: S608 - names of our own
-        sums = self._sums
-        for _, _, handle, _, _, queued, echoed, waiting, *_ in rows:
-            gone = (1, handle, queued, echoed, waiting)
-            sums[:] = [total - part for total, part in zip(sums, gone, strict=True)]
+        for row in rows:
+            gone = (1, row.handle, row.queued, row.echoed, row.waiting)
+            self._sums = [total - part for total, part in zip(self._sums, gone, strict=True)]
 
     def _tell(self, task: Change | Close) -> None:
         for node in task.tell:
             if node != self._node:
                 self._nudges[node, task.id] = None
 
-    def _nudge(self) -> None:
-        rows = [(node, record, self._now) for node, record in self._nudges]
-        self._cursor.executemany("INSERT INTO nudge VALUES (NULL, ?, ?, ?)", rows)
-        self._cut("nudge")
-
     def _broadcast(self, broadcast: Broadcast) -> None:
-        row = (self._node, broadcast.payload, self._now)
-        self._cursor.execute("INSERT INTO bus VALUES (NULL, ?, ?, ?)", row)
-        self._cut("bus")
-
-    def _cut(self, table: str) -> None:
-        oldest, newest = self._cursor.execute(f"SELECT min(id), max(id) FROM {table}").fetchone()  # noqa: S608
-        if newest - oldest >= 2 * MOST_KEPT:
-            self._cursor.execute(f"DELETE FROM {table} WHERE id <= ?", (newest - MOST_KEPT,))  # noqa: S608
+        write_broadcast(self._cursor, self._node, broadcast.payload, self._now)
 
     def _sweep(self, _: Sweep) -> bool:
         if self._take_away_expired(SLICE) == SLICE:
             return True
-        for table in ("nudge", "bus"):
-            # The newest stays: the next one's number is counted from it.
-            old = f"DELETE FROM {table} WHERE at < ? AND id < (SELECT max(id) FROM {table})"  # noqa: S608
-            self._cursor.execute(old, (self._now - KEPT,))
+        remove_old(self._cursor, self._now)
         return False
 
     def _secret(self, secret: Secret) -> bytes:

@@ -17,8 +17,10 @@ APPLICATION_ID = 0x6D637065
 """What makes a database file ours: ``mcpe`` in the header (https://sqlite.org/pragma.html)."""
 BUSY_SECONDS = 2.0
 """How long to wait for another process that writes."""
-LARGEST_LEFT_OVER_WAL = 16 << 20
-"""Bytes to which the write-ahead log is cut down after a burst."""
+LONGEST_LOG_PAGES = 4000
+"""Pages of 4 KiB in the write-ahead log at which it is written into the file, with everybody waiting."""
+LARGEST_LOG_BYTES = 16 << 20
+"""What the log is cut down to after that, if a burst has made it larger."""
 SYNCHRONOUS = ("normal", "full")
 
 SCRIPTS: tuple[tuple[str, ...], ...] = (
@@ -146,7 +148,8 @@ def set_up(connection: sqlite3.Connection, address: Address) -> None:
     # The values are our own: an address with others is refused.
     for setting in (
         f"synchronous = {address.synchronous}",
-        f"journal_size_limit = {LARGEST_LEFT_OVER_WAL}",
+        f"journal_size_limit = {LARGEST_LOG_BYTES}",
+        f"wal_autocheckpoint = {LONGEST_LOG_PAGES}",
         "cache_size = -8000",
         "temp_store = memory",
     ):

@@ -11,8 +11,9 @@ from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThreadPool
 
 from mcp_echo.stores.sqlite_news import News, Seen
-from mcp_echo.stores.sqlite_records import Batch, Records, Task
+from mcp_echo.stores.sqlite_records import Records
 from mcp_echo.stores.sqlite_schema import CONNECTING, Address, set_up
+from mcp_echo.stores.sqlite_tasks import Batch, Task
 
 
 class DatabaseThread:

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 import pytest_twisted
 from twisted.internet import reactor
+from twisted.internet.defer import gatherResults
 from twisted.logger import LogLevel, globalLogPublisher
 
 from mcp_echo.protocol.errors import StoreUnavailable
@@ -39,8 +40,9 @@ from mcp_echo.stores import sqlite as engine_module
 from mcp_echo.stores import sqlite_news, sqlite_schema
 from mcp_echo.stores.sqlite import SqliteEngine
 from mcp_echo.stores.sqlite_news import Seen
-from mcp_echo.stores.sqlite_records import Batch, Broadcast, Records, Sweep
+from mcp_echo.stores.sqlite_records import Records
 from mcp_echo.stores.sqlite_schema import Address, connect, prepare
+from mcp_echo.stores.sqlite_tasks import Batch, Broadcast, Sweep
 from tests.contracts.test_engine import Ears, begin, until
 
 ROOT = Path(__file__).parents[2]
@@ -432,10 +434,12 @@ async def test_an_engine_may_stop_more_than_once_or_before_it_started(path: Path
     engine = make(path)
     engine.open()
     engine.start(Ears())
-    await engine.stop()
+    made = begin(engine.submit(create("one")))
+    await gatherResults([begin(engine.stop()), begin(engine.stop())])
+    assert isinstance(await made, Applied)
     await engine.stop()
     with pytest.raises(StoreUnavailable):
-        await engine.submit(create("one"))
+        await engine.submit(create("two"))
 
 
 @pytest_twisted.ensureDeferred
@@ -751,7 +755,7 @@ def test_what_was_seen_and_removed_was_not_missed(nodes: Nodes) -> None:
 
 def test_news_that_nobody_removes_is_bounded(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
     """Design decision 8: nothing is kept without bound; who was too slow is told so."""
-    monkeypatch.setattr("mcp_echo.stores.sqlite_records.MOST_KEPT", 5)
+    monkeypatch.setattr("mcp_echo.stores.sqlite_news.MOST_KEPT", 5)
     nodes.look()
     nodes.change(30)
     nodes.a.carry_out([Broadcast(b"%d" % number) for number in range(30)])
