@@ -71,8 +71,10 @@ class Create(NamedTuple):
     """Make a record, if there is room; its first version is 1. Answered with `Applied` or `Full`."""
 
     id: str
+    """No record has ever had it: it is random."""
     owner: str | None
-    """The principal; None is an owner like any other. Where one is named, it counts against its share."""
+    """The principal; None is an owner like any other, but has no share. Where one is named, it counts against
+    its share, which is looked at first."""
     handle: bool
     """Whether it is named by a handle; a handle is no session id, nor the other way round."""
     timeout: int
@@ -102,7 +104,7 @@ class Change(NamedTuple):
     known: int = 0
     """In case of conflict: the highest sequence whose entries need not be told again."""
     tell: tuple[str, ...] = ()
-    """Names of nodes that are to hear, once it is done, that this record has changed."""
+    """Names of nodes that are to hear, once it is done, that this record has changed; this node knows."""
 
 
 class Load(NamedTuple):
@@ -163,7 +165,7 @@ class Full(NamedTuple):
     whose: Literal["all", "owner"]
     """Whether all records are too many, or those of its owner."""
     seconds: int
-    """Whole seconds, from 1 to 60, until one of them may have expired."""
+    """Whole seconds, from 1 to 60, after which one of them may have expired, if nobody uses it."""
 
 
 Outcome = Applied | Found | Conflict | Missing | Full
@@ -206,7 +208,10 @@ class Listener(Protocol):
         """Another node has broadcast this."""
 
     def caught_up(self) -> None:
-        """Nudges may have been lost until now, and will not be from now on: look at everything held."""
+        """Nudges may have been lost until now, and will not be from now on: look at everything held.
+
+        Called once soon after the start, and whenever it is so.
+        """
 
 
 class Engine(Protocol):
@@ -246,12 +251,16 @@ class Engine(Protocol):
     def sweep(self) -> Awaitable[list[Ended]]:
         """Take away the records that have expired, and bring `totals` up to date.
 
+        Each record that has ended so is told of once, by one node: also those that this node took away since
+        the last sweep, to make room.
+
         Raises:
             StoreUnavailable: Not all of them could be.
         """
 
     def broadcast(self, payload: bytes) -> Awaitable[None]:
-        """Tell every other node; those that cannot hear it now hear it later, for a minute.
+        """Tell every other node; those that cannot hear it now hear it later, for a minute, also if they have
+        yet to start.
 
         Raises:
             StoreUnavailable: Nobody was told.

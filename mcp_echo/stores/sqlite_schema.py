@@ -178,6 +178,7 @@ def prepare(address: Address) -> None:
         _check(address)
         _keep_private(path)
         with closing(connect(address)) as connection:
+            _log_ahead(connection)
             _migrate(connection, path)
     except (OSError, sqlite3.Error) as error:
         raise EngineRefused(
@@ -204,7 +205,7 @@ def _make(address: Address) -> None:
         os.close(os.open(new.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         new.path.chmod(0o600)
         with closing(connect(new)) as connection:
-            connection.execute("PRAGMA journal_mode = wal")
+            _log_ahead(connection)
             _migrate(connection, path)
         new.path.replace(path)
     finally:
@@ -271,16 +272,23 @@ def _damaged(path: Path, what: str) -> EngineRefused:
     return EngineRefused(f"The store {path} is damaged ({line}): put a copy in its place, or move it away")
 
 
+def _log_ahead(connection: sqlite3.Connection) -> None:
+    # Kept in the file; a tool of the operator's may have changed it.
+    (mode,) = connection.execute("PRAGMA journal_mode = wal").fetchone()
+    if mode != "wal":
+        raise sqlite3.OperationalError("no write-ahead log is possible in this directory")
+
+
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    if _number(connection, "user_version") == len(SCRIPTS):
+        return
     connection.execute("BEGIN IMMEDIATE")
+    # Another process may have been faster.
     version = _number(connection, "user_version")
     _refuse_newer(path, version)
     for script in SCRIPTS[version:]:
         for statement in script:
             connection.execute(statement)
-    if version == len(SCRIPTS):
-        connection.execute("ROLLBACK")
-        return
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version = {len(SCRIPTS)}")
     connection.execute("COMMIT")

@@ -299,7 +299,17 @@ async def test_logs_of_different_records_do_not_mix(bench: Bench) -> None:
 
 # Whose they are
 
-OTHERS = [("alice", "bob"), ("alice", None), ("alice", ""), ("", None), (None, "bob"), (None, ""), ("a", "A")]
+OTHERS = [
+    ("alice", "bob"),
+    ("alice", None),
+    ("alice", ""),
+    ("", None),
+    (None, "bob"),
+    (None, ""),
+    ("a", "A"),
+    ("\udce9", "?"),
+    ("\udce9", "\udcea"),
+]
 
 
 def on(name: str, owner: str | None, handle: bool) -> list[Operation]:

@@ -236,6 +236,30 @@ def test_what_an_interrupted_start_left_behind_is_no_hindrance(path: Path) -> No
     assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
+def test_a_file_that_another_writes_to_can_be_opened(path: Path) -> None:
+    """Our choice: a start does not have to wait for a backup or another worker."""
+    make(path).open()
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        make(path).open()
+
+
+def test_a_file_without_a_write_ahead_log_gets_one(path: Path) -> None:
+    """Our choice: readers do not wait for writers; a tool may have changed how the file is written."""
+    make(path).open()
+    database(path, "PRAGMA journal_mode = delete")
+    make(path).open()
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_a_directory_where_no_log_is_possible_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """https://sqlite.org/wal.html: all processes must share memory, which some file systems cannot."""
+    # Without locks there is no log either.
+    monkeypatch.setattr(sqlite_schema, "connect", lambda address, _="": connect(address, "mode=rw&nolock=1"))
+    assert "write-ahead log" in refusal(path)
+
+
 def refusal(path: Path) -> str:
     with pytest.raises(EngineRefused) as refused:
         make(path).open()
