@@ -42,7 +42,7 @@ from mcp_echo.stores.sqlite import SqliteEngine
 from mcp_echo.stores.sqlite_news import Seen
 from mcp_echo.stores.sqlite_records import Records
 from mcp_echo.stores.sqlite_schema import Address, connect, prepare
-from mcp_echo.stores.sqlite_tasks import Batch, Broadcast, Sweep
+from mcp_echo.stores.sqlite_tasks import Batch, Broadcast, Sweep, Trial
 from tests.contracts.test_engine import Ears, begin, until
 
 ROOT = Path(__file__).parents[2]
@@ -807,3 +807,12 @@ def test_a_batch_that_only_reads_does_not_wait_for_a_writer(nodes: Nodes) -> Non
     assert missing == Missing()
     nodes.connections[0].execute("ROLLBACK")
     assert isinstance(nodes.a.carry_out([change("one", 9)]).answers[0], Conflict)
+
+
+def test_every_trial_writes_something(nodes: Nodes, path: Path) -> None:
+    """Our choice: a disk that is full is found to be full, however often it is tried."""
+    sizes = []
+    for _ in range(5):
+        nodes.a.carry_out([Trial()])
+        sizes.append(Path(f"{path}-wal").stat().st_size)
+    assert sizes == sorted(set(sizes))
