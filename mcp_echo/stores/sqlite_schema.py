@@ -203,7 +203,6 @@ def _make(address: Address) -> None:
         for left_over in _files(new.path):
             left_over.unlink(missing_ok=True)
         os.close(os.open(new.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-        new.path.chmod(0o600)
         with closing(connect(new)) as connection:
             _log_ahead(connection)
             _migrate(connection, path)
