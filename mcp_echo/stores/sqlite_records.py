@@ -29,7 +29,7 @@ from mcp_echo.state.engine import (
 from mcp_echo.stores.sqlite_news import remove_old, write_broadcast, write_nudges
 from mcp_echo.stores.sqlite_tasks import Batch, Broadcast, Secret, Sweep, Task, Trial
 
-SLICE = 500
+SLICE = 200
 """How many expired records one step of a sweep takes away."""
 ROOM = 64
 """How many expired records, at least, are taken away to make room for one."""

@@ -72,6 +72,8 @@ def test_a_trial_of_what_was_not_given_up_changes_nothing(bench: Bench) -> None:
 
 def test_an_outage_is_logged_when_it_begins_and_when_it_is_over(bench: Bench) -> None:
     """Our choice: not once a request."""
+    bench.breaker.failed("why")
+    bench.time += 2 * QUIET_SECONDS
     bench.outage(100)
     bench.breaker.succeeded()
     assert bench.lines == ["error", "info"]

@@ -776,6 +776,25 @@ async def test_nothing_goes_unheard_while_the_connection_is_replaced(
     await until(lambda: ears.nudges == ["one"])
 
 
+@pytest_twisted.ensureDeferred
+async def test_a_connection_that_failed_is_not_used_again(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Our choice: what an I/O error leaves behind may never work again, though the file does."""
+    engine, _ = await start()
+    carry_out, failed = Records.carry_out, []
+
+    def failing(records: Records, tasks: Any) -> Batch:
+        if not failed or records in failed:
+            failed.append(records)
+            raise sqlite3.OperationalError("disk I/O error")
+        return carry_out(records, tasks)
+
+    monkeypatch.setattr(Records, "carry_out", failing)
+    await refused(engine.submit(create("one")))
+    assert isinstance(await engine.submit(create("one")), Applied)
+
+
 # News, without a reactor
 
 
