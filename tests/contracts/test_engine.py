@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -32,8 +33,10 @@ from mcp_echo.state.engine import (
     Peek,
     Totals,
 )
+from mcp_echo.stores.redis import RedisEngine
 from mcp_echo.stores.sqlite import SqliteEngine
 from tests.engines import BROADCASTS_KEPT, EPOCH, DictEngine, DictRecords
+from tests.stores.redis_server import RedisServer, shared_cluster, shared_server
 
 LONG = 3_600_000
 """Milliseconds of idleness that no test waits for."""
@@ -132,8 +135,45 @@ class Sqlite(Bench):
         )
 
 
+class Redis(Bench):
+    """Redis, with keys of the test's own; its clock goes on by itself."""
+
+    moment = 100
+    exact = False
+    options = ""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.address = f"{self.server().address}?prefix={uuid.uuid4()}{self.options}"
+
+    def server(self) -> RedisServer:
+        return shared_server()
+
+    def make(self, node: str, limit: int, limit_per_principal: int | None) -> Engine:
+        return RedisEngine(
+            reactor, self.address, limit=limit, limit_per_principal=limit_per_principal, node=node
+        )
+
+    async def advance(self, moments: float) -> None:
+        await deferLater(reactor, (moments * self.moment + 5) / 1000)
+
+
+class RedisCluster(Redis):
+    """Redis in cluster mode, where a script may touch one slot only; the records are spread over 16."""
+
+    options = "&shards=16"
+
+    def server(self) -> RedisServer:
+        return shared_cluster()
+
+    def make(self, node: str, limit: int, limit_per_principal: int | None) -> Engine:
+        if limit < 1000 or limit_per_principal is not None:
+            pytest.skip("limits are divided over the shards: tests/stores/test_redis.py")
+        return super().make(node, limit, limit_per_principal)
+
+
 # An engine whose clock is a server's has `exact = False`, a shorter `moment`, and sleeps in `advance`.
-BENCHES: list[type[Bench]] = [Dicts, Sqlite]
+BENCHES: list[type[Bench]] = [Dicts, Sqlite, Redis, RedisCluster]
 
 
 @pytest_twisted.async_yield_fixture(params=BENCHES, ids=lambda bench: bench.__name__.lower())

@@ -1,0 +1,63 @@
+"""When to leave something alone that fails. Pure.
+
+https://learn.microsoft.com/azure/architecture/patterns/circuit-breaker
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+State = Literal["closed", "open", "half-open"]
+
+THRESHOLD = 3
+"""Failures in a row that open it."""
+PAUSE = 1.0
+"""Seconds from a failure to the next trial while it is open."""
+
+
+class Breaker:
+    """Opens after some failures in a row; then lets one trial through now and then, until one succeeds.
+
+    Args:
+        now: A steady clock, in seconds.
+    """
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._failures = 0
+        self._trial_from = 0.0
+        self.state: State = "closed"
+        """Half-open: a trial is being made, and everything else is refused as when it is open."""
+
+    @property
+    def refuses(self) -> bool:
+        """Whether what is no trial must not be tried."""
+        return self.state != "closed"
+
+    @property
+    def wait(self) -> float:
+        """Seconds until a trial may be made; 0 while it is closed."""
+        return max(0.0, self._trial_from - self._now()) if self.refuses else 0.0
+
+    def begin(self) -> None:
+        """A trial is being made. No matter while it is closed."""
+        if self.state == "open":
+            self.state = "half-open"
+
+    def succeeded(self) -> bool:
+        """It worked; return whether that has closed it."""
+        closed = self.refuses
+        self._failures = 0
+        self.state = "closed"
+        return closed
+
+    def failed(self) -> bool:
+        """It did not work; return whether that has opened it, which a failed trial does not: it was."""
+        self._failures += 1
+        if not self.refuses and self._failures < THRESHOLD:
+            return False
+        opened = not self.refuses
+        self.state = "open"
+        self._trial_from = self._now() + PAUSE
+        return opened

@@ -1,0 +1,210 @@
+"""Operations as the script in redis_script.lua takes them. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+from msgspec import UNSET
+
+from mcp_echo.state.engine import Change, Close, Create, Load, Operation, Peek
+
+_CREATE, _CHANGE, _LOAD, _CLOSE, _SWEEP, _BROADCAST, _LISTEN, _SECRET, _PROBE = range(1, 10)
+_OVERHEAD = 200
+"""Bytes of an operation beside what it carries, about."""
+
+
+class Call(NamedTuple):
+    """An operation for the script."""
+
+    shard: int
+    keys: tuple[bytes, ...]
+    """The keys it names, beside those of the shard."""
+    body: tuple[object, ...]
+    """Its code, how many keys it names, and what the script says there."""
+    size: int
+    """How many bytes it takes on the way, about."""
+    is_look: bool = False
+    """Whether nobody waits for it, and its time is no measure of anything."""
+
+
+class Codec:
+    """Writes operations for the script.
+
+    The limit is divided over the shards, so that the sum of the parts is exact: a full shard refuses although
+    another may have room. The limit for one owner holds for each shard.
+
+    Args:
+        prefix: What all keys and channels begin with.
+        shards: Over how many hash tags the records are spread.
+        node: The name of this node.
+        limit: How many records there may be.
+        limit_per_principal: How many of them one owner may have; None for any number.
+    """
+
+    def __init__(
+        self, prefix: str, shards: int, node: str, limit: int, limit_per_principal: int | None
+    ) -> None:
+        self._prefix = prefix
+        self._node = _text(_bytes(node))
+        self._shards = shards
+        self._own_limit = limit_per_principal
+        self._limits = [limit // shards + (shard < limit % shards) for shard in range(shards)]
+        # All keys of one batch must be in one slot of a cluster, which the part in braces decides.
+        self._bases = [f"{prefix}{{{shard}}}:".encode() for shard in range(shards)]
+        self._common = [
+            tuple(base + name for name in (b"index", b"sizes", b"totals", b"ended")) for base in self._bases
+        ]
+        self.channel = self._channel(node)
+        """The channel on which this node is nudged."""
+        self.bus_channel = f"{prefix}:bus".encode()
+        """The channel on which it is told that something was broadcast."""
+        self._writers: dict[type, Callable[[Any], Call]] = {
+            Create: self._create,
+            Change: self._change,
+            Load: self._load,
+            Peek: self._peek,
+            Close: self._close,
+        }
+
+    def operation(self, operation: Operation) -> Call:
+        """Return an operation on a record as the script takes it."""
+        return self._writers[type(operation)](operation)
+
+    def batch(self, shard: int, calls: Sequence[Call]) -> tuple[list[bytes], bytes]:
+        """Return the keys and the argument of the script for operations of one shard."""
+        keys = [*self._common[shard], *(key for call in calls for key in call.keys)]
+        return keys, msgspec.msgpack.encode([call.body for call in calls])
+
+    def sweep(self, shard: int) -> Call:
+        """Return the call that takes away the expired records of a shard."""
+        return Call(shard, (), (_SWEEP, 0), _OVERHEAD)
+
+    def broadcast(self, payload: bytes) -> Call:
+        """Return the call that tells all nodes."""
+        body = (_BROADCAST, 1, "", self._node, _text(payload), _text(self.bus_channel))
+        return Call(0, (self._bases[0] + b"bus",), body, _OVERHEAD + len(payload))
+
+    def listen(self, after: bytes | None) -> Call:
+        """Return the call that reads what was broadcast after a place; None for a minute ago."""
+        return Call(
+            0,
+            (self._bases[0] + b"bus",),
+            (_LISTEN, 1, "", None if after is None else after.decode()),
+            _OVERHEAD,
+            is_look=True,
+        )
+
+    def secret(self, proposal: bytes) -> Call:
+        """Return the call that reads the secret that all nodes share."""
+        return Call(0, (self._bases[0] + b"secret",), (_SECRET, 1, "", _text(proposal)), _OVERHEAD)
+
+    def probe(self) -> Call:
+        """Return the call that does nothing, but only where everything else can be done as well."""
+        return Call(0, (self._bases[0] + b"probe",), (_PROBE, 1, "", _text(self.channel)), _OVERHEAD)
+
+    def _channel(self, node: str) -> bytes:
+        return _bytes(f"{self._prefix}:node:{node}")
+
+    def _channels(self, nodes: tuple[str, ...]) -> list[msgspec.Raw]:
+        channels = map(self._channel, dict.fromkeys(nodes))
+        return [_text(channel) for channel in channels if channel != self.channel]
+
+    def _place(self, record_id: str) -> tuple[int, bytes, bytes]:
+        """Return the shard of a record, its id in bytes, and the base of the shard's keys."""
+        name = _bytes(record_id)
+        shard = zlib.crc32(name) % self._shards if self._shards > 1 else 0
+        return shard, name, self._bases[shard]
+
+    def _own(self, base: bytes, owner: str | None) -> tuple[bytes, ...]:
+        if owner is None or self._own_limit is None:
+            return ()
+        # Cut: 128 bits keep owners apart, and the name of a key says nothing of them.
+        return (base + b"own:" + hashlib.sha256(_bytes(owner)).hexdigest()[:32].encode(),)
+
+    def _create(self, create: Create) -> Call:
+        shard, name, base = self._place(create.id)
+        keys = (base + b"s:" + name, *self._own(base, create.owner))
+        body = (
+            _CREATE,
+            len(keys),
+            _text(name),
+            _whose(create.owner, create.handle),
+            create.timeout,
+            _text(create.state),
+            self._limits[shard],
+            self._own_limit,
+        )
+        return Call(shard, keys, body, _OVERHEAD + len(create.state))
+
+    def _change(self, change: Change) -> Call:
+        shard, name, base = self._place(change.id)
+        keys = (base + b"s:" + name, base + b"q:" + name, *self._own(base, change.owner))
+        echo = change.echo
+        mode = 0 if echo is UNSET else 1 if echo is None else 2
+        body = (
+            _CHANGE,
+            len(keys),
+            _text(name),
+            _whose(change.owner, change.handle),
+            change.version,
+            change.touch,
+            _text(change.state),
+            mode,
+            _text(echo) if isinstance(echo, bytes) else "",
+            [f"{sequence}-0" for sequence in change.drop],
+            [
+                part
+                for entry in change.add
+                for part in (f"{entry.sequence}-0", entry.stream, _text(entry.data))
+            ],
+            *change.held,
+            f"{change.known}-0",
+            self._channels(change.tell) if change.tell else (),
+        )
+        size = _OVERHEAD + len(change.state) + sum(len(entry.data) for entry in change.add)
+        return Call(shard, keys, body, size + (len(echo) if isinstance(echo, bytes) else 0))
+
+    def _load(self, load: Load) -> Call:
+        return self._read(load.id, _whose(load.owner, load.handle), load.known)
+
+    def _peek(self, peek: Peek) -> Call:
+        return self._read(peek.id, None, peek.known)
+
+    def _read(self, record_id: str, whose: msgspec.Raw | None, known: int) -> Call:
+        shard, name, base = self._place(record_id)
+        keys = (base + b"s:" + name, base + b"q:" + name)
+        return Call(shard, keys, (_LOAD, 2, "", whose, f"{known}-0"), _OVERHEAD)
+
+    def _close(self, close: Close) -> Call:
+        shard, name, base = self._place(close.id)
+        keys = (base + b"s:" + name, base + b"q:" + name, *self._own(base, close.owner))
+        whose = _whose(close.owner, close.handle)
+        return Call(
+            shard, keys, (_CLOSE, len(keys), _text(name), whose, self._channels(close.tell)), _OVERHEAD
+        )
+
+
+def _bytes(text: str) -> bytes:
+    # Ids and owners come from clients: a lone surrogate is some other text, and no reason to fail.
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _text(data: bytes) -> msgspec.Raw:
+    """Return bytes as MessagePack's strings are written.
+
+    Redis's cmsgpack takes whatever bytes a string has, and does not know of MessagePack's binary ones.
+    """
+    length = len(data)
+    if length < 256:
+        return msgspec.Raw(b"\xd9%c%b" % (length, data))
+    return msgspec.Raw(b"\xdb" + length.to_bytes(4, "big") + data)
+
+
+def _whose(owner: str | None, handle: bool) -> msgspec.Raw:
+    """Return kind and owner of a record in one string, which is the same only if both are."""
+    kind = b"h" if handle else b"s"
+    return _text(kind if owner is None else kind + b"+" + _bytes(owner))

@@ -1,0 +1,138 @@
+"""One connection that is made again whenever it is lost."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from twisted.internet import defer
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+LEAST_DELAY = 0.1
+MOST_DELAY = 1.0
+"""Seconds between two attempts to connect: not all nodes at once, and soon enough after a restart."""
+
+Wire = Any
+"""A connection of `redis_wire`, which must not be imported here."""
+Greet = Callable[[Wire], Coroutine[Deferred[Any], Any, None]]
+"""Does what is to be done first on a connection."""
+
+
+class Link:
+    """Keeps a connection.
+
+    Args:
+        clock: For deadlines and delays.
+        dial: Makes a connection.
+        greet: Does what is to be done first on one; a failure is one of the connection.
+        up: Told of each connection that is ready for use.
+        down: Told when one was lost, or could not be made, and why.
+        timeout: Seconds that connecting may take, and greeting as well.
+        rest: Seconds to wait with the next attempt, at least.
+    """
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        dial: Callable[[], Deferred[Wire]],
+        greet: Greet,
+        up: Callable[[Wire], None],
+        down: Callable[[str], None],
+        timeout: float,
+        rest: Callable[[], float] = lambda: 0.0,
+    ) -> None:
+        self._clock = clock
+        self._dial = dial
+        self._greet = greet
+        self._up = up
+        self._down = down
+        self._timeout = timeout
+        self._rest = rest
+        self._attempt: Deferred[None] | None = None
+        self._again: IDelayedCall | None = None
+        self._delay = LEAST_DELAY
+        self._open: set[Wire] = set()
+        """Connections that have not ended, also those given up."""
+        self._ended: Deferred[None] | None = None
+        """Fires with the end of the last of them; None until it is to stop."""
+        self.wire: Wire | None = None
+        """The connection that is ready for use."""
+
+    def start(self) -> None:
+        """Connect, and go on connecting."""
+        self._again = None
+        self._attempt = Deferred.fromCoroutine(self._connect())
+        self._attempt.addErrback(lambda failure: failure.trap(CancelledError))
+
+    def stop(self) -> Deferred[None]:
+        """Let go; return what fires once nothing is left."""
+        self._ended = Deferred()
+        self.wire = None
+        if self._again is not None:
+            self._again.cancel()
+            self._again = None
+        if self._attempt is not None:
+            self._attempt.cancel()
+        for wire in list(self._open):
+            wire.abort()
+        ended = self._ended
+        self._check_ended()
+        return ended
+
+    def drop(self, reason: str) -> None:
+        """Give up the connection that is in use, and make another."""
+        if self.wire is not None:
+            self.wire.abort()
+            self._fail(reason)
+
+    async def _connect(self) -> None:
+        wire = None
+        lost: list[str] = []
+        try:
+            wire = await self._dial().addTimeout(self._timeout, self._clock)
+            self._open.add(wire)
+            wire.on_lost = lambda reason: self._lost(wire, reason, lost)
+            await Deferred.fromCoroutine(self._greet(wire)).addTimeout(self._timeout, self._clock)
+        except CancelledError:
+            if wire is not None:
+                wire.abort()
+            raise
+        # Whatever it is that a server, a resolver or OpenSSL comes up with, it is no reason to stop trying.
+        except Exception as error:
+            if wire is not None:
+                wire.abort()
+            self._fail(lost[0] if lost else self._told(error))
+        else:
+            self._attempt = None
+            self._delay = LEAST_DELAY
+            self.wire = wire
+            self._up(wire)
+
+    def _told(self, error: Exception) -> str:
+        if isinstance(error, defer.TimeoutError):
+            return f"no answer within {self._timeout:g} s"
+        return str(error).strip() or type(error).__name__
+
+    def _lost(self, wire: Wire, reason: str, lost: list[str]) -> None:
+        lost.append(reason)
+        self._open.discard(wire)
+        if self.wire is wire:
+            self._fail(reason)
+        self._check_ended()
+
+    def _fail(self, reason: str) -> None:
+        self.wire = None
+        self._attempt = None
+        if self._ended is not None:
+            return
+        self._down(reason)
+        # No secret: it only has to differ from node to node.
+        delay = max(self._rest(), self._delay * random.uniform(0.5, 1.0))  # noqa: S311
+        self._delay = min(MOST_DELAY, self._delay * 2)
+        self._again = self._clock.callLater(delay, self.start)
+
+    def _check_ended(self) -> None:
+        if self._ended is not None and not self._open and not self._ended.called:
+            self._ended.callback(None)
