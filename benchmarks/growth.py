@@ -11,13 +11,16 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
+import socket
+import sqlite3
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -29,6 +32,7 @@ WARM_UP_SECONDS = 2
 ROUNDS = 3
 HANDSHAKES = 5_000
 QUEUED = 10_000
+KEPT = 10_000
 STARTS = 5
 ROOM = (
     "--max-sessions=2000000",
@@ -229,6 +233,113 @@ def _drain(server: Server, session: bytes, depth: int) -> None:
     stream.close()
 
 
+def stores(cores: Cores) -> None:
+    """The same echo with sessions in memory, in SQLite and in Redis, in both eras; Redis beside wrk."""
+    rows = []
+    memory: tuple[float, float] | None = None
+    with tempfile.TemporaryDirectory() as folder, _redis(cores, folder) as redis:
+        kinds = [("memory", "memory:"), ("sqlite", f"sqlite:{folder}/sessions.db"), ("redis", redis)]
+        for name, address in [each for each in kinds if each[1]]:
+            with _daemon(cores, "--store", address) as server:
+                made = Sessions(server)
+                legacy = _load(server, cores, made.grow(CONNECTIONS))
+                modern = _load(server, cores, made.handles(CONNECTIONS), modern=True)
+            memory = memory or (legacy[0], modern[0])
+            rows.append((name, *legacy, legacy[0] / memory[0], *modern, modern[0] / memory[1]))
+    _table(
+        ("store", "requests/s", "CPU µs", "÷ memory", "modern requests/s", "modern CPU µs", "÷ memory"), *rows
+    )
+
+
+def kept(cores: Cores) -> None:
+    """What sessions and queued messages take in Redis, made through the daemon, and in a file of SQLite."""
+    rows = []
+    with tempfile.TemporaryDirectory() as folder, _redis(cores, folder) as redis:
+        file = Path(folder, "sessions.db")
+        if redis is not None:
+            port = int(redis.rpartition(":")[2])
+            rows.append(("redis", *_kept(cores, redis, lambda: _used_memory(port))))
+        rows.append(("sqlite", *_kept(cores, f"sqlite:{file}", lambda: _pages(file))))
+    _table(
+        ("store", "bytes a session", "bytes more for an echo of 11", "bytes a queued message of 135"), *rows
+    )
+
+
+def _kept(cores: Cores, address: str, used: Callable[[], int]) -> tuple[float, float, float]:
+    with _daemon(cores, "--store", address) as server:
+        made = Sessions(server)
+        made.grow(CONNECTIONS)
+        before = used()
+        ids = made.grow(CONNECTIONS + KEPT)[CONNECTIONS:]
+        session = (used() - before) / KEPT
+        connection = Connection(server.port)
+        before = used()
+        _echoes(server, connection, ids[: KEPT // 10], 1)
+        echo = (used() - before) / (KEPT // 10)
+        handles = made.handles(KEPT // 100)
+        before = used()
+        for handle in handles:
+            for number in range(100):
+                connection.ask(_handle_echo(number, handle), ids[0])
+        return session, echo, (used() - before) / len(handles) / 100
+
+
+def _handle_echo(number: int, handle: bytes) -> bytes:
+    """An echo with a handle, which queues its news."""
+    return (
+        b'{"jsonrpc":"2.0","id":%d,"method":"tools/call",'
+        b'"params":{"name":"echo","arguments":{"message":"hello world","session":"%b"}}}' % (number, handle)
+    )
+
+
+def _used_memory(port: int) -> int:
+    with socket.create_connection(("127.0.0.1", port), 10) as asked:
+        asked.sendall(b"INFO memory\r\n")
+        answer = b""
+        while b"used_memory_human" not in answer:
+            answer += asked.recv(65536)
+    return int(answer.partition(b"used_memory:")[2].partition(b"\r")[0])
+
+
+def _pages(file: Path) -> int:
+    with closing(sqlite3.connect(file)) as asked:
+        asked.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        size: int = asked.execute("PRAGMA page_count").fetchone()[0]
+        size -= asked.execute("PRAGMA freelist_count").fetchone()[0]
+        return size * int(asked.execute("PRAGMA page_size").fetchone()[0])
+
+
+@contextmanager
+def _redis(cores: Cores, folder: str) -> Iterator[str | None]:
+    """Run a Redis server on the core of the load; give its address, or None where there is none."""
+    if shutil.which("redis-server") is None:
+        print("redis-server is not installed: without Redis", file=sys.stderr)
+        yield None
+        return
+    port = free_port()
+    options = [
+        "--bind",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--save",
+        "",
+        "--appendonly",
+        "no",
+        "--dir",
+        folder,
+    ]
+    process = subprocess.Popen(
+        ["taskset", "-c", str(cores.load), "redis-server", *options],  # noqa: S607
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        yield f"redis://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait()
+
+
 def starts(cores: Cores) -> None:
     """The time from the command to the first answer, beside that of the imports it cannot do without."""
     rows = []
@@ -276,7 +387,7 @@ def fill(cores: Cores, mebibytes: int) -> None:
 
 
 PARTS: dict[str, Callable[[Cores], None]] = {
-    each.__name__: each for each in (eras, sessions, streams, sizes, queues, starts)
+    each.__name__: each for each in (eras, sessions, streams, sizes, queues, stores, kept, starts)
 }
 
 

@@ -57,6 +57,12 @@ def _store(value: str) -> str:
     raise ValueError("must be memory:, sqlite:PATH, redis://HOST or rediss://HOST")
 
 
+def _node(value: str) -> str | None:
+    if value and not re.fullmatch(r"[A-Za-z0-9_-]{1,40}", value):
+        raise ValueError("must be 1 to 40 letters, digits, - or _")
+    return value or None
+
+
 def _flag(value: str) -> bool:
     words = {
         "true": True,
@@ -170,6 +176,13 @@ class Settings:
         "Where sessions live: memory:, sqlite:PATH (they survive a restart), or redis://HOST (any server "
         "with the same one serves any session); docs/scaling.md has the details.",
         address=True,
+    )
+    node: str | None = _setting(
+        _node,
+        "",
+        "MCP_ECHO_NODE",
+        "What to call this server where it tells which one has served a request; a few random characters are "
+        "added, so that no two have one name.",
     )
     workers: int = _setting(
         _whole(1, 256),

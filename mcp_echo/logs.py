@@ -311,9 +311,12 @@ class LogJournal:
         self._reveal = reveal
         self._secrets = tuple(secrets)
 
-    def note(self, text: str, *, session: Session | None = None, **fields: Any) -> None:
+    def note(
+        self, text: str, *, session: Session | None = None, session_id: str | None = None, **fields: Any
+    ) -> None:
         """Write down an event that an operator wants to see."""
-        self._log.info(text, session_id=_hashed(session), **fields)
+        hashed = _hashed(session) if session_id is None else fingerprint(session_id)
+        self._log.info(text, session_id=hashed, **fields)
 
     def debug(
         self, text: str, *, session: Session | None = None, body: bytes | None = None, **fields: Any

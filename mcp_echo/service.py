@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import replace
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from twisted.application.service import MultiService, Service
 from twisted.internet.defer import CancelledError, Deferred
@@ -22,16 +23,25 @@ from mcp_echo.notify import Notices
 from mcp_echo.offer import Offer, diagnostic_offer
 from mcp_echo.ports import Listener, MetricsPort
 from mcp_echo.protocol.revisions import Supported
-from mcp_echo.server import Server
+from mcp_echo.server import Journal, Server
+from mcp_echo.server.shared import HeldJournal, HeldObserver, HeldTally, SharedServer
+from mcp_echo.sessions import StoreService, open_engine
 from mcp_echo.state.budget import StateBudget
 from mcp_echo.state.changes import Changes
+from mcp_echo.state.engine import Engine
 from mcp_echo.state.events import EventLog
+from mcp_echo.state.ledger import Bounds
 from mcp_echo.state.limits import Limits
+from mcp_echo.state.peers import SharedChanges
+from mcp_echo.state.replica import Replica
 from mcp_echo.state.sealed import Seal
 from mcp_echo.state.session import Session
-from mcp_echo.state.store import Clock, EndReason, MemoryStore, SessionStore
+from mcp_echo.state.shared import SharedStore
+from mcp_echo.state.shared_limits import SharedLimits
+from mcp_echo.state.store import Clock, EndReason, MemoryStore, SessionStore, new_node
 from mcp_echo.state.tally import Tally
 from mcp_echo.tools.base import Facts
+from mcp_echo.tools.handles import handle_of, state_uris
 from mcp_echo.tools.machine import Machine
 from mcp_echo.transport.health import Health
 from mcp_echo.transport.lag import ReactorLag
@@ -40,6 +50,8 @@ from mcp_echo.transport.patience import ReactorPatience
 from mcp_echo.transport.site import EchoSite
 from mcp_echo.transport.streamable_http import StreamableHttp
 from mcp_echo.transport.streams import Streams
+
+AnyServer = TypeVar("AnyServer", bound=Server)
 
 STOP_MARGIN = 5.0
 """Seconds that a stop may take beyond the drain."""
@@ -93,6 +105,7 @@ class EchoService(MultiService):
         now: The steady clock.
         wall: The wall clock.
         environ: Where a service manager has left word.
+        engine: Keeps the sessions; None for what the settings name.
 
     Raises:
         ConfigError: A setting is not possible together with the others or on this machine.
@@ -105,48 +118,26 @@ class EchoService(MultiService):
         now: Clock = time.monotonic,
         wall: Clock = time.time,
         environ: Mapping[str, str] = MappingProxyType({}),
+        engine: Engine | None = None,
     ) -> None:
         super().__init__()
         settings = effective.settings
         self._reactor = reactor
         self._drain_timeout = settings.drain_timeout
+        self._keeping: StoreService | None = None
         self.journal = LogJournal(
             settings.debug or settings.log_level == "DEBUG", settings.reveal_secrets, effective.secrets
         )
-        self.store = MemoryStore(
-            settings.session_timeout,
-            settings.max_sessions,
-            now,
-            wall,
-            lambda: EventLog(settings.max_queue_messages, settings.max_queue_bytes),
-            self._session_ended,
-            StateBudget(settings.max_state_bytes, self.journal.note),
-            settings.max_sessions_per_principal,
-        )
-        facts = Facts(
-            effective,
-            self.store,
-            Machine(),
-            now,
-            wall,
-            started=now(),
-            changes=Changes(),
-            spawn=self._spawn,
-            limits=Limits(settings),
-        )
-        self.facts = facts
-        self.tally = Tally() if settings.metrics_port is not None else None
-        self.health = Health(facts)
+        node = new_node(settings.node)
+        self.engine = open_engine(reactor, settings, node) if engine is None else engine
+        self.tally: Tally | None = None
+        self.store: SessionStore
+        if self.engine is None:
+            self._build_alone(effective, now, wall, node)
+        else:
+            self._build_shared(effective, now, wall, self.engine)
+        self.health = Health(self.facts)
         self.streams = Streams(reactor, settings.keepalive_interval)
-        self.server = Server(
-            facts,
-            _supported(settings),
-            _offer(settings),
-            self.journal,
-            ReactorPatience(reactor),
-            Seal(wall, settings.state_key),
-            self.tally,
-        )
         try:
             self.http = StreamableHttp(self.server, settings, self.health, self.streams, self.journal)
         except ValueError as error:
@@ -156,6 +147,66 @@ class EchoService(MultiService):
         self.metrics: MetricsPort | None = None
         self.notices = Notices(reactor, environ, self.status)
         Sweeper(reactor, self.store, settings.session_cleanup_interval).setServiceParent(self)
+
+    def _build_alone(self, effective: Effective, now: Clock, wall: Clock, node: str) -> None:
+        """Make a server whose sessions live in this process."""
+        settings = effective.settings
+        self.store = MemoryStore(
+            settings.session_timeout,
+            settings.max_sessions,
+            now,
+            wall,
+            lambda: EventLog(settings.max_queue_messages, settings.max_queue_bytes),
+            self._session_ended,
+            StateBudget(settings.max_state_bytes, self.journal.note),
+            settings.max_sessions_per_principal,
+            node,
+        )
+        limits = Limits(settings)
+        self.facts = Facts(effective, self.store, Machine(), now, wall, now(), Changes(), self._spawn, limits)
+        if settings.metrics_port is not None:
+            self.tally = Tally()
+        self.server = self._server(Server, self.journal, Seal(wall, settings.state_key))
+
+    def _build_shared(self, effective: Effective, now: Clock, wall: Clock, engine: Engine) -> None:
+        """Make a server whose sessions an engine keeps."""
+        settings = effective.settings
+        limits = SharedLimits(settings)
+        store = SharedStore(
+            engine,
+            settings.session_timeout,
+            settings.max_sessions,
+            settings.max_sessions_per_principal,
+            Bounds(settings.max_queue_messages, settings.max_queue_bytes),
+            settings.max_state_bytes,
+            now,
+            ReactorPatience(self._reactor),
+            self._spawn,
+            limits,
+            self._shared_session_ended,
+            lambda handle: changes.echoed(state_uris(handle)),
+            self.journal.note,
+        )
+        limits.after = store.after
+        changes = SharedChanges(store, store.peers, handle_of)
+        self.store = store
+        self.facts = Facts(effective, store, Machine(), now, wall, now(), changes, store.spawn, limits)
+        if settings.metrics_port is not None:
+            self.tally = HeldTally(store)
+        seal = Seal(wall, settings.state_key)
+        server = self._server(SharedServer, HeldJournal(self.journal, store), seal)
+        server.share(store)
+        self.server = server
+        self._keeping = StoreService(self._reactor, store, seal, settings.state_key, self._spawn)
+        self._keeping.setServiceParent(self)
+
+    def _server(self, kind: type[AnyServer], journal: Journal, seal: Seal) -> AnyServer:
+        settings = self.facts.settings
+        offer = _offer(settings)
+        if offer.observer is not None and isinstance(self.store, SharedStore):
+            offer = replace(offer, observer=HeldObserver(offer.observer, self.store))
+        patience = ReactorPatience(self._reactor)
+        return kind(self.facts, _supported(settings), offer, journal, patience, seal, self.tally)
 
     def listen(self, endpoint: IStreamServerEndpoint, where: str, refused: Callable[[], None]) -> None:
         """Serve on an endpoint while the service runs; see `Listener`."""
@@ -205,7 +256,13 @@ class EchoService(MultiService):
         """Stop; the service manager hears from the server until it has."""
         self.notices.stopping(self._drain_timeout + STOP_MARGIN)
         stopped: Deferred[Any] = super().stopService()
+        if self._keeping is not None:
+            # After the last request.
+            stopped.addBoth(self._stop_keeping)
         return stopped.addBoth(self._stopped)
+
+    def _stop_keeping(self, outcome: object) -> Deferred[object]:
+        return cast(StoreService, self._keeping).stop().addBoth(lambda _: outcome)
 
     def _stopped(self, outcome: object) -> object:
         self.notices.stopped()
@@ -221,13 +278,18 @@ class EchoService(MultiService):
             self.journal.failure("Work in the background failed", failure=failure)
 
     def _session_ended(self, session: Session, reason: EndReason) -> None:
-        self.server.legacy.session_ended(session)
+        self.server.legacy.session_ended(session.id)
         self.journal.note(
             f"Session {reason}",
             session=session,
             client_name=session.client.name,
             protocol_version=session.revision.name,
         )
+
+    def _shared_session_ended(self, session_id: str, reason: EndReason, replica: Replica | None) -> None:
+        self.server.legacy.session_ended(session_id)
+        known: dict[str, Any] = {} if replica is None else {"protocol_version": replica.kept.revision}
+        self.journal.note(f"Session {reason}", session_id=session_id, **known)
 
 
 def build(reactor: IReactorTime, effective: Effective) -> EchoService:

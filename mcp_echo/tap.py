@@ -114,15 +114,18 @@ class _Application(MultiService):
             SystemExit: It cannot start; the reason is on standard error.
             StartError: Likewise, in the background, where twistd carries exceptions alone to its parent.
         """
+        self._start(super().privilegedStartService)
+
+    def _start(self, start: Callable[[], None]) -> None:
         from mcp_echo.ports import StartError
 
         try:
-            super().privilegedStartService()
+            start()
         except StartError as error:
             if not self._in_foreground:
                 raise
             # twistd has turned sys.stderr into a log by now.
-            print(f"mcp-echo: {error}", file=sys.__stderr__)
+            print(f"mcp-echo: {mask_tokens(str(error))}", file=sys.__stderr__)
             raise SystemExit(1) from None
 
     def startService(self) -> None:
@@ -130,8 +133,12 @@ class _Application(MultiService):
 
         Modules, tools and schemas stay for good. A full collection that walked over them as well would hold
         up every stream for tens of milliseconds (https://docs.python.org/3/library/gc.html#gc.freeze).
+
+        Raises:
+            SystemExit: As for the above.
+            StartError: Likewise.
         """
-        super().startService()
+        self._start(super().startService)
         gc.freeze()
 
 

@@ -25,6 +25,7 @@ ROOMS = [
     "conformance|server",
     "transport|stores",
     "ports",
+    "sessions",
     "service",
     "tap",
 ]
@@ -32,7 +33,7 @@ PLACE = {name: place for place, names in enumerate(ROOMS) for name in names.spli
 # May be imported from anywhere, and import nothing of the rooms.
 LEAVES = {"config": set(), "redaction": set()}
 # Rooms that nobody else may import.
-ONLY_FOR = {"conformance": {"service"}, "stores": {"service"}}
+ONLY_FOR = {"conformance": {"service"}, "stores": {"sessions"}}
 # What connects the daemon with its machine belongs to the Twisted floor, below the service that installs it.
 PLACE["logs"] = PLACE["notify"] = PLACE["signals"] = PLACE["transport"]
 PLACE["__main__"] = len(ROOMS)

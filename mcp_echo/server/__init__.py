@@ -5,12 +5,16 @@ Imports no Twisted; the transport hands in what it knows of the HTTP request as 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
+
 from mcp_echo.offer import Offer
 from mcp_echo.protocol.errors import (
     InvalidParams,
     InvalidRequest,
     McpError,
     MetaIncomplete,
+    SessionNotFound,
     VersionNotSupported,
 )
 from mcp_echo.protocol.jsonrpc import Malformed, Message, Notification, Request, Response
@@ -23,6 +27,7 @@ from mcp_echo.server.methods import Methods
 from mcp_echo.server.modern import ModernEra
 from mcp_echo.server.refusals import Refusals
 from mcp_echo.state.sealed import Seal
+from mcp_echo.state.session import Session
 from mcp_echo.state.tally import Era, Tally
 from mcp_echo.tools.base import Facts
 
@@ -73,6 +78,9 @@ class Server:
             return Reply(message.error.status, self._refusals.answer(message, exchange, message.error, None))
         if self._observer is not None:
             self._observer.saw_post(message, exchange.headers(), exchange.session_id)
+        return self._dispatch(message, exchange)
+
+    def _dispatch(self, message: Message | list[Message], exchange: Exchange) -> Reply | None:
         try:
             if isinstance(message, Request) and self.supported.modern:
                 if is_claimed(message.params):
@@ -83,8 +91,55 @@ class Server:
             return self.legacy.post(message, exchange)
         except McpError as error:
             modern = isinstance(error, (MetaIncomplete, VersionNotSupported))
-            era: Era = "modern" if modern or exchange.version in self.supported.modern else "legacy"
+            era: Era = "modern" if modern else self._era_of(exchange)
             return Reply(error.status, self._refusals.answer(message, exchange, error, era), error.headers)
+
+    def _era_of(self, exchange: Exchange) -> Era:
+        """Return the era that the headers of a request name."""
+        return "modern" if exchange.version in self.supported.modern else "legacy"
+
+    def listen(self, exchange: Exchange) -> Reply | None:
+        """Answer a GET with the stream that it reads.
+
+        Raises:
+            McpError: It has none to read.
+        """
+        return self.within(exchange, self._listen)
+
+    def _listen(self, exchange: Exchange) -> None:
+        exchange.open_stream(self.legacy.listen(exchange))
+
+    def close(self, exchange: Exchange) -> Reply | None:
+        """End the session of a DELETE.
+
+        Raises:
+            McpError: There is no such session.
+        """
+        return self.within(exchange, self._close)
+
+    def _close(self, exchange: Exchange) -> Reply:
+        self.legacy.close(exchange)
+        return Reply(204)
+
+    def within(
+        self,
+        exchange: Exchange,
+        work: Callable[[Exchange], Reply | None],
+        session_id: str | None = None,  # noqa: ARG002  # what it needs is here
+    ) -> Reply | None:
+        """Return what ``work`` returns of a request, or None when the answer comes later.
+
+        Args:
+            exchange: The HTTP request.
+            work: Works on it without waiting.
+            session_id: The session it needs, if its headers do not name it.
+        """
+        return work(exchange)
+
+    def aside(self, work: Callable[[], object], session: Session) -> None:  # noqa: ARG002  # as above
+        """Work on a session for no request; one that is over by then is no matter."""
+        with suppress(SessionNotFound):
+            work()
 
     def _refuse_half_modern(self, request: Request, exchange: Exchange) -> None:
         """Refuse a request that is not modern where it would have to be.

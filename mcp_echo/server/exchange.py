@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from mcp_echo.protocol.accept import Accepted
 from mcp_echo.protocol.headers import Headers
 from mcp_echo.protocol.proxies import Caller
-from mcp_echo.state.events import EventLog, Stream
+from mcp_echo.state.events import Log, Stream
 from mcp_echo.state.session import Session
 
 
@@ -42,7 +42,7 @@ class Carriage:
         farewell: A message to end the stream with when the server stops.
     """
 
-    log: EventLog
+    log: Log
     stream: Stream
     resumable: bool = False
     primed: bool = False
@@ -82,8 +82,13 @@ class Exchange(Protocol):
     def announce(self, session: Session) -> None:
         """Send the session's id in ``Mcp-Session-Id``: it is new to the client."""
 
-    def open_stream(self, carriage: Carriage) -> None:
-        """Answer with an event stream, from now on."""
+    def open_stream(self, carriage: Carriage, opening: bytes | None = None) -> None:
+        """Answer with an event stream, from now on.
+
+        Args:
+            carriage: What to carry.
+            opening: The bytes to open it with; None for what the carriage asks for.
+        """
 
     def run(self, work: Coroutine[Any, Any, Reply | None], *, until_left: bool) -> Callable[[], None]:
         """Answer with what ``work`` returns in the end; None means that an event stream has answered.

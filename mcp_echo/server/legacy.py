@@ -26,7 +26,6 @@ from mcp_echo.protocol.jsonrpc import (
     Request,
     Response,
     error_bytes,
-    notification_bytes,
     result_bytes,
 )
 from mcp_echo.protocol.legacy import (
@@ -85,11 +84,15 @@ class _SessionListener:
 
     def list_changed(self, which: List) -> None:
         """Queue that a list has changed."""
-        self._session.log.queue(notification_bytes(f"notifications/{which}/list_changed", {}))
+        self._session.tell_list_changed(which)
 
     def resource_updated(self, uri: str) -> None:
         """Queue that a resource has changed."""
         self._session.tell_changed(uri)
+
+    def told_until(self, uri: str, count: int) -> None:
+        """Note of which echoes the session is told elsewhere."""
+        self._session.told_until(uri, count)
 
 
 class LegacyEra:
@@ -194,9 +197,9 @@ class LegacyEra:
         )
         return session
 
-    def session_ended(self, session: Session) -> None:
+    def session_ended(self, session_id: str) -> None:
         """Tell a session that is over nothing more."""
-        listener = self._listeners.pop(session.id, None)
+        listener = self._listeners.pop(session_id, None)
         if listener is not None:
             self._facts.changes.forget(listener)
 
@@ -440,7 +443,8 @@ class LegacyEra:
     def _take_answer(self, response: Response, session: Session) -> None:
         promise = session.take_expected(response.id)
         if promise is None:
-            self._journal.debug("An answer to nothing that was asked", session=session)
+            session.pass_answer(response)
+            self._journal.debug("An answer to nothing that was asked here", session=session)
             return
         promise.keep(response)
 
@@ -502,9 +506,13 @@ class LegacyEra:
         return self._listeners.setdefault(session.id, _SessionListener(session))
 
     def _watch_lists(self, session: Session) -> None:
+        session.follow_lists()
         listener = self._listener(session)
+        changes = self._facts.changes
         for which in ("tools", "prompts", "resources"):
-            self._facts.changes.watch_list(which, listener)
+            changes.watch_list(which, listener)
+        for uri in session.subscriptions:
+            changes.rewatch(uri, listener, session.principal)
 
     # Methods that only this era has.
 
@@ -549,7 +557,9 @@ def _cancel(params: Raw, session: Session) -> None:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return
     running = session.running(request_id)
-    if running is not None:
+    if running is None:
+        session.pass_cancellation(request_id)
+    else:
         running.cancel()
 
 

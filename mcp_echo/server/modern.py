@@ -112,6 +112,9 @@ class _Subscription:
         """Tell that a resource has changed."""
         self.tell("notifications/resources/updated", {"uri": uri})
 
+    def told_until(self, uri: str, count: int) -> None:
+        """Note nothing: it hears of every echo on this node, from now on."""
+
 
 class ModernEra:
     """Serves the revisions without handshake and sessions.

@@ -111,7 +111,7 @@ class LegacyOutlet:
         if not self._exchange.accepted.names_event_stream and not self._session.open_streams:
             raise AskError("The client reads no event stream, so it cannot be asked")
 
-    def _send_question(self, question: Question) -> tuple[int, Promise]:
+    def _send_question(self, question: Question) -> tuple[int | str, Promise]:
         promise = self._patience.promise(self._answer_timeout)
         number = self._session.expect_answer(promise)
         self.send(request_bytes(number, question.method, question.params))

@@ -77,9 +77,13 @@ class StateBudget:
         if self.has_room(size):
             self.echoes += size
             return True
+        self.refuse_echo()
+        return False
+
+    def refuse_echo(self) -> None:
+        """Count an echo that there was no room to keep."""
         self.echoes_refused += 1
         self._tell_full()
-        return False
 
     def lose_message(self, size: int, most: int) -> None:
         """Count a message that was neither kept nor delivered.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Literal, Protocol
 
@@ -17,6 +17,9 @@ class Listener(Protocol):
 
     def resource_updated(self, uri: str) -> None:
         """A resource has another content now."""
+
+    def told_until(self, uri: str, count: int) -> None:
+        """It is told of the echoes behind ``uri`` that come after the one of this count."""
 
 
 class _Reads:
@@ -46,6 +49,15 @@ class Changes:
         """Tell ``listener`` when this resource changes."""
         self._by_uri.setdefault(uri, set()).add(listener)
 
+    def rewatch(self, uri: str, listener: Listener, owner: str | None) -> None:
+        """See that ``listener`` hears on this node of a resource it watches.
+
+        Args:
+            uri: The resource.
+            listener: Who watches it.
+            owner: The principal it belongs to.
+        """
+
     def unwatch(self, uri: str, listener: Listener) -> None:
         """Tell ``listener`` no more of this resource."""
         listeners = self._by_uri.get(uri)
@@ -64,9 +76,19 @@ class Changes:
             self.unwatch(uri, listener)
 
     @property
+    def uris(self) -> tuple[str, ...]:
+        """The resources that somebody wants to hear of."""
+        return tuple(self._by_uri)
+
+    @property
     def resources_watched(self) -> bool:
         """Whether somebody wants to hear of any resource."""
         return bool(self._by_uri)
+
+    def state_changed(self, uris: Iterable[str]) -> None:
+        """Tell everybody who asked that the state of a session, which these resources show, has changed."""
+        for uri in uris:
+            self.resource_updated(uri)
 
     @property
     def lists_watched(self) -> tuple[List, ...]:

@@ -183,7 +183,7 @@ class EngineHealth(NamedTuple):
     """How an engine is doing."""
 
     kind: str
-    """``sqlite`` or ``redis``."""
+    """``sqlite`` or ``redis``; ``memory`` where there is no engine."""
     where: str
     """Where it is, without any password."""
     available: bool
@@ -221,8 +221,10 @@ class Engine(Protocol):
     """The name of this node among all that share the records."""
     shared: bool
     """Whether several processes may use the same records at the same time."""
-    totals: Totals
-    """The sums as of the last operation or sweep."""
+
+    @property
+    def totals(self) -> Totals:
+        """The sums as of the last operation or sweep."""
 
     def open(self) -> None:
         """Open what has to be opened before the server starts, blocking.

@@ -85,6 +85,64 @@ class Stream:
         """True when no message will follow: the request is answered, or the session is over."""
 
 
+class Log(Protocol):
+    """A session's message queue, as those use it who put messages in it and who carry them."""
+
+    @property
+    def dropped(self) -> int:
+        """Messages that were pushed out, or not kept, before any stream had taken them."""
+
+    @property
+    def messages(self) -> list[bytes]:
+        """The messages in the log, oldest first."""
+
+    @property
+    def listeners(self) -> int:
+        """How many connections listen, or have come back for the rest of an answer."""
+
+    def listen(self) -> Stream:
+        """Open a new listening stream; it takes what is queued and then what comes."""
+
+    def answer(self) -> Stream:
+        """Open the stream of one request's answer; it carries only what is appended to it."""
+
+    def find(self, last_event_id: str) -> Stream | None:
+        """Return the stream that ``last_event_id`` names; None when it is malformed or no longer known."""
+
+    def resume(self, last_event_id: str) -> Stream | None:
+        """Return the stream that ``last_event_id`` names, set back to just behind that event, or None."""
+
+    def attach(self, stream: Stream, reader: Reader) -> None:
+        """Let a connection read ``stream`` from now on, in place of the one that did."""
+
+    def detach(self, stream: Stream) -> None:
+        """Take the connection off ``stream``; what it had not been given goes back to the queue."""
+
+    def take(self, stream: Stream) -> Event | None:
+        """Return the next message for ``stream``'s connection to write, or None."""
+
+    def position(self, stream: Stream) -> str:
+        """Return an event id of ``stream`` from which a client that has seen nothing yet can resume."""
+
+    def queue(self, data: bytes) -> None:
+        """Append a message for whichever listening stream reads, now or later."""
+
+    def append(self, stream: Stream, data: bytes) -> None:
+        """Append a message that belongs on ``stream`` alone."""
+
+    def hang_up(self, stream: Stream) -> None:
+        """Close the connection that reads ``stream``; the stream goes on, for the client to resume."""
+
+    def end(self, stream: Stream) -> None:
+        """Say that nothing will follow on ``stream``; its connection closes once it has written the rest."""
+
+
+def event_id(last_event_id: str) -> tuple[str, int] | None:
+    """Return the stream and the sequence that an event id names, or None if it is none."""
+    parsed = _EVENT_ID.fullmatch(last_event_id)
+    return (parsed[1], int(parsed[2])) if parsed else None
+
+
 class EventLog:
     """The queue of one session.
 
@@ -178,8 +236,8 @@ class EventLog:
 
     def find(self, last_event_id: str) -> Stream | None:
         """Return the stream that ``last_event_id`` names; None when it is malformed or no longer known."""
-        parsed = _EVENT_ID.fullmatch(last_event_id)
-        return self._streams.get(parsed[1]) if parsed else None
+        named = event_id(last_event_id)
+        return self._streams.get(named[0]) if named else None
 
     def resume(self, last_event_id: str) -> Stream | None:
         """Return the stream that ``last_event_id`` names, set back to just behind that event.

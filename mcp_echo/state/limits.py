@@ -219,13 +219,13 @@ class Limits:
             TooMuchInFlight: As many are being worked on as may be.
         """
         most = self._max_in_flight * (CLIENTS_AT_AN_ADDRESS if principal is None else 1)
-        if self._in_flight.get(_owner(principal, address), 0) >= most:
+        if self._in_flight.get(self.owner(principal, address), 0) >= most:
             self.refused.in_flight += 1
             raise TooMuchInFlight(most, "from your address" if principal is None else "of yours")
 
     def begin(self, principal: str | None, address: str) -> str:
         """Count a request that takes its time; return what `finish` wants."""
-        owner = _owner(principal, address)
+        owner = self.owner(principal, address)
         self._in_flight[owner] = self._in_flight.get(owner, 0) + 1
         return owner
 
@@ -235,6 +235,7 @@ class Limits:
         if left:
             self._in_flight[owner] = left
 
-
-def _owner(principal: str | None, address: str) -> str:
-    return f"address {network_of(address)}" if principal is None else f"principal {principal}"
+    @staticmethod
+    def owner(principal: str | None, address: str) -> str:
+        """Return whose a request is that belongs to no session."""
+        return f"address {network_of(address)}" if principal is None else f"principal {principal}"

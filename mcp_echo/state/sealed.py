@@ -10,10 +10,10 @@ from __future__ import annotations
 import hashlib
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from typing import Any
+from typing import Any, cast
 
 import msgspec
-from cryptography.fernet import Fernet, InvalidToken
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from mcp_echo.protocol.errors import InvalidParams
 from mcp_echo.state.store import Clock
@@ -43,7 +43,16 @@ class Seal:
 
     def __init__(self, wall: Clock, key: str | None = None) -> None:
         self._wall = wall
-        self._fernet = Fernet(key or Fernet.generate_key())
+        self._fernet: Fernet | MultiFernet = Fernet(key or self.new_key())
+
+    @staticmethod
+    def new_key() -> bytes:
+        """Return a new key."""
+        return Fernet.generate_key()
+
+    def use(self, key: bytes) -> None:
+        """Seal with another key from now on; what was sealed so far can still be opened here."""
+        self._fernet = MultiFernet([Fernet(key), cast(Fernet, self._fernet)])
 
     def seal(self, value: Any, binding: str) -> str:
         """Return ``value``, JSON-encodable, as a text that only `open` with the same binding turns back."""

@@ -7,10 +7,10 @@ from sys import getsizeof
 from types import MappingProxyType
 from typing import Any
 
-from mcp_echo.protocol.jsonrpc import notification_bytes
+from mcp_echo.protocol.jsonrpc import Response, notification_bytes
 from mcp_echo.protocol.revisions import Revision
 from mcp_echo.state.budget import StateBudget
-from mcp_echo.state.events import EventLog
+from mcp_echo.state.events import EventLog, Log
 
 
 class Client:
@@ -65,6 +65,11 @@ def _footprint(text: str | None) -> int:
         return 0
     encoded = 0 if text.isascii() else len(text.encode("utf-8", "surrogatepass")) + 1
     return getsizeof(text) + encoded
+
+
+def list_changed(which: str) -> bytes:
+    """Return the notification that a list has changed."""
+    return notification_bytes(f"notifications/{which}/list_changed", {})
 
 
 class Running:
@@ -125,6 +130,7 @@ class Session:
         "last_activity",
         "last_activity_at",
         "last_echo",
+        "legacy_stream",
         "log_level",
         "principal",
         "replay_count",
@@ -174,6 +180,8 @@ class Session:
         """The level set with ``logging/setLevel``; None sends no log messages."""
         self.subscriptions: frozenset[str] = frozenset()
         """URIs of resources whose changes the client wants to hear of."""
+        self.legacy_stream: str | None = None
+        """The tag of its one stream, where its transport is that of 2024-11-05."""
         # Most sessions never need these; an empty dict in each would cost more than the session.
         self._running: dict[int | str, Running] | None = None
         self._expected: dict[int, Any] | None = None
@@ -194,13 +202,18 @@ class Session:
         return getsizeof(self) + getsizeof(self.id)
 
     @property
-    def log(self) -> EventLog:
+    def log(self) -> Log:
         """The message queue; made on first use, since most sessions never need one."""
         if self._log is None:
             # Work that goes on for a while after the end keeps nothing any more.
             self._log = EventLog(keeps=False) if self._new_log is None else self._new_log()
             self._log.count_in(self._budget)
         return self._log
+
+    @property
+    def node(self) -> str | None:
+        """The node that made it; None where no other node can serve it."""
+        return None
 
     @property
     def pending(self) -> int:
@@ -243,6 +256,16 @@ class Session:
         if uri in self.subscriptions:
             self.log.queue(notification_bytes("notifications/resources/updated", {"uri": uri}))
 
+    def told_until(self, uri: str, count: int) -> None:
+        """Note of which echoes it is told elsewhere: here there is no other node."""
+
+    def tell_list_changed(self, which: str) -> None:
+        """Queue the news of a changed list."""
+        self.log.queue(list_changed(which))
+
+    def follow_lists(self) -> None:
+        """Have this node tell it of changed lists: here there is no other."""
+
     def begin(self, request_id: int | str) -> Running:
         """Note that work on a request goes on, and return it."""
         if self._running is None:
@@ -261,7 +284,7 @@ class Session:
         if self._running is not None:
             self._running.pop(request_id, None)
 
-    def expect_answer(self, promise: Any) -> int:
+    def expect_answer(self, promise: Any) -> int | str:
         """Return the id for a request to the client, whose response will keep ``promise``."""
         if self._expected is None:
             self._expected = {}
@@ -272,6 +295,12 @@ class Session:
     def take_expected(self, number: Any) -> Any:
         """Return the promise that waits for the response with this id, once; None if none does."""
         return None if self._expected is None else self._expected.pop(number, None)
+
+    def pass_answer(self, response: Response) -> None:
+        """Hand an answer that nobody here waits for to the node that asked: here there is only this one."""
+
+    def pass_cancellation(self, request_id: int | str) -> None:
+        """Hand a cancellation of what nobody here works on to the node that does: here there is none."""
 
     def answered(self, seconds: float) -> None:
         """Count an answer that took ``seconds``."""

@@ -7,11 +7,12 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import takewhile
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from mcp_echo.protocol.errors import SessionNotFound, TooManySessions, TooManySessionsForPrincipal
 from mcp_echo.protocol.revisions import Revision
 from mcp_echo.state.budget import StateBudget
+from mcp_echo.state.engine import EngineHealth
 from mcp_echo.state.events import EventLog
 from mcp_echo.state.session import Client, Session
 
@@ -45,6 +46,28 @@ class Statistics:
         return self.lifetime_seconds / ended if ended else None
 
 
+class Holdings(NamedTuple):
+    """What all sessions hold."""
+
+    storage: int
+    """Bytes of the sessions and their last echoes."""
+    echoes: int
+    """Bytes of the last echoes alone."""
+    queues: int
+    """Bytes of messages in all queues, those kept for resuming included."""
+    waiting: int
+    """Messages in all queues that no connection has taken yet."""
+
+
+def new_node(name: str | None = None) -> str:
+    """Return a name for this process that no other one has.
+
+    Args:
+        name: What the operator calls it, or None.
+    """
+    return f"{name or 'node'}-{secrets.token_hex(4)}"
+
+
 class SessionStore(Protocol):
     """What the server needs of a place for sessions."""
 
@@ -53,14 +76,25 @@ class SessionStore(Protocol):
     """Seconds of idleness after which a session is gone."""
     limit: int
     """How many sessions may live at once."""
-    handles: int
-    """How many of those that live are named by a handle."""
-    budget: StateBudget
-    """Counts what all sessions hold."""
+    node: str
+    """The name of this process among those that may serve a client."""
+
+    @property
+    def handles(self) -> int:
+        """How many of those that live are named by a handle."""
+
+    @property
+    def budget(self) -> StateBudget:
+        """Counts what all sessions hold."""
+
+    @property
+    def holdings(self) -> Holdings:
+        """What all sessions hold."""
+
+    def health(self) -> EngineHealth:
+        """Return how the place where they are kept is doing."""
 
     def __len__(self) -> int: ...
-
-    def __iter__(self) -> Iterator[Session]: ...
 
     def create(self, principal: str | None, revision: Revision, client: Client) -> Session:
         """Make a session with a new id.
@@ -130,6 +164,7 @@ class MemoryStore:
         ended: Told of every session that ends, and why.
         budget: Counts what all sessions hold; None for one of its own, without limit.
         limit_per_principal: How many sessions one principal may have; None for any number.
+        node: The name of this process; None for a new one.
     """
 
     def __init__(
@@ -142,9 +177,11 @@ class MemoryStore:
         ended: Callable[[Session, EndReason], None] | None = None,
         budget: StateBudget | None = None,
         limit_per_principal: int | None = None,
+        node: str | None = None,
     ) -> None:
         self.timeout = timeout
         self.limit = limit
+        self.node = new_node() if node is None else node
         self.handles = 0
         self.budget = StateBudget() if budget is None else budget
         self._limit_per_principal = limit_per_principal
@@ -162,6 +199,16 @@ class MemoryStore:
 
     def __iter__(self) -> Iterator[Session]:
         return iter(self._sessions.values())
+
+    @property
+    def holdings(self) -> Holdings:
+        """What all sessions hold, counted as it changes."""
+        budget = self.budget
+        return Holdings(budget.sessions + budget.echoes, budget.echoes, budget.queues, budget.waiting)
+
+    def health(self) -> EngineHealth:
+        """Return that memory is well."""
+        return EngineHealth("memory", "memory:", True, "closed", None, 0, None)
 
     def create(self, principal: str | None, revision: Revision, client: Client) -> Session:
         """Make a session; see `SessionStore.create`."""

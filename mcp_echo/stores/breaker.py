@@ -1,72 +1,63 @@
-"""Whether an engine that has failed is tried again. No I/O."""
+"""When to leave something alone that fails. Pure.
+
+https://learn.microsoft.com/azure/architecture/patterns/circuit-breaker
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Literal
 
-from twisted.logger import Logger
+State = Literal["closed", "open", "half-open"]
 
-FAILURES = 3
-"""Batches that fail in a row before operations are refused without being tried."""
-TRIAL_SECONDS = 1.0
-"""Time between two trials."""
-QUIET_SECONDS = 60.0
-"""Time for which a second outage is not logged: what fails now and then must not fill the log."""
+THRESHOLD = 3
+"""Failures in a row that open it."""
+PAUSE = 1.0
+"""Seconds from a failure to the next trial while it is open."""
 
 
 class Breaker:
-    """Counts failures, and logs once when they begin and once when they are over.
+    """Opens after some failures in a row; then lets one trial through now and then, until one succeeds.
 
     Args:
-        where: What fails, as the log names it; no password in it.
-        seconds: The steady clock.
+        now: A steady clock, in seconds.
     """
 
-    _log = Logger("mcp_echo")
-
-    def __init__(self, where: str, seconds: Callable[[], float]) -> None:
-        self.state: Literal["closed", "open", "half-open"] = "closed"
-        self.failures = 0
-        """Batches that failed since the start."""
-        self.last_failure: str | None = None
-        self.in_a_row = 0
-        """Batches that failed since one did not."""
-        self._where = where
-        self._seconds = seconds
-        self._quiet_until = float("-inf")
-        self._logged = False
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._failures = 0
+        self._trial_from = 0.0
+        self.state: State = "closed"
+        """Half-open: a trial is being made, and everything else is refused as when it is open."""
 
     @property
     def refuses(self) -> bool:
-        """Whether operations are refused without being tried."""
+        """Whether what is no trial must not be tried."""
         return self.state != "closed"
 
-    def try_again(self) -> None:
-        """Note that one batch is tried."""
-        if self.refuses:
+    @property
+    def wait(self) -> float:
+        """Seconds until a trial may be made; 0 while it is closed."""
+        return max(0.0, self._trial_from - self._now()) if self.refuses else 0.0
+
+    def begin(self) -> None:
+        """A trial is being made. No matter while it is closed."""
+        if self.state == "open":
             self.state = "half-open"
 
-    def succeeded(self) -> None:
-        """Note that a batch was carried out."""
-        if self._logged:
-            self._logged = False
-            self._log.info("The session store {where} works again", where=self._where)
-        self.in_a_row = 0
+    def succeeded(self) -> bool:
+        """It worked; return whether that has closed it."""
+        closed = self.refuses
+        self._failures = 0
         self.state = "closed"
+        return closed
 
-    def failed(self, why: str) -> None:
-        """Note that a batch was not carried out."""
-        if not self.in_a_row and self._seconds() >= self._quiet_until:
-            self._logged = True
-            self._quiet_until = self._seconds() + QUIET_SECONDS
-            self._log.error(
-                "The session store {where} does not work: {why}; requests that need it are answered with 503",
-                where=self._where,
-                why=why,
-            )
-        self.failures += 1
-        self.in_a_row += 1
-        self.last_failure = why
-        if self.in_a_row >= FAILURES:
-            self.state = "open"
+    def failed(self) -> bool:
+        """It did not work; return whether that has opened it, which a failed trial does not: it was."""
+        self._failures += 1
+        if not self.refuses and self._failures < THRESHOLD:
+            return False
+        opened = not self.refuses
+        self.state = "open"
+        self._trial_from = self._now() + PAUSE
+        return opened

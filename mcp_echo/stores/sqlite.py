@@ -24,8 +24,9 @@ from mcp_echo.state.engine import (
     Outcome,
     Totals,
 )
-from mcp_echo.stores.breaker import TRIAL_SECONDS, Breaker
+from mcp_echo.stores.breaker import PAUSE
 from mcp_echo.stores.sqlite_news import NOTHING, News
+from mcp_echo.stores.sqlite_outages import Outages
 from mcp_echo.stores.sqlite_records import Records
 from mcp_echo.stores.sqlite_schema import Address, connect, prepare
 from mcp_echo.stores.sqlite_tasks import Batch, Broadcast, Secret, Sweep, Task, Trial
@@ -80,7 +81,7 @@ class SqliteEngine:
         self._address = Address.read(address)
         self._limits = (limit, limit_per_principal)
         self._wall = wall
-        self._breaker = Breaker(str(self._address.path), reactor.seconds)
+        self._outages = Outages(str(self._address.path), reactor.seconds)
         self._thread: DatabaseThread | None = None
         self._listener: Listener | None = None
         self._waiting: deque[tuple[Task, Deferred[Any]]] = deque()
@@ -160,22 +161,22 @@ class SqliteEngine:
 
     def health(self) -> EngineHealth:
         """Return how it is doing."""
-        breaker = self._breaker
+        outages = self._outages
         return EngineHealth(
             "sqlite",
             str(self._address.path),
-            not breaker.in_a_row and not self._stopping,
-            breaker.state,
+            not outages.in_a_row and not self._stopping,
+            outages.state,
             self._latency,
-            breaker.failures,
-            breaker.last_failure,
+            outages.failures,
+            outages.last_failure,
         )
 
     def _records(self, connection: sqlite3.Connection) -> Records:
         return Records(connection, self.node, *self._limits, self.now)
 
     def _ask(self, task: Task) -> Deferred[Any]:
-        if self._breaker.refuses or self._stopping or len(self._waiting) >= MOST_WAITING:
+        if self._outages.refuses or self._stopping or len(self._waiting) >= MOST_WAITING:
             return fail(_unavailable())
         return self._add(task)
 
@@ -208,7 +209,7 @@ class SqliteEngine:
 
     def _carried_out(self, batch: Batch, answers: list[Deferred[Any]], begun: float) -> None:
         self._over(begun)
-        self._breaker.succeeded()
+        self._outages.succeeded()
         self.totals = batch.totals
         self._ended += batch.ended
         # The thread goes on with what has come in meanwhile, while the reactor tells of what is done.
@@ -218,13 +219,13 @@ class SqliteEngine:
 
     def _failed(self, failure: Failure, answers: list[Deferred[Any]], begun: float) -> None:
         self._over(begun)
-        self._breaker.failed(str(failure.value))
+        self._outages.failed(str(failure.value))
         self._replace_connection(failure)
-        if self._breaker.refuses:
+        if self._outages.refuses:
             answers += [answer for _, answer in self._waiting]
             self._waiting.clear()
         if not self._stopping and not (self._next_trial and self._next_trial.active()):
-            self._next_trial = self._reactor.callLater(TRIAL_SECONDS, self._try_again)
+            self._next_trial = self._reactor.callLater(PAUSE, self._try_again)
         self._hand_over()
         for answer in answers:
             answer.errback(_unavailable())
@@ -239,9 +240,9 @@ class SqliteEngine:
             self._thread.let_go()
 
     def _try_again(self) -> None:
-        if not self._breaker.in_a_row:
+        if not self._outages.in_a_row:
             return
-        self._breaker.try_again()
+        self._outages.try_again()
         # Whether it went well is noted for the batch as a whole.
         self._add(Trial()).addErrback(_expect_unavailable)
 
@@ -270,7 +271,7 @@ class SqliteEngine:
 
     def _saw_nothing(self, failure: Failure) -> None:
         self._replace_connection(failure)
-        self._look_again(TRIAL_SECONDS)
+        self._look_again(PAUSE)
 
     def _look_again(self, seconds: float) -> None:
         if not self._stopping:

@@ -30,7 +30,7 @@ def catalogue(settings: Settings) -> Catalogue:
         HEALTH_PROBE,
         SESSION_INFO,
         WHO_IS_THE_GOAT,
-        create_tool(settings.session_timeout),
+        create_tool(settings.session_timeout, settings.store),
         CLOSE_ECHO_SESSION,
         CLIENT_PROBE,
     )

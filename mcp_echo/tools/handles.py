@@ -67,10 +67,9 @@ def may_watch(store: SessionStore, principal: str | None, uri: str) -> bool:
 
     Whose state it is decides; a handle that is unknown, expired or someone else's reads the same.
     """
-    prefix = STATE_URI.partition("{")[0]
-    if not uri.startswith(prefix):
+    handle = handle_of(uri)
+    if handle is None:
         return True
-    handle = uri.removeprefix(prefix).partition("/")[0]
     try:
         store.use(handle, principal, handle=True)
     except SessionNotFound:
@@ -84,10 +83,19 @@ def announce_echo(call: Call, session: Session) -> None:
         return
     data = {"event": "echo", "echoCount": session.echo_count}
     session.log.queue(notification_bytes("notifications/message", log_params("info", data)))
-    if not call.facts.changes.resources_watched:
-        return
-    for uri in (STATE_URI, MESSAGES_URI):
-        call.facts.changes.resource_updated(uri.format(session=session.id))
+    if call.facts.changes.resources_watched:
+        call.facts.changes.state_changed(state_uris(session.id))
+
+
+def state_uris(handle: str) -> tuple[str, ...]:
+    """Return the resources that show the state behind a handle."""
+    return tuple(uri.format(session=handle) for uri in (STATE_URI, MESSAGES_URI))
+
+
+def handle_of(uri: str) -> str | None:
+    """Return the handle whose state a resource shows, or None if it shows something else."""
+    prefix = STATE_URI.partition("{")[0]
+    return uri.removeprefix(prefix).partition("/")[0] if uri.startswith(prefix) else None
 
 
 class CreateArguments(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -157,16 +165,16 @@ def close_echo_session(call: Call, arguments: CloseArguments) -> Answer:
     return Answer(text, CloseResult(session.id, session.echo_count))
 
 
-def create_tool(timeout: float) -> Tool[CreateArguments]:
+def create_tool(timeout: float, store: str) -> Tool[CreateArguments]:
     """Return the creation tool; its description says how long state is kept."""
+    lost = ", and is lost when the server restarts" if store == "memory:" else ""
     return Tool(
         name="createEchoSession",
         title="Create echo session",
         description=(
             "Make an echo session and return its handle. Its state is kept until "
-            f"{timeout:g} seconds after its last use, unless ttlSeconds says less, and is lost when the "
-            "server restarts. Pass the handle as session to echo, replayLastEcho, sessionInfo and "
-            "closeEchoSession."
+            f"{timeout:g} seconds after its last use, unless ttlSeconds says less{lost}. Pass the handle as "
+            "session to echo, replayLastEcho, sessionInfo and closeEchoSession."
         ),
         arguments=CreateArguments,
         result=CreateResult,

@@ -45,6 +45,8 @@ class SessionInfoResult(msgspec.Struct, rename="camel"):
     client_version: str | None
     client_capabilities: list[str]
     is_handle: bool
+    minted_by: str
+    served_by: str
     principal: PrincipalShown
 
 
@@ -78,6 +80,8 @@ def describe_session(call: Call, session: Session) -> SessionInfoResult:
         client_version=client.version and mask_tokens(client.version),
         client_capabilities=list(client.capabilities),
         is_handle=session.handle,
+        minted_by=session.node or call.facts.store.node,
+        served_by=call.facts.store.node,
         principal=shown_principal(call),
     )
 
@@ -99,6 +103,8 @@ def _text(result: SessionInfoResult) -> str:
         f"- Session ID: {result.session}\n"
         f"- Principal: {principal_text(result.principal)}\n"
         f"{label}"
+        f"- Made By: {result.minted_by}\n"
+        f"- Served By: {result.served_by}\n"
         f"- Created: {result.created}\n"
         f"- Last Activity: {result.last_activity}\n"
         f"- Age: {span(result.age)}\n"

@@ -6,6 +6,7 @@ import msgspec
 
 from mcp_echo.config import DECLARED, Declared, Effective
 from mcp_echo.redaction import mask, mask_tokens, printable
+from mcp_echo.state.engine import EngineHealth
 from mcp_echo.state.session import Session
 from mcp_echo.tools.base import Answer, Call, Facts, NoArguments, Tool
 from mcp_echo.tools.texts import exact_moment, milliseconds, size, span
@@ -109,9 +110,37 @@ class SettingShown(msgspec.Struct):
     origin: str
 
 
+class StoreShown(msgspec.Struct, rename="camel"):
+    """The store of the sessions; latency in seconds, None before the first measurement."""
+
+    kind: str
+    address: str
+    available: bool
+    breaker: str
+    latency: float | None
+    failures: int
+    last_failure: str | None
+
+
+def shown_store(health: EngineHealth) -> StoreShown:
+    """Return how the store is doing, as answers show it."""
+    return StoreShown(*health._replace(where=mask_tokens(health.where)))
+
+
+def _store_text(store: StoreShown) -> str:
+    if store.kind == "memory":
+        return "memory of this process"
+    latency = "not measured yet" if store.latency is None else milliseconds(store.latency)
+    state = "" if store.breaker == "closed" else f", breaker {store.breaker}"
+    failed = f", {store.failures} failures" if store.failures else ""
+    return f"{store.address}, {'available' if store.available else 'NOT AVAILABLE'}{state}, {latency}{failed}"
+
+
 class EnvironmentDumpResult(msgspec.Struct, rename="camel"):
     """What environmentDump answers."""
 
+    store: StoreShown
+    node: str
     settings: list[SettingShown]
     debug: bool
     binary: bool
@@ -128,7 +157,10 @@ def environment_dump(call: Call, _: NoArguments) -> Answer:
     """
     settings = call.facts.settings
     shown = effective_settings(call.facts.effective)
+    store = call.facts.store
     result = EnvironmentDumpResult(
+        shown_store(store.health()),
+        store.node,
         shown,
         settings.debug,
         settings.enable_binary,
@@ -140,7 +172,10 @@ def environment_dump(call: Call, _: NoArguments) -> Answer:
         "🔧 Environment Configuration\n\n"
         "MCP Settings:\n"
         + "".join(f"- {each.name}: {each.value} ({each.origin})\n" for each in shown)
-        + "\nFeature Flags:\n"
+        + "\nSession Store:\n"
+        f"- Store: {_store_text(result.store)}\n"
+        f"- Node: {result.node}\n"
+        "\nFeature Flags:\n"
         f"- Debug Mode: {_enabled(result.debug)}\n"
         f"- Binary Support: {_enabled(result.binary)}\n"
         f"- Compression: {_enabled(result.compression)}\n"
@@ -201,6 +236,8 @@ class HealthProbeResult(msgspec.Struct, rename="camel"):
     average_queue_depth: float
     uptime: float
     problems: list[str]
+    store: StoreShown
+    node: str
 
 
 def health_probe(call: Call, _: NoArguments) -> Answer:
@@ -219,6 +256,9 @@ def health_probe(call: Call, _: NoArguments) -> Answer:
         f"- Sessions Expired: {result.sessions_expired}\n"
         f"- Cleanup Run Count: {result.cleanup_runs}\n"
         f"- Last Cleanup: {'none yet' if cleanup is None else span(cleanup) + ' ago'}\n\n"
+        "🗄️ Session Store:\n"
+        f"- Store: {_store_text(result.store)}\n"
+        f"- Node: {result.node}\n\n"
         "💾 Memory Status:\n"
         f"- Process Memory: {_UNREADABLE if result.process_memory is None else size(result.process_memory)}\n"
         f"- Session Storage: {size(result.session_storage)}\n"
@@ -234,7 +274,7 @@ def health_probe(call: Call, _: NoArguments) -> Answer:
 def measure(facts: Facts) -> HealthProbeResult:
     """Return the figures of a health probe, measured now."""
     store, statistics = facts.store, facts.store.statistics
-    active, budget = len(store), store.budget
+    active, holdings, health = len(store), store.holdings, store.health()
     cleanup = None if statistics.last_sweep is None else facts.now() - statistics.last_sweep
     problems = _problems(facts, active, cleanup)
     return HealthProbeResult(
@@ -247,13 +287,15 @@ def measure(facts: Facts) -> HealthProbeResult:
         cleanup_runs=statistics.sweeps,
         since_last_cleanup=cleanup,
         process_memory=facts.machine.process_bytes(),
-        session_storage=budget.sessions + budget.echoes,
-        message_queues=budget.queues,
+        session_storage=holdings.storage,
+        message_queues=holdings.queues,
         average_session_lifetime=statistics.average_lifetime,
         session_creation_rate=statistics.created / max(facts.uptime / 60, 1.0),
-        average_queue_depth=budget.waiting / max(active, 1),
+        average_queue_depth=holdings.waiting / max(active, 1),
         uptime=facts.uptime,
         problems=problems,
+        store=shown_store(health),
+        node=store.node,
     )
 
 
@@ -261,6 +303,9 @@ def _problems(facts: Facts, sessions: int, since_cleanup: float | None) -> list[
     problems = []
     if sessions >= facts.store.limit:
         problems.append(f"All {facts.store.limit} sessions that MCP_MAX_SESSIONS allows are in use")
+    health = facts.store.health()
+    if not health.available:
+        problems.append(f"The session store cannot be reached: {health.last_failure or 'no answer'}")
     budget = facts.store.budget
     if not budget.has_room(1):
         problems.append(f"Sessions hold all {budget.limit} bytes that MCP_ECHO_MAX_STATE_BYTES allows")

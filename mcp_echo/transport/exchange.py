@@ -154,14 +154,20 @@ class HttpExchange:
     def run(self, work: Coroutine[Any, Any, Reply | None], *, until_left: bool) -> Callable[[], None]:
         """Answer with what ``work`` returns in the end."""
         self._until_left = until_left
-        self._running = Deferred.fromCoroutine(work)
-        self._running.addCallbacks(self._replied, self._failed)
-        return self._running.cancel
+        running = Deferred.fromCoroutine(work)
+        if not running.called:
+            # What is over already may have left other work to answer.
+            self._running = running
+        running.addCallbacks(self._replied, self._failed)
+        return running.cancel
 
     def _replied(self, reply: Reply | None) -> None:
         # An event stream answers for itself; and who has left gets no answer.
         if reply is not None and not self.done.called:
-            self.done.callback(self._send(self._request, reply))
+            body = self._send(self._request, reply)
+            # It would be sent in chunks otherwise.
+            self._request.setHeader(b"content-length", b"%d" % len(body))
+            self.done.callback(body)
 
     def _failed(self, failure: Failure) -> None:
         if not self.done.called:

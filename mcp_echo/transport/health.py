@@ -30,12 +30,30 @@ class Health:
                 "total_created": store.statistics.created,
                 "expired": store.statistics.expired,
             },
+            "store": self._store(),
+            "node": store.node,
             "uptime_seconds": int(self._facts.uptime),
             "version": __version__,
         }
 
     def ready(self) -> tuple[int, dict[str, Any]]:
-        """Return whether new requests should come here: HTTP status and body."""
+        """Return whether new requests should come here: HTTP status and body.
+
+        Not while sessions cannot be had: then another server may be better off. The process is alive, though,
+        so that `health` stays as it is: a restart would mend nothing.
+        """
+        store = self._store()
         if self.draining:
-            return 503, {"status": "draining"}
-        return 200, {"status": "ready"}
+            return 503, {"status": "draining", "store": store}
+        if not store["available"]:
+            return 503, {"status": "store unavailable", "store": store}
+        return 200, {"status": "ready", "store": store}
+
+    def _store(self) -> dict[str, Any]:
+        health = self._facts.store.health()
+        return {
+            "kind": health.kind,
+            "available": health.available,
+            "breaker": health.breaker,
+            "latency_seconds": health.latency,
+        }

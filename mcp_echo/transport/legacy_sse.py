@@ -10,8 +10,7 @@ from twisted.internet.defer import Deferred
 from mcp_echo.protocol.errors import InvalidRequest, RouteNotFound, SessionNotFound
 from mcp_echo.protocol.jsonrpc import Malformed, Message
 from mcp_echo.protocol.revisions import Revision
-from mcp_echo.server import Carriage, Reply, Server
-from mcp_echo.state.events import Stream
+from mcp_echo.server import Carriage, Exchange, Reply, Server
 from mcp_echo.state.session import UNKNOWN_CLIENT, Session
 from mcp_echo.transport import sse
 from mcp_echo.transport.exchange import HttpExchange
@@ -31,7 +30,6 @@ class LegacySse:
         self._server = server
         oldest = next(iter(server.supported.legacy.values()), None)
         self._revision = oldest if enabled else None
-        self._streams: dict[str, Stream] = {}
 
     def open(self, exchange: HttpExchange) -> Deferred[bytes | None]:
         """Make a session and carry its stream, which begins with where to send messages to.
@@ -41,12 +39,17 @@ class LegacySse:
             TooManySessions: The store is full.
             TooManyRequests: The caller makes too many sessions, or makes them too fast.
         """
-        session = self._server.legacy.new_session(exchange, self._offered(), UNKNOWN_CLIENT)
-        stream = self._streams[session.id] = session.log.listen()
+        revision = self._offered()
+        self._server.within(exchange, lambda exchange: self._open(exchange, revision))
+        return exchange.done
+
+    def _open(self, exchange: Exchange, revision: Revision) -> None:
+        session = self._server.legacy.new_session(exchange, revision, UNKNOWN_CLIENT)
+        stream = session.log.listen()
+        session.legacy_stream = stream.tag
         opening = sse.endpoint(f"{MESSAGES_PATH}?session_id={session.id}")
         exchange.when_over(lambda: self._left(session))
         exchange.open_stream(Carriage(session.log, stream), opening)
-        return exchange.done
 
     def _offered(self) -> Revision:
         if self._revision is None:
@@ -55,15 +58,12 @@ class LegacySse:
 
     def _left(self, session: Session) -> None:
         """End the session with its connection (2024-11-05 basic/lifecycle, Shutdown)."""
-        if self._streams.pop(session.id, None) is None:
-            return
-        try:
-            self._server.facts.store.close(session.id, session.principal)
-        except SessionNotFound:
-            # It has expired, which has ended the stream.
-            return
+        store = self._server.facts.store
+        self._server.aside(lambda: store.close(session.id, session.principal), session)
 
-    def post(self, message: Message | list[Message], session_id: str | None, exchange: HttpExchange) -> Reply:
+    def post(
+        self, message: Message | list[Message], session_id: str | None, exchange: HttpExchange
+    ) -> Reply | None:
         """Take one message; what it answers comes on the session's stream.
 
         Raises:
@@ -74,10 +74,15 @@ class LegacySse:
         self._offered()
         if session_id is None:
             raise InvalidRequest("session_id is missing: send messages to where the endpoint event says")
-        stream = self._streams.get(session_id)
-        if stream is None:
-            raise SessionNotFound
+        return self._server.within(
+            exchange, lambda exchange: self._post(message, session_id, exchange), session_id
+        )
+
+    def _post(self, message: Message | list[Message], session_id: str, exchange: Exchange) -> Reply:
         session = self._server.facts.store.use(session_id, exchange.principal)
+        stream = session.log.find(f"{session.legacy_stream}-0")
+        if session.legacy_stream is None or stream is None:
+            raise SessionNotFound
         if isinstance(message, Malformed):
             return Reply(message.error.status, self._server.legacy.refuse(message, exchange, message.error))
         if isinstance(message, list):

@@ -44,6 +44,8 @@ PREFIX = "mcp_echo_"
 MAX_CONNECTIONS = 16
 """Connections of those who scrape; as with clients, one more is closed at once."""
 
+BREAKER_STATES = ("closed", "open", "half-open")
+
 TEXT = b"text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = b"application/openmetrics-text; version=1.0.0; charset=utf-8"
 
@@ -122,6 +124,19 @@ STATE_BYTES = Figure(
 )
 STATE_LIMIT = Figure("state_limit_bytes", "Bytes they may take together (MCP_ECHO_MAX_STATE_BYTES).")
 ECHOES_REFUSED = Figure("echoes_refused", "Echoes not kept for replay because that limit left no room.")
+STORE = Figure("store", "Where sessions live, and the name of this process among those that share them.")
+STORE_AVAILABLE = Figure("store_available", "1 while the session store takes operations, else 0.")
+STORE_BREAKER = Figure(
+    "store_breaker",
+    "1 for the state that the circuit breaker of the store is in: closed, open (operations are refused "
+    "without being tried), half-open (one is being tried).",
+    ("state",),
+)
+STORE_LATENCY = Figure(
+    "store_latency_seconds",
+    "Seconds that the store took for the last batch of operations; 0 while none was measured.",
+)
+STORE_FAILURES = Figure("store_failures", "Batches of operations that the store has failed.")
 STALLS = Figure(
     "stalls", "Connections dropped because their client took nothing of what waited (MCP_ECHO_STALL_TIMEOUT)."
 )
@@ -180,6 +195,7 @@ class ServerCollector(Collector):
         yield from self._requests()
         yield from self._sessions()
         yield from self._messages()
+        yield from self._store()
         yield from self._machinery()
 
     def _requests(self) -> Iterator[Metric]:
@@ -233,7 +249,8 @@ class ServerCollector(Collector):
         yield _gauge(SINCE_SWEEP, _one(self._from.facts.now() - before))
 
     def _messages(self) -> Iterator[Metric]:
-        streams, budget = self._from.streams, self._from.facts.store.budget
+        streams, store = self._from.streams, self._from.facts.store
+        budget, holdings = store.budget, store.holdings
         yield _gauge(STREAMS, _by_name(streams.by_kind()))
         yield _counter(STREAM_EVENTS, _one(streams.written.events))
         yield _counter(STREAM_BYTES, _one(streams.written.bytes))
@@ -241,11 +258,20 @@ class ServerCollector(Collector):
         lost = {"too_large": budget.messages_too_large, "no_room": budget.messages_refused}
         lost["pushed_out"] = budget.messages_dropped - sum(lost.values())
         yield _counter(DROPPED, _by_name(lost))
-        yield _gauge(WAITING, _one(budget.waiting))
-        yield _gauge(QUEUE_BYTES, _one(budget.queues))
-        yield _gauge(STATE_BYTES, _by_name({"queues": budget.queues, "echoes": budget.echoes}))
+        yield _gauge(WAITING, _one(holdings.waiting))
+        yield _gauge(QUEUE_BYTES, _one(holdings.queues))
+        yield _gauge(STATE_BYTES, _by_name({"queues": holdings.queues, "echoes": holdings.echoes}))
         yield _gauge(STATE_LIMIT, _one(budget.limit))
         yield _counter(ECHOES_REFUSED, _one(budget.echoes_refused))
+
+    def _store(self) -> Iterator[Metric]:
+        store = self._from.facts.store
+        health = store.health()
+        yield InfoMetricFamily(PREFIX + STORE.name, STORE.help, {"kind": health.kind, "node": store.node})
+        yield _gauge(STORE_AVAILABLE, _one(health.available))
+        yield _gauge(STORE_BREAKER, _by_name({state: health.breaker == state for state in BREAKER_STATES}))
+        yield _gauge(STORE_LATENCY, _one(health.latency or 0))
+        yield _counter(STORE_FAILURES, _one(health.failures))
 
     def _machinery(self) -> Iterator[Metric]:
         site = self._from.site

@@ -86,9 +86,15 @@ class StreamableHttp:
         """Take one JSON-RPC message, or a batch where the revision has them."""
         exchange = self._exchange(request)
         self._check_post(request, exchange)
-        reply = self._server.post(self._read(request, exchange), exchange)
-        if reply is None:
-            return exchange.done
+        return self._answer(request, exchange, self._server.post(self._read(request, exchange), exchange))
+
+    def _answer(
+        self, request: IRequest, exchange: HttpExchange, reply: Reply | None
+    ) -> Deferred[bytes | None] | bytes:
+        """Send a reply, now or when it comes."""
+        return exchange.done if reply is None else self._reply(request, reply)
+
+    def _reply(self, request: IRequest, reply: Reply) -> bytes:
         if self._journal.verbose:
             self._journal.debug("Answer", status=reply.status, body=reply.body)
         return self._send(request, reply)
@@ -104,15 +110,14 @@ class StreamableHttp:
             self._settings.strict and not exchange.accepted.names_event_stream
         ):
             raise NotAcceptable(f"Not acceptable: GET is answered with {EVENT_STREAM}; list it in Accept")
-        exchange.open_stream(self._server.legacy.listen(exchange))
+        self._server.listen(exchange)
         return exchange.done
 
     @app.route("/mcp", methods=["DELETE"])
-    def delete(self, request: IRequest) -> bytes:
+    def delete(self, request: IRequest) -> Deferred[bytes | None] | bytes:
         """End a session."""
-        self._server.legacy.close(self._exchange(request))
-        request.setResponseCode(204)
-        return b""
+        exchange = self._exchange(request)
+        return self._answer(request, exchange, self._server.close(exchange))
 
     @app.route("/mcp", methods=["OPTIONS"])
     def options(self, request: IRequest) -> bytes:
@@ -134,13 +139,13 @@ class StreamableHttp:
         return self._legacy_sse.open(self._exchange(request))
 
     @app.route(MESSAGES_PATH, methods=["POST"])
-    def post_sse(self, request: IRequest) -> bytes:
+    def post_sse(self, request: IRequest) -> Deferred[bytes | None] | bytes:
         """Take a message of a client of revision 2024-11-05."""
         exchange = self._exchange(request)
         message = self._read(request, exchange)
         named = request.args.get(b"session_id")
         session_id = named[0].decode("latin-1") if named else None
-        return self._send(request, self._legacy_sse.post(message, session_id, exchange))
+        return self._answer(request, exchange, self._legacy_sse.post(message, session_id, exchange))
 
     @app.route("/health", methods=["GET"])
     def health(self, request: IRequest) -> bytes:
@@ -179,7 +184,7 @@ class StreamableHttp:
     def _exchange(self, request: IRequest) -> HttpExchange:
         self._guards.check(request)
         now = self._server.facts.now()
-        return HttpExchange(cast(EchoRequest, request), now, self._carry, self._send, self._callers)
+        return HttpExchange(cast(EchoRequest, request), now, self._carry, self._reply, self._callers)
 
     def _read(self, request: IRequest, exchange: HttpExchange) -> Message | list[Message]:
         body = request.content.read()

@@ -1,89 +1,90 @@
-"""When an engine that fails is tried again, and what the log says of it."""
+"""When Redis is left alone, and when it is tried again."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from twisted.internet.task import Clock
 
-import pytest
-from twisted.logger import globalLogPublisher
-
-from mcp_echo.stores.breaker import FAILURES, QUIET_SECONDS, Breaker
+from mcp_echo.stores.breaker import PAUSE, THRESHOLD, Breaker
 
 
-class Bench:
-    """A breaker, the time, and the lines of the log."""
-
-    def __init__(self) -> None:
-        self.time = 0.0
-        self.breaker = Breaker("the store", lambda: self.time)
-        self.lines: list[str] = []
-
-    def note(self, event: dict[str, Any]) -> None:
-        self.lines.append(event["log_level"].name)
-
-    def outage(self, failures: int = 1) -> None:
-        for _ in range(failures):
-            self.breaker.failed("disk I/O error")
-        self.breaker.succeeded()
+def opened(clock: Clock) -> Breaker:
+    """Return a breaker that has just opened."""
+    breaker = Breaker(clock.seconds)
+    assert [breaker.failed() for _ in range(THRESHOLD)] == [False] * (THRESHOLD - 1) + [True]
+    return breaker
 
 
-@pytest.fixture
-def bench() -> Iterator[Bench]:
-    made = Bench()
-    globalLogPublisher.addObserver(made.note)
-    yield made
-    globalLogPublisher.removeObserver(made.note)
+def test_it_lets_everything_through_at_first() -> None:
+    """Our choice: nothing is known against it."""
+    breaker = Breaker(Clock().seconds)
+    assert (breaker.state, breaker.refuses, breaker.wait) == ("closed", False, 0)
 
 
-def test_operations_are_tried_until_several_batches_in_a_row_have_failed(bench: Bench) -> None:
-    """Our choice: one failure is no outage."""
-    for _ in range(FAILURES - 1):
-        bench.breaker.failed("why")
-    bench.outage(FAILURES - 1)
-    for _ in range(FAILURES - 1):
-        bench.breaker.failed("why")
-        assert not bench.breaker.refuses
-    bench.breaker.failed("the last")
-    assert (bench.breaker.refuses, bench.breaker.state) == (True, "open")
-    assert (bench.breaker.failures, bench.breaker.last_failure) == (3 * FAILURES - 2, "the last")
+def test_it_opens_after_three_failures_in_a_row() -> None:
+    """hardening: open after 3 failures."""
+    assert THRESHOLD == 3
+    breaker = opened(Clock())
+    assert (breaker.state, breaker.refuses) == ("open", True)
 
 
-def test_one_batch_at_a_time_is_tried_until_one_succeeds(bench: Bench) -> None:
-    """Our choice: half-open is for the trial only."""
-    for _ in range(FAILURES):
-        bench.breaker.failed("why")
-    for _ in range(2):
-        bench.breaker.try_again()
-        assert (bench.breaker.refuses, bench.breaker.state) == (True, "half-open")
-        bench.breaker.failed("why")
-        assert bench.breaker.state == "open"
-    bench.breaker.try_again()
-    bench.breaker.succeeded()
-    assert (bench.breaker.refuses, bench.breaker.state, bench.breaker.in_a_row) == (False, "closed", 0)
+def test_failures_that_are_not_in_a_row_leave_it_closed() -> None:
+    """hardening: a batch that failed alone is no outage."""
+    breaker = Breaker(Clock().seconds)
+    for _ in range(10):
+        assert not breaker.failed()
+        assert not breaker.failed()
+        assert not breaker.succeeded()
+    assert breaker.state == "closed"
 
 
-def test_a_trial_of_what_was_not_given_up_changes_nothing(bench: Bench) -> None:
-    """Our choice: as long as operations are tried anyway, a trial is one of them."""
-    bench.breaker.failed("why")
-    bench.breaker.try_again()
-    assert bench.breaker.state == "closed"
+def test_a_trial_is_made_after_a_pause() -> None:
+    """hardening: a half-open probe each second."""
+    assert PAUSE == 1
+    clock = Clock()
+    breaker = opened(clock)
+    assert breaker.wait == 1
+    clock.advance(0.75)
+    assert breaker.wait == 0.25
+    clock.advance(0.25)
+    assert breaker.wait == 0
 
 
-def test_an_outage_is_logged_when_it_begins_and_when_it_is_over(bench: Bench) -> None:
-    """Our choice: not once a request."""
-    bench.breaker.failed("why")
-    bench.time += 2 * QUIET_SECONDS
-    bench.outage(100)
-    bench.breaker.succeeded()
-    assert bench.lines == ["error", "info"]
+def test_during_a_trial_everything_else_is_refused() -> None:
+    """Our choice: one probe finds out as much as a thousand."""
+    breaker = opened(Clock())
+    breaker.begin()
+    assert (breaker.state, breaker.refuses) == ("half-open", True)
 
 
-def test_outages_in_quick_succession_do_not_fill_the_log(bench: Bench) -> None:
-    """Our choice: what is nearly full fails now and then; the first of it says all."""
-    for _ in range(100):
-        bench.outage()
-    assert bench.lines == ["error", "info"]
-    bench.time += QUIET_SECONDS
-    bench.outage()
-    assert bench.lines == ["error", "info"] * 2
+def test_a_trial_that_succeeds_closes_it() -> None:
+    """hardening: recovery without a restart; whoever logs it is told once."""
+    breaker = opened(Clock())
+    breaker.begin()
+    assert breaker.succeeded()
+    assert (breaker.state, breaker.refuses, breaker.wait) == ("closed", False, 0)
+    assert not breaker.succeeded()
+
+
+def test_a_trial_that_fails_opens_it_for_another_pause() -> None:
+    """hardening: each second; whoever logs an outage logs it once."""
+    clock = Clock()
+    breaker = opened(clock)
+    clock.advance(5)
+    breaker.begin()
+    assert not breaker.failed()
+    assert (breaker.state, breaker.wait) == ("open", 1)
+
+
+def test_one_that_has_closed_needs_three_failures_again() -> None:
+    """Our choice: what was is over."""
+    breaker = opened(Clock())
+    breaker.begin()
+    breaker.succeeded()
+    assert [breaker.failed() for _ in range(THRESHOLD)] == [False, False, True]
+
+
+def test_to_begin_while_it_is_closed_changes_nothing() -> None:
+    """Our choice: the first connection of all is no trial."""
+    breaker = Breaker(Clock().seconds)
+    breaker.begin()
+    assert breaker.state == "closed"

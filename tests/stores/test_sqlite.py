@@ -129,7 +129,7 @@ def nothing_goes_wrong_unseen() -> Iterator[None]:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever waits for better times waits less."""
-    monkeypatch.setattr(engine_module, "TRIAL_SECONDS", 0.05)
+    monkeypatch.setattr(engine_module, "PAUSE", 0.05)
     monkeypatch.setitem(sqlite_schema.CONNECTING, "timeout", 0.05)
 
 
@@ -600,7 +600,7 @@ async def test_after_three_failures_nothing_is_tried_but_a_trial(
     start: Start, path: Path, monkeypatch: pytest.MonkeyPatch, events: Events
 ) -> None:
     """Our choice: whom nobody can help is told so at once; the store is tried again without a request."""
-    monkeypatch.setattr(engine_module, "TRIAL_SECONDS", 0.3)
+    monkeypatch.setattr(engine_module, "PAUSE", 0.3)
     engine, _ = await start()
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")

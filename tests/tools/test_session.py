@@ -29,6 +29,8 @@ def test_session_info_tells_what_the_server_knows_of_the_session() -> None:
         f"- Session ID: {session.id}\n"
         "- Principal: none (peer 127.0.0.1 is not in MCP_ECHO_TRUSTED_PROXIES: "
         "headers are shown, not believed)\n"
+        f"- Made By: {scene.store.node}\n"
+        f"- Served By: {scene.store.node}\n"
         "- Created: 2024-01-01 12:00:00 UTC\n"
         "- Last Activity: 2024-01-01 12:05:00 UTC\n"
         "- Age: 5m 30s\n"

@@ -117,6 +117,10 @@ def test_environment_dump_shows_every_setting_and_where_it_came_from() -> None:
         assert line in lines
     assert lines[3 + len(DECLARED) :] == [
         "",
+        "Session Store:",
+        "- Store: memory of this process",
+        f"- Node: {scene.store.node}",
+        "",
         "Feature Flags:",
         "- Debug Mode: ✅ Enabled",
         "- Binary Support: ✅ Enabled",
@@ -202,6 +206,10 @@ def test_health_probe_measures_the_server(machine: FakeMachine | None, memory: s
         "- Sessions Expired: 0\n"
         "- Cleanup Run Count: 1\n"
         "- Last Cleanup: 45s ago\n"
+        "\n"
+        "🗄️ Session Store:\n"
+        "- Store: memory of this process\n"
+        f"- Node: {scene.store.node}\n"
         "\n"
         "💾 Memory Status:\n" + HEALTH_TAIL.format(memory=memory, storage=size(structured["sessionStorage"]))
     )

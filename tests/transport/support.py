@@ -13,8 +13,9 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransportWithDisconnection
 from twisted.trial.unittest import SynchronousTestCase
 
-from mcp_echo.config import load
+from mcp_echo.config import Settings, load
 from mcp_echo.service import EchoService
+from mcp_echo.state.engine import Engine
 from mcp_echo.transport.site import EchoSite
 
 URL = "http://localhost:3000"
@@ -113,10 +114,19 @@ class ServerTestCase(SynchronousTestCase):
         self.clock = Clock()
         self.serve(self.settings)
 
+    def engine(self, settings: Settings) -> Engine | None:  # noqa: ARG002  # for those that have one
+        """Return what keeps the sessions; None for the memory of the server."""
+        return None
+
     def serve(self, environ: dict[str, str]) -> None:
         """Start over with a server that has these settings."""
+        effective = load({}, environ)
         self.service = EchoService(
-            self.clock, load({}, environ), now=self.clock.seconds, wall=lambda: WALL + self.clock.seconds()
+            self.clock,
+            effective,
+            now=self.clock.seconds,
+            wall=lambda: WALL + self.clock.seconds(),
+            engine=self.engine(effective.settings),
         )
         self.store = self.service.store
         self.client = treq.testing.StubTreq(self.service.http.resource())

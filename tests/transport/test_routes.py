@@ -5,6 +5,8 @@ from __future__ import annotations
 from mcp_echo import __version__
 from tests.transport.support import ServerTestCase
 
+MEMORY = {"kind": "memory", "available": True, "breaker": "closed", "latency_seconds": None}
+
 
 class HealthTests(ServerTestCase):
     def test_health_has_the_documented_shape_and_true_numbers(self) -> None:
@@ -20,6 +22,8 @@ class HealthTests(ServerTestCase):
         assert answer.json == {
             "status": "healthy",
             "sessions": {"active": 1, "total_created": 2, "expired": 1},
+            "store": MEMORY,
+            "node": self.store.node,
             "uptime_seconds": 15,
             "version": __version__,
         }
@@ -29,7 +33,7 @@ class HealthTests(ServerTestCase):
         assert self.request("GET", "/ready").status == 200
         self.service.health.draining = True
         answer = self.request("GET", "/ready")
-        assert (answer.status, answer.json) == (503, {"status": "draining"})
+        assert (answer.status, answer.json) == (503, {"status": "draining", "store": MEMORY})
 
     def test_health_answers_under_any_host_name(self) -> None:
         """Our choice: probes come by address; the answer holds counts alone."""

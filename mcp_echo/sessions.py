@@ -1,0 +1,123 @@
+"""Where the sessions of a daemon live, as one setting says, and the life of what keeps them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+
+from mcp_echo.config import ConfigError, Settings
+from mcp_echo.ports import StartError
+from mcp_echo.state.engine import Engine, EngineRefused
+from mcp_echo.state.sealed import Seal
+from mcp_echo.state.shared import ACKNOWLEDGE, HEARTBEAT, SharedStore
+
+MEMORY = "memory:"
+
+
+def open_engine(reactor: IReactorTime, settings: Settings, node: str) -> Engine | None:
+    """Return the engine that keeps sessions, not started yet; None where they live in this process.
+
+    Args:
+        reactor: Runs it.
+        settings: ``store`` chooses it.
+        node: The name of this process.
+
+    Raises:
+        ConfigError: The address cannot be used, or its library is missing.
+    """
+    if settings.store == MEMORY:
+        return None
+    # Each only where it is wanted: Redis needs a library that not everybody has.
+    try:
+        if settings.store.startswith("sqlite:"):
+            from mcp_echo.stores.sqlite import SqliteEngine
+
+            return SqliteEngine(reactor, settings.store, **_limits(settings), node=node)
+        from mcp_echo.stores.redis import RedisEngine
+
+        return RedisEngine(reactor, settings.store, **_limits(settings), node=node)
+    except EngineRefused as error:
+        raise ConfigError(f"MCP_ECHO_STORE: {error}") from None
+
+
+def _limits(settings: Settings) -> dict[str, Any]:
+    return {"limit": settings.max_sessions, "limit_per_principal": settings.max_sessions_per_principal}
+
+
+class StoreService(Service):
+    """Starts and stops what keeps the sessions, and gives it its beat.
+
+    Args:
+        clock: Times the beat.
+        store: The store.
+        seal: Gets the key that all nodes share, unless the operator has given one.
+        key: The operator's key, or None.
+        spawn: Starts work that goes on by itself.
+    """
+
+    _log = Logger("mcp_echo")
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        store: SharedStore,
+        seal: Seal,
+        key: str | None,
+        spawn: Callable[[Coroutine[Any, Any, None]], object],
+    ) -> None:
+        self._store = store
+        self._seal = seal
+        self._key = key
+        self._spawn = spawn
+        self._beats = [
+            (LoopingCall(self._do, store.beat), HEARTBEAT),
+            (LoopingCall(self._do, store.acknowledge), ACKNOWLEDGE),
+        ]
+        for beat, _ in self._beats:
+            beat.clock = clock
+
+    def startService(self) -> None:
+        """Open what is to be opened, and begin.
+
+        Raises:
+            StartError: It cannot be used.
+        """
+        super().startService()
+        engine = self._store.engine
+        try:
+            engine.open()
+        except EngineRefused as error:
+            raise StartError(f"MCP_ECHO_STORE: {error}") from None
+        engine.start(self._store)
+        for beat, interval in self._beats:
+            # It ends only when the service stops: `_do` lets nothing out.
+            beat.start(interval, now=False)
+        if self._key is None:
+            self._spawn(self._share_key())
+
+    async def _share_key(self) -> None:
+        """Seal with one key on all nodes, so that any of them can go on where another began."""
+        proposal = Seal.new_key()
+        key = await self._store.surely(lambda: self._store.engine.secret(proposal))
+        if key is not None:
+            self._seal.use(key)
+
+    def _do(self, work: Callable[[], None]) -> None:
+        # An exception would end the LoopingCall.
+        try:
+            work()
+        except Exception:
+            self._log.failure("Looking after the shared sessions failed")
+
+    def stop(self) -> Deferred[None]:
+        """Keep what is still to be kept, and stop; called once no request needs the store any more."""
+        for beat, _ in self._beats:
+            if beat.running:
+                beat.stop()
+        return Deferred.fromCoroutine(self._store.stop())

@@ -1,0 +1,386 @@
+"""The message log of a session that several nodes serve: what is in it, and whose it is. No I/O.
+
+It keeps the promises of `mcp_echo.state.events.EventLog` where the streams of one session may be read on
+several nodes, one of which may die at any moment:
+
+- Each message belongs to one stream, or waits until one listens. One that comes while a stream listens
+  belongs to it at once, wherever that is read.
+- A stream has one holder, the node that reads it, for as long as that renews its lease. Another node takes it
+  over when its client comes back there.
+- What the holder has written is known up to its last word. What it had not, when it let go or its lease ran
+  out, waits again for whichever stream listens; a client that resumes the stream itself gets the rest there.
+- A message gets a new sequence number each time it is given to a stream, so that within one stream the
+  numbers only grow, and ``Last-Event-ID`` always means "everything after that".
+
+Rules: https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#resumability-and-redelivery
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from copy import copy
+from typing import NamedTuple
+
+import msgspec
+
+from mcp_echo.state.engine import Entry, Held
+
+LEASE = 45_000
+"""Milliseconds for which a node holds a stream without saying so again: three missed heartbeats."""
+
+MAX_STREAMS = 64
+"""Streams remembered; of those that nobody holds, the oldest is forgotten for one more."""
+
+
+class Row(msgspec.Struct, array_like=True):
+    """One stream, as all nodes know it."""
+
+    tag: str
+    listening: bool
+    holder: str = ""
+    """The node that reads it; empty while none does."""
+    until: int = 0
+    """Milliseconds of the engine's clock when the lease of the holder runs out."""
+    written: int = 0
+    """The highest sequence that is known to have been written to its client."""
+    ended: bool = False
+    """True when no message will follow."""
+
+    def is_held(self, now: int) -> bool:
+        """Return whether a node reads it, as far as is known."""
+        return bool(self.holder) and self.until > now
+
+
+class Summary(msgspec.Struct, array_like=True):
+    """The ledger without its messages, which is small enough to be kept as a whole."""
+
+    sequence: int = 0
+    """The highest sequence given so far."""
+    first: int = 1
+    """The sequence of the oldest message kept, or the next one to be given."""
+    moves: int = 0
+    """How often messages were given another place; a copy from before has to be read anew."""
+    listened: int = 0
+    """Listening streams made so far."""
+    dropped: int = 0
+    """Messages that were pushed out, or not kept, before any stream had taken them."""
+    rows: list[Row] = []
+
+
+class Bounds(NamedTuple):
+    """How much one log keeps."""
+
+    messages: int
+    bytes: int
+
+
+class Unkept(NamedTuple):
+    """A message that there was no room to keep, for the stream that it belongs to."""
+
+    stream: str
+    sequence: int
+    data: bytes
+
+
+class Ledger:
+    """A copy of one session's log, to read and to work out a change with.
+
+    Args:
+        summary: What is known beside the messages; it belongs to the ledger from now on.
+        entries: The messages, oldest first.
+        bounds: How much is kept.
+        node: The name of this node.
+        size: Bytes of the messages; None to have them counted.
+    """
+
+    __slots__ = (
+        "added",
+        "bounds",
+        "bytes",
+        "changed",
+        "entries",
+        "has_room",
+        "lost",
+        "node",
+        "now",
+        "patient",
+        "removed",
+        "rows",
+        "summary",
+        "unkept",
+    )
+
+    def __init__(
+        self,
+        summary: Summary,
+        entries: Iterable[Entry],
+        bounds: Bounds,
+        node: str,
+        size: int | None = None,
+    ) -> None:
+        self.summary = summary
+        self.entries = list(entries)
+        self.rows = {row.tag: row for row in summary.rows}
+        self.bounds = bounds
+        self.node = node
+        self.bytes = sum(len(entry.data) for entry in self.entries) if size is None else size
+        self.now = 0
+        """Milliseconds of the engine's clock at which the change is worked out."""
+        self.patient = False
+        """Whether leases of other nodes are left alone though they have run out."""
+        self.has_room: Callable[[int], bool] = lambda _size: True
+        """Whether all sessions together may hold so many bytes more."""
+        self.added: dict[int, Entry] = {}
+        """What was added since the copy was made, by sequence."""
+        self.removed: list[int] = []
+        """Sequences of what was taken out since then."""
+        self.unkept: list[Unkept] = []
+        """What found no room, but has a connection on this node that may take it yet."""
+        self.lost: list[int] = []
+        """Sizes of the messages lost since the copy was made."""
+        self.changed = False
+        """Whether anything was changed since then."""
+
+    def copy(self, now: int, has_room: Callable[[int], bool], patient: bool = False) -> Ledger:
+        """Return a copy to work out a change with.
+
+        Args:
+            now: Milliseconds of the engine's clock.
+            has_room: Whether all sessions together may hold so many bytes more.
+            patient: Whether leases of other nodes are left alone though they have run out.
+        """
+        summary = self.summary
+        twin = Ledger(
+            Summary(
+                summary.sequence,
+                summary.first,
+                summary.moves,
+                summary.listened,
+                summary.dropped,
+                [copy(row) for row in summary.rows],
+            ),
+            self.entries,
+            self.bounds,
+            self.node,
+            self.bytes,
+        )
+        twin.now, twin.has_room, twin.patient = now, has_room, patient
+        return twin
+
+    def adopt(self) -> Ledger:
+        """Return it as what is kept from now on: what it changed has been carried out."""
+        self.added, self.removed, self.unkept, self.lost, self.changed = {}, [], [], [], False
+        return self
+
+    # What there is.
+
+    @property
+    def waiting(self) -> int:
+        """How many messages no connection has taken yet, as far as is known."""
+        written = {row.tag: row.written for row in self.rows.values()}
+        return sum(
+            not entry.stream or entry.sequence > written.get(entry.stream, entry.sequence)
+            for entry in self.entries
+        )
+
+    @property
+    def held(self) -> Held:
+        """What it holds; the last echo is not its business."""
+        return Held(self.bytes, 0, self.waiting)
+
+    def _is_written(self, entry: Entry) -> bool:
+        if not entry.stream:
+            return False
+        row = self.rows.get(entry.stream)
+        return row is None or entry.sequence <= row.written
+
+    def held_streams(self) -> list[Row]:
+        """Return the streams that a node reads, as far as is known."""
+        return [row for row in self.rows.values() if row.is_held(self.now)]
+
+    def holders(self) -> set[str]:
+        """Return the nodes, this one aside, that read a stream or did when last heard of."""
+        return {row.holder for row in self.rows.values() if row.holder} - {self.node}
+
+    def of_stream(self, tag: str, after: int) -> list[Entry]:
+        """Return the messages of a stream whose sequence is greater than ``after``."""
+        return [entry for entry in self.entries if entry.stream == tag and entry.sequence > after]
+
+    # Messages.
+
+    def queue(self, data: bytes) -> None:
+        """Append a message for whichever listening stream reads, now or later."""
+        listener = self._listener()
+        self._append("" if listener is None else listener.tag, data)
+
+    def append(self, tag: str, data: bytes) -> None:
+        """Append a message that belongs on one stream alone."""
+        self._append(tag, data)
+
+    def _listener(self) -> Row | None:
+        return next((row for row in self.held_streams() if row.listening and not row.ended), None)
+
+    def _append(self, tag: str, data: bytes) -> None:
+        self.changed = True
+        if self._make_room(len(data)):
+            self._add(tag, data)
+        elif tag in self.rows and self.rows[tag].holder == self.node:
+            self.unkept.append(Unkept(tag, self._next(), data))
+        else:
+            self._lose(len(data))
+
+    def _next(self) -> int:
+        self.summary.sequence += 1
+        return self.summary.sequence
+
+    def _add(self, tag: str, data: bytes) -> None:
+        entry = Entry(self._next(), tag, data)
+        self.entries.append(entry)
+        self.added[entry.sequence] = entry
+        self.bytes += len(data)
+        if tag and tag not in self.rows:
+            # It was forgotten when the last that could be resumed from it made room for this.
+            self._remember(Row(tag, tag.startswith("g"), written=entry.sequence - 1))
+
+    def _lose(self, size: int) -> None:
+        self.summary.dropped += 1
+        self.lost.append(size)
+
+    def _make_room(self, size: int) -> bool:
+        """Push the oldest messages out for one of ``size`` bytes; return whether it can be kept then."""
+        if size > self.bounds.bytes or not self.has_room(size - self.bytes):
+            return False
+        freed = 0
+        while self.entries and not (
+            len(self.entries) < self.bounds.messages
+            and self.bytes + size <= self.bounds.bytes
+            and self.has_room(size - freed)
+        ):
+            freed += len(self.entries[0].data)
+            self._push_out(self.entries[0])
+        return True
+
+    def _push_out(self, entry: Entry) -> None:
+        if not self._is_written(entry):
+            self._lose(len(entry.data))
+        self._take_out(entry)
+        if entry.stream in self.rows:
+            self._forget_if_spent(self.rows[entry.stream])
+
+    def _take_out(self, entry: Entry) -> None:
+        self.entries.remove(entry)
+        self.bytes -= len(entry.data)
+        if self.added.pop(entry.sequence, None) is None:
+            self.removed.append(entry.sequence)
+
+    # Streams.
+
+    def listen(self) -> str:
+        """Open a new listening stream, held here; it gets what waits. Return its tag."""
+        self.summary.listened += 1
+        row = Row(f"g{self.summary.listened}", True, written=self.summary.sequence)
+        self._remember(row)
+        self._hold(row)
+        self.recover()
+        return row.tag
+
+    def answer(self, tag: str) -> None:
+        """Open the stream of one request's answer, held here; it carries only what is appended to it."""
+        if tag not in self.rows:
+            self._remember(Row(tag, False, written=self.summary.sequence))
+        self._hold(self.rows[tag])
+
+    def resume(self, tag: str) -> None:
+        """Read a stream here from now on, whoever did so before."""
+        if tag in self.rows:
+            self._hold(self.rows[tag])
+            self.recover()
+
+    def _hold(self, row: Row) -> None:
+        self.changed = True
+        row.holder, row.until = self.node, self.now + LEASE
+
+    def renew(self) -> None:
+        """Say again that this node reads what it reads, and see to what others have left behind."""
+        for row in self.rows.values():
+            if row.holder == self.node:
+                self._hold(row)
+        self.recover()
+
+    def wrote(self, tag: str, sequence: int) -> None:
+        """Note what the connection on this node has written."""
+        row = self.rows.get(tag)
+        if row is not None and row.holder == self.node and row.written < sequence:
+            row.written = sequence
+            self.changed = True
+
+    def release(self, tag: str) -> None:
+        """Read a stream here no more; what was not written waits for whichever listens."""
+        row = self.rows.get(tag)
+        if row is None or row.holder != self.node:
+            return
+        self._let_go(row)
+        self.recover()
+
+    def _let_go(self, row: Row) -> None:
+        self.changed = True
+        row.holder, row.until = "", 0
+        if row.listening:
+            self._move(self.of_stream(row.tag, row.written), "")
+        self._forget_if_spent(row)
+
+    def recover(self) -> None:
+        """Let go of listening streams whose holder is silent, and give what waits to one that is read."""
+        overdue = [row for row in self.rows.values() if row.holder and row.until <= self.now]
+        for row in () if self.patient else overdue:
+            self._let_go(row)
+        listener = self._listener()
+        if listener is not None:
+            self._move([], listener.tag)
+
+    def _move(self, back: list[Entry], tag: str) -> None:
+        """Put ``back`` before all that waits, and give both to a stream, or to none for the time being."""
+        waiting = [entry for entry in self.entries if not entry.stream]
+        moving = [*back, *waiting]
+        if not (back or (tag and waiting)):
+            return
+        self.changed = True
+        self.summary.moves += 1
+        for entry in moving:
+            self._take_out(entry)
+        for entry in moving:
+            self._add(tag, entry.data)
+
+    def end(self, tag: str) -> None:
+        """Say that nothing will follow on a stream."""
+        row = self.rows.get(tag)
+        if row is not None:
+            row.ended = self.changed = True
+            self._forget_if_spent(row)
+
+    def _forget_if_spent(self, row: Row) -> None:
+        """Drop a stream that nobody reads and that has nothing left to resume from."""
+        if row.holder or not (row.listening or row.ended):
+            return
+        if not any(entry.stream == row.tag for entry in self.entries):
+            self.rows.pop(row.tag, None)
+            self.changed = True
+
+    def _remember(self, row: Row) -> None:
+        self.changed = True
+        self.rows[row.tag] = row
+        if len(self.rows) > MAX_STREAMS:
+            idle = next((row for row in self.rows.values() if not row.is_held(self.now)), None)
+            if idle is not None:
+                self._forget(idle)
+
+    def _forget(self, row: Row) -> None:
+        for entry in self.of_stream(row.tag, 0):
+            self._push_out(entry)
+        self.rows.pop(row.tag, None)
+
+    def settle(self) -> Summary:
+        """Return what is to be kept beside the messages."""
+        self.summary.rows = list(self.rows.values())
+        self.summary.first = self.entries[0].sequence if self.entries else self.summary.sequence + 1
+        return self.summary

@@ -1,0 +1,234 @@
+"""What the nodes that share sessions tell each other, beside what they keep. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, Literal, Protocol
+
+import msgspec
+from msgspec import Raw
+
+from mcp_echo.protocol.jsonrpc import Response
+from mcp_echo.state.changes import Changes, List, Listener
+from mcp_echo.state.replica import Draft, Operation, Replica
+
+
+class _Answer(msgspec.Struct, tag="answer"):
+    session: str
+    id: str
+    result: Raw | None = None
+    error: Raw | None = None
+
+
+class _Cancelled(msgspec.Struct, tag="cancelled"):
+    session: str
+    request: int | str
+
+
+class _ListChanged(msgspec.Struct, tag="list-changed"):
+    which: Literal["tools", "prompts", "resources"]
+
+
+class _Watching(msgspec.Struct, tag="watching-reads"):
+    reader: str
+
+
+class _Read(msgspec.Struct, tag="read"):
+    reader: str
+
+
+_Word = _Answer | _Cancelled | _ListChanged | _Watching | _Read
+_decode = msgspec.json.Decoder(_Word).decode
+
+MAX_READERS = 1000
+"""Readers in whom other nodes are interested; the one named longest ago makes room."""
+
+
+class Here(Protocol):
+    """What this needs of the store."""
+
+    node: str
+
+    def find_here(self, session_id: str) -> Replica | None:
+        """Return this node's copy of a session, if it has one."""
+
+    def bring_for(self, session_id: str, owner: str | None, do: Callable[[Replica], None]) -> None:
+        """Call ``do`` with a copy of a handle's session as soon as it is here, if it is the owner's."""
+
+    def broadcast(self, payload: bytes) -> None:
+        """Tell every other node, as soon as may be."""
+
+    def after(self, effect: Callable[[], object]) -> None:
+        """Do something once what the request has changed is kept."""
+
+    def later(self, replica: Replica, operation: Operation, size: int = 0) -> None:
+        """Make a change as soon as may be."""
+
+
+class Peers:
+    """The other nodes.
+
+    Args:
+        here: The store of this one.
+    """
+
+    def __init__(self, here: Here) -> None:
+        self._here = here
+        self.changes: SharedChanges | None = None
+
+    def tell(self, word: Any) -> None:
+        """Tell every other node."""
+        self._here.broadcast(msgspec.json.encode(word))
+
+    def told(self, payload: bytes) -> None:
+        """Act on what another node has told; what this version does not know is left alone."""
+        try:
+            word = _decode(payload)
+        except msgspec.DecodeError:
+            return
+        if isinstance(word, _Answer):
+            self._take_answer(word)
+        elif isinstance(word, _Cancelled):
+            self._cancel(word)
+        elif self.changes is not None:
+            self.changes.told(word)
+
+    def pass_answer(self, session_id: str, response: Response) -> None:
+        """Hand a client's answer to the node that asked, whose name begins the id."""
+        if isinstance(response.id, str):
+            self.tell(_Answer(session_id, response.id, response.result, response.error))
+
+    def _take_answer(self, word: _Answer) -> None:
+        replica = self._here.find_here(word.session)
+        promise = None if replica is None else replica.expected.pop(word.id, None)
+        if promise is not None:
+            promise.keep(Response(word.id, word.result, word.error))
+
+    def pass_cancellation(self, session_id: str, request_id: int | str) -> None:
+        """Hand a client's cancellation to the node that works on the request."""
+        self.tell(_Cancelled(session_id, request_id))
+
+    def _cancel(self, word: _Cancelled) -> None:
+        replica = self._here.find_here(word.session)
+        running = None if replica is None else replica.running.get(word.request)
+        if running is not None:
+            running.cancel()
+
+
+class SharedChanges(Changes):
+    """Tells listeners on this node of changes on any node.
+
+    Args:
+        here: The store.
+        peers: The other nodes.
+        handle_of: Returns the handle whose state a URI is, or None.
+    """
+
+    def __init__(self, here: Here, peers: Peers, handle_of: Callable[[str], str | None]) -> None:
+        super().__init__()
+        self._here = here
+        self._peers = peers
+        self._handle_of = handle_of
+        # In the order in which they were named.
+        self._readers: dict[str, None] = {}
+        peers.changes = self
+
+    def watch_list(self, which: List, listener: Listener) -> None:
+        """Tell ``listener`` when this list changes."""
+        self._here.after(lambda: super(SharedChanges, self).watch_list(which, listener))
+
+    def watch(self, uri: str, listener: Listener) -> None:
+        """Tell ``listener`` when this resource changes; state behind a handle, on whichever node it does."""
+        self._here.after(lambda: self._watch(uri, listener))
+
+    def _watch(self, uri: str, listener: Listener) -> None:
+        super().watch(uri, listener)
+        handle = self._handle_of(uri)
+        replica = None if handle is None else self._here.find_here(handle)
+        if replica is not None:
+            self._watch_replica(uri, listener, replica)
+
+    def _watch_replica(self, uri: str, listener: Listener, replica: Replica) -> None:
+        if not replica.watched:
+            replica.watched = True
+            self._here.later(replica, self._add_watcher)
+        listener.told_until(uri, replica.seen_echoes)
+
+    def rewatch(self, uri: str, listener: Listener, owner: str | None) -> None:
+        """Tell ``listener`` on this node, too, of a resource it watches; see `Changes.rewatch`."""
+        handle = self._handle_of(uri)
+        if handle is not None:
+            self._here.after(lambda: self._rewatch(uri, listener, handle, owner))
+
+    def _rewatch(self, uri: str, listener: Listener, handle: str, owner: str | None) -> None:
+        def begin(replica: Replica) -> None:
+            super(SharedChanges, self).watch(uri, listener)
+            self._watch_replica(uri, listener, replica)
+
+        self._here.bring_for(handle, owner, begin)
+
+    def _add_watcher(self, draft: Draft) -> None:
+        watchers = draft.kept.watchers
+        if self._here.node not in watchers:
+            draft.kept.watchers = [*watchers, self._here.node]
+
+    def unwatch(self, uri: str, listener: Listener) -> None:
+        """Tell ``listener`` no more of this resource."""
+        self._here.after(lambda: self._unwatch(uri, listener))
+
+    def _unwatch(self, uri: str, listener: Listener) -> None:
+        super().unwatch(uri, listener)
+        handle = self._handle_of(uri)
+        replica = None if handle is None else self._here.find_here(handle)
+        if replica is None or not replica.watched:
+            return
+        if not any(self._handle_of(each) == replica.id for each in self.uris):
+            replica.watched = False
+            self._here.later(replica, self._remove_watcher)
+
+    def _remove_watcher(self, draft: Draft) -> None:
+        draft.kept.watchers = [node for node in draft.kept.watchers if node != self._here.node]
+
+    def echoed(self, uris: Iterable[str]) -> None:
+        """Tell everybody who asked on this node of one echo that is kept."""
+        super().state_changed(uris)
+
+    def state_changed(self, uris: Iterable[str]) -> None:
+        """Do nothing: every echo that is kept is told of, on this node as on others, by the store."""
+
+    def list_changed(self, which: List) -> None:
+        """Tell everybody who asked that a list has changed, on every node."""
+        self._here.after(lambda: self._list_changed(which))
+
+    def _list_changed(self, which: List) -> None:
+        super().list_changed(which)
+        self._peers.tell(_ListChanged(which))
+
+    def note_read(self, reader: str) -> None:
+        """Count a list that was asked for, if somebody wants to know, on whichever node."""
+        self._here.after(lambda: self._note_read(reader))
+
+    def _note_read(self, reader: str) -> None:
+        super().note_read(reader)
+        if reader in self._readers:
+            self._peers.tell(_Read(reader))
+
+    @contextmanager
+    def watching_reads(self, reader: str) -> Iterator[Callable[[], int]]:
+        """Count the lists that ``reader`` asks for on any node while this lasts."""
+        self._peers.tell(_Watching(reader))
+        with super().watching_reads(reader) as reads:
+            yield reads
+
+    def told(self, word: Any) -> None:
+        """Act on what another node has told."""
+        if isinstance(word, _ListChanged):
+            super().list_changed(word.which)
+        elif isinstance(word, _Read):
+            super().note_read(word.reader)
+        elif isinstance(word, _Watching):
+            self._readers.pop(word.reader, None)
+            self._readers[word.reader] = None
+            if len(self._readers) > MAX_READERS:
+                del self._readers[next(iter(self._readers))]

@@ -1,0 +1,428 @@
+"""One node's copy of a session that is kept elsewhere, and the connections that read it here. No I/O.
+
+The copy follows what is kept; it is never changed by itself. A change is worked out on a draft of it, carried
+out by the engine if the copy was up to date, and only then applied here: messages reach a connection after
+they are kept, and whatever a client was answered stays true when this node is gone.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import deque
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from mcp_echo.protocol.revisions import KNOWN, Revision
+from mcp_echo.state.engine import Change, Held, Record
+from mcp_echo.state.events import Event, Reader, Stream
+from mcp_echo.state.ledger import Bounds, Ledger, Summary, Unkept
+from mcp_echo.state.session import Client, Echo, Running
+
+REVISIONS = {revision.name: revision for revision in KNOWN}
+
+MARKS = 8
+"""Nodes whose last change of a session is remembered in it."""
+
+
+class Kept(msgspec.Struct, array_like=True):
+    """What is kept of a session, but for its last echo and the messages in its log.
+
+    New members go to the end and have a default, so that nodes of two versions can share sessions.
+    """
+
+    revision: str
+    client: bytes
+    """The name, version and capabilities of the client, as JSON."""
+    minted: str
+    """The node that made it."""
+    timeout: int
+    """Milliseconds of idleness after which it is gone."""
+    label: str | None = None
+    initialized: bool = False
+    requests: int = 0
+    responses: int = 0
+    response_seconds: float = 0.0
+    echo_count: int = 0
+    replay_count: int = 0
+    log_level: str | None = None
+    subscriptions: list[str] = []
+    told: dict[str, int] = {}
+    """URI of a handle's state → the echo count its subscriber here was told of."""
+    watchers: list[str] = []
+    """Nodes where somebody wants to hear of its echoes."""
+    lists: str = ""
+    """The node that tells it of changed lists: the one where it listened last."""
+    marks: dict[str, int] = {}
+    """Node → the number of the last change it made, so that a change is never made twice."""
+    log: Summary = msgspec.field(default_factory=Summary)
+    legacy_stream: str | None = None
+    """The tag of its one stream, where its transport is that of 2024-11-05."""
+
+
+class _KeptEcho(msgspec.Struct, array_like=True):
+    message: str
+    data: str | None
+    mime_type: str | None
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Kept).decode
+_decode_echo = msgspec.msgpack.Decoder(_KeptEcho).decode
+
+
+def encode_echo(echo: Echo) -> bytes:
+    """Return an echo as it is kept."""
+    return _encode(_KeptEcho(echo.message, echo.data, echo.mime_type))
+
+
+def describe(client: Client) -> bytes:
+    """Return what a client said of itself as it is kept."""
+    return msgspec.json.encode([client.name, client.version, dict(client.capabilities)])
+
+
+@lru_cache(maxsize=256)
+def client_of(described: bytes) -> Client:
+    """Return the client that `describe` has described; most sessions share a few."""
+    return Client(*msgspec.json.decode(described))
+
+
+class HeldStream(Stream):
+    """A stream that is read on this node."""
+
+    __slots__ = ("is_new", "offered", "written")
+
+    def __init__(self, tag: str, listening: bool, after: int) -> None:
+        super().__init__(tag, listening)
+        self.is_new = True
+        """True until it is known to be kept."""
+        self.offered = after
+        """The highest sequence that was put in ``unread``."""
+        self.written = after
+        """The highest sequence that its connection has taken."""
+
+    def offer(self, sequence: int, data: bytes) -> None:
+        """Let its connection take a message."""
+        event = Event(data)
+        event.sequence, event.stream = sequence, self
+        self.unread.append(event)
+        self.offered = max(self.offered, sequence)
+
+
+Operation = Callable[["Draft"], None]
+"""A change that can be worked out anew on whatever is kept by then."""
+
+
+class Replica:
+    """A copy of one session.
+
+    Args:
+        session_id: Its id or handle.
+        owner: The principal it belongs to.
+        handle: Whether it is named by a handle.
+        record: What is kept.
+        bounds: How much its log keeps.
+        node: The name of this node.
+    """
+
+    __slots__ = (
+        "asked",
+        "busy",
+        "calls_due",
+        "created",
+        "echo",
+        "expected",
+        "handle",
+        "has_ended",
+        "id",
+        "in_flight",
+        "kept",
+        "later",
+        "later_bytes",
+        "ledger",
+        "look_is_due",
+        "owner",
+        "running",
+        "seen_echoes",
+        "streams",
+        "tried",
+        "used",
+        "version",
+        "waiting",
+        "watched",
+    )
+
+    def __init__(
+        self, session_id: str, owner: str | None, handle: bool, record: Record, bounds: Bounds, node: str
+    ) -> None:
+        self.id = session_id
+        self.owner = owner
+        self.handle = handle
+        self.version = 0
+        self.kept: Kept
+        self.echo: Echo | None = None
+        self.ledger = Ledger(Summary(), (), bounds, node)
+        self.created = record.created
+        self.used = record.used
+        self.streams: dict[str, HeldStream] = {}
+        """Tag → stream, of those that a connection on this node reads."""
+        self.busy = False
+        """Whether a change of it is under way on this node."""
+        self.waiting: deque[Any] = deque()
+        """Promises to those that wait for their turn to change it."""
+        self.later: list[Operation] = []
+        """Changes that are to be made as soon as may be."""
+        self.later_bytes = 0
+        """Bytes of messages in those."""
+        self.tried: dict[int, int] = {}
+        """Mark → how many of them a try took, for tries of which it is not known how they ended."""
+        self.has_ended = False
+        self.look_is_due = False
+        """Whether this node is about to look whether others have changed it."""
+        self.watched = False
+        """Whether somebody on this node wants to hear of its echoes."""
+        self.running: dict[int | str, Running] = {}
+        self.expected: dict[str, Any] = {}
+        self.asked = 0
+        self.in_flight = 0
+        self.calls_due = 0.0
+        self.follow(record)
+        self.seen_echoes = self.kept.echo_count
+        """The echo count that was told here."""
+
+    @property
+    def revision(self) -> Revision | None:
+        """The revision it speaks; None where this node does not know it."""
+        return REVISIONS.get(self.kept.revision)
+
+    @property
+    def needed(self) -> bool:
+        """Whether something on this node depends on it, so that it must not be forgotten."""
+        return bool(
+            self.busy or self.waiting or self.streams or self.later or self.watched or self.running
+            or self.expected
+        )  # fmt: skip
+
+    @property
+    def known(self) -> int:
+        """The highest sequence whose messages are here."""
+        return self.ledger.summary.sequence
+
+    def follow(self, record: Record, known: int = 0) -> bool:
+        """Take over what is kept.
+
+        Args:
+            record: What is kept.
+            known: The sequence up to which its messages were left out, because they were known here.
+
+        Returns:
+            False when messages have moved since the copy was made, and the record has to be read from the
+            first message on; nothing is taken over then.
+        """
+        kept = _decode(record.state)
+        before = self.ledger
+        if known and kept.log.moves != before.summary.moves:
+            return False
+        old = [entry for entry in before.entries if kept.log.first <= entry.sequence <= known]
+        self.version, self.kept, self.used = record.version, kept, record.used
+        self.ledger = Ledger(kept.log, [*old, *record.entries], before.bounds, before.node)
+        self.echo = _read_echo(record.echo)
+        return True
+
+    def apply(self, draft: Draft, change: Change, now: int) -> None:
+        """Take over a change that was carried out."""
+        self.version = change.version + 1
+        self.kept, self.echo = draft.kept, draft.echo
+        if draft.touch:
+            self.used = now
+        if draft.worked_ledger is not None:
+            self.ledger = draft.worked_ledger.adopt()
+
+    def drop_tried(self, mark: int) -> None:
+        """Forget the late changes that a try has made, if it is one of this node's."""
+        made = self.tried.get(mark)
+        if made is None:
+            return
+        del self.later[:made]
+        self.tried.clear()
+        if not self.later:
+            self.later_bytes = 0
+
+    # The connections on this node.
+
+    def deliver(self, unkept: list[Unkept]) -> int:
+        """Let the connections here take what is theirs, and end those that have nothing more to come.
+
+        Args:
+            unkept: Messages that were not kept, which only a connection that is there now can still get.
+
+        Returns:
+            How many of ``unkept`` no connection took.
+        """
+        missed = 0
+        for tag, sequence, data in unkept:
+            if tag in self.streams:
+                self.streams[tag].offer(sequence, data)
+            else:
+                missed += 1
+        # A copy: a stream that ends leaves at once.
+        for stream in list(self.streams.values()):
+            self._deliver_to(stream)
+        return missed
+
+    def _deliver_to(self, stream: HeldStream) -> None:
+        row = self.ledger.rows.get(stream.tag)
+        if row is None and stream.is_new:
+            return
+        stream.is_new = False
+        if row is None or row.holder != self.ledger.node:
+            self._taken_over(stream)
+            return
+        for entry in self.ledger.of_stream(stream.tag, stream.offered):
+            stream.offer(entry.sequence, entry.data)
+        stream.ended = row.ended
+        if stream.reader is not None and (stream.unread or stream.ended):
+            stream.reader.wake()
+
+    def _taken_over(self, stream: HeldStream) -> None:
+        """Close the connection: another node reads the stream now, or its lease ran out."""
+        self.streams.pop(stream.tag, None)
+        reader, stream.reader = stream.reader, None
+        stream.unread.clear()
+        if reader is not None:
+            reader.replaced()
+
+    def attach(self, stream: HeldStream, reader: Reader) -> None:
+        """Let a connection read a stream from now on, in place of the one that did."""
+        before = self.streams.get(stream.tag)
+        if before is not None and before is not stream:
+            self._taken_over(before)
+        stream.reader = reader
+        self.streams[stream.tag] = stream
+        self._deliver_to(stream)
+
+    def detach(self, stream: HeldStream) -> bool:
+        """Take the connection off a stream; return whether the stream was its."""
+        stream.reader = None
+        if self.streams.get(stream.tag) is not stream:
+            return False
+        del self.streams[stream.tag]
+        stream.unread.clear()
+        return True
+
+    def end(self) -> None:
+        """End every stream here: the session is over."""
+        self.has_ended = True
+        self.later.clear()
+        self.later_bytes = 0
+        for stream in list(self.streams.values()):
+            stream.ended = True
+            if stream.reader is not None:
+                stream.reader.wake()
+        self.streams.clear()
+        for running in list(self.running.values()):
+            running.cancel()
+
+
+def _read_echo(kept: bytes | None) -> Echo | None:
+    if kept is None:
+        return None
+    echo = _decode_echo(kept)
+    return Echo(echo.message, echo.data, echo.mime_type)
+
+
+class Draft:
+    """A change of a session while it is worked out.
+
+    Args:
+        replica: The copy it begins from, which stays as it is.
+        now: Milliseconds of the engine's clock.
+        has_room: Whether all sessions together may hold so many bytes more.
+        patient: Whether leases of other nodes are left alone though they have run out.
+    """
+
+    __slots__ = (
+        "_has_room",
+        "_now",
+        "_patient",
+        "echo",
+        "kept",
+        "replica",
+        "touch",
+        "version",
+        "worked_ledger",
+    )
+
+    def __init__(
+        self, replica: Replica, now: int, has_room: Callable[[int], bool], patient: bool = False
+    ) -> None:
+        self.replica = replica
+        self.version = replica.version
+        self.kept = copy.copy(replica.kept)
+        self.echo = replica.echo
+        self.touch = False
+        self.worked_ledger: Ledger | None = None
+        self._now = now
+        self._has_room = has_room
+        self._patient = patient
+
+    @property
+    def ledger(self) -> Ledger:
+        """The log, to be changed."""
+        if self.worked_ledger is None:
+            self.worked_ledger = self.replica.ledger.copy(self._now, self._has_room, self._patient)
+            for stream in self.replica.streams.values():
+                self.worked_ledger.wrote(stream.tag, stream.written)
+        return self.worked_ledger
+
+    def change(self, mark: int) -> Change:
+        """Return the change for the engine to carry out.
+
+        Args:
+            mark: The number of this change among those of this node.
+        """
+        replica, kept = self.replica, self.kept
+        ledger = self.ledger if replica.streams else self.worked_ledger
+        node = replica.ledger.node
+        tell: set[str] = set()
+        if ledger is None:
+            ledger = replica.ledger
+        else:
+            kept.log = ledger.settle()
+            if ledger.changed:
+                tell = ledger.holders() | (replica.ledger.holders() if replica.ledger.rows else set())
+        if kept.echo_count != replica.kept.echo_count:
+            tell.update(kept.watchers)
+            tell.discard(node)
+        kept.marks = _marked(kept.marks, node, mark)
+        echo: Any = msgspec.UNSET
+        if self.echo is not replica.echo:
+            echo = None if self.echo is None else encode_echo(self.echo)
+        held = ledger.held
+        return Change(
+            replica.id,
+            replica.owner,
+            replica.handle,
+            self.version,
+            self.touch,
+            _encode(kept),
+            echo,
+            tuple(ledger.removed),
+            tuple(ledger.added.values()),
+            Held(held.queued, 0 if self.echo is None else self.echo.size, held.waiting),
+            replica.known,
+            tuple(sorted(tell)),
+        )
+
+
+def _marked(marks: dict[str, int], node: str, mark: int) -> dict[str, int]:
+    """Return the marks with this node's; the one that was made longest ago makes room."""
+    others = [item for item in marks.items() if item[0] != node]
+    return dict([*others[-(MARKS - 1) :], (node, mark)])
+
+
+def encode_new(kept: Kept) -> bytes:
+    """Return the state of a record that is to be made."""
+    return _encode(kept)

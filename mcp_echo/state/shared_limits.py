@@ -1,0 +1,64 @@
+"""The limits on one client where a request may be worked on more than once. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from mcp_echo.config import Settings
+from mcp_echo.state.limits import Limits
+from mcp_echo.state.session import Session
+
+
+class SharedLimits(Limits):
+    """Limits that count a request once, however often it is worked on.
+
+    They hold for each node: rates and requests in flight are not shared.
+
+    Args:
+        settings: See `Limits`.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self._credit = 0
+        self._admitted = 0
+        self.after: Callable[[Callable[[], object]], object] = lambda effect: effect()
+        """Does something once what a request has changed is kept."""
+
+    def begin_attempt(self, admitted: int) -> None:
+        """Begin to work on a request.
+
+        Args:
+            admitted: How much earlier attempts were admitted, which is not counted again.
+        """
+        self._credit, self._admitted = admitted, 0
+
+    def end_attempt(self) -> int:
+        """Return how much was admitted since the attempt began."""
+        self._credit = 0
+        return self._admitted
+
+    def _once(self, admit: Callable[[], None]) -> None:
+        if self._credit:
+            self._credit -= 1
+        else:
+            admit()
+        self._admitted += 1
+
+    def admit_session(self, address: str, now: float) -> None:
+        """Count a session or handle that a client makes; see `Limits.admit_session`."""
+        self._once(lambda: super(SharedLimits, self).admit_session(address, now))
+
+    def admit_call(self, session: Session, now: float) -> None:
+        """Count a call in a session; see `Limits.admit_call`."""
+        self._once(lambda: super(SharedLimits, self).admit_call(session, now))
+
+    def admit_call_from(self, address: str, now: float) -> None:
+        """Count a call that belongs to no session; see `Limits.admit_call_from`."""
+        self._once(lambda: super(SharedLimits, self).admit_call_from(address, now))
+
+    def begin(self, principal: str | None, address: str) -> str:
+        """Count a request that takes its time; see `Limits.begin`."""
+        owner = self.owner(principal, address)
+        self.after(lambda: super(SharedLimits, self).begin(principal, address))
+        return owner

@@ -1,0 +1,499 @@
+"""A session that is kept elsewhere, as a request sees it. No I/O.
+
+While its request is worked on it is a draft: nothing of it is seen by anybody before it is kept. Afterwards
+it still takes what late work has for it, as changes that are made as soon as may be.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any, Protocol
+
+from mcp_echo.protocol.jsonrpc import Response, notification_bytes
+from mcp_echo.protocol.revisions import Revision
+from mcp_echo.state.budget import StateBudget
+from mcp_echo.state.events import Event, Reader, Stream, event_id
+from mcp_echo.state.ledger import Ledger
+from mcp_echo.state.replica import Draft, HeldStream, Operation, Replica, client_of, describe
+from mcp_echo.state.session import Echo, Running, Session, list_changed
+
+_TAGS = 10**15
+
+
+class Keeper(Protocol):
+    """What a session needs of the store it is kept in."""
+
+    node: str
+
+    @property
+    def budget(self) -> StateBudget:
+        """Counts what all sessions hold."""
+
+    telling: int | None
+    """The echo count that is being told of now."""
+
+    def later(self, replica: Replica, operation: Operation, size: int = 0) -> None:
+        """Make a change as soon as may be.
+
+        Args:
+            replica: Of which session.
+            operation: The change.
+            size: Bytes of messages in it.
+        """
+
+    def noticed(self, replica: Replica) -> None:
+        """A connection has taken a message, which others may want to know in time."""
+
+    def pass_answer(self, session_id: str, response: Response) -> None:
+        """Hand a client's answer to the node that asked."""
+
+    def pass_cancellation(self, session_id: str, request_id: int | str) -> None:
+        """Hand a client's cancellation to the node that works on the request."""
+
+
+class _Elsewhere:
+    """The connection of a stream that is read on another node."""
+
+    def wake(self) -> None:
+        """Do nothing: what is kept wakes it there."""
+
+    def replaced(self) -> None:
+        """Do nothing: it hears of it there."""
+
+    def leave(self) -> None:
+        """Do nothing: only its own node closes it."""
+
+
+class SharedLog:
+    """The message log of a shared session; see `mcp_echo.state.events.EventLog`.
+
+    Args:
+        session: The session.
+    """
+
+    __slots__ = ("_session",)
+
+    def __init__(self, session: SharedSession) -> None:
+        self._session = session
+
+    @property
+    def _ledger(self) -> Ledger:
+        return self._session.ledger
+
+    @property
+    def dropped(self) -> int:
+        """Messages that were pushed out, or not kept, before any stream had taken them."""
+        return self._ledger.summary.dropped
+
+    @property
+    def messages(self) -> list[bytes]:
+        """The messages in the log, oldest first."""
+        return [entry.data for entry in self._ledger.entries]
+
+    @property
+    def pending(self) -> int:
+        """How many messages no connection has taken yet, as far as is known here."""
+        return self._ledger.waiting
+
+    @property
+    def open_streams(self) -> int:
+        """How many streams have a connection, on whichever node."""
+        return len(self._ledger.held_streams())
+
+    @property
+    def listeners(self) -> int:
+        """How many connections listen, on whichever node."""
+        return sum(row.listening for row in self._ledger.held_streams())
+
+    def listen(self) -> HeldStream:
+        """Open a new listening stream; it takes what is queued and then what comes."""
+        ledger = self._session.draft.ledger
+        tag = ledger.listen()
+        self._session.did(lambda draft: draft.ledger.resume(tag))
+        return HeldStream(tag, True, ledger.rows[tag].written)
+
+    def answer(self) -> HeldStream:
+        """Open the stream of one request's answer; it carries only what is appended to it."""
+        # At random: late work must not wait to know which numbers other nodes have given.
+        stream = HeldStream(f"r{secrets.randbelow(_TAGS)}", False, self._session.replica.known)
+        self._session.do(lambda draft: draft.ledger.answer(stream.tag))
+        return stream
+
+    def find(self, last_event_id: str) -> Stream | None:
+        """Return the stream that ``last_event_id`` names; None when it is malformed or no longer known."""
+        named = event_id(last_event_id)
+        row = self._ledger.rows.get(named[0]) if named else None
+        if named is None or row is None:
+            return None
+        stream = HeldStream(row.tag, row.listening, min(named[1], self._ledger.summary.sequence))
+        if row.is_held(self._ledger.now):
+            here = self._session.replica.streams.get(row.tag)
+            stream.reader = _Elsewhere() if here is None else here.reader
+        return stream
+
+    def resume(self, last_event_id: str) -> Stream | None:
+        """Return the stream that ``last_event_id`` names, set back to just behind that event, or None."""
+        stream = self.find(last_event_id)
+        if stream is not None:
+            stream.reader = None
+            stream.resumed = True
+            self._session.do(lambda draft: draft.ledger.resume(stream.tag))
+        return stream
+
+    def queue(self, data: bytes) -> None:
+        """Append a message for whichever listening stream reads, now or later."""
+        self._session.do(lambda draft: draft.ledger.queue(data), len(data))
+
+    def append(self, stream: Stream, data: bytes) -> None:
+        """Append a message that belongs on ``stream`` alone."""
+        self._session.do(lambda draft: draft.ledger.append(stream.tag, data), len(data))
+
+    def end(self, stream: Stream) -> None:
+        """Say that nothing will follow on ``stream``; its connection closes once it has written the rest."""
+        self._session.do(lambda draft: draft.ledger.end(stream.tag))
+
+    # The connections on this node.
+
+    def attach(self, stream: Stream, reader: Reader) -> None:
+        """Let a connection read ``stream`` from now on, in place of the one that did."""
+        self._session.replica.attach(_held(stream), reader)
+
+    def detach(self, stream: Stream) -> None:
+        """Take the connection off ``stream``; what it had not been given goes back to the queue."""
+        held = _held(stream)
+        if self._session.replica.detach(held):
+            self._session.later(lambda draft: _release(draft, held))
+
+    def take(self, stream: Stream) -> Event | None:
+        """Return the next message for ``stream``'s connection to write, or None."""
+        if not stream.unread:
+            return None
+        event = stream.unread.pop(0)
+        _held(stream).written = event.sequence
+        self._session.noticed()
+        return event
+
+    def position(self, stream: Stream) -> str:
+        """Return an event id of ``stream`` from which a client that has seen nothing yet can resume."""
+        return f"{stream.tag}-{_held(stream).written}"
+
+    def hang_up(self, stream: Stream) -> None:
+        """Close the connection that reads ``stream``; the stream goes on, for the client to resume."""
+        held = self._session.replica.streams.get(stream.tag)
+        if held is not None and held.reader is not None:
+            held.reader.leave()
+
+
+def _held(stream: Stream) -> HeldStream:
+    if not isinstance(stream, HeldStream):
+        raise TypeError(f"{stream.tag} is no stream of a shared session")
+    return stream
+
+
+def _release(draft: Draft, stream: HeldStream) -> None:
+    if stream.tag in draft.replica.streams:
+        # Its client is back already, on this very node.
+        return
+    draft.ledger.wrote(stream.tag, stream.written)
+    draft.ledger.release(stream.tag)
+
+
+class SharedSession(Session):
+    """A session as one request sees it.
+
+    Args:
+        keeper: The store.
+        replica: The copy it is drawn from.
+        draft: What becomes of it.
+        engine_now: Milliseconds of the engine's clock.
+        now: Seconds of the steady clock.
+        revision: The revision it speaks.
+    """
+
+    __slots__ = ("_did", "_keeper", "begun", "draft", "is_open", "replica")
+
+    def __init__(
+        self,
+        keeper: Keeper,
+        replica: Replica,
+        draft: Draft,
+        engine_now: int,
+        now: float,
+        revision: Revision,
+    ) -> None:
+        kept = draft.kept
+        self._keeper = keeper
+        self.replica = replica
+        self.draft = draft
+        self.is_open = True
+        """True while its request is worked on for the first time, before anything of it is kept."""
+        self.begun: list[tuple[int | str, Running]] = []
+        self._did: list[Operation] = []
+        self.id = replica.id
+        self.principal = replica.owner
+        self.handle = replica.handle
+        self.revision = revision
+        self.client = client_of(kept.client)
+        self.created = now - (engine_now - replica.created) / 1000
+        self.created_at = replica.created / 1000
+        self.last_activity = now
+        self.last_activity_at = engine_now / 1000
+        self.timeout = kept.timeout / 1000
+        self.label = kept.label
+        self.initialized = kept.initialized
+        self.requests = kept.requests
+        self.responses = kept.responses
+        self.response_seconds = kept.response_seconds
+        self.echo_count = kept.echo_count
+        self.replay_count = kept.replay_count
+        self.last_echo = draft.echo
+        self.log_level = kept.log_level
+        self.legacy_stream = kept.legacy_stream
+        self.subscriptions = frozenset(kept.subscriptions)
+
+    @property
+    def node(self) -> str:
+        """The node that made it."""
+        return self.replica.kept.minted
+
+    @property
+    def ledger(self) -> Ledger:
+        """The log as far as this request knows it."""
+        if not self.is_open:
+            return self.replica.ledger
+        replica = self.replica
+        if self.draft.worked_ledger is None and not replica.ledger.rows and not replica.streams:
+            # Time changes nothing about it, so that a copy would tell nothing else.
+            return replica.ledger
+        return self.draft.ledger
+
+    # What is done to it.
+
+    def do(self, operation: Operation, size: int = 0) -> None:
+        """Make a change now, in the draft, or else as soon as may be."""
+        if self.is_open:
+            operation(self.draft)
+            self.did(operation)
+        else:
+            self.later(operation, size)
+
+    def did(self, operation: Operation) -> None:
+        """Remember a change that was made in the draft, in case it has to be made on another one."""
+        self._did.append(operation)
+
+    def later(self, operation: Operation, size: int = 0) -> None:
+        """Make a change as soon as may be, independently of this request."""
+        self._keeper.later(self.replica, operation, size)
+
+    def noticed(self) -> None:
+        """A connection has taken a message."""
+        self._keeper.noticed(self.replica)
+
+    def seal(self) -> Draft:
+        """Return the draft with all that this request has changed."""
+        self._write(self.draft.kept)
+        self.draft.echo = self.last_echo
+        return self.draft
+
+    def _write(self, kept: Any) -> None:
+        kept.revision = self.revision.name
+        kept.initialized = self.initialized
+        kept.requests = self.requests
+        kept.responses = self.responses
+        kept.response_seconds = self.response_seconds
+        kept.echo_count = self.echo_count
+        kept.replay_count = self.replay_count
+        kept.log_level = self.log_level
+        kept.legacy_stream = self.legacy_stream
+        before = self.draft.replica.kept
+        if self.subscriptions != frozenset(before.subscriptions):
+            kept.subscriptions = sorted(self.subscriptions)
+            kept.told = {uri: count for uri, count in kept.told.items() if uri in self.subscriptions}
+        if self.client is not client_of(before.client):
+            kept.client = describe(self.client)
+
+    def redo(self, draft: Draft, base: Any) -> None:
+        """Make the changes of this request on another draft, which others have changed meanwhile.
+
+        Args:
+            draft: The draft.
+            base: What was kept when this request was worked on.
+        """
+        kept = draft.kept
+        for counter in ("requests", "responses", "response_seconds", "echo_count", "replay_count"):
+            more = getattr(self, counter) - getattr(base, counter)
+            setattr(kept, counter, getattr(kept, counter) + more)
+        for name in ("initialized", "log_level"):
+            if getattr(self, name) != getattr(base, name):
+                setattr(kept, name, getattr(self, name))
+        before = frozenset(base.subscriptions)
+        if self.subscriptions != before:
+            others = frozenset(kept.subscriptions)
+            kept.subscriptions = sorted((others | self.subscriptions) - (before - self.subscriptions))
+        if self.echo_count != base.echo_count:
+            draft.echo = self.last_echo
+        for operation in self._did:
+            operation(draft)
+        draft.touch = True
+
+    # The session's own interface, where a shared one does otherwise.
+
+    @property
+    def log(self) -> SharedLog:
+        """The message log."""
+        return SharedLog(self)
+
+    @property
+    def pending(self) -> int:
+        """Messages waiting in the log, as far as is known here."""
+        return self.log.pending
+
+    @property
+    def dropped(self) -> int:
+        """Messages that the log had no room for."""
+        return self.log.dropped
+
+    @property
+    def open_streams(self) -> int:
+        """Event streams that are connected, on whichever node."""
+        return self.log.open_streams
+
+    @property
+    def queue_bytes(self) -> int:
+        """Bytes of messages in the log."""
+        return self.ledger.bytes
+
+    @property
+    def calls_due(self) -> float:
+        """Seconds of the steady clock when its calls on this node would be back within their rate."""
+        return self.replica.calls_due
+
+    @calls_due.setter
+    def calls_due(self, due: float) -> None:
+        self.replica.calls_due = due
+
+    @property
+    def in_flight(self) -> int:  # type: ignore[override]
+        """Requests that are being worked on, on this node."""
+        return self.replica.in_flight + len(self.begun)
+
+    def remember_echo(self, echo: Echo) -> None:
+        """Count an echo and keep it for replay, if there is room to keep it."""
+        self.echo_count += 1
+        before = 0 if self.last_echo is None else self.last_echo.size
+        self.last_echo = echo if self._keeper.budget.has_room(echo.size - before) else None
+        if self.last_echo is None:
+            self._keeper.budget.refuse_echo()
+
+    def tell_changed(self, uri: str) -> None:
+        """Queue the news of a changed resource, if the client has subscribed to it."""
+        data = notification_bytes("notifications/resources/updated", {"uri": uri})
+        if not self.is_open:
+            # Several nodes may have heard of the same echo; the first to tell does.
+            count = self._keeper.telling
+            self.later(lambda draft: _tell(draft, uri, count, data), len(data))
+        elif uri in self.subscriptions:
+            self.log.queue(data)
+
+    def told_until(self, uri: str, count: int) -> None:
+        """From here on it is told of echoes beyond ``count``; of those that it missed, now."""
+        data = notification_bytes("notifications/resources/updated", {"uri": uri})
+        self.later(lambda draft: _tell_missed(draft, uri, count, data), len(data))
+
+    def tell_list_changed(self, which: str) -> None:
+        """Queue the news of a changed list, if this is the node where the client listened last."""
+        data = list_changed(which)
+        node = self._keeper.node
+        self.do(lambda draft: _queue_if(draft.kept.lists == node, draft, data), len(data))
+
+    def follow_lists(self) -> None:
+        """Have this node tell it of changed lists from now on."""
+        node = self._keeper.node
+        self.do(lambda draft: setattr(draft.kept, "lists", node))
+
+    def begin(self, request_id: int | str) -> Running:
+        """Note that work on a request goes on, and return it."""
+        running = Running()
+        if self.is_open:
+            self.begun.append((request_id, running))
+        else:
+            self._begin(request_id, running)
+        return running
+
+    def _begin(self, request_id: int | str, running: Running) -> None:
+        self.replica.running[request_id] = running
+        self.replica.in_flight += 1
+
+    def close_draft(self) -> None:
+        """What it was changed to is kept now."""
+        self.is_open = False
+        begun, self.begun = self.begun, []
+        for request_id, running in begun:
+            self._begin(request_id, running)
+
+    def running(self, request_id: int | str) -> Running | None:
+        """Return the work on a request, if it goes on, on this node."""
+        return self.replica.running.get(request_id)
+
+    def finish(self, request_id: int | str) -> None:
+        """Note that the work on a request, which has begun, is over."""
+        self.replica.in_flight -= 1
+        self.replica.running.pop(request_id, None)
+
+    def expect_answer(self, promise: Any) -> str:
+        """Return the id for a request to the client, whose response will keep ``promise``."""
+        self.replica.asked += 1
+        number = f"{self._keeper.node}.{self.replica.asked}"
+        self.replica.expected[number] = promise
+        return number
+
+    def take_expected(self, number: Any) -> Any:
+        """Return the promise that waits here for the response with this id, once; None if none does."""
+        return self.replica.expected.pop(number, None) if isinstance(number, str) else None
+
+    def pass_answer(self, response: Response) -> None:
+        """Hand an answer that nobody here waits for to the node that asked."""
+        self._keeper.pass_answer(self.id, response)
+
+    def pass_cancellation(self, request_id: int | str) -> None:
+        """Hand a cancellation of what nobody here works on to the node that does."""
+        self._keeper.pass_cancellation(self.id, request_id)
+
+    def answered(self, seconds: float) -> None:
+        """Count an answer that took ``seconds``."""
+        if self.is_open:
+            super().answered(seconds)
+        else:
+            self.later(lambda draft: _count_answer(draft, seconds))
+
+    def end(self) -> None:
+        """Do nothing: the store ends what is kept."""
+
+
+def _queue_if(wanted: bool, draft: Draft, data: bytes) -> None:
+    if wanted:
+        draft.ledger.queue(data)
+
+
+def _tell(draft: Draft, uri: str, count: int | None, data: bytes) -> None:
+    kept = draft.kept
+    if uri not in kept.subscriptions or (count is not None and kept.told.get(uri, 0) >= count):
+        return
+    if count is not None:
+        kept.told = {**kept.told, uri: count}
+    draft.ledger.queue(data)
+
+
+def _tell_missed(draft: Draft, uri: str, count: int, data: bytes) -> None:
+    kept = draft.kept
+    if uri not in kept.subscriptions:
+        return
+    told = kept.told.get(uri, count)
+    for _ in range(count - told):
+        draft.ledger.queue(data)
+    kept.told = {**kept.told, uri: max(told, count)}
+
+
+def _count_answer(draft: Draft, seconds: float) -> None:
+    draft.kept.responses += 1
+    draft.kept.response_seconds += seconds

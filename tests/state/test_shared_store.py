@@ -1,0 +1,368 @@
+"""Sessions on several nodes: what a request sees, what is kept, and who gets which message."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from twisted.internet.task import Clock
+
+from mcp_echo.protocol.errors import SessionNotFound, StoreUnavailable
+from mcp_echo.state.ledger import LEASE, Bounds
+from mcp_echo.state.session import Echo
+from mcp_echo.state.shared import HEARTBEAT, RETRY, SharedStore, Want
+from mcp_echo.state.shared_session import SharedSession
+from tests.engines import DictRecords
+from tests.nodes import BOUNDS, CLIENT, REVISION, Node, Reader, reading
+
+
+class Cluster:
+    """Nodes that share sessions, on one clock."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.records = DictRecords()
+        self.a, self.b = self.node("a"), self.node("b")
+
+    def node(self, name: str, bounds: Bounds = BOUNDS) -> Node:
+        return Node(self.records, name, self.clock, bounds=bounds)
+
+    def advance(self, seconds: float) -> None:
+        self.records.advance(seconds)
+        self.clock.advance(seconds)
+
+
+@pytest.fixture
+def cluster() -> Cluster:
+    return Cluster()
+
+
+def echo(session: SharedSession) -> int:
+    session.remember_echo(Echo("hello"))
+    return session.echo_count
+
+
+def texts(reader: Reader) -> list[bytes]:
+    return [data for _, data in reader.got]
+
+
+def test_a_session_made_on_one_node_is_used_on_the_other(cluster: Cluster) -> None:
+    """Our promise: any node serves any session."""
+    session_id = cluster.a.create("alice")
+    assert cluster.b.on(session_id, echo, "alice") == 1
+    assert cluster.a.on(session_id, echo, "alice") == 2
+    seen = cluster.b.on(session_id, lambda session: (session.last_echo, session.node), "alice")
+    assert (seen[0].message, seen[1]) == ("hello", "a")
+
+
+def test_what_another_owns_reads_like_what_is_not_there(cluster: Cluster) -> None:
+    """Our choice, from hijacking advisories: a guess must not learn whether an id exists."""
+    session_id = cluster.a.create("alice")
+    for node in (cluster.a, cluster.b):
+        with pytest.raises(SessionNotFound):
+            node.on(session_id, echo, "bob")
+        with pytest.raises(SessionNotFound):
+            node.do(lambda store: store.use(session_id, "alice", handle=True))
+
+
+def test_two_nodes_that_count_at_the_same_time_count_exactly(cluster: Cluster) -> None:
+    """Our promise: an answer that says how many echoes there were says it of no other echo."""
+    session_id = cluster.a.create()
+    counts: list[int] = []
+    nodes = (cluster.a, cluster.b)
+    for node in nodes:
+        node.engine.stepping = True
+    for _ in range(20):
+        for node in nodes:
+            work = node.start(lambda store: echo(store.use(session_id, None)))
+            work.addCallback(counts.append)
+    while any(node.engine.under_way for node in nodes):
+        for node in nodes:
+            if node.engine.under_way:
+                node.engine.step()
+    assert sorted(counts) == list(range(1, 41))
+
+
+def test_nothing_leaves_before_it_is_kept(cluster: Cluster) -> None:
+    """Our promise: what a client was answered survives the node that answered."""
+    session_id = cluster.a.create()
+    reader = cluster.a.listen(session_id)
+    cluster.a.engine.stepping = True
+    done: list[str] = []
+
+    def work(store: SharedStore) -> None:
+        store.use(session_id, None).log.queue(b"1")
+        store.after(lambda: done.append("effect"))
+
+    cluster.a.start(work).addCallback(lambda _: done.append("answer"))
+    assert (reader.got, done) == ([], [])
+    cluster.a.engine.step()
+    assert (texts(reader), done) == ([b"1"], ["effect", "answer"])
+
+
+def test_what_could_not_be_kept_has_not_happened(cluster: Cluster) -> None:
+    """Our choice: 503 means that the same request may be sent again."""
+    session_id = cluster.a.create()
+    reader = cluster.a.listen(session_id)
+    cluster.a.engine.available = False
+    with pytest.raises(StoreUnavailable):
+        cluster.a.queue(session_id, b"1")
+    cluster.a.engine.available = True
+    cluster.a.queue(session_id, b"2")
+    assert texts(reader) == [b"2"]
+    assert cluster.a.on(session_id, lambda session: session.log.messages) == [b"2"]
+
+
+def test_a_stream_gets_what_the_other_node_queues(cluster: Cluster) -> None:
+    """2025-11-25 basic/transports, Listening for Messages; our promise: on whichever node it is read."""
+    session_id = cluster.a.create()
+    cluster.b.queue(session_id, b"0")
+    reader = cluster.a.listen(session_id)
+    for number in range(1, 6):
+        cluster.b.queue(session_id, b"%d" % number)
+    assert texts(reader) == [b"%d" % number for number in range(6)]
+    assert [event_id.partition("-")[0] for event_id, _ in reader.got] == ["g1"] * 6
+
+
+def test_a_stream_is_resumed_on_another_node_after_a_death(cluster: Cluster) -> None:
+    """2025-11-25 basic/transports, Resumability and Redelivery."""
+    session_id = cluster.a.create()
+    reader = cluster.a.listen(session_id)
+    cluster.b.queue(session_id, b"1")
+    reader.paused = True
+    cluster.b.queue(session_id, b"2")
+    last_id = reader.got[-1][0]
+    cluster.a.kill()
+    cluster.b.queue(session_id, b"3")
+    resumed = cluster.b.listen(session_id, last_id)
+    cluster.b.queue(session_id, b"4")
+    assert texts(resumed) == [b"2", b"3", b"4"]
+
+
+def test_a_stream_has_one_holder(cluster: Cluster) -> None:
+    """2025-11-25 basic/transports, Multiple Connections: each message on only one stream; ours: whoever
+    comes back takes it over."""
+    session_id = cluster.a.create()
+    first = cluster.a.listen(session_id)
+    cluster.a.queue(session_id, b"1")
+    second = cluster.b.listen(session_id, first.got[-1][0])
+    cluster.a.queue(session_id, b"2")
+    assert (first.open, second.open) == (False, True)
+    assert (texts(first), texts(second)) == ([b"1"], [b"2"])
+    third = cluster.b.listen(session_id, second.got[-1][0])
+    assert (second.open, third.open) == (False, True)
+
+
+def test_what_a_dead_node_had_not_written_goes_to_the_next_listener(cluster: Cluster) -> None:
+    """Our promise: nothing is lost with a node, though its client may not say where it stopped."""
+    session_id = cluster.a.create()
+    reader = cluster.a.listen(session_id)
+    reader.paused = True
+    cluster.b.queue(session_id, b"1")
+    cluster.a.kill()
+    next_reader = cluster.b.listen(session_id)
+    assert texts(next_reader) == []
+    cluster.advance(LEASE / 1000)
+    cluster.b.store.beat()
+    assert texts(next_reader) == [b"1"]
+
+
+def test_a_connection_that_is_lost_leaves_its_rest_to_the_next(cluster: Cluster) -> None:
+    """Our promise, as for sessions in memory."""
+    session_id = cluster.a.create()
+    reader = cluster.a.listen(session_id)
+    cluster.b.queue(session_id, b"1")
+    reader.paused = True
+    cluster.b.queue(session_id, b"2")
+    reader.drop()
+    assert texts(cluster.b.listen(session_id)) == [b"2"]
+
+
+def test_a_lost_nudge_is_made_up_for_by_the_heartbeat(cluster: Cluster) -> None:
+    """Our promise: what is published is a nudge only; the log is the truth."""
+    session_id = cluster.a.create()
+    reader = cluster.a.listen(session_id)
+    listener = cluster.records.nodes.pop("a")
+    cluster.b.queue(session_id, b"1")
+    assert texts(reader) == []
+    cluster.records.nodes["a"] = listener
+    cluster.advance(HEARTBEAT)
+    cluster.a.store.beat()
+    assert texts(reader) == [b"1"]
+
+
+@pytest.mark.parametrize("fate", ["refused", "answer lost"])
+def test_late_work_is_kept_once_however_often_it_is_tried(cluster: Cluster, fate: str) -> None:
+    """Our promise: what is on its way when the engine fails is neither lost nor doubled."""
+    session_id = cluster.a.create()
+    session = cluster.a.do(lambda store: store.use(session_id, None))
+    cluster.a.engine.stepping = True
+    session.log.queue(b"late")
+    cluster.a.engine.step(0, fate)
+    session.log.queue(b"later")
+    cluster.advance(RETRY)
+    while cluster.a.engine.under_way:
+        cluster.a.engine.step()
+    cluster.a.engine.stepping = False
+    assert cluster.b.on(session_id, lambda session: session.log.messages) == [b"late", b"later"]
+
+
+def test_a_lost_connection_lets_nothing_go_that_its_client_has_come_back_for(cluster: Cluster) -> None:
+    """Our promise: the old connection's end, noticed late, takes nothing from the new one."""
+    session_id = cluster.a.create()
+    first = cluster.a.listen(session_id)
+    cluster.a.queue(session_id, b"1")
+    cluster.a.engine.stepping = True
+    back: list[Reader] = []
+    cluster.a.start(lambda store: reading(store, session_id, first.got[-1][0])).addCallback(back.append)
+    first.drop()
+    while cluster.a.engine.under_way:
+        cluster.a.engine.step()
+    cluster.a.engine.stepping = False
+    cluster.b.queue(session_id, b"2")
+    assert texts(back[0]) == [b"2"]
+    assert back[0].open
+
+
+def test_a_session_that_has_ended_elsewhere_ends_here(cluster: Cluster) -> None:
+    """2025-11-25 basic/transports, Session Management: 404 from then on, and its streams end."""
+    session_id = cluster.a.create()
+    reader = cluster.a.listen(session_id)
+    cluster.b.do(lambda store: store.close(session_id, None))
+    assert not reader.open
+    with pytest.raises(SessionNotFound):
+        cluster.a.on(session_id, echo)
+    assert cluster.b.ended == [(session_id, "closed")]
+
+
+def test_an_open_stream_ends_with_the_expiry_of_its_session(cluster: Cluster) -> None:
+    """Our choice, as in memory: a stream does not keep its session alive."""
+    session_id = cluster.a.create()
+    reader = cluster.a.listen(session_id)
+    cluster.advance(1000)
+    cluster.b.store.expire()
+    cluster.a.store.expire()
+    assert not reader.open
+    assert len(cluster.a.store) == len(cluster.b.store) == 0
+
+
+def test_echoes_anywhere_are_told_where_somebody_watches_once_each(cluster: Cluster) -> None:
+    """2026-07-28 basic/patterns/subscriptions; our promise: on whichever node it is listened."""
+    handle = cluster.a.do(lambda store: store.create_handle(None, REVISION, CLIENT)).id
+    replica = cluster.a.store.find_here(handle)
+    assert replica is not None
+    replica.watched = True
+    cluster.a.store.later(replica, lambda draft: setattr(draft.kept, "watchers", ["a"]))
+    for node in (cluster.a, cluster.b, cluster.b):
+        node.on(handle, echo)
+    assert cluster.a.echoed == [handle] * 3
+    assert cluster.b.echoed == []
+
+
+def test_waiting_requests_get_their_turn_when_the_engine_fails(cluster: Cluster) -> None:
+    """Our promise: a failure costs the requests it hits, and none that wait behind them."""
+    session_id = cluster.a.create()
+    cluster.a.engine.stepping = True
+    outcomes: list[object] = []
+    for _ in range(3):
+        cluster.a.start(lambda store: echo(store.use(session_id, None))).addBoth(outcomes.append)
+    cluster.a.engine.step(0, "refused")
+    while cluster.a.engine.under_way:
+        cluster.a.engine.step()
+    assert outcomes[0].check(StoreUnavailable)  # type: ignore[attr-defined]
+    assert outcomes[1:] == [1, 2]
+
+
+def test_two_requests_that_need_the_same_two_sessions_do_not_wait_for_each_other(cluster: Cluster) -> None:
+    """Our promise: whatever order requests name sessions in, all are answered."""
+    first, second = cluster.a.create(), cluster.a.create()
+    cluster.a.engine.stepping = True
+    done: list[str] = []
+
+    def both(*order: str) -> Callable[[SharedStore], None]:
+        def work(store: SharedStore) -> None:
+            for session_id in order:
+                echo(store.use(session_id, None))
+
+        return work
+
+    for order in ((first, second), (second, first)):
+        cluster.a.start(both(*order), Want(order[0], None, False)).addCallback(lambda _: done.append("done"))
+    while cluster.a.engine.under_way:
+        cluster.a.engine.step()
+    assert done == ["done", "done"]
+    cluster.a.engine.stepping = False
+    for session_id in (first, second):
+        assert cluster.b.on(session_id, lambda session: session.echo_count) == 2
+
+
+def test_after_an_outage_no_node_judges_the_others_before_they_could_speak(cluster: Cluster) -> None:
+    """Our promise: streams stay open over an outage, however long, and nothing comes twice for it."""
+    session_id = cluster.a.create()
+    readers = [cluster.a.listen(session_id), cluster.b.listen(session_id)]
+    for node in (cluster.a, cluster.b):
+        node.engine.available = False
+        node.store.beat()
+    cluster.advance(2 * LEASE / 1000)
+    cluster.a.engine.available = True
+    cluster.advance(RETRY)
+    assert [reader.open for reader in readers] == [True, True]
+    cluster.b.engine.available = True
+    cluster.advance(RETRY)
+    cluster.a.queue(session_id, b"1")
+    assert [reader.open for reader in readers] == [True, True]
+    assert sorted(text for reader in readers for text in texts(reader)) == [b"1"]
+
+
+def test_a_dead_node_s_streams_do_not_count_for_ever(cluster: Cluster) -> None:
+    """Our choice: MCP_ECHO_MAX_STREAMS_PER_SESSION counts streams that somebody reads."""
+    session_id = cluster.a.create()
+    cluster.a.listen(session_id)
+    cluster.a.kill()
+    assert cluster.b.on(session_id, lambda session: session.log.listeners) == 1
+    cluster.advance(LEASE / 1000)
+    assert cluster.b.on(session_id, lambda session: session.log.listeners) == 0
+
+
+def test_a_copy_from_before_messages_moved_is_read_anew(cluster: Cluster) -> None:
+    """Our promise: what a stream gave back is there once, whichever node looks, and when it looked last."""
+    session_id = cluster.a.create()
+    reader = cluster.a.listen(session_id)
+    for number in range(3):
+        cluster.a.queue(session_id, b"%d" % number)
+        # What was taken stays where it is, before what moves.
+        reader.paused = True
+    assert cluster.b.on(session_id, lambda session: session.log.messages) == [b"0", b"1", b"2"]
+    reader.drop()
+    cluster.a.queue(session_id, b"3")
+    assert cluster.b.on(session_id, lambda session: session.log.messages) == [b"0", b"1", b"2", b"3"]
+    assert texts(cluster.b.listen(session_id)) == [b"1", b"2", b"3"]
+
+
+def test_a_session_is_the_same_after_it_was_forgotten_and_read_again(cluster: Cluster) -> None:
+    """Our promise: what is kept is all there is to a session."""
+    handle = cluster.a.do(lambda store: store.create_handle("alice", REVISION, CLIENT, 60.0, "a label")).id
+
+    def change(session: SharedSession) -> None:
+        session.initialized, session.log_level = True, "info"
+        session.subscriptions = frozenset({"echo://session"})
+        session.remember_echo(Echo("text", "ZGF0YQ==", "image/png"))
+        session.replay_count += 1
+        session.requests += 2
+        session.answered(0.5)
+        session.log.queue(b"{}")
+
+    cluster.a.on(handle, change, "alice")
+
+    def facts(session: SharedSession) -> tuple[object, ...]:
+        echo, client = session.last_echo, session.client
+        assert echo is not None
+        return (
+            *(session.initialized, session.log_level, session.subscriptions, session.label, session.timeout),
+            *(echo.message, echo.data, echo.mime_type, session.echo_count, session.replay_count),
+            *(session.requests, session.responses, session.response_seconds, session.log.messages),
+            *(client.name, client.version, dict(client.capabilities), session.revision, session.node),
+        )
+
+    assert cluster.b.on(handle, facts, "alice") == cluster.a.on(handle, facts, "alice")
+    assert cluster.b.on(handle, facts, "alice")[-1] == "a"

@@ -1,0 +1,84 @@
+"""Everything that holds for sessions in memory, with sessions that are kept elsewhere.
+
+A client must not be able to tell, so that the same tests run once more, on an engine in plain dicts.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+
+from twisted.internet.task import Clock
+
+import tests.transport
+from mcp_echo.config import Settings
+from tests.engines import DictEngine, DictRecords
+from tests.transport.support import WALL, ServerTestCase
+
+MODULES = [
+    importlib.import_module(f"tests.transport.{module.name}")
+    for module in pkgutil.iter_modules(tests.transport.__path__)
+    if module.name.startswith("test_") and module.name != "test_shared"
+]
+
+_DIRECT = "takes sessions from the store outside of any request, which only memory allows"
+_OWN = "looks at how the memory of the server counts"
+OTHERWISE: dict[str, str] = {
+    "ReportTests.test_only_so_many_clients_are_remembered": "looks into the observer, which is wrapped here",
+    "StateTests.test_messages_from_the_queue_to_the_stream": _DIRECT,
+    "StateTests.test_totals_outlive_the_sessions_that_made_them": _DIRECT,
+    "StateTests.test_sessions_from_their_beginning_to_their_end": "an engine counts lifetimes to the expiry",
+    "LimitTests.test_what_all_sessions_hold_together": _DIRECT,
+    "OwnerTests.test_the_messages_of_the_old_transport_come_from_who_opened_the_stream": _DIRECT,
+    "GetTests.test_an_expired_session_ends_its_streams": "asks how many a sweep has ended before it is over",
+    "KeepAliveTests.test_a_busy_stream_needs_none": _DIRECT,
+    "HealthTests.test_health_has_the_documented_shape_and_true_numbers": "shows the memory store",
+    "HealthTests.test_ready_until_the_server_drains": "shows the memory store",
+}
+"""Test → why it does not hold here."""
+
+
+class ClockedRecords(DictRecords):
+    """Records whose clock is that of a test."""
+
+    clock: Clock
+
+    @property
+    def time(self) -> int:  # type: ignore[override]
+        """Milliseconds since the epoch."""
+        return round((WALL + self.clock.seconds()) * 1000) if hasattr(self, "clock") else 0
+
+    @time.setter
+    def time(self, time: int) -> None:
+        """Leave the time to the clock."""
+
+
+class OnAnEngine:
+    """Has the sessions of a `ServerTestCase` kept by an engine."""
+
+    clock: Clock
+
+    def engine(self, settings: Settings) -> DictEngine:
+        """Return an engine of its own."""
+        records = ClockedRecords()
+        records.clock = self.clock
+        return DictEngine(
+            records, limit=settings.max_sessions, limit_per_principal=settings.max_sessions_per_principal
+        )
+
+    def serve(self, environ: dict[str, str]) -> None:
+        """Start over with a server that has these settings."""
+        super().serve(environ)  # type: ignore[misc]
+        self.service.engine.start(self.service.store)
+
+
+def _shared(case: type[ServerTestCase]) -> type[ServerTestCase]:
+    members = {name: None for name in dir(case) if f"{case.__name__}.{name}" in OTHERWISE}
+    return type(f"Shared{case.__name__}", (OnAnEngine, case), {**members, "__module__": __name__})
+
+
+for _module in MODULES:
+    for _name, _case in inspect.getmembers(_module, inspect.isclass):
+        if issubclass(_case, ServerTestCase) and _case.__module__ == _module.__name__:
+            globals()[f"Shared{_name}"] = _shared(_case)
