@@ -1,5 +1,6 @@
 """Run the daemon in the foreground: ``python -m mcp_echo`` and the ``mcp-echo`` script."""
 
+import os
 import sys
 
 
@@ -7,8 +8,26 @@ def main() -> None:
     """Run ``twistd --nodaemon --pidfile= mcp-echo`` with this command's arguments."""
     from twisted.scripts.twistd import run
 
-    sys.argv = [sys.argv[0], "--nodaemon", "--pidfile=", "mcp-echo", *sys.argv[1:]]
+    outer = ["--nodaemon", "--pidfile=", *_as_worker()]
+    sys.argv = [sys.argv[0], *outer, "mcp-echo", *sys.argv[1:]]
     run()  # type: ignore[no-untyped-call]  # twistd is not annotated
+
+
+def _as_worker() -> list[str]:
+    """Take the place that a parent has given this process, if any; return what twistd is to know of it."""
+    from mcp_echo.config import ConfigError
+    from mcp_echo.place import place_in
+
+    try:
+        place = place_in(dict(os.environ))
+    except ConfigError as error:
+        raise SystemExit(f"mcp-echo: {error}") from None
+    if place is None:
+        return []
+    # Ctrl-C in a terminal goes to every process of the group that the parent is in. The parent passes it on,
+    # and a worker that heard it twice would not finish its requests.
+    os.setsid()
+    return [] if place.reactor is None else [f"--reactor={place.reactor}"]
 
 
 if __name__ == "__main__":

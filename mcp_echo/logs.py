@@ -38,7 +38,17 @@ from mcp_echo.redaction import (
 )
 from mcp_echo.state.session import Session
 
-FIELDS = ("session_id", "client_name", "protocol_version", "method", "kind", "peer", "status", "body")
+FIELDS = (
+    "worker",
+    "session_id",
+    "client_name",
+    "protocol_version",
+    "method",
+    "kind",
+    "peer",
+    "status",
+    "body",
+)
 """Event fields that are shown beside the text, in this order."""
 
 _BARE = re.compile(r"[\w.:/-]+")
@@ -267,18 +277,25 @@ def _traceback(event: LogEvent) -> str | None:
     return _masked(mask_known(failure.getTraceback(), event.get("secrets", ())))
 
 
-def observer(settings: Settings, output: Output) -> ILogObserver:
+def observer(settings: Settings, output: Output, worker: int | None = None) -> ILogObserver:
     """Return the observer that the settings describe.
 
     Args:
         settings: Level and format.
         output: Where lines go.
+        worker: Which of several processes this is that write to the same log; None for the only one.
     """
-    render = render_json if settings.log_format == "json" else render_text
+    render: Callable[[LogEvent], str] = render_json if settings.log_format == "json" else render_text
+    if worker is not None:
+        render = _marked(render, worker)
     level = LogLevel.debug if settings.debug else _LEVELS[settings.log_level]
     predicate = LogLevelFilterPredicate(defaultLogLevel=level)
     filtering: ILogObserver = FilteringLogObserver(LineObserver(output, render), [predicate])
     return filtering
+
+
+def _marked(render: Callable[[LogEvent], str], worker: int) -> Callable[[LogEvent], str]:
+    return lambda event: render({**event, "worker": worker})
 
 
 @implementer(ILogObserver)

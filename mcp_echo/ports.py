@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar, cast
+from typing import Any
 
-from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
-from twisted.internet.error import CannotListenError
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
-from twisted.logger import Logger, globalLogPublisher
+from twisted.logger import globalLogPublisher
 from twisted.python.failure import Failure
 
+from mcp_echo.listening import Listening
 from mcp_echo.logs import FailureCount
-from mcp_echo.redaction import mask_tokens
 from mcp_echo.transport.health import Health
 from mcp_echo.transport.lag import ReactorLag
 from mcp_echo.transport.site import EchoSite
 from mcp_echo.transport.streams import Streams
 
 
-class StartError(Exception):
-    """The service cannot start; the message is one line for the operator."""
-
-
-class Port(Service):
+class Port(Listening):
     """A listening port and the connections it brought, with an orderly end.
 
     Args:
@@ -35,10 +29,6 @@ class Port(Service):
         refused: Called when an endpoint that takes its time to listen has failed to.
     """
 
-    _log = Logger("mcp_echo")
-    _serves: ClassVar[str]
-    """What the port is for, for the log."""
-
     def __init__(
         self,
         endpoint: IStreamServerEndpoint,
@@ -47,53 +37,18 @@ class Port(Service):
         where: str,
         refused: Callable[[], None],
     ) -> None:
-        self._where = where
-        self._endpoint = endpoint
+        super().__init__(endpoint, site, where, refused)
         self.site = site
         self._drain_timeout = drain_timeout
-        self._refused = refused
-        self.port: Deferred[Any] | None = None
-        """Fires with the port once it listens; None before the start."""
-
-    def privilegedStartService(self) -> None:
-        """Listen, while privileges last.
-
-        Raises:
-            StartError: The port cannot be had; a daemon that runs on without one helps nobody.
-        """
-        super().privilegedStartService()
-        # Twisted's own service would write a late refusal to the log and run on.
-        listening = self._endpoint.listen(self.site)
-        refusals: list[Failure] = []
-        if listening.called:
-            listening.addErrback(refusals.append)
-        self.port = listening
-        for refusal in refusals:
-            refusal.trap(CannotListenError, OSError)
-            raise StartError(mask_tokens(f"cannot listen on {self._where}: {refusal.value}")) from None
 
     def startService(self) -> None:
         """Take connections and hold them to their deadlines.
 
         Raises:
-            StartError: As for the above, if that was not called.
+            StartError: The port cannot be had.
         """
         super().startService()
-        if self.port is None:
-            self.privilegedStartService()
-        cast(Deferred[Any], self.port).addCallbacks(self._take_connections, self._give_up)
         self.site.start()
-
-    def _take_connections(self, port: IListeningPort) -> IListeningPort:
-        self._log.info("Serving {what} on {where}", what=self._serves, where=self._where)
-        return port
-
-    def _give_up(self, refusal: Failure) -> None:
-        if not refusal.check(CancelledError):
-            self._log.critical(
-                "cannot listen on {where}: {reason}", where=self._where, reason=refusal.getErrorMessage()
-            )
-            self._refused()
 
     def stopService(self) -> Deferred[Any]:
         """Take no more connections, let the requests in flight finish."""
@@ -106,12 +61,6 @@ class Port(Service):
         """Wait for nothing any more."""
         self._drain_timeout = 0
         self.site.abort()
-
-    def _close(self) -> Deferred[Any] | None:
-        if self.port is None:
-            return None
-        self.port.cancel()
-        return self.port.addCallback(lambda port: None if port is None else port.stopListening())
 
     def _drain(self, closed: object) -> Deferred[None]:
         if isinstance(closed, Failure):
@@ -181,7 +130,7 @@ class MetricsPort(Port):
     Args:
         endpoint: Where to listen.
         site: Keeps the connections.
-        lag: Measures how late the reactor is.
+        lag: Measures how late the reactor is; None where that keeps no client waiting.
         failures: Counts unexpected exceptions.
         drain_timeout: Seconds a scrape in flight may take.
         where: The endpoint's description, for the log.
@@ -194,7 +143,7 @@ class MetricsPort(Port):
         self,
         endpoint: IStreamServerEndpoint,
         site: EchoSite,
-        lag: ReactorLag,
+        lag: ReactorLag | None,
         failures: FailureCount,
         drain_timeout: float,
         where: str,
@@ -211,11 +160,13 @@ class MetricsPort(Port):
             StartError: The port cannot be had.
         """
         super().startService()
-        self._lag.start()
+        if self._lag is not None:
+            self._lag.start()
         globalLogPublisher.addObserver(self.failures)
 
     def stopService(self) -> Deferred[Any]:
         """Take no more connections, let a scrape in flight finish, measure no more."""
         globalLogPublisher.removeObserver(self.failures)
-        self._lag.stop()
+        if self._lag is not None:
+            self._lag.stop()
         return super().stopService()

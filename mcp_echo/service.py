@@ -11,16 +11,17 @@ from typing import Any, TypeVar, cast
 
 from twisted.application.service import MultiService, Service
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IReactorTime, IStreamServerEndpoint
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from mcp_echo.config import ConfigError, Effective, Settings
+from mcp_echo.listening import STOP_MARGIN, endpoint, endpoint_description, metrics_description
 from mcp_echo.logs import FailureCount, LogJournal
 from mcp_echo.notify import Notices
 from mcp_echo.offer import Offer, diagnostic_offer
+from mcp_echo.place import Place
 from mcp_echo.ports import Listener, MetricsPort
 from mcp_echo.protocol.revisions import Supported
 from mcp_echo.server import Journal, Server
@@ -43,18 +44,17 @@ from mcp_echo.state.tally import Tally
 from mcp_echo.tools.base import Facts
 from mcp_echo.tools.handles import handle_of, state_uris
 from mcp_echo.tools.machine import Machine
+from mcp_echo.transport.exposition import MetricsResource, MetricsSite
 from mcp_echo.transport.health import Health
 from mcp_echo.transport.lag import ReactorLag
-from mcp_echo.transport.metrics import MetricsResource, MetricsSite, Sources, registry_of
+from mcp_echo.transport.metrics import Sources, registry_of
 from mcp_echo.transport.patience import ReactorPatience
 from mcp_echo.transport.site import EchoSite
 from mcp_echo.transport.streamable_http import StreamableHttp
 from mcp_echo.transport.streams import Streams
+from mcp_echo.worker import shared_endpoint
 
 AnyServer = TypeVar("AnyServer", bound=Server)
-
-STOP_MARGIN = 5.0
-"""Seconds that a stop may take beyond the drain."""
 
 
 class Sweeper(Service):
@@ -247,6 +247,9 @@ class EchoService(MultiService):
             if port is not None:
                 port.hurry()
 
+    def rotated(self) -> None:
+        """Do nothing about a new log file: this process alone writes to it."""
+
     def status(self) -> str:
         """Return what the server does now, in one line."""
         doing = "Draining" if self.health.draining else "Serving"
@@ -292,19 +295,29 @@ class EchoService(MultiService):
         self.journal.note(f"Session {reason}", session_id=session_id, **known)
 
 
-def build(reactor: IReactorTime, effective: Effective) -> EchoService:
+def build(reactor: IReactorTime, effective: Effective, place: Place | None = None) -> EchoService:
     """Return the service that the settings describe, ready to be started.
+
+    Args:
+        reactor: Runs it.
+        effective: The settings and where they came from.
+        place: This process's, if it is one of several workers: it serves on the port that its parent holds,
+            and shows its figures to its parent.
 
     Raises:
         ConfigError: A setting is not possible.
     """
     whole = EchoService(reactor, effective, environ=os.environ)
     settings, stop = effective.settings, cast(Any, reactor).stop
-    description = endpoint_description(settings)
-    whole.listen(_endpoint(reactor, description, "MCP_ECHO_PORT"), description, stop)
-    if settings.metrics_port is not None:
-        description = _description(settings.metrics_port, "127.0.0.1")
-        whole.show_metrics(_endpoint(reactor, description, "MCP_ECHO_METRICS_PORT"), description, stop)
+    description, scraped = endpoint_description(settings), metrics_description(settings)
+    if place is None:
+        port = endpoint(reactor, description, "MCP_ECHO_PORT")
+    else:
+        port = shared_endpoint(reactor, description, "MCP_ECHO_PORT", lambda: whole.site.connections)
+        scraped = scraped and f"unix:{place.metrics}:lockfile=0"
+    whole.listen(port, description, stop)
+    if scraped is not None:
+        whole.show_metrics(endpoint(reactor, scraped, "MCP_ECHO_METRICS_PORT"), scraped, stop)
     return whole
 
 
@@ -325,24 +338,3 @@ def _supported(settings: Settings) -> Supported:
         return Supported(settings.protocol_versions_supported, settings.protocol_version)
     except ValueError as error:
         raise ConfigError(f"MCP_PROTOCOL_VERSIONS_SUPPORTED, MCP_PROTOCOL_VERSION: {error}") from None
-
-
-def endpoint_description(settings: Settings) -> str:
-    """Return the Twisted endpoint description of the port to listen on."""
-    return _description(settings.port, settings.host)
-
-
-def _description(port: str, host: str) -> str:
-    if not port.isdigit():
-        return port
-    interface = host.replace("\\", "\\\\").replace(":", "\\:")
-    return f"tcp:{int(port)}:interface={interface}"
-
-
-def _endpoint(reactor: IReactorTime, description: str, variable: str) -> IStreamServerEndpoint:
-    try:
-        return cast(IStreamServerEndpoint, serverFromString(reactor, description))
-    except Exception as error:
-        # Endpoint parsers are plugins and raise what they like; to the operator it is one bad setting.
-        reason = f"{type(error).__name__}: {error}"
-        raise ConfigError(f"{variable} {description!r} is no port or endpoint ({reason})") from None

@@ -12,7 +12,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from mcp_echo.config import ConfigError, Settings
-from mcp_echo.ports import StartError
+from mcp_echo.listening import StartError
 from mcp_echo.state.engine import Engine, EngineRefused
 from mcp_echo.state.sealed import Seal
 from mcp_echo.state.shared import ACKNOWLEDGE, HEARTBEAT, SharedStore

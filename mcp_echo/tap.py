@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import os
 import sys
@@ -15,12 +16,15 @@ from twisted.logger import ILogObserver, Logger
 from twisted.python import usage
 
 from mcp_echo import __version__
-from mcp_echo.config import DECLARED, ConfigError, Effective, load
+from mcp_echo.config import DECLARED, ConfigError, Effective, Settings, load
+from mcp_echo.place import Place, place_in
 from mcp_echo.redaction import mask_tokens
 from mcp_echo.signals import SignalReactions, StopRequests
 
 if TYPE_CHECKING:
+    from mcp_echo.fleet import Fleet
     from mcp_echo.logs import LogFile
+    from mcp_echo.service import EchoService
 
 
 def _describe(help_text: str, variables: tuple[str, ...], default: str) -> str:
@@ -52,6 +56,8 @@ class Options(usage.Options):
     ]
 
     effective: Effective
+    place: Place | None = None
+    """This process's place among several workers; None for the only one, and for the parent of them."""
 
     def parseOptions(self, options: list[str] | None = None) -> None:
         """Parse the command line; ``--conformance`` alone means its core set."""
@@ -69,12 +75,16 @@ class Options(usage.Options):
         Raises:
             SystemExit: A setting is not possible; the message is one line.
         """
+        environ = dict(os.environ)
         try:
-            self.effective = load(self._given(), os.environ)
+            self.place = place_in(environ)
+            self.effective = load(self.given(), environ)
+            if self.place is not None:
+                self.effective = self.place.settle(self.effective)
         except ConfigError as error:
             raise SystemExit(f"mcp-echo: {mask_tokens(str(error))}") from None
 
-    def _given(self) -> dict[str, str]:
+    def given(self) -> dict[str, str]:
         """Return the options that were given, by the name of their setting."""
         given: dict[str, str] = {}
         for each in DECLARED:
@@ -117,7 +127,7 @@ class _Application(MultiService):
         self._start(super().privilegedStartService)
 
     def _start(self, start: Callable[[], None]) -> None:
-        from mcp_echo.ports import StartError
+        from mcp_echo.listening import StartError
 
         try:
             start()
@@ -152,13 +162,18 @@ def makeService(options: Options, reactor: Any = None) -> IService:  # the plugi
     Raises:
         SystemExit: A setting is not possible; the message is one line.
     """
-    # Klein, which the service needs, imports the reactor: not before twistd has had its chance to choose one.
-    from mcp_echo.logs import LogFile, observer, standard_output
-    from mcp_echo.service import build
-
     if reactor is None:
         from twisted.internet import reactor
-    settings = options.effective.settings
+    try:
+        return _application(reactor, options)
+    except ConfigError as error:
+        raise SystemExit(f"mcp-echo: {mask_tokens(str(error))}") from None
+
+
+def _application(reactor: Any, options: Options) -> IService:
+    from mcp_echo.logs import LogFile, observer, standard_output
+
+    settings, place = options.effective.settings, options.place
     outer: Mapping[str, Any] = options.parent or {}
     # Told where to log, twistd does so itself, unless we were told as well; in the background, where there
     # is no standard output, it writes twistd.log.
@@ -166,12 +181,10 @@ def makeService(options: Options, reactor: Any = None) -> IService:  # the plugi
     twistd_logs = settings.log_file is None and (
         not in_foreground or any(outer.get(name) for name in ("logfile", "syslog", "logger"))
     )
-    try:
-        service = build(reactor, options.effective)
-        log_file = None if settings.log_file is None else LogFile(settings.log_file)
-        log_observer = None if twistd_logs else observer(settings, log_file or standard_output())
-    except ConfigError as error:
-        raise SystemExit(f"mcp-echo: {mask_tokens(str(error))}") from None
+    service = _served_by(reactor, options, outer, twistd_logs)
+    log_file = None if settings.log_file is None else LogFile(settings.log_file)
+    number = None if place is None else place.number
+    log_observer = None if twistd_logs else observer(settings, log_file or standard_output(), number)
     for warning in options.effective.warnings:
         Logger("mcp_echo").warn("{text}", text=warning)
     application = _Application(service, log_observer, in_foreground)
@@ -179,13 +192,64 @@ def makeService(options: Options, reactor: Any = None) -> IService:  # the plugi
     stop = StopRequests(reactor.stop, service.hurry, settings.drain_timeout)
     reactions: dict[Signals, Callable[[], None]] = {Signals.SIGTERM: stop, Signals.SIGINT: stop}
     if log_file is not None:
-        reactions[Signals.SIGHUP] = partial(_reopen, log_file)
+        reactions[Signals.SIGHUP] = partial(_reopen, log_file, service.rotated)
     SignalReactions(reactor, reactions).setServiceParent(application)
+    if place is not None:
+        from mcp_echo.worker import ParentWatch
+
+        ParentWatch(reactor, place, stop).setServiceParent(application)
     return application
 
 
-def _reopen(log_file: LogFile) -> None:
-    """Go on in a new log file, after the old one was rotated."""
+def _served_by(
+    reactor: Any, options: Options, outer: Mapping[str, Any], twistd_logs: bool
+) -> EchoService | Fleet:
+    """Return what serves: the server, in this process, or workers that this process is the parent of."""
+    settings = options.effective.settings
+    if options.place is not None or settings.workers == 1:
+        # Klein, which the service needs, imports the reactor: not before twistd has chosen one. A parent of
+        # workers has no need of either.
+        from mcp_echo.service import build
+
+        return build(reactor, options.effective, options.place)
+    from mcp_echo.fleet import Launch, arguments_of, build_fleet
+
+    refuse_a_store_of_one_process(settings)
+    launch = Launch(
+        os.environ,
+        arguments_of(options.given()),
+        outer.get("reactor"),
+        # Nothing else would show what a worker writes, in the background or while twistd writes the log.
+        captures_output=twistd_logs or settings.log_file is not None,
+    )
+    return build_fleet(reactor, settings, launch, partial(_give_up, reactor), os.environ)
+
+
+def refuse_a_store_of_one_process(settings: Settings) -> None:
+    """See that workers share the sessions.
+
+    Raises:
+        ConfigError: They would not.
+    """
+    if settings.store == "memory:":
+        raise ConfigError(
+            f"MCP_ECHO_WORKERS cannot be {settings.workers} while MCP_ECHO_STORE is memory:, which no other "
+            "process can see; take sqlite:PATH or redis://HOST"
+        )
+
+
+def _give_up(reactor: Any, reason: str) -> None:
+    """Stop a parent whose workers cannot start, with an exit status that says so."""
+    Logger("mcp_echo").critical("{reason}", reason=reason)
+    print(f"mcp-echo: {reason}", file=sys.__stderr__)
+    # A reactor that is stopped has no other way to tell; twistd has removed its pidfile by then.
+    atexit.register(os._exit, 1)
+    reactor.stop()
+
+
+def _reopen(log_file: LogFile, rotated: Callable[[], None]) -> None:
+    """Go on in a new log file, after the old one was rotated, and tell whoever else writes to it."""
+    rotated()
     try:
         log_file.reopen()
     except ConfigError as error:

@@ -379,6 +379,18 @@ def test_the_log_file_that_the_example_suggests_is_writable_under_the_unit() -> 
     assert f"/var/log/{directory}" in _read("systemd/mcp-echo.env.example")
 
 
+def test_the_store_that_the_example_suggests_is_writable_under_the_unit() -> None:
+    """As for the log file, with StateDirectory=."""
+    (directory,) = _unit_values("mcp-echo.service", "StateDirectory")
+
+    assert f"sqlite:/var/lib/{directory}/" in _read("systemd/mcp-echo.env.example")
+
+
+def test_the_workers_have_a_place_for_their_sockets_under_the_unit() -> None:
+    """RUNTIME_DIRECTORY, which systemd sets, is where the parent makes a directory for them."""
+    assert _unit_values("mcp-echo.service", "RuntimeDirectory") == ["mcp-echo"]
+
+
 def test_the_machine_can_be_measured_under_the_unit() -> None:
     """ProcSubset=pid hides /proc/stat and /proc/meminfo, which healthProbe and requestTiming read."""
     assert _unit_values("mcp-echo.service", "ProcSubset") == ["all"]

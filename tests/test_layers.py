@@ -24,21 +24,22 @@ ROOMS = [
     "offer",
     "conformance|server",
     "transport|stores",
-    "ports",
+    "ports|worker",
     "sessions",
-    "service",
+    "fleet|service",
     "tap",
 ]
 PLACE = {name: place for place, names in enumerate(ROOMS) for name in names.split("|")}
 # May be imported from anywhere, and import nothing of the rooms.
-LEAVES = {"config": set(), "redaction": set()}
+LEAVES = {"config": set(), "redaction": set(), "place": {"config"}}
 # Rooms that nobody else may import.
 ONLY_FOR = {"conformance": {"service"}, "stores": {"sessions"}}
 # What connects the daemon with its machine belongs to the Twisted floor, below the service that installs it.
-PLACE["logs"] = PLACE["notify"] = PLACE["signals"] = PLACE["transport"]
+for name in ("listening", "logs", "notify", "reading", "signals"):
+    PLACE[name] = PLACE["transport"]
 PLACE["__main__"] = len(ROOMS)
 
-GROUND_FLOOR = {"protocol", "state", "tools", "offer", "conformance", "server", "config", "redaction"}
+GROUND_FLOOR = {"protocol", "state", "tools", "offer", "conformance", "server"} | set(LEAVES)
 TWISTED_FLOOR = {"twisted", "klein", "treq", "zope"}
 
 SOURCES = sorted(

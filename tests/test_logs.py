@@ -32,9 +32,9 @@ EVENT = {"log_time": 0.5, "log_level": LogLevel.info, "log_namespace": "test"}
 class Recorded:
     """An observer over a string, and a logger that feeds it."""
 
-    def __init__(self, **environ: str) -> None:
+    def __init__(self, worker: int | None = None, **environ: str) -> None:
         self.output = io.StringIO()
-        self.observe: ILogObserver = observer(load({}, environ).settings, self.output)
+        self.observe: ILogObserver = observer(load({}, environ).settings, self.output, worker)
         self.log = Logger("test", observer=self.observe)
 
     @property
@@ -63,6 +63,14 @@ class RenderingTests(SynchronousTestCase):
             "message": "Hm 1",
             "session_id": "ab12",
         }
+
+    def test_a_worker_says_which_it_is_in_every_line(self) -> None:
+        """MCP_ECHO_WORKERS: several processes write to one log."""
+        text, json_lines = Recorded(3), Recorded(3, MCP_ECHO_LOG_FORMAT="json")
+        for recorded in (text, json_lines):
+            recorded.log.info("Hello", session_id="ab12")
+        assert text.lines[0].endswith("Hello worker=3 session_id=ab12")
+        assert json.loads(json_lines.lines[0])["worker"] == 3
 
     def test_nothing_in_a_field_or_text_makes_a_second_line_or_colours_one(self) -> None:
         """What clients send must not forge log entries (CWE-117)."""
@@ -119,6 +127,16 @@ class RenderingTests(SynchronousTestCase):
                 with closing(LogFile(str(path))) as file:
                     file.write(line)
             assert path.read_text() == "one\ntwo\n"
+
+    def test_two_processes_that_append_to_one_file_lose_no_line(self) -> None:
+        """write(2): with O_APPEND each line goes to the end of the file as it is then, at once and whole."""
+        with TemporaryDirectory() as directory:
+            path = Path(directory) / "shared.log"
+            first, second = LogFile(str(path)), LogFile(str(path))
+            with closing(first), closing(second):
+                for file, line in ((first, "one\n"), (second, "two\n"), (first, "three\n")):
+                    file.write(line)
+            assert path.read_text() == "one\ntwo\nthree\n"
 
 
 class FullDisk:

@@ -12,14 +12,14 @@ from twisted.internet.testing import MemoryReactorClock, StringTransportWithDisc
 from twisted.trial.unittest import SynchronousTestCase
 
 from mcp_echo.config import ConfigError, Settings, load
-from mcp_echo.ports import Listener, StartError
+from mcp_echo.listening import StartError, endpoint_description
+from mcp_echo.ports import Listener
 from mcp_echo.protocol.errors import SessionNotFound
 from mcp_echo.protocol.revisions import Supported
 from mcp_echo.service import (
     EchoService,
     Sweeper,
     build,
-    endpoint_description,
 )
 from mcp_echo.state.session import UNKNOWN_CLIENT
 from mcp_echo.transport.site import LINGER

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import io
 import os
+import subprocess
+import sys
 from typing import Any, cast
 from unittest import mock
 
@@ -14,9 +16,10 @@ from twisted.logger import ILogObserver, globalLogPublisher
 from twisted.plugin import IPlugin, getPlugins
 from twisted.trial.unittest import SynchronousTestCase
 
-from mcp_echo import __version__
+from mcp_echo import __version__, tap
 from mcp_echo.config import DECLARED
-from mcp_echo.ports import StartError
+from mcp_echo.listening import StartError
+from mcp_echo.place import VARIABLE, Place
 from mcp_echo.tap import Options, makeService
 from tests.test_config import SAMPLES
 
@@ -129,6 +132,53 @@ class MakeServiceTests(SynchronousTestCase):
                 self.assertRaises(expected, IService(service).privilegedStartService)
             line = errors.getvalue()
             assert line.startswith("mcp-echo: cannot listen on tcp:3000") == (expected is SystemExit)
+
+    def test_several_workers_are_refused_a_store_that_they_cannot_share(self) -> None:
+        """Our choice: a session would be there in one request and gone in the next."""
+        options = self.options({"nodaemon": True}, MCP_ECHO_WORKERS="4")
+        error = self.assertRaises(SystemExit, makeService, options, MemoryReactorClock())
+        assert error.code == (
+            "mcp-echo: MCP_ECHO_WORKERS cannot be 4 while MCP_ECHO_STORE is memory:, which no other process "
+            "can see; take sqlite:PATH or redis://HOST"
+        )
+
+    def test_with_several_workers_this_process_only_holds_the_port(self) -> None:
+        """Our choice: with workers the process that twistd started is no server itself."""
+        variables = {"MCP_ECHO_WORKERS": "2", "MCP_ECHO_STORE": "sqlite:x", "MCP_ECHO_METRICS_PORT": "9464"}
+        application = makeService(self.options({"nodaemon": True}, **variables), MemoryReactorClock())
+        services = {type(each).__name__ for each in cast(Any, application)}
+        assert services == {"Fleet", "SignalReactions"}
+        fleet = next(each for each in cast(Any, application) if type(each).__name__ == "Fleet")
+        assert {type(each).__name__ for each in fleet} == {"HeldPort", "MetricsPort"}
+
+    def test_a_parent_needs_no_server(self) -> None:
+        """Our choice: it is as small as it can be, and whatever a worker may choke on is not in it."""
+        program = (
+            "import sys; from mcp_echo import tap; from twisted.internet.testing import MemoryReactorClock; "
+            "options = tap.Options(); options.parseOptions(['--workers=2', '--store=sqlite:x']); "
+            "tap.makeService(options, MemoryReactorClock()); "
+            "print([name for name in ('klein', 'mcp_echo.service', 'mcp_echo.server', 'twisted.web.server')"
+            " if name in sys.modules])"
+        )
+        ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+        assert (ran.returncode, ran.stdout.strip()) == (0, "[]"), ran.stderr
+
+    def test_a_worker_serves_whatever_the_number_of_workers(self) -> None:
+        """Its settings are those of its parent."""
+        place = Place(2, "/run/x", "/run/x/2.metrics", "k" * 43 + "=")
+        variables = {"MCP_ECHO_WORKERS": "2", VARIABLE: place.written()}
+        application = makeService(self.options({"nodaemon": True}, **variables), MemoryReactorClock())
+        services = {type(each).__name__ for each in cast(Any, application)}
+        assert services == {"EchoService", "SignalReactions", "ParentWatch"}
+
+    def test_a_parent_whose_workers_cannot_start_ends_with_a_status_that_says_so(self) -> None:
+        """A reactor that is stopped has no exit status."""
+        reactor, errors = mock.Mock(), io.StringIO()
+        with mock.patch("sys.__stderr__", errors), mock.patch("atexit.register") as register:
+            tap._give_up(reactor, "worker 1 cannot start: no store")
+        assert errors.getvalue() == "mcp-echo: worker 1 cannot start: no store\n"
+        register.assert_called_once_with(os._exit, 1)
+        reactor.stop.assert_called_once_with()
 
     def test_what_is_there_at_the_start_is_no_business_of_the_garbage_collector(self) -> None:
         """Our choice: a full collection holds up every stream for as long as it takes."""

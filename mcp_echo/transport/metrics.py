@@ -11,11 +11,11 @@ from __future__ import annotations
 import platform
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import NamedTuple, Protocol
 
-from prometheus_client import GCCollector, PlatformCollector, ProcessCollector, exposition
+from prometheus_client import GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
@@ -23,31 +23,18 @@ from prometheus_client.core import (
     InfoMetricFamily,
     Metric,
 )
-from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector, CollectorRegistry
 from prometheus_client.utils import floatToGoString
-from twisted.internet.interfaces import IReactorTime
-from twisted.web.resource import Resource
-from twisted.web.server import Request
 
 from mcp_echo import __version__
-from mcp_echo.config import Settings
-from mcp_echo.protocol.accept import prefers_openmetrics
 from mcp_echo.state.tally import Histogram, Tally
 from mcp_echo.tools.base import Facts
-from mcp_echo.transport.exchange import joined
 from mcp_echo.transport.site import EchoSite
 from mcp_echo.transport.streams import Streams
 
 PREFIX = "mcp_echo_"
 
-MAX_CONNECTIONS = 16
-"""Connections of those who scrape; as with clients, one more is closed at once."""
-
 BREAKER_STATES = ("closed", "open", "half-open")
-
-TEXT = b"text/plain; version=0.0.4; charset=utf-8"
-OPENMETRICS = b"application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 Values = Iterable[tuple[Sequence[str], float]]
 """Label values, in the order of the metric's labels, and what was counted for them."""
@@ -214,76 +201,76 @@ class ServerCollector(Collector):
             )
             for labels, count in tally.requests.items()
         )
-        yield _counter(REQUESTS, counted)
-        durations = {method or "none": histogram for method, histogram in tally.durations.items()}
-        yield _histogram(REQUEST_SECONDS, {(method,): each for method, each in durations.items()})
+        yield counter(REQUESTS, counted)
+        durations = {method or "none": each for method, each in tally.durations.items()}
+        yield histogram(REQUEST_SECONDS, {(method,): each for method, each in durations.items()})
         limited = self._from.facts.limits.refused
         reasons = {
             "calls_too_fast": limited.calls_too_fast,
             "in_flight": limited.in_flight,
             "streams": limited.streams,
         }
-        yield _counter(REQUESTS_LIMITED, _by_name(reasons))
+        yield counter(REQUESTS_LIMITED, _by_name(reasons))
         refused = Counter(tally.refused)
         refused.update(self._from.site.counts.refusals)
-        yield _counter(HTTP_REFUSED, (((str(status),), count) for status, count in refused.items()))
+        yield counter(HTTP_REFUSED, (((str(status),), count) for status, count in refused.items()))
 
     def _sessions(self) -> Iterator[Metric]:
         store = self._from.facts.store
         statistics = store.statistics
         handles = store.handles
-        yield _gauge(SESSIONS, [(("session",), len(store) - handles), (("handle",), handles)])
-        yield _gauge(SESSIONS_LIMIT, _one(store.limit))
-        yield _counter(SESSIONS_CREATED, _one(statistics.created))
+        yield gauge(SESSIONS, [(("session",), len(store) - handles), (("handle",), handles)])
+        yield gauge(SESSIONS_LIMIT, _one(store.limit))
+        yield counter(SESSIONS_CREATED, _one(statistics.created))
         ended = {"expired": statistics.expired, "closed": statistics.closed}
-        yield _counter(SESSIONS_ENDED, _by_name(ended))
+        yield counter(SESSIONS_ENDED, _by_name(ended))
         refused = {
             "full": statistics.refused,
             "principal": statistics.refused_to_principals,
             "too_fast": self._from.facts.limits.refused.sessions_too_fast,
         }
-        yield _counter(SESSIONS_REFUSED, _by_name(refused))
-        yield _counter(SESSION_LIFETIME, _one(statistics.lifetime_seconds))
-        yield _counter(SWEEPS, _one(statistics.sweeps))
+        yield counter(SESSIONS_REFUSED, _by_name(refused))
+        yield counter(SESSION_LIFETIME, _one(statistics.lifetime_seconds))
+        yield counter(SWEEPS, _one(statistics.sweeps))
         before = self._from.facts.started if statistics.last_sweep is None else statistics.last_sweep
-        yield _gauge(SINCE_SWEEP, _one(self._from.facts.now() - before))
+        yield gauge(SINCE_SWEEP, _one(self._from.facts.now() - before))
 
     def _messages(self) -> Iterator[Metric]:
         streams, store = self._from.streams, self._from.facts.store
         budget, holdings = store.budget, store.holdings
-        yield _gauge(STREAMS, _by_name(streams.by_kind()))
-        yield _counter(STREAM_EVENTS, _one(streams.written.events))
-        yield _counter(STREAM_BYTES, _one(streams.written.bytes))
-        yield _counter(QUEUED, _one(budget.messages_queued))
+        yield gauge(STREAMS, _by_name(streams.by_kind()))
+        yield counter(STREAM_EVENTS, _one(streams.written.events))
+        yield counter(STREAM_BYTES, _one(streams.written.bytes))
+        yield counter(QUEUED, _one(budget.messages_queued))
         lost = {"too_large": budget.messages_too_large, "no_room": budget.messages_refused}
         lost["pushed_out"] = budget.messages_dropped - sum(lost.values())
-        yield _counter(DROPPED, _by_name(lost))
-        yield _gauge(WAITING, _one(holdings.waiting))
-        yield _gauge(QUEUE_BYTES, _one(holdings.queues))
-        yield _gauge(STATE_BYTES, _by_name({"queues": holdings.queues, "echoes": holdings.echoes}))
-        yield _gauge(STATE_LIMIT, _one(budget.limit))
-        yield _counter(ECHOES_REFUSED, _one(budget.echoes_refused))
+        yield counter(DROPPED, _by_name(lost))
+        yield gauge(WAITING, _one(holdings.waiting))
+        yield gauge(QUEUE_BYTES, _one(holdings.queues))
+        yield gauge(STATE_BYTES, _by_name({"queues": holdings.queues, "echoes": holdings.echoes}))
+        yield gauge(STATE_LIMIT, _one(budget.limit))
+        yield counter(ECHOES_REFUSED, _one(budget.echoes_refused))
 
     def _store(self) -> Iterator[Metric]:
         store = self._from.facts.store
         health = store.health()
         yield InfoMetricFamily(PREFIX + STORE.name, STORE.help, {"kind": health.kind, "node": store.node})
-        yield _gauge(STORE_AVAILABLE, _one(health.available))
-        yield _gauge(STORE_BREAKER, _by_name({state: health.breaker == state for state in BREAKER_STATES}))
-        yield _gauge(STORE_LATENCY, _one(health.latency or 0))
-        yield _counter(STORE_FAILURES, _one(health.failures))
+        yield gauge(STORE_AVAILABLE, _one(health.available))
+        yield gauge(STORE_BREAKER, _by_name({state: health.breaker == state for state in BREAKER_STATES}))
+        yield gauge(STORE_LATENCY, _one(health.latency or 0))
+        yield counter(STORE_FAILURES, _one(health.failures))
 
     def _machinery(self) -> Iterator[Metric]:
         site = self._from.site
-        yield _counter(STALLS, _one(site.counts.stalls))
-        yield _gauge(CONNECTIONS, _one(site.connections))
-        yield _gauge(CONNECTIONS_LIMIT, _one(site.max_connections))
-        yield _counter(ACCEPTED, _one(site.counts.connections_accepted))
-        yield _counter(CONNECTIONS_REFUSED, _one(site.counts.connections_refused))
-        yield _counter(IDLE_CLOSED, _one(site.counts.idle_closed))
-        yield _gauge(UPTIME, _one(self._from.facts.uptime))
-        yield _histogram(LAG, {(): self._from.lateness})
-        yield _counter(FAILURES, _one(self._from.failures.count))
+        yield counter(STALLS, _one(site.counts.stalls))
+        yield gauge(CONNECTIONS, _one(site.connections))
+        yield gauge(CONNECTIONS_LIMIT, _one(site.max_connections))
+        yield counter(ACCEPTED, _one(site.counts.connections_accepted))
+        yield counter(CONNECTIONS_REFUSED, _one(site.counts.connections_refused))
+        yield counter(IDLE_CLOSED, _one(site.counts.idle_closed))
+        yield gauge(UPTIME, _one(self._from.facts.uptime))
+        yield histogram(LAG, {(): self._from.lateness})
+        yield counter(FAILURES, _one(self._from.failures.count))
         versions = {
             "version": __version__,
             "python": platform.python_version(),
@@ -300,11 +287,13 @@ def _by_name(values: Mapping[str, int]) -> Values:
     return [((name,), value) for name, value in values.items()]
 
 
-def _counter(figure: Figure, values: Values) -> Metric:
+def counter(figure: Figure, values: Values) -> Metric:
+    """Return what has been counted, for Prometheus."""
     return _filled(CounterMetricFamily(PREFIX + figure.name, figure.help, labels=figure.labels), values)
 
 
-def _gauge(figure: Figure, values: Values) -> Metric:
+def gauge(figure: Figure, values: Values) -> Metric:
+    """Return what there is now, for Prometheus."""
     return _filled(GaugeMetricFamily(PREFIX + figure.name, figure.help, labels=figure.labels), values)
 
 
@@ -314,11 +303,12 @@ def _filled(family: CounterMetricFamily | GaugeMetricFamily, values: Values) -> 
     return family
 
 
-def _histogram(figure: Figure, values: Mapping[Sequence[str], Histogram]) -> Metric:
+def histogram(figure: Figure, values: Mapping[Sequence[str], Histogram]) -> Metric:
+    """Return measurements, for Prometheus."""
     family = HistogramMetricFamily(PREFIX + figure.name, figure.help, labels=figure.labels)
-    for labels, histogram in values.items():
-        buckets = [(floatToGoString(bound), float(count)) for bound, count in histogram.cumulative()]
-        family.add_metric(labels, buckets, histogram.sum)
+    for labels, each in values.items():
+        buckets = [(floatToGoString(bound), float(count)) for bound, count in each.cumulative()]
+        family.add_metric(labels, buckets, each.sum)
     return family
 
 
@@ -330,58 +320,3 @@ def registry_of(sources: Sources) -> CollectorRegistry:
     PlatformCollector(registry=registry)
     GCCollector(registry=registry)
     return registry
-
-
-class MetricsSite(EchoSite):
-    """The site for those who scrape, held to the same deadlines as the one for clients.
-
-    Args:
-        resource: Answers every request.
-        reactor: Times the deadlines and the drain.
-        settings: The limits, but for that on connections: these must take no room from clients.
-    """
-
-    _bound = "the metrics port takes"
-
-    def __init__(self, resource: MetricsResource, reactor: IReactorTime, settings: Settings) -> None:
-        super().__init__(resource, reactor, replace(settings, max_connections=MAX_CONNECTIONS))
-
-
-class MetricsResource(Resource):
-    """Answers GET and HEAD on /metrics, in the format that the client prefers.
-
-    Any Host may ask, as with /health: scrapers know the server by names of their own.
-
-    Args:
-        registry: What to show.
-    """
-
-    isLeaf = True
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        super().__init__()
-        self._registry = registry
-
-    def render(self, request: Request) -> bytes:
-        """Answer a scrape; every other request is refused in a line of plain text."""
-        request.setHeader(b"content-type", b"text/plain; charset=utf-8")
-        if request.path != b"/metrics":
-            return _body(request, 404, b"Not found; the figures are at /metrics\n")
-        if request.method not in (b"GET", b"HEAD"):
-            request.setHeader(b"allow", b"GET, HEAD")
-            return _body(request, 405, b"Method not allowed; this path takes GET and HEAD\n")
-        request.setHeader(b"cache-control", b"no-store")
-        if prefers_openmetrics(joined(request, b"accept")):
-            request.setHeader(b"content-type", OPENMETRICS)
-            return _body(request, 200, openmetrics.generate_latest(self._registry))
-        request.setHeader(b"content-type", TEXT)
-        return _body(request, 200, exposition.generate_latest(self._registry))
-
-
-def _body(request: Request, status: int, body: bytes) -> bytes:
-    request.setResponseCode(status)
-    if request.method != b"HEAD":
-        return body
-    # twisted.web would drop the body as well, and log that it had to.
-    request.setHeader(b"content-length", b"%d" % len(body))
-    return b""

@@ -21,7 +21,8 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from mcp_echo.config import ConfigError, load
-from mcp_echo.ports import MetricsPort, StartError
+from mcp_echo.listening import StartError
+from mcp_echo.ports import MetricsPort
 from mcp_echo.protocol.errors import HostRefused, OriginRefused
 from mcp_echo.service import EchoService, build
 from mcp_echo.state.limits import CLIENTS_AT_AN_ADDRESS

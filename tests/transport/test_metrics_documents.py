@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
+from mcp_echo.fleet.figures import RESTARTS, WORKERS, ParentCollector
+from mcp_echo.transport import metrics
 from tests.transport.scraping import MetricsTestCase
 from tests.transport.test_metrics import PING
 
@@ -55,6 +58,13 @@ def undone(names: set[str]) -> set[str]:
     return {re.sub(r"_(total|info|bucket|sum|count)$", "", name) for name in names}
 
 
+def of_several_workers() -> list[Metric]:
+    """Return the figures that a server with several workers has besides."""
+    collector = ParentCollector(lambda: {"wanted": 2, "alive": 1}, lambda: 0, lambda: 0, lambda: 0)
+    names = [metrics.PREFIX + figure.name for figure in (WORKERS, RESTARTS)]
+    return [family for family in collector.collect() if family.name in names]
+
+
 class DocumentTests(MetricsTestCase):
     """The documents against a scrape of a server that has something to show of every figure."""
 
@@ -64,6 +74,7 @@ class DocumentTests(MetricsTestCase):
         self.rpc("nope", session=session)
         self.request("POST", body=PING, headers={"Accept": "text/html"})
         self.families = list(text_string_to_metric_families(self.ask("GET").body.decode()))
+        self.families += of_several_workers()
         self.labels = {
             sample.name: set(sample.labels) for family in self.families for sample in family.samples
         }

@@ -1,0 +1,72 @@
+"""Several worker processes that serve on one port, and the parent that holds it for them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from mcp_echo.config import Settings
+from mcp_echo.fleet.launch import Launch, arguments_of
+from mcp_echo.fleet.parent import Fleet
+from mcp_echo.listening import endpoint, endpoint_description, metrics_description
+
+__all__ = ["Fleet", "Launch", "arguments_of", "build_fleet"]
+
+
+def build_fleet(
+    reactor: Any,
+    settings: Settings,
+    launch: Launch,
+    give_up: Callable[[str], None],
+    environ: Mapping[str, str],
+) -> Fleet:
+    """Return the parent of the workers that the settings describe, ready to be started.
+
+    Args:
+        reactor: Runs the parent.
+        settings: Those of the server.
+        launch: How a worker is started.
+        give_up: Told the reason, in one line, why the workers cannot start.
+        environ: Where a service manager has left word.
+
+    Raises:
+        ConfigError: A setting is not possible.
+    """
+    fleet = Fleet(reactor, settings, launch, give_up, environ)
+    description, scraped = endpoint_description(settings), metrics_description(settings)
+    fleet.hold(endpoint(reactor, description, "MCP_ECHO_PORT"), description, reactor.stop)
+    if scraped is not None:
+        _show_metrics(fleet, reactor, settings, scraped)
+    return fleet
+
+
+def _show_metrics(fleet: Fleet, reactor: Any, settings: Settings, description: str) -> None:
+    # Only a parent that is asked for figures has a use for a web server.
+    from prometheus_client import ProcessCollector
+    from prometheus_client.registry import CollectorRegistry
+
+    from mcp_echo.fleet.figures import FleetCollector, ParentCollector
+    from mcp_echo.fleet.scrape import Scrape, asking
+    from mcp_echo.logs import FailureCount
+    from mcp_echo.ports import MetricsPort
+    from mcp_echo.transport.exposition import MetricsResource, MetricsSite
+
+    started, failures = time.monotonic(), FailureCount()
+    own, shown = CollectorRegistry(), CollectorRegistry()
+    own.register(
+        ParentCollector(
+            lambda: {"wanted": fleet.wanted, "alive": len(fleet.serving)},
+            lambda: fleet.restarts,
+            lambda: failures.count,
+            lambda: time.monotonic() - started,
+        )
+    )
+    ProcessCollector(registry=own)
+    collector = FleetCollector(own)
+    shown.register(collector)
+    scrape = Scrape(reactor, lambda: fleet.serving, collector, asking(reactor))
+    site = MetricsSite(MetricsResource(shown, scrape), reactor, settings)
+    where = endpoint(reactor, description, "MCP_ECHO_METRICS_PORT")
+    port = MetricsPort(where, site, None, failures, settings.drain_timeout, description, reactor.stop)
+    fleet.show_metrics(port, collector.gone)

@@ -1,0 +1,71 @@
+"""A port that is held for the workers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
+from twisted.internet.protocol import Factory
+from twisted.python.failure import Failure
+
+from mcp_echo.listening import Listening
+
+
+class PortHolder(Factory):
+    """Takes no connection: the port is held for others."""
+
+    noisy = False
+
+    def buildProtocol(self, addr: object) -> None:
+        """Take none."""
+
+
+class HeldPort(Listening):
+    """A port that listens, and takes no connection.
+
+    Args:
+        endpoint: Where to listen.
+        where: The endpoint's description, for the log.
+        held: Called with the port once it listens.
+        refused: Called when an endpoint that takes its time to listen has failed to.
+    """
+
+    def __init__(
+        self,
+        endpoint: IStreamServerEndpoint,
+        where: str,
+        held: Callable[[IListeningPort], None],
+        refused: Callable[[], None],
+    ) -> None:
+        super().__init__(endpoint, PortHolder(), where, refused)
+        self._held = held
+
+    def _take_connections(self, port: IListeningPort) -> IListeningPort:
+        held: Any = port
+        # Before the reactor has a chance to accept one.
+        held.stopReading()
+        # Twisted would shut it down where it closes it, and with it the port that the workers still have.
+        held._shouldShutdown = False
+        self._held(port)
+        return port
+
+    def stopService(self) -> Deferred[Any]:
+        """Hold the port no more; the workers may have it still."""
+        super().stopService()
+        return maybeDeferred(self._close).addErrback(self._close_failed)
+
+    def _close_failed(self, failure: Failure) -> None:
+        self._log.failure("The port could not be closed", failure)
+
+
+def shown(address: object) -> str:
+    """Return an address as people write it."""
+    if isinstance(address, UNIXAddress):
+        return os.fsdecode(address.name or b"")
+    if isinstance(address, IPv6Address):
+        return f"[{address.host}]:{address.port}"
+    return f"{address.host}:{address.port}" if isinstance(address, IPv4Address) else str(address)

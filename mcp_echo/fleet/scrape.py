@@ -1,0 +1,122 @@
+"""Asking the workers for their figures, each on the socket that its place names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from prometheus_client.core import Metric
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.endpoints import UNIXClientEndpoint
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.client import Agent, HTTPConnectionPool, readBody
+from twisted.web.client import _HTTP11ClientFactory as HTTP11ClientFactory
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import IAgentEndpointFactory, IResponse
+from zope.interface import implementer
+
+from mcp_echo.fleet.figures import FleetCollector
+from mcp_echo.fleet.process import WorkerProcess
+
+SCRAPE_SECONDS = 2.0
+"""Seconds that a worker may take to tell its figures; after that what it told last is shown."""
+
+Ask = Callable[[str], Deferred[bytes]]
+"""Returns what the server on a Unix socket answers at /metrics."""
+
+
+class Scrape:
+    """Has a collector know what the workers count now.
+
+    Args:
+        clock: Times the answers.
+        workers: Returns the workers to ask.
+        collector: Is told.
+        ask: Asks one.
+    """
+
+    _log = Logger("mcp_echo")
+
+    def __init__(
+        self,
+        clock: Any,
+        workers: Callable[[], Iterable[WorkerProcess]],
+        collector: FleetCollector,
+        ask: Ask,
+    ) -> None:
+        self._clock = clock
+        self._workers = workers
+        self._collector = collector
+        self._ask = ask
+        self._waiting: list[Deferred[None]] = []
+
+    def __call__(self) -> Deferred[None]:
+        """Return a Deferred that fires when every worker has answered or has had its time."""
+        # Two at once share the answers: an older one must not overwrite a newer one, and a counter go down.
+        waiting: Deferred[None] = Deferred()
+        self._waiting.append(waiting)
+        if len(self._waiting) == 1:
+            DeferredList([self._scrape(worker) for worker in self._workers()]).addCallback(self._over)
+        return waiting
+
+    def _over(self, _: object) -> None:
+        waiting, self._waiting = self._waiting, []
+        for each in waiting:
+            each.callback(None)
+
+    def _scrape(self, worker: WorkerProcess) -> Deferred[None]:
+        asked = self._ask(worker.place.metrics).addTimeout(SCRAPE_SECONDS, self._clock)
+        return asked.addCallback(self._told, worker).addErrback(self._not_told, worker)
+
+    def _told(self, body: bytes, worker: WorkerProcess) -> None:
+        figures: list[Metric] = list(text_string_to_metric_families(body.decode()))
+        # One that has ended meanwhile has been counted among those that are gone.
+        if worker in self._workers():
+            self._collector.told(worker, figures)
+
+    def _not_told(self, failure: Failure, worker: WorkerProcess) -> None:
+        self._log.warn(
+            "Worker {number} does not tell its figures; those it told last are shown: {reason}",
+            number=worker.place.number,
+            reason=failure.getErrorMessage() or type(failure.value).__name__,
+        )
+
+
+@implementer(IAgentEndpointFactory)
+class _ToSocket:
+    """Connects to a Unix socket, whatever the URI.
+
+    Args:
+        reactor: Connects.
+        path: The socket.
+    """
+
+    def __init__(self, reactor: Any, path: str) -> None:
+        self._reactor = reactor
+        self._path = path
+
+    def endpointForURI(self, uri: object) -> UNIXClientEndpoint:  # noqa: ARG002  # Twisted's interface
+        """Return where to connect."""
+        return UNIXClientEndpoint(self._reactor, self._path)
+
+
+class _QuietFactory(HTTP11ClientFactory):
+    noisy = False
+
+
+def asking(reactor: Any) -> Ask:
+    """Return what asks for figures over HTTP."""
+    # Twisted's own would log the beginning and the end of each connection.
+    pool = HTTPConnectionPool(reactor, persistent=False)
+    pool._factory = _QuietFactory
+
+    def ask(path: str) -> Deferred[bytes]:
+        agent = Agent.usingEndpointFactory(reactor, _ToSocket(reactor, path), pool)
+        # This format alone tells the types of all figures, to be told again in either.
+        headers = Headers({b"accept": [b"application/openmetrics-text; version=1.0.0"]})
+        asked: Deferred[IResponse] = agent.request(b"GET", b"http://localhost/metrics", headers)
+        return asked.addCallback(readBody)
+
+    return ask

@@ -1,0 +1,135 @@
+"""Where to listen: from the settings to an endpoint, and a service that holds it while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar, cast
+
+from twisted.application.service import Service
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamServerEndpoint
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from mcp_echo.config import ConfigError, Settings
+from mcp_echo.redaction import mask_tokens
+
+STOP_MARGIN = 5.0
+"""Seconds that a stop may take beyond the drain."""
+
+
+class StartError(Exception):
+    """The service cannot start; the message is one line for the operator."""
+
+
+def endpoint_description(settings: Settings) -> str:
+    """Return the Twisted endpoint description of the port to listen on."""
+    return _description(settings.port, settings.host)
+
+
+def metrics_description(settings: Settings) -> str | None:
+    """Return the Twisted endpoint description of the port to be scraped on; None for none."""
+    return None if settings.metrics_port is None else _description(settings.metrics_port, "127.0.0.1")
+
+
+def _description(port: str, host: str) -> str:
+    if not port.isdigit():
+        return port
+    interface = host.replace("\\", "\\\\").replace(":", "\\:")
+    return f"tcp:{int(port)}:interface={interface}"
+
+
+def endpoint(reactor: object, description: str, variable: str) -> IStreamServerEndpoint:
+    """Return the endpoint that is described.
+
+    Args:
+        reactor: Listens.
+        description: What `serverFromString` takes.
+        variable: The setting it comes from, for the message.
+
+    Raises:
+        ConfigError: There is no such endpoint.
+    """
+    try:
+        return cast(IStreamServerEndpoint, serverFromString(reactor, description))
+    except Exception as error:
+        # Endpoint parsers are plugins and raise what they like; to the operator it is one bad setting.
+        reason = f"{type(error).__name__}: {error}"
+        raise ConfigError(f"{variable} {description!r} is no port or endpoint ({reason})") from None
+
+
+class Listening(Service):
+    """A port that listens while the service runs.
+
+    Args:
+        endpoint: Where to listen.
+        factory: Takes the connections.
+        where: The endpoint's description, for the log.
+        refused: Called when an endpoint that takes its time to listen has failed to.
+    """
+
+    _log = Logger("mcp_echo")
+    _serves: ClassVar[str]
+    """What the port is for, for the log."""
+
+    def __init__(
+        self,
+        endpoint: IStreamServerEndpoint,
+        factory: IProtocolFactory,
+        where: str,
+        refused: Callable[[], None],
+    ) -> None:
+        self._where = where
+        self._endpoint = endpoint
+        self._factory = factory
+        self._refused = refused
+        self.port: Deferred[Any] | None = None
+        """Fires with the port once it listens; None before the start."""
+
+    def privilegedStartService(self) -> None:
+        """Listen, while privileges last.
+
+        Raises:
+            StartError: The port cannot be had; a daemon that runs on without one helps nobody.
+        """
+        super().privilegedStartService()
+        # Twisted's own service would write a late refusal to the log and run on.
+        listening = self._endpoint.listen(self._factory)
+        refusals: list[Failure] = []
+        if listening.called:
+            listening.addErrback(refusals.append)
+        self.port = listening
+        for refusal in refusals:
+            refusal.trap(CannotListenError, OSError)
+            raise StartError(mask_tokens(f"cannot listen on {self._where}: {refusal.value}")) from None
+
+    def startService(self) -> None:
+        """Take connections.
+
+        Raises:
+            StartError: As for the above, if that was not called.
+        """
+        super().startService()
+        if self.port is None:
+            self.privilegedStartService()
+        cast(Deferred[Any], self.port).addCallbacks(self._take_connections, self._give_up)
+
+    def _take_connections(self, port: IListeningPort) -> IListeningPort:
+        self._log.info("Serving {what} on {where}", what=self._serves, where=self._where)
+        return port
+
+    def _give_up(self, refusal: Failure) -> None:
+        if not refusal.check(CancelledError):
+            self._log.critical(
+                "cannot listen on {where}: {reason}", where=self._where, reason=refusal.getErrorMessage()
+            )
+            self._refused()
+
+    def _close(self) -> Deferred[Any] | None:
+        """Take no more connections."""
+        if self.port is None:
+            return None
+        self.port.cancel()
+        return self.port.addCallback(lambda port: None if port is None else port.stopListening())

@@ -1,0 +1,49 @@
+"""A file descriptor that the reactor watches: pipes and sockets that no protocol of Twisted's is for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.internet.interfaces import IReactorFDSet, IReadDescriptor
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+
+@implementer(IReadDescriptor)
+class Reader:
+    """Calls a function whenever there is something to read, the end included.
+
+    Args:
+        reactor: Watches the descriptor.
+        descriptor: Which; it stays its owner's to close.
+        readable: What to call.
+    """
+
+    def __init__(self, reactor: IReactorFDSet, descriptor: int, readable: Callable[[], None]) -> None:
+        self._reactor = reactor
+        self._descriptor = descriptor
+        self._readable = readable
+
+    def start(self) -> None:
+        """Watch from now on."""
+        self._reactor.addReader(self)
+
+    def stop(self) -> None:
+        """Watch no more."""
+        self._reactor.removeReader(self)
+
+    def fileno(self) -> int:
+        """Return the descriptor."""
+        return self._descriptor
+
+    def doRead(self) -> None:
+        """Tell that there is something to read."""
+        self._readable()
+
+    def connectionLost(self, reason: Failure) -> None:  # noqa: ARG002  # Twisted's interface
+        """Tell that the other end has gone: some reactors say so instead of letting the end be read."""
+        self._readable()
+
+    def logPrefix(self) -> str:
+        """Return what Twisted logs errors of this descriptor with."""
+        return "mcp_echo"
