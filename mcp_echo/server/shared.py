@@ -20,7 +20,7 @@ from mcp_echo.server import Server
 from mcp_echo.server.exchange import Carriage, Exchange, Journal, Reply
 from mcp_echo.state.events import EventLog
 from mcp_echo.state.session import Session
-from mcp_echo.state.shared import SharedStore, Want
+from mcp_echo.state.shared import SharedStore, Want, abandon
 from mcp_echo.state.tally import Era, Tally
 
 
@@ -125,7 +125,7 @@ class HeldExchange:
 
         def start() -> None:
             if cancelled or (until_left and self._exchange.left):
-                work.close()
+                abandon(work)
             else:
                 running.append(self._exchange.run(work, until_left=until_left))
 
@@ -134,7 +134,7 @@ class HeldExchange:
             for stop in running:
                 stop()
 
-        self._store.after(start, work.close)
+        self._store.after(start, lambda: abandon(work))
         return cancel
 
     def when_over(self, do: Callable[[], None]) -> None:

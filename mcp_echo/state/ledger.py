@@ -17,7 +17,7 @@ Rules: https://modelcontextprotocol.io/specification/2025-11-25/basic/transports
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from copy import copy
 from typing import NamedTuple
 
@@ -300,12 +300,28 @@ class Ledger:
         self.changed = True
         row.holder, row.until = self.node, self.now + LEASE
 
-    def renew(self) -> None:
-        """Say again that this node reads what it reads, and see to what others have left behind."""
+    def renew(self, read: Container[str]) -> None:
+        """Say again that this node reads what it reads, and see to what others have left behind.
+
+        Args:
+            read: The tags of the streams that it does read.
+        """
+        self.abandon(read)
         for row in self.rows.values():
             if row.holder == self.node:
                 self._hold(row)
         self.recover()
+
+    def abandon(self, read: Container[str]) -> None:
+        """Let go of streams that this node is said to hold and does not read.
+
+        A request that opened one is refused when the answer of the store is lost, but it was kept.
+
+        Args:
+            read: The tags of the streams that it does read.
+        """
+        for row in [row for row in self.rows.values() if row.holder == self.node and row.tag not in read]:
+            self._let_go(row)
 
     def wrote(self, tag: str, sequence: int) -> None:
         """Note what the connection on this node has written."""
@@ -370,12 +386,16 @@ class Ledger:
         self.changed = True
         self.rows[row.tag] = row
         if len(self.rows) > MAX_STREAMS:
-            idle = next((row for row in self.rows.values() if not row.is_held(self.now)), None)
+            others = (other for other in self.rows.values() if other is not row)
+            idle = next((other for other in others if not other.is_held(self.now)), None)
             if idle is not None:
                 self._forget(idle)
 
     def _forget(self, row: Row) -> None:
-        for entry in self.of_stream(row.tag, 0):
+        entries = self.of_stream(row.tag, 0)
+        # Other nodes see by the oldest one what was pushed out, but not what went from the middle.
+        self.summary.moves += bool(entries)
+        for entry in entries:
             self._push_out(entry)
         self.rows.pop(row.tag, None)
 

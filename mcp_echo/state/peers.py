@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any, Literal, Protocol
 
 import msgspec
-from msgspec import Raw
+from msgspec import UNSET, Raw, UnsetType
 
 from mcp_echo.protocol.jsonrpc import Response
 from mcp_echo.state.changes import Changes, List, Listener
@@ -17,8 +17,9 @@ from mcp_echo.state.replica import Draft, Operation, Replica
 class _Answer(msgspec.Struct, tag="answer"):
     session: str
     id: str
-    result: Raw | None = None
-    error: Raw | None = None
+    # Raw with None in a union would be read as null alone.
+    result: Raw | UnsetType = UNSET
+    error: Raw | UnsetType = UNSET
 
 
 class _Cancelled(msgspec.Struct, tag="cancelled"):
@@ -97,13 +98,16 @@ class Peers:
     def pass_answer(self, session_id: str, response: Response) -> None:
         """Hand a client's answer to the node that asked, whose name begins the id."""
         if isinstance(response.id, str):
-            self.tell(_Answer(session_id, response.id, response.result, response.error))
+            result = UNSET if response.result is None else response.result
+            error = UNSET if response.error is None else response.error
+            self.tell(_Answer(session_id, response.id, result, error))
 
     def _take_answer(self, word: _Answer) -> None:
         replica = self._here.find_here(word.session)
         promise = None if replica is None else replica.expected.pop(word.id, None)
         if promise is not None:
-            promise.keep(Response(word.id, word.result, word.error))
+            result = None if word.result is UNSET else word.result
+            promise.keep(Response(word.id, result, None if word.error is UNSET else word.error))
 
     def pass_cancellation(self, session_id: str, request_id: int | str) -> None:
         """Hand a client's cancellation to the node that works on the request."""

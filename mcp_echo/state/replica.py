@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import copy
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any
 
 import msgspec
 
 from mcp_echo.protocol.revisions import KNOWN, Revision
-from mcp_echo.state.engine import Change, Held, Record
+from mcp_echo.state.engine import Change, Entry, Held, Record
 from mcp_echo.state.events import Event, Reader, Stream
 from mcp_echo.state.ledger import Bounds, Ledger, Summary, Unkept
 from mcp_echo.state.session import Client, Echo, Running
@@ -92,10 +92,12 @@ def client_of(described: bytes) -> Client:
 class HeldStream(Stream):
     """A stream that is read on this node."""
 
-    __slots__ = ("is_new", "offered", "written")
+    __slots__ = ("came_back", "is_new", "offered", "written")
 
     def __init__(self, tag: str, listening: bool, after: int) -> None:
         super().__init__(tag, listening)
+        self.came_back = False
+        """True once its client reads it again, on another connection to this node."""
         self.is_new = True
         """True until it is known to be kept."""
         self.offered = after
@@ -141,6 +143,7 @@ class Replica:
         "kept",
         "later",
         "later_bytes",
+        "leaving",
         "ledger",
         "look_is_due",
         "owner",
@@ -176,6 +179,8 @@ class Replica:
         """Changes that are to be made as soon as may be."""
         self.later_bytes = 0
         """Bytes of messages in those."""
+        self.leaving: dict[str, HeldStream] = {}
+        """Tag → stream, of those that lost their connection here, until it is kept that they did."""
         self.tried: dict[int, int] = {}
         """Mark → how many of them a try took, for tries of which it is not known how they ended."""
         self.has_ended = False
@@ -249,6 +254,7 @@ class Replica:
         self.tried.clear()
         if not self.later:
             self.later_bytes = 0
+            self.leaving.clear()
 
     # The connections on this node.
 
@@ -261,18 +267,13 @@ class Replica:
         Returns:
             How many of ``unkept`` no connection took.
         """
-        missed = 0
-        for tag, sequence, data in unkept:
-            if tag in self.streams:
-                self.streams[tag].offer(sequence, data)
-            else:
-                missed += 1
+        missed = sum(message.stream not in self.streams for message in unkept)
         # A copy: a stream that ends leaves at once.
         for stream in list(self.streams.values()):
-            self._deliver_to(stream)
+            self._deliver_to(stream, [message for message in unkept if message.stream == stream.tag])
         return missed
 
-    def _deliver_to(self, stream: HeldStream) -> None:
+    def _deliver_to(self, stream: HeldStream, unkept: Iterable[Unkept] = ()) -> None:
         row = self.ledger.rows.get(stream.tag)
         if row is None and stream.is_new:
             return
@@ -280,8 +281,10 @@ class Replica:
         if row is None or row.holder != self.ledger.node:
             self._taken_over(stream)
             return
-        for entry in self.ledger.of_stream(stream.tag, stream.offered):
-            stream.offer(entry.sequence, entry.data)
+        due: list[Entry | Unkept] = [*self.ledger.of_stream(stream.tag, stream.offered), *unkept]
+        # In their order: what is behind the highest one offered is taken for offered as well.
+        for message in sorted(due, key=lambda message: message.sequence):
+            stream.offer(message.sequence, message.data)
         stream.ended = row.ended
         if stream.reader is not None and (stream.unread or stream.ended):
             stream.reader.wake()
@@ -299,6 +302,9 @@ class Replica:
         before = self.streams.get(stream.tag)
         if before is not None and before is not stream:
             self._taken_over(before)
+        left = self.leaving.pop(stream.tag, None)
+        if left is not None:
+            left.came_back = True
         stream.reader = reader
         self.streams[stream.tag] = stream
         self._deliver_to(stream)
@@ -310,6 +316,7 @@ class Replica:
             return False
         del self.streams[stream.tag]
         stream.unread.clear()
+        self.leaving[stream.tag] = stream
         return True
 
     def end(self) -> None:

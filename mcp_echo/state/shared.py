@@ -12,9 +12,10 @@ from __future__ import annotations
 import re
 import secrets
 import uuid
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import suppress
+from inspect import iscoroutine
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from mcp_echo.protocol.errors import (
@@ -63,8 +64,8 @@ RETRY = 0.5
 CACHE_BYTES = 64 * 1024 * 1024
 """Memory that copies of sessions take on which nothing here depends; the one used least recently goes."""
 
-RECORD_BYTES = 600
-"""Bytes of what is kept of a session without messages and echo, about; docs/scaling.md has it measured."""
+_MEAN_OVER = 64
+"""Changes over which the mean size of a session is taken, each counting less the longer it is ago."""
 
 _LOOKS = 16
 """Copies that are looked at, for one more, for some that can go."""
@@ -279,10 +280,13 @@ class SharedStore:
         self._marks = secrets.randbits(32) << 16
         self._replicas: OrderedDict[str, Replica] = OrderedDict()
         self._cached = 0
+        self._mean_state = 0.0
         self._flushing: set[str] = set()
         self._unacknowledged: set[str] = set()
         self._cut_off = -LEASE
         """Milliseconds of the engine's clock when it could not be reached last."""
+        self._turns: deque[Any] = deque()
+        self._giving_turns = False
         self._stopping = False
 
     # What a request that is being worked on asks for.
@@ -297,10 +301,13 @@ class SharedStore:
 
     @property
     def holdings(self) -> Holdings:
-        """What all sessions hold: what the engine keeps, and what only waits for a connection here."""
+        """What all sessions hold: what the engine keeps, and what only waits for a connection here.
+
+        The sessions themselves are counted with the mean size of those that were changed here lately.
+        """
         held, own = self.engine.totals.held, self.budget
         return Holdings(
-            held.echoed + len(self) * RECORD_BYTES,
+            held.echoed + round(len(self) * self._mean_state),
             held.echoed,
             held.queued + own.queues,
             held.waiting + own.waiting,
@@ -457,15 +464,32 @@ class SharedStore:
         if replica.busy:
             turn = self._waits.promise(None)
             replica.waiting.append(turn)
-            await turn
+            try:
+                await turn
+            except BaseException:
+                # Cancelled: nobody must wait for one that has gone.
+                if turn in replica.waiting:
+                    replica.waiting.remove(turn)
+                else:
+                    self._unlock(replica)
+                raise
         replica.busy = True
 
     def _unlock(self, replica: Replica) -> None:
-        if replica.waiting:
-            # It stays busy: the next one has it.
-            replica.waiting.popleft().keep(None)
-        else:
+        if not replica.waiting:
             replica.busy = False
+            return
+        # It stays busy: the next one has it.
+        self._turns.append(replica.waiting.popleft())
+        if self._giving_turns:
+            return
+        # One after the other: where all are refused at once, one inside the other would go too deep.
+        self._giving_turns = True
+        try:
+            while self._turns:
+                self._turns.popleft().keep(None)
+        finally:
+            self._giving_turns = False
 
     def _release(self, unit: Unit) -> None:
         replicas, unit.replicas = unit.replicas, {}
@@ -563,6 +587,8 @@ class SharedStore:
             self.budget.messages_queued += len(change.add) + len(unkept)
             for size in ledger.lost:
                 self._lose(size)
+        size = len(change.state)
+        self._mean_state += (size - self._mean_state) / _MEAN_OVER if self._mean_state else size
         self._cached -= self._size(replica)
         replica.apply(draft, change, self.engine.now())
         self._cached += self._size(replica)
@@ -595,11 +621,13 @@ class SharedStore:
         if record.version < replica.version:
             return
         self._cached -= self._size(replica)
-        if not replica.follow(record, known):
-            outcome = await self._submit(Peek(replica.id))
-            if isinstance(outcome, Found):
-                replica.follow(outcome.record)
-        self._cached += self._size(replica)
+        try:
+            if not replica.follow(record, known):
+                outcome = await self._submit(Peek(replica.id))
+                if isinstance(outcome, Found):
+                    replica.follow(outcome.record)
+        finally:
+            self._cached += self._size(replica)
         # Of a try that had come to something only the answer was lost.
         replica.drop_tried(replica.kept.marks.get(self.node, 0))
         self._deliver(replica)
@@ -833,7 +861,7 @@ class SharedStore:
 
         def start() -> None:
             if cancelled:
-                work.close()
+                abandon(work)
             else:
                 started.append(self._spawn(work))
 
@@ -842,7 +870,7 @@ class SharedStore:
             for stop in started:
                 stop()
 
-        self.after(start, work.close)
+        self.after(start, lambda: abandon(work))
         return cancel
 
     def pass_answer(self, session_id: str, response: Response) -> None:
@@ -895,10 +923,19 @@ class SharedStore:
         await self.engine.stop()
 
 
+def abandon(work: Coroutine[Any, Any, Any]) -> None:
+    """Close a coroutine that is never to begin, and those that it was to wait for."""
+    frame = getattr(work, "cr_frame", None)
+    given = [] if frame is None else [each for each in frame.f_locals.values() if iscoroutine(each)]
+    work.close()
+    for each in given:
+        abandon(each)
+
+
 def _note_written(draft: Draft) -> None:
     """Change nothing but what the connections here have taken, which every change tells."""
     draft.ledger  # noqa: B018  # drawing it is what notes them
 
 
 def _renew(draft: Draft) -> None:
-    draft.ledger.renew()
+    draft.ledger.renew(draft.replica.streams)

@@ -7,6 +7,7 @@ it still takes what late work has for it, as changes that are made as soon as ma
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from mcp_echo.protocol.jsonrpc import Response, notification_bytes
@@ -40,6 +41,9 @@ class Keeper(Protocol):
             operation: The change.
             size: Bytes of messages in it.
         """
+
+    def after(self, effect: Callable[[], object]) -> None:
+        """Do something once what the request that is being worked on has changed is kept."""
 
     def noticed(self, replica: Replica) -> None:
         """A connection has taken a message, which others may want to know in time."""
@@ -107,7 +111,10 @@ class SharedLog:
 
     def listen(self) -> HeldStream:
         """Open a new listening stream; it takes what is queued and then what comes."""
-        ledger = self._session.draft.ledger
+        ledger, replica = self._session.draft.ledger, self._session.replica
+        if not replica.later:
+            # Otherwise one whose connection was just lost may be among them, and how far it was written.
+            ledger.abandon(replica.streams)
         tag = ledger.listen()
         self._session.did(lambda draft: draft.ledger.resume(tag))
         return HeldStream(tag, True, ledger.rows[tag].written)
@@ -191,8 +198,8 @@ def _held(stream: Stream) -> HeldStream:
 
 
 def _release(draft: Draft, stream: HeldStream) -> None:
-    if stream.tag in draft.replica.streams:
-        # Its client is back already, on this very node.
+    if stream.came_back:
+        # On this very node: what that connection has written, the next one knows when it leaves.
         return
     draft.ledger.wrote(stream.tag, stream.written)
     draft.ledger.release(stream.tag)
@@ -210,7 +217,7 @@ class SharedSession(Session):
         revision: The revision it speaks.
     """
 
-    __slots__ = ("_did", "_keeper", "begun", "draft", "is_open", "replica")
+    __slots__ = ("_did", "begun", "draft", "is_open", "keeper", "replica")
 
     def __init__(
         self,
@@ -222,7 +229,7 @@ class SharedSession(Session):
         revision: Revision,
     ) -> None:
         kept = draft.kept
-        self._keeper = keeper
+        self.keeper = keeper
         self.replica = replica
         self.draft = draft
         self.is_open = True
@@ -283,11 +290,11 @@ class SharedSession(Session):
 
     def later(self, operation: Operation, size: int = 0) -> None:
         """Make a change as soon as may be, independently of this request."""
-        self._keeper.later(self.replica, operation, size)
+        self.keeper.later(self.replica, operation, size)
 
     def noticed(self) -> None:
         """A connection has taken a message."""
-        self._keeper.noticed(self.replica)
+        self.keeper.noticed(self.replica)
 
     def seal(self) -> Draft:
         """Return the draft with all that this request has changed."""
@@ -381,16 +388,16 @@ class SharedSession(Session):
         """Count an echo and keep it for replay, if there is room to keep it."""
         self.echo_count += 1
         before = 0 if self.last_echo is None else self.last_echo.size
-        self.last_echo = echo if self._keeper.budget.has_room(echo.size - before) else None
+        self.last_echo = echo if self.keeper.budget.has_room(echo.size - before) else None
         if self.last_echo is None:
-            self._keeper.budget.refuse_echo()
+            self.keeper.budget.refuse_echo()
 
     def tell_changed(self, uri: str) -> None:
         """Queue the news of a changed resource, if the client has subscribed to it."""
         data = notification_bytes("notifications/resources/updated", {"uri": uri})
         if not self.is_open:
             # Several nodes may have heard of the same echo; the first to tell does.
-            count = self._keeper.telling
+            count = self.keeper.telling
             self.later(lambda draft: _tell(draft, uri, count, data), len(data))
         elif uri in self.subscriptions:
             self.log.queue(data)
@@ -403,12 +410,12 @@ class SharedSession(Session):
     def tell_list_changed(self, which: str) -> None:
         """Queue the news of a changed list, if this is the node where the client listened last."""
         data = list_changed(which)
-        node = self._keeper.node
+        node = self.keeper.node
         self.do(lambda draft: _queue_if(draft.kept.lists == node, draft, data), len(data))
 
     def follow_lists(self) -> None:
         """Have this node tell it of changed lists from now on."""
-        node = self._keeper.node
+        node = self.keeper.node
         self.do(lambda draft: setattr(draft.kept, "lists", node))
 
     def begin(self, request_id: int | str) -> Running:
@@ -443,21 +450,26 @@ class SharedSession(Session):
     def expect_answer(self, promise: Any) -> str:
         """Return the id for a request to the client, whose response will keep ``promise``."""
         self.replica.asked += 1
-        number = f"{self._keeper.node}.{self.replica.asked}"
+        number = f"{self.keeper.node}.{self.replica.asked}"
         self.replica.expected[number] = promise
         return number
 
     def take_expected(self, number: Any) -> Any:
         """Return the promise that waits here for the response with this id, once; None if none does."""
-        return self.replica.expected.pop(number, None) if isinstance(number, str) else None
+        if not isinstance(number, str):
+            return None
+        if not self.is_open:
+            return self.replica.expected.pop(number, None)
+        # Who waits for it goes on at once, which must not be within an attempt that may come to nothing.
+        return _HeldPromise(self, number) if number in self.replica.expected else None
 
     def pass_answer(self, response: Response) -> None:
         """Hand an answer that nobody here waits for to the node that asked."""
-        self._keeper.pass_answer(self.id, response)
+        self.keeper.pass_answer(self.id, response)
 
     def pass_cancellation(self, request_id: int | str) -> None:
         """Hand a cancellation of what nobody here works on to the node that does."""
-        self._keeper.pass_cancellation(self.id, request_id)
+        self.keeper.pass_cancellation(self.id, request_id)
 
     def answered(self, seconds: float) -> None:
         """Count an answer that took ``seconds``."""
@@ -468,6 +480,29 @@ class SharedSession(Session):
 
     def end(self) -> None:
         """Do nothing: the store ends what is kept."""
+
+
+class _HeldPromise:
+    """A promise that is kept once the request that brought the answer is.
+
+    Args:
+        session: The session.
+        number: The id of what was asked.
+    """
+
+    def __init__(self, session: SharedSession, number: str) -> None:
+        self._session = session
+        self._number = number
+
+    def keep(self, value: Any) -> None:
+        """It is known now."""
+
+        def keep() -> None:
+            promise = self._session.replica.expected.pop(self._number, None)
+            if promise is not None:
+                promise.keep(value)
+
+        self._session.keeper.after(keep)
 
 
 def _queue_if(wanted: bool, draft: Draft, data: bytes) -> None:

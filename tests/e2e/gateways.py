@@ -33,6 +33,7 @@ USER = {"X-User-Id": "user123", "X-User-Name": "Jane"}
 
 GATEWAY = "127.0.0.1:8443"
 DAEMON = "127.0.0.1:3000"
+SECOND = "127.0.0.1:3001"
 AUTHENTICATION = "127.0.0.1:4181"
 CERTIFICATE = "/etc/ssl/mcp.example.com.pem"
 KEY = "/etc/ssl/mcp.example.com.key"
@@ -149,9 +150,10 @@ class Places:
         directory: Takes the configurations, the certificate and whatever the gateway writes.
         daemon: The daemon's port.
         authentication: The authenticating service's port.
+        second: The port of another daemon, where there is one.
     """
 
-    def __init__(self, directory: Path, daemon: int, authentication: int) -> None:
+    def __init__(self, directory: Path, daemon: int, authentication: int, second: int | None = None) -> None:
         self.directory = directory
         self.port = free_port()
         self.certificate, key = make_certificate(directory, NAME)
@@ -159,6 +161,7 @@ class Places:
             GATEWAY: f"127.0.0.1:{self.port}",
             f"{NAME}:8443": f"{NAME}:{self.port}",
             DAEMON: f"127.0.0.1:{daemon}",
+            SECOND: f"127.0.0.1:{second}",
             AUTHENTICATION: f"127.0.0.1:{authentication}",
             CERTIFICATE: str(self.certificate),
             KEY: str(key),
@@ -183,11 +186,11 @@ Prepare = Callable[[str, Places], Sequence[str]]
 """Writes a gateway's configuration; returns the command that runs its program in the foreground."""
 
 
-def nginx(program: str, places: Places) -> Sequence[str]:
+def nginx(program: str, places: Places, file: str = "nginx.conf") -> Sequence[str]:
     """Prepare nginx: what Debian's /etc/nginx/nginx.conf is around the file, without its system paths."""
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     temporary = "".join(f"    {kind}_temp_path {places.directory}/{kind};\n" for kind in kinds)
-    places.write("mcp-echo.conf", places.filled_in("nginx.conf"))
+    places.write("mcp-echo.conf", places.filled_in(file))
     around = places.write(
         "nginx.conf",
         f"{'user root;' if os.geteuid() == 0 else ''}\n"
@@ -212,7 +215,14 @@ def traefik(program: str, places: Places) -> Sequence[str]:
     return [program, f"--configFile={static}"]
 
 
+def nginx_before_two(program: str, places: Places) -> Sequence[str]:
+    """Prepare nginx before two daemons that share their sessions."""
+    return nginx(program, places, "nginx-two-nodes.conf")
+
+
 KINDS: dict[str, Prepare] = {"nginx": nginx, "caddy": caddy, "traefik": traefik}
+"""Those before one daemon."""
+ALL_KINDS: dict[str, Prepare] = {**KINDS, "nginx-two-nodes": nginx_before_two}
 
 
 @contextmanager
@@ -220,14 +230,14 @@ def running(kind: str, program: str, places: Places) -> Iterator[Gateway]:
     """Start a gateway, and stop it at the end.
 
     Args:
-        kind: Its name in `KINDS`.
+        kind: Its name in `ALL_KINDS`.
         program: The path of its program.
         places: Its addresses and files.
     """
     output = places.directory / "gateway.txt"
     with output.open("wb") as sink:
         process = subprocess.Popen(
-            KINDS[kind](program, places),
+            ALL_KINDS[kind](program, places),
             cwd=places.directory,
             env=environment({"HOME": str(places.directory)}),
             stdin=subprocess.DEVNULL,

@@ -26,7 +26,7 @@ from tests.e2e import environments, gateways
 from tests.e2e.conftest import Needs, absent
 from tests.e2e.daemon import MODULE, Daemon, free_port
 from tests.e2e.gateways import ANONYMOUS, NAME, TOKEN, USER, Gateway, Places
-from tests.e2e.wire import JSON, ModernWire, Wire
+from tests.e2e.wire import JSON, Events, ModernWire, Wire
 
 LEGACY = "2025-11-25"
 MODERN = "2026-07-28"
@@ -156,30 +156,6 @@ def wait_for_open_streams(wire: Wire, wanted: int) -> None:
     while wire.call("sessionInfo")["openStreams"] != wanted:
         assert time.monotonic() < deadline
         time.sleep(0.02)
-
-
-class Events:
-    """A stream's events, one at a time.
-
-    Args:
-        response: The stream.
-    """
-
-    def __init__(self, response: http.client.HTTPResponse) -> None:
-        self._response = response
-
-    def next(self, kind: str) -> dict[str, str]:
-        """Return the fields of the next event of this kind; ``message`` for one that names none."""
-        fields: dict[str, str] = {}
-        for line in self._response:
-            name, _, value = line.decode().rstrip("\n").partition(":")
-            if line != b"\n":
-                fields[name] = value.strip()
-            elif fields.get("event") == kind:
-                return fields
-            else:
-                fields = {}
-        raise AssertionError(f"the stream ended before an event of kind {kind}")
 
 
 def subscribed(wire: Wire) -> Events:

@@ -122,7 +122,7 @@ class Target:
                 self.values[f"session-{year}"] = wire.session_id
         with Wire(daemon.port, "2025-06-18") as wire:
             self.values["gone"] = wire.session_id
-            wire._send("DELETE", wire.headers).read()
+            wire.send("DELETE", wire.headers).read()
         self._process = psutil.Process(daemon.process.pid)
         self.answers()
         self.descriptors = self._process.num_fds()

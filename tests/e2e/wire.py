@@ -38,6 +38,37 @@ def to_port(port: int) -> Connect:
     return lambda: http.client.HTTPConnection("127.0.0.1", port, timeout=15)
 
 
+class Events:
+    """A stream's events, one at a time.
+
+    Args:
+        response: The stream.
+    """
+
+    def __init__(self, response: http.client.HTTPResponse) -> None:
+        self._response = response
+
+    def next(self, kind: str) -> dict[str, str]:
+        """Return the fields of the next event of this kind; a priming event is of none."""
+        for fields in self.all():
+            if fields.get("event") == kind:
+                return fields
+        raise AssertionError(f"the stream ended before an event of kind {kind}")
+
+    def all(self) -> Iterator[dict[str, str]]:
+        """Yield the fields of every event until the stream ends; comments are left out."""
+        fields: dict[str, str] = {}
+        for line in self._response:
+            name, _, value = line.decode().rstrip("\n").partition(":")
+            if line != b"\n":
+                fields[name] = value.strip()
+            else:
+                fields.pop("", None)
+                if fields:
+                    yield fields
+                fields = {}
+
+
 class _Client:
     """Sends messages to one daemon.
 
@@ -67,13 +98,18 @@ class _Client:
     def _request(self, method: str, params: Message) -> Message:
         return {"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": params}
 
-    def _send(
-        self, http_method: str, headers: Mapping[str, str], message: Message | None = None
+    def send(
+        self,
+        http_method: str,
+        headers: Mapping[str, str],
+        message: Message | list[Message] | None = None,
+        path: str = "/mcp",
     ) -> http.client.HTTPResponse:
+        """Send one request on a connection of its own."""
         connection = self._connect()
         self._open.append(connection)
         body = None if message is None else json.dumps(message)
-        connection.request(http_method, "/mcp", body, dict(headers))
+        connection.request(http_method, path, body, dict(headers))
         return connection.getresponse()
 
 
@@ -85,6 +121,7 @@ class Wire(_Client):
         revision: What to ask for in ``initialize``.
         capabilities: What to declare there.
         answers: Method → the result to answer with when the server asks this.
+        user: Who a trusted proxy says is calling.
     """
 
     def __init__(
@@ -93,23 +130,24 @@ class Wire(_Client):
         revision: str,
         capabilities: Message | None = None,
         answers: Mapping[str, Message] | None = None,
+        user: str | None = None,
     ) -> None:
         super().__init__(where)
-        self._answers = answers or {}
-        self.headers = dict(JSON)
+        self.answers = answers or {}
+        self.headers = {**JSON, **({} if user is None else {"X-User-Id": user})}
         who = {"name": "wire", "version": "1"}
         opening = {"protocolVersion": revision, "capabilities": capabilities or {}, "clientInfo": who}
-        response = self._send("POST", self.headers, self._request("initialize", opening))
+        response = self.send("POST", self.headers, self._request("initialize", opening))
         self.welcome: Message = next(messages(response))
         self.session_id = response.headers["Mcp-Session-Id"]
         self.headers |= {"Mcp-Session-Id": self.session_id, "MCP-Protocol-Version": revision}
         initialized = {"jsonrpc": "2.0", "method": "notifications/initialized"}
-        self._send("POST", self.headers, initialized).read()
+        self.send("POST", self.headers, initialized).read()
 
     def ask(self, method: str, params: Message | None = None) -> tuple[Message, list[Message]]:
         """Return the response to a request, and the messages that came before it; answer what is asked."""
         heard = []
-        for message in messages(self._send("POST", self.headers, self._request(method, params or {}))):
+        for message in messages(self.send("POST", self.headers, self._request(method, params or {}))):
             heard.append(message)
             if "method" in message and "id" in message:
                 self._answer(message)
@@ -117,9 +155,9 @@ class Wire(_Client):
         return response, before
 
     def _answer(self, question: Message) -> None:
-        result = self._answers[question["method"]]
+        result = self.answers[question["method"]]
         answer = {"jsonrpc": "2.0", "id": question["id"], "result": result}
-        self._send("POST", self.headers, answer).read()
+        self.send("POST", self.headers, answer).read()
 
     def listen(self) -> Iterator[Message]:
         """Open the session's stream and yield what arrives."""
@@ -128,7 +166,7 @@ class Wire(_Client):
     def stream(self, **headers: str) -> http.client.HTTPResponse:
         """Open the session's stream; header names are given with underscores."""
         more = {name.replace("_", "-"): value for name, value in headers.items()}
-        response = self._send("GET", {**self.headers, **more})
+        response = self.send("GET", {**self.headers, **more})
         assert response.status == 200
         return response
 
@@ -141,13 +179,13 @@ class Wire(_Client):
             arguments: The tool's arguments.
         """
         request = self._request("tools/call", {"name": tool, "arguments": arguments})
-        *_, response = messages(self._send("POST", {**self.headers, **(headers or {})}, request))
+        *_, response = messages(self.send("POST", {**self.headers, **(headers or {})}, request))
         structured: Message = response["result"]["structuredContent"]
         return structured
 
     def delete(self) -> int:
         """End the session; return the HTTP status."""
-        return self._send("DELETE", self.headers).status
+        return self.send("DELETE", self.headers).status
 
 
 class ModernWire(_Client):
@@ -195,4 +233,4 @@ class ModernWire(_Client):
         if method in _NAMED_BY:
             routing["Mcp-Name"] = params[_NAMED_BY[method]]
         whole = {**params, "_meta": {**self._meta, **params.get("_meta", {})}}
-        return self._send("POST", {**self._headers, **routing, **headers}, self._request(method, whole))
+        return self.send("POST", {**self._headers, **routing, **headers}, self._request(method, whole))

@@ -9,17 +9,14 @@ import importlib
 import inspect
 import pkgutil
 
-from twisted.internet.task import Clock
-
 import tests.transport
-from mcp_echo.config import Settings
-from tests.engines import DictEngine, DictRecords
-from tests.transport.support import WALL, ServerTestCase
+from tests.transport.engine_support import OnAnEngine
+from tests.transport.support import ServerTestCase
 
 MODULES = [
     importlib.import_module(f"tests.transport.{module.name}")
     for module in pkgutil.iter_modules(tests.transport.__path__)
-    if module.name.startswith("test_") and module.name != "test_shared"
+    if module.name.startswith("test_") and not module.name.startswith("test_shared")
 ]
 
 _DIRECT = "takes sessions from the store outside of any request, which only memory allows"
@@ -37,40 +34,6 @@ OTHERWISE: dict[str, str] = {
     "HealthTests.test_ready_until_the_server_drains": "shows the memory store",
 }
 """Test → why it does not hold here."""
-
-
-class ClockedRecords(DictRecords):
-    """Records whose clock is that of a test."""
-
-    clock: Clock
-
-    @property
-    def time(self) -> int:  # type: ignore[override]
-        """Milliseconds since the epoch."""
-        return round((WALL + self.clock.seconds()) * 1000) if hasattr(self, "clock") else 0
-
-    @time.setter
-    def time(self, time: int) -> None:
-        """Leave the time to the clock."""
-
-
-class OnAnEngine:
-    """Has the sessions of a `ServerTestCase` kept by an engine."""
-
-    clock: Clock
-
-    def engine(self, settings: Settings) -> DictEngine:
-        """Return an engine of its own."""
-        records = ClockedRecords()
-        records.clock = self.clock
-        return DictEngine(
-            records, limit=settings.max_sessions, limit_per_principal=settings.max_sessions_per_principal
-        )
-
-    def serve(self, environ: dict[str, str]) -> None:
-        """Start over with a server that has these settings."""
-        super().serve(environ)  # type: ignore[misc]
-        self.service.engine.start(self.service.store)
 
 
 def _shared(case: type[ServerTestCase]) -> type[ServerTestCase]:

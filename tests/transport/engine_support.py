@@ -1,0 +1,43 @@
+"""A server whose sessions an engine in plain dicts keeps, on the clock of the test."""
+
+from __future__ import annotations
+
+from twisted.internet.task import Clock
+
+from mcp_echo.config import Settings
+from tests.engines import DictEngine, DictRecords
+from tests.transport.support import WALL
+
+
+class ClockedRecords(DictRecords):
+    """Records whose clock is that of a test."""
+
+    clock: Clock
+
+    @property
+    def time(self) -> int:  # type: ignore[override]
+        """Milliseconds since the epoch."""
+        return round((WALL + self.clock.seconds()) * 1000) if hasattr(self, "clock") else 0
+
+    @time.setter
+    def time(self, time: int) -> None:
+        """Leave the time to the clock."""
+
+
+class OnAnEngine:
+    """Has the sessions of a `ServerTestCase` kept by an engine."""
+
+    clock: Clock
+
+    def engine(self, settings: Settings) -> DictEngine:
+        """Return an engine of its own."""
+        records = ClockedRecords()
+        records.clock = self.clock
+        return DictEngine(
+            records, limit=settings.max_sessions, limit_per_principal=settings.max_sessions_per_principal
+        )
+
+    def serve(self, environ: dict[str, str]) -> None:
+        """Start over with a server that has these settings."""
+        super().serve(environ)  # type: ignore[misc]
+        self.service.engine.start(self.service.store)

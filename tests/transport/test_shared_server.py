@@ -1,0 +1,199 @@
+"""What clients see of a store that is not in memory when it fails, or when others are faster."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.logger import LogEvent, globalLogPublisher
+
+from mcp_echo.config import Settings, load
+from mcp_echo.state.engine import Change, Operation, Outcome
+from tests.nodes import StepEngine
+from tests.transport.engine_support import ClockedRecords
+from tests.transport.scraping import MetricsTestCase
+from tests.transport.support import BOTH, ModernTestCase
+
+
+class RivalEngine(StepEngine):
+    """An engine on which somebody else is faster, as often as told."""
+
+    rivals = 0
+
+    async def submit(self, operation: Operation) -> Outcome:
+        """Carry out an operation, after another node's where there are rivals."""
+        if self.rivals and isinstance(operation, Change):
+            self.rivals -= 1
+            kept = self.records.records[operation.id]
+            # Whoever it was has only used the session.
+            kept.version += 1
+        return await super().submit(operation)
+
+
+class OnARivalEngine:
+    """Has the sessions of a `ServerTestCase` kept by a `RivalEngine`."""
+
+    kept: RivalEngine
+
+    def engine(self, settings: Settings) -> RivalEngine:
+        """Return an engine of its own."""
+        records = ClockedRecords()
+        records.clock = self.clock  # type: ignore[attr-defined]
+        self.kept = RivalEngine(
+            records, limit=settings.max_sessions, limit_per_principal=settings.max_sessions_per_principal
+        )
+        return self.kept
+
+    def serve(self, environ: dict[str, str]) -> None:
+        """Start over with a server that has these settings."""
+        super().serve(environ)  # type: ignore[misc]
+        self.kept.start(self.service.store)  # type: ignore[attr-defined]
+
+
+class OutageTests(OnARivalEngine, ModernTestCase):
+    """RFC 9110 section 15.6.4: 503 with Retry-After; never 404, which would end every session."""
+
+    def refused(self, answer: Any, message_id: Any) -> None:
+        assert answer.status == 503
+        assert answer.header("Retry-After") in ("1", "2", "3")
+        assert (answer.json.get("id"), answer.json["error"]["code"]) == (message_id, -32603)
+
+    def test_requests_are_refused_with_their_own_id_and_nothing_happens(self) -> None:
+        session = self.initialize()
+        handle = self.handle()
+        self.kept.available = False
+        self.refused(self.rpc("tools/call", {"name": "echo", "arguments": {"message": "m"}}, session, 7), 7)
+        self.refused(self.rpc("initialize", {"protocolVersion": "2025-06-18"}, None, "a"), "a")
+        echo = {"name": "echo", "arguments": {"message": "m", "session": handle}}
+        self.refused(self.modern("tools/call", echo, 9), 9)
+        self.refused(self.request("GET", headers={"Mcp-Session-Id": session, "Accept": BOTH}), None)
+        self.refused(self.request("DELETE", headers={"Mcp-Session-Id": session}), None)
+        self.kept.available = True
+        assert "Echo count in session: 1" in self.text("echo", {"message": "m"}, session=session)
+        assert self.tool("echo", echo["arguments"])["structuredContent"]["echoCount"] == 1
+
+    def test_what_needs_no_session_is_answered(self) -> None:
+        """Our choice: an outage of the store is none of what has nothing to do with it."""
+        self.kept.available = False
+        assert self.rpc("ping").json["result"] == {}
+        assert self.modern("tools/list").status == 200
+        assert self.request("GET", "/health").status == 200
+        assert self.request("GET", "/ready").status == 503
+
+    def test_an_open_stream_stays_open_and_goes_on(self) -> None:
+        session = self.initialize()
+        self.rpc("resources/subscribe", {"uri": "echo://session"}, session)
+        listening = self.listen(session)
+        self.kept.available = False
+        self.call_refused(session)
+        self.service.store.beat()
+        self.kept.available = True
+        self.clock.advance(1)
+        self.text("echo", {"message": "m"}, session=session)
+        self.client.flush()
+        assert not listening.over
+        assert [each["method"] for each in listening.messages] == ["notifications/resources/updated"]
+
+    def call_refused(self, session: str) -> None:
+        echo = {"name": "echo", "arguments": {"message": "m"}}
+        assert self.rpc("tools/call", echo, session).status == 503
+
+    def test_work_that_could_not_begin_leaves_nothing_behind(self) -> None:
+        """Our choice: a coroutine that never ran is closed, not forgotten."""
+        session = self.initialize("2025-11-25")
+        self.kept.available = False
+        probe = {"name": "clientProbe", "arguments": {"feature": "cancellation", "seconds": 1}}
+        assert self.rpc("tools/call", probe, session, Accept=BOTH).status == 503
+        assert self.clock.getDelayedCalls() == []
+        self.kept.available = True
+        replica = self.service.store.find_here(session)
+        assert (replica.running, replica.in_flight) == ({}, 0)
+
+
+class RivalTests(OnARivalEngine, MetricsTestCase):
+    """Our promise: that a request is worked on once more is seen nowhere."""
+
+    settings = {
+        **MetricsTestCase.settings,
+        "MCP_ECHO_CALL_RATE": "1",
+        "MCP_ECHO_INITIALIZE_RATE": "1",
+        "MCP_ECHO_DEBUG": "true",
+    }
+
+    def test_a_request_that_was_worked_on_again_counts_once(self) -> None:
+        session = self.initialize()
+        self.kept.rivals = 5
+        logged: list[str] = []
+
+        def note(event: LogEvent) -> None:
+            logged.append(str(event.get("log_format")))
+
+        globalLogPublisher.addObserver(note)
+        self.addCleanup(globalLogPublisher.removeObserver, note)
+        assert "Echo count in session: 1" in self.text("echo", {"message": "m"}, session=session)
+        assert self.kept.rivals == 0
+        calls = [count for labels, count in self.counted().items() if labels[0] == "tools/call"]
+        assert calls == [1]
+        assert logged.count("Answer") == 1
+
+    def test_the_rate_of_calls_is_charged_once(self) -> None:
+        """MCP_ECHO_CALL_RATE: ten at once, here, and then one a second."""
+        session = self.initialize()
+        for _ in range(10):
+            self.kept.rivals = 3
+            assert "Echo count" in self.text("echo", {"message": "m"}, session=session)
+        assert self.rpc("tools/call", {"name": "echo", "arguments": {"message": "m"}}, session).status == 429
+
+    def test_a_refused_initialize_leaves_nothing_and_says_so_once(self) -> None:
+        """CVE-2026-59951 and others: sessions that nobody can use must not stay."""
+        self.serve({**self.settings, "MCP_MAX_SESSIONS": "1"})
+        self.initialize()
+        refused = self.rpc("initialize", {"protocolVersion": "2025-06-18"})
+        assert (refused.status, refused.header("Mcp-Session-Id")) == (503, None)
+        assert len(self.kept.records.records) == 1
+        assert self.value("sessions_refused_total", reason="full") == 1
+        assert self.value("sessions_created_total") == 1
+
+
+class LeaverTests(OnARivalEngine, ModernTestCase):
+    """Clients that leave while what they asked for is being kept."""
+
+    def test_a_stream_whose_client_has_left_meanwhile_holds_nothing_back(self) -> None:
+        """Our promise: what waits goes to whoever listens next, at once."""
+        session = self.initialize()
+        self.rpc("resources/subscribe", {"uri": "echo://session"}, session)
+        self.text("echo", {"message": "m"}, session=session)
+        self.kept.stepping = True
+        headers = {"Accept": "text/event-stream", "Mcp-Session-Id": session}
+        sent = self.client.request("GET", "http://localhost:3000/mcp", headers=headers)
+        sent.addErrback(lambda _: None)
+        self.client.flush()
+        self.leave()
+        while self.kept.under_way:
+            self.kept.step()
+        self.kept.stepping = False
+        listening = self.listen(session)
+        assert [each["method"] for each in listening.messages] == ["notifications/resources/updated"]
+
+
+class PasswordTests(OnARivalEngine, ModernTestCase):
+    """Our choice: the password of the store is in no answer, though its address is."""
+
+    settings = {"MCP_ECHO_STORE": "redis://mcp-echo:hunter2-hunter2@redis.internal:6379/0?prefix=a"}
+
+    def test_no_answer_has_the_password_of_the_store(self) -> None:
+        session = self.initialize()
+        dump = self.rpc("tools/call", {"name": "environmentDump", "arguments": {}}, session)
+        assert b"MCP_ECHO_STORE: redis://***@redis.internal:6379/0?prefix=a" in dump.body
+        answers = [
+            dump,
+            self.rpc("tools/call", {"name": "healthProbe", "arguments": {}}, session),
+            self.rpc("resources/read", {"uri": "echo://server"}, session),
+            self.request("GET", "/health"),
+            self.request("GET", "/ready"),
+        ]
+        for answer in answers:
+            assert b"hunter2" not in answer.body
+
+    def test_no_log_line_has_the_password_of_the_store(self) -> None:
+        """It is known to the log as a secret, wherever it may come from."""
+        assert "hunter2-hunter2" in load({}, self.settings).secrets
