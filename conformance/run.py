@@ -1,28 +1,30 @@
 """Run the official MCP conformance suite against the daemon.
 
-    python conformance/run.py [--only TEXT]
+    python conformance/run.py [--store memory|sqlite|redis] [--only TEXT]
 
 Installs the pinned suite (`npm ci`) when it is not there, starts the daemon of the interpreter that runs
-this on a free port, and stops it at the end. A warning counts as a failure, and so do a scenario that is
+this on a free port, and stops it at the end, and so a Redis server where one is to keep the sessions. A
+warning counts as a failure, and so do a scenario that is
 skipped, one that checks nothing, one that ends without a summary and one that is missing from a suite.
 Standard library only.
 """
 
-# ruff: noqa: S603  # runs npm, node and the daemon, with arguments of its own
+# ruff: noqa: S603  # runs npm, node, Redis and the daemon, with arguments of its own
 from __future__ import annotations
 
 import argparse
 import http.client
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -225,7 +227,7 @@ def daemon(options: Sequence[str]) -> Iterator[str]:
             raise CannotRunError(f"the daemon's log holds a traceback:\n{written}")
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def _stop(process: subprocess.Popen[bytes], name: str = "the daemon") -> None:
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
     try:
@@ -233,7 +235,57 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-        raise CannotRunError(f"the daemon did not stop within {STOP_SECONDS} s") from None
+        raise CannotRunError(f"{name} did not stop within {STOP_SECONDS} s") from None
+
+
+@contextmanager
+def sqlite() -> Iterator[tuple[str, ...]]:
+    """Give the options that have a daemon keep its sessions in a file, and remove that at the end."""
+    with tempfile.TemporaryDirectory() as directory:
+        yield "--store", f"sqlite:{directory}/sessions.db"
+
+
+@contextmanager
+def redis() -> Iterator[tuple[str, ...]]:
+    """Start a Redis server that saves nothing, give the options for it, and stop it.
+
+    Raises:
+        CannotRunError: It does not start.
+    """
+    program = shutil.which("redis-server")
+    if program is None:
+        raise CannotRunError("redis-server is not installed")
+    port = _free_port()
+    with tempfile.TemporaryDirectory() as directory, tempfile.TemporaryFile() as log:
+        command = [program, "--bind", "127.0.0.1", "--port", str(port)]
+        command += ["--save", "", "--appendonly", "no", "--dir", directory]
+        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            deadline = time.monotonic() + START_SECONDS
+            while not (_takes_commands(port) and process.poll() is None):
+                if process.poll() is not None or time.monotonic() > deadline:
+                    raise CannotRunError(f"redis-server does not start: {_written(log.fileno())}")
+                time.sleep(0.02)
+            yield "--store", f"redis://127.0.0.1:{port}"
+        finally:
+            _stop(process, "redis-server")
+
+
+def _takes_commands(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+            connection.sendall(b"PING\r\n")
+            return connection.recv(7) == b"+PONG\r\n"
+    except OSError:
+        return False
+
+
+STORES: dict[str, Callable[[], AbstractContextManager[tuple[str, ...]]]] = {
+    "memory": lambda: nullcontext(()),
+    "sqlite": sqlite,
+    "redis": redis,
+}
+"""What can keep the sessions, and how it is made ready for the daemons of all runs, one after the other."""
 
 
 def _written(file: int) -> str:
@@ -310,13 +362,15 @@ def main() -> int:
     """Judge everything; return the exit status."""
     parser = argparse.ArgumentParser(description="Run the official MCP conformance suite.")
     parser.add_argument("--only", default="", metavar="TEXT", help="scenarios whose name contains TEXT")
-    only = parser.parse_args().only
+    parser.add_argument("--store", default="memory", choices=STORES, help="what keeps the sessions")
+    arguments = parser.parse_args()
     outcomes: list[Outcome] = []
     try:
         install()
-        for run in RUNS:
-            with daemon(run.daemon) as url:
-                outcomes += judge(run, url, only)
+        with STORES[arguments.store]() as store:
+            for run in RUNS:
+                with daemon((*run.daemon, *store)) as url:
+                    outcomes += judge(run, url, arguments.only)
     except CannotRunError as error:
         print(f"conformance: {error}", file=sys.stderr)
         return 2
@@ -324,7 +378,8 @@ def main() -> int:
     for outcome in failed:
         print(f"--- {outcome.scenario} ({outcome.run.suite}, {outcome.run.judged_by})\n{outcome.output}\n")
     print(table(outcomes))
-    print(f"{len(outcomes) - len(failed)} passed, {len(failed)} failed")
+    passed = len(outcomes) - len(failed)
+    print(f"{passed} passed, {len(failed)} failed, with sessions in {arguments.store}")
     return 1 if failed or not outcomes else 0
 
 

@@ -95,6 +95,7 @@ class Ledger:
 
     __slots__ = (
         "added",
+        "before",
         "bounds",
         "bytes",
         "changed",
@@ -104,6 +105,7 @@ class Ledger:
         "node",
         "now",
         "patient",
+        "queued",
         "removed",
         "rows",
         "summary",
@@ -124,6 +126,8 @@ class Ledger:
         self.bounds = bounds
         self.node = node
         self.bytes = sum(len(entry.data) for entry in self.entries) if size is None else size
+        self.before = self.bytes
+        """Bytes when the copy was made, which all sessions' bytes together include."""
         self.now = 0
         """Milliseconds of the engine's clock at which the change is worked out."""
         self.patient = False
@@ -136,6 +140,8 @@ class Ledger:
         """Sequences of what was taken out since then."""
         self.unkept: list[Unkept] = []
         """What found no room, but has a connection on this node that may take it yet."""
+        self.queued = 0
+        """Messages that have come since then, lost ones aside."""
         self.lost: list[int] = []
         """Sizes of the messages lost since the copy was made."""
         self.changed = False
@@ -170,6 +176,7 @@ class Ledger:
     def adopt(self) -> Ledger:
         """Return it as what is kept from now on: what it changed has been carried out."""
         self.added, self.removed, self.unkept, self.lost, self.changed = {}, [], [], [], False
+        self.queued, self.before = 0, self.bytes
         return self
 
     # What there is.
@@ -228,6 +235,8 @@ class Ledger:
             self.unkept.append(Unkept(tag, self._next(), data))
         else:
             self._lose(len(data))
+            return
+        self.queued += 1
 
     def _next(self) -> int:
         self.summary.sequence += 1
@@ -248,15 +257,13 @@ class Ledger:
 
     def _make_room(self, size: int) -> bool:
         """Push the oldest messages out for one of ``size`` bytes; return whether it can be kept then."""
-        if size > self.bounds.bytes or not self.has_room(size - self.bytes):
+        if size > self.bounds.bytes or not self.has_room(size - self.before):
             return False
-        freed = 0
         while self.entries and not (
             len(self.entries) < self.bounds.messages
             and self.bytes + size <= self.bounds.bytes
-            and self.has_room(size - freed)
+            and self.has_room(self.bytes - self.before + size)
         ):
-            freed += len(self.entries[0].data)
             self._push_out(self.entries[0])
         return True
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import copy
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
 import msgspec
 
 from mcp_echo.protocol.revisions import KNOWN, Revision
-from mcp_echo.state.engine import Change, Entry, Held, Record
+from mcp_echo.state.engine import Change, Held, Record
 from mcp_echo.state.events import Event, Reader, Stream
 from mcp_echo.state.ledger import Bounds, Ledger, Summary, Unkept
 from mcp_echo.state.session import Client, Echo, Running
@@ -105,10 +105,10 @@ class HeldStream(Stream):
         self.written = after
         """The highest sequence that its connection has taken."""
 
-    def offer(self, sequence: int, data: bytes) -> None:
+    def offer(self, sequence: int, data: bytes, kept: bool) -> None:
         """Let its connection take a message."""
         event = Event(data)
-        event.sequence, event.stream = sequence, self
+        event.sequence, event.stream, event.kept = sequence, self, kept
         self.unread.append(event)
         self.offered = max(self.offered, sequence)
 
@@ -142,7 +142,6 @@ class Replica:
         "in_flight",
         "kept",
         "later",
-        "later_bytes",
         "leaving",
         "ledger",
         "look_is_due",
@@ -151,6 +150,7 @@ class Replica:
         "seen_echoes",
         "streams",
         "tried",
+        "unclaimed",
         "used",
         "version",
         "waiting",
@@ -175,14 +175,14 @@ class Replica:
         """Whether a change of it is under way on this node."""
         self.waiting: deque[Any] = deque()
         """Promises to those that wait for their turn to change it."""
-        self.later: list[Operation] = []
-        """Changes that are to be made as soon as may be."""
-        self.later_bytes = 0
-        """Bytes of messages in those."""
+        self.later: list[tuple[Operation, int]] = []
+        """Changes that are to be made as soon as may be, and the bytes of messages in each."""
         self.leaving: dict[str, HeldStream] = {}
         """Tag → stream, of those that lost their connection here, until it is kept that they did."""
         self.tried: dict[int, int] = {}
         """Mark → how many of them a try took, for tries of which it is not known how they ended."""
+        self.unclaimed: list[Unkept] = []
+        """Messages that were not kept, for streams that have no connection here yet."""
         self.has_ended = False
         self.look_is_due = False
         """Whether this node is about to look whether others have changed it."""
@@ -253,41 +253,75 @@ class Replica:
         del self.later[:made]
         self.tried.clear()
         if not self.later:
-            self.later_bytes = 0
             self.leaving.clear()
 
     # The connections on this node.
 
-    def deliver(self, unkept: list[Unkept]) -> int:
+    def deliver(self, unkept: list[Unkept]) -> list[int]:
         """Let the connections here take what is theirs, and end those that have nothing more to come.
 
         Args:
-            unkept: Messages that were not kept, which only a connection that is there now can still get.
+            unkept: Messages that were not kept, which only a connection that is there now can still get, or
+                one that is about to be there; see ``unclaimed``.
 
         Returns:
-            How many of ``unkept`` no connection took.
+            The sizes of messages lost, because a connection does not take them.
         """
-        missed = sum(message.stream not in self.streams for message in unkept)
+        self.unclaimed += [message for message in unkept if message.stream not in self.streams]
+        lost: list[int] = []
         # A copy: a stream that ends leaves at once.
         for stream in list(self.streams.values()):
-            self._deliver_to(stream, [message for message in unkept if message.stream == stream.tag])
-        return missed
+            lost += self._deliver_to(stream, [message for message in unkept if message.stream == stream.tag])
+        return lost
 
-    def _deliver_to(self, stream: HeldStream, unkept: Iterable[Unkept] = ()) -> None:
+    def _deliver_to(self, stream: HeldStream, unkept: list[Unkept]) -> list[int]:
         row = self.ledger.rows.get(stream.tag)
         if row is None and stream.is_new:
-            return
+            return []
         stream.is_new = False
         if row is None or row.holder != self.ledger.node:
             self._taken_over(stream)
-            return
-        due: list[Entry | Unkept] = [*self.ledger.of_stream(stream.tag, stream.offered), *unkept]
-        # In their order: what is behind the highest one offered is taken for offered as well.
-        for message in sorted(due, key=lambda message: message.sequence):
-            stream.offer(message.sequence, message.data)
+            return [len(message.data) for message in unkept]
+        kept = self.ledger.of_stream(stream.tag, stream.offered)
+        coming = [(entry.sequence, entry.data, True) for entry in kept]
+        coming += [(message.sequence, message.data, False) for message in unkept]
+        for sequence, data, is_kept in sorted(coming):
+            stream.offer(sequence, data, is_kept)
         stream.ended = row.ended
         if stream.reader is not None and (stream.unread or stream.ended):
             stream.reader.wake()
+        return self._bound(stream)
+
+    def _bound(self, stream: HeldStream) -> list[int]:
+        """Bound what waits for a connection that does not read at the moment.
+
+        What was pushed out of the log goes; whoever did that has counted it. What was not kept waits as it
+        does in memory, see `mcp_echo.state.events.EventLog`.
+
+        Returns:
+            The sizes of messages lost.
+        """
+        if not stream.unread:
+            return []
+        entries, bounds = self.ledger.entries, self.ledger.bounds
+        first = entries[0].sequence if entries else self.ledger.summary.sequence + 1
+        stream.unread = [event for event in stream.unread if not event.kept or event.sequence >= first]
+        unkept = [event for event in stream.unread if not event.kept]
+        waiting = sum(len(event.data) for event in unkept)
+        lost: list[int] = []
+        while len(unkept) > bounds.messages or (
+            stream.listening and len(unkept) > 1 and waiting > bounds.bytes
+        ):
+            oldest = unkept.pop(0)
+            stream.unread.remove(oldest)
+            waiting -= len(oldest.data)
+            lost.append(len(oldest.data))
+        return lost
+
+    def drop_unclaimed(self) -> list[int]:
+        """Forget what was not kept and no connection has come for; return the sizes."""
+        unclaimed, self.unclaimed = self.unclaimed, []
+        return [len(message.data) for message in unclaimed]
 
     def _taken_over(self, stream: HeldStream) -> None:
         """Close the connection: another node reads the stream now, or its lease ran out."""
@@ -307,7 +341,9 @@ class Replica:
             left.came_back = True
         stream.reader = reader
         self.streams[stream.tag] = stream
-        self._deliver_to(stream)
+        own = [message for message in self.unclaimed if message.stream == stream.tag]
+        self.unclaimed = [message for message in self.unclaimed if message.stream != stream.tag]
+        self._deliver_to(stream, own)
 
     def detach(self, stream: HeldStream) -> bool:
         """Take the connection off a stream; return whether the stream was its."""
@@ -323,7 +359,6 @@ class Replica:
         """End every stream here: the session is over."""
         self.has_ended = True
         self.later.clear()
-        self.later_bytes = 0
         for stream in list(self.streams.values()):
             stream.ended = True
             if stream.reader is not None:

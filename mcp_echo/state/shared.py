@@ -494,6 +494,7 @@ class SharedStore:
     def _release(self, unit: Unit) -> None:
         replicas, unit.replicas = unit.replicas, {}
         for replica in replicas.values():
+            self._lose_unclaimed(replica)
             self._unlock(replica)
 
     # Keeping what was changed.
@@ -584,7 +585,7 @@ class SharedStore:
         replica, ledger = draft.replica, draft.worked_ledger
         unkept = [] if ledger is None else ledger.unkept
         if ledger is not None:
-            self.budget.messages_queued += len(change.add) + len(unkept)
+            self.budget.messages_queued += ledger.queued
             for size in ledger.lost:
                 self._lose(size)
         size = len(change.state)
@@ -600,10 +601,13 @@ class SharedStore:
             self.budget.lose_message(size, self.bounds.bytes)
 
     def _deliver(self, replica: Replica, unkept: Any = ()) -> None:
-        sizes = [len(message.data) for message in unkept]
-        for _ in range(replica.deliver(list(unkept))):
-            self._lose(sizes.pop(0))
+        for size in replica.deliver(list(unkept)):
+            self._lose(size)
         self._tell_echoes(replica)
+
+    def _lose_unclaimed(self, replica: Replica) -> None:
+        for size in replica.drop_unclaimed():
+            self._lose(size)
 
     def _tell_echoes(self, replica: Replica) -> None:
         if not replica.watched:
@@ -693,10 +697,19 @@ class SharedStore:
             del self._replicas[replica.id]
             self._cached -= self._size(replica)
 
-    def _gone(self, replica: Replica, reason: EndReason = "expired") -> None:
-        """A session has ended, here or elsewhere: let go of everything that hangs on it."""
+    def _gone(self, replica: Replica, reason: EndReason | None = None) -> None:
+        """A session has ended, here or elsewhere: let go of everything that hangs on it.
+
+        Args:
+            replica: The copy.
+            reason: Why; None where that is not known here.
+        """
         if self._replicas.get(replica.id) is not replica:
             return
+        if reason is None:
+            # What had time left when it was last seen was closed, by a request to another node.
+            idle = self.engine.now() - replica.used
+            reason = "expired" if idle >= replica.kept.timeout else "closed"
         self._forget(replica)
         replica.end()
         self._ended(replica.id, reason, replica)
@@ -710,11 +723,10 @@ class SharedStore:
         if replica.id not in self._replicas:
             self._remember(replica)
         replica = self._replicas[replica.id]
-        if replica.later_bytes + size > self.bounds.bytes and size:
+        if size and sum(size for _, size in replica.later) + size > self.bounds.bytes:
             self._lose(size)
             return
-        replica.later.append(operation)
-        replica.later_bytes += size
+        replica.later.append((operation, size))
         if replica.id not in self._flushing:
             self._flushing.add(replica.id)
             self._spawn(self._flush(replica))
@@ -738,7 +750,7 @@ class SharedStore:
             while replica.later:
                 operations = list(replica.later)
                 draft = self.draft(replica, self.engine.now())
-                for operation in operations:
+                for operation, _ in operations:
                     operation(draft)
                 mark = self._mark()
                 change = draft.change(mark)
@@ -748,6 +760,7 @@ class SharedStore:
                 if isinstance(outcome, Applied):
                     replica.drop_tried(mark)
                     self._apply(draft, change)
+                    self._lose_unclaimed(replica)
                 elif isinstance(outcome, Conflict):
                     await self._follow(replica, outcome.record, change.known)
                     # What had come to something is told by what is kept now; the rest had not.
@@ -906,7 +919,7 @@ class SharedStore:
                 if replica is None:
                     self._ended(ended.id, "expired", None)
                 else:
-                    self._gone(replica)
+                    self._gone(replica, "expired")
         now = self.engine.now()
         for replica in list(self._replicas.values()):
             # Another node's sweep may have taken it.

@@ -39,7 +39,7 @@ class Keeper(Protocol):
         Args:
             replica: Of which session.
             operation: The change.
-            size: Bytes of messages in it.
+            size: Bytes of messages in it, if they may be lost when too many wait.
         """
 
     def after(self, effect: Callable[[], object]) -> None:
@@ -153,7 +153,9 @@ class SharedLog:
 
     def append(self, stream: Stream, data: bytes) -> None:
         """Append a message that belongs on ``stream`` alone."""
-        self._session.do(lambda draft: draft.ledger.append(stream.tag, data), len(data))
+        # What a connection here waits for gets to it, whatever its size: it is a part of an answer.
+        size = 0 if stream.reader is not None else len(data)
+        self._session.do(lambda draft: draft.ledger.append(stream.tag, data), size)
 
     def end(self, stream: Stream) -> None:
         """Say that nothing will follow on ``stream``; its connection closes once it has written the rest."""
@@ -390,7 +392,8 @@ class SharedSession(Session):
         before = 0 if self.last_echo is None else self.last_echo.size
         self.last_echo = echo if self.keeper.budget.has_room(echo.size - before) else None
         if self.last_echo is None:
-            self.keeper.budget.refuse_echo()
+            # Once, however often the request is worked on.
+            self.keeper.after(self.keeper.budget.refuse_echo)
 
     def tell_changed(self, uri: str) -> None:
         """Queue the news of a changed resource, if the client has subscribed to it."""

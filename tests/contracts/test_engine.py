@@ -69,6 +69,8 @@ class Bench:
         directory: An empty one.
     """
 
+    has_limits = True
+    """Whether limits hold for all records together."""
     moment = 1000
     """Milliseconds that are long enough to tell before from after."""
     exact = True
@@ -159,24 +161,36 @@ class Redis(Bench):
 
 
 class RedisCluster(Redis):
-    """Redis in cluster mode, where a script may touch one slot only; the records are spread over 16."""
+    """Redis in cluster mode, where a script may touch one slot only; the records are spread over 16, and
+    limits are divided among them: tests/stores/test_redis.py."""
 
+    has_limits = False
     options = "&shards=16"
 
     def server(self) -> RedisServer:
         return shared_cluster()
-
-    def make(self, node: str, limit: int, limit_per_principal: int | None) -> Engine:
-        if limit < 1000 or limit_per_principal is not None:
-            pytest.skip("limits are divided over the shards: tests/stores/test_redis.py")
-        return super().make(node, limit, limit_per_principal)
 
 
 # An engine whose clock is a server's has `exact = False`, a shorter `moment`, and sleeps in `advance`.
 BENCHES: list[type[Bench]] = [Dicts, Sqlite, Redis, RedisCluster]
 
 
-@pytest_twisted.async_yield_fixture(params=BENCHES, ids=lambda bench: bench.__name__.lower())
+def with_limits(test: Any) -> Any:
+    """Run a test only where limits hold for all records together."""
+    test.needs_limits = True
+    return test
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run each test on all benches that can do what it needs."""
+    if "bench" in metafunc.fixturenames:
+        needs_limits = getattr(metafunc.function, "needs_limits", False)
+        benches = [bench for bench in BENCHES if bench.has_limits or not needs_limits]
+        ids = [bench.__name__.lower() for bench in benches]
+        metafunc.parametrize("bench", benches, indirect=True, ids=ids)
+
+
+@pytest_twisted.async_yield_fixture
 async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bench]:
     made = request.param(tmp_path)
     yield made
@@ -408,6 +422,7 @@ async def test_a_name_that_nobody_made_is_missing(bench: Bench, name: str) -> No
         assert await engine.submit(operation) == Missing()
 
 
+@with_limits
 @pytest.mark.parametrize("owner", [*NAMES, "ali\udce9"])
 @pytest_twisted.ensureDeferred
 async def test_an_owner_may_have_any_name(bench: Bench, owner: str) -> None:
@@ -537,6 +552,7 @@ async def test_two_sweeps_at_the_same_time_tell_of_each_ending_once(bench: Bench
 # Limits
 
 
+@with_limits
 @pytest_twisted.ensureDeferred
 async def test_no_more_records_than_may_be(bench: Bench) -> None:
     """Interface, Full: sessions and handles of all owners count; a closed one makes room."""
@@ -555,6 +571,7 @@ async def test_no_more_records_than_may_be(bench: Bench) -> None:
     assert isinstance(await engine.submit(create("four")), Applied)
 
 
+@with_limits
 @pytest_twisted.ensureDeferred
 async def test_no_more_records_of_one_owner_than_its_share(bench: Bench) -> None:
     """Interface, Create.owner: where one is named it counts against its share; its share is looked at first,
@@ -574,6 +591,7 @@ async def test_no_more_records_of_one_owner_than_its_share(bench: Bench) -> None
     assert isinstance(await engine.submit(create("four", "alice")), Applied)
 
 
+@with_limits
 @pytest_twisted.ensureDeferred
 async def test_nobody_in_particular_has_no_share(bench: Bench) -> None:
     """Interface, Create.owner: None is not limited."""
@@ -582,6 +600,7 @@ async def test_nobody_in_particular_has_no_share(bench: Bench) -> None:
     assert all(isinstance(outcome, Applied) for outcome in made)
 
 
+@with_limits
 @pytest.mark.parametrize(("timeout", "seconds"), [(1, {1}), (LONG, {60}), (2_500, {2, 3}), (60_500, {60})])
 @pytest_twisted.ensureDeferred
 async def test_the_seconds_to_wait_are_whole_and_at_most_a_minute(
@@ -599,6 +618,7 @@ async def test_the_seconds_to_wait_are_whole_and_at_most_a_minute(
         assert full.seconds in seconds
 
 
+@with_limits
 @pytest_twisted.ensureDeferred
 async def test_expired_records_never_count_against_a_limit(bench: Bench) -> None:
     """Interface, Create: if there is room; those it takes away are told of by the next sweep, once."""
@@ -615,6 +635,7 @@ async def test_expired_records_never_count_against_a_limit(bench: Bench) -> None
     assert engine.totals == Totals(3)
 
 
+@with_limits
 @pytest_twisted.ensureDeferred
 async def test_a_limit_is_exact_when_nodes_create_at_the_same_time(bench: Bench) -> None:
     """Interface, Create: 105 attempts at a limit of 100 give exactly 100."""
@@ -627,6 +648,7 @@ async def test_a_limit_is_exact_when_nodes_create_at_the_same_time(bench: Bench)
         assert node.totals == Totals(100)
 
 
+@with_limits
 @pytest_twisted.ensureDeferred
 async def test_a_share_is_exact_when_nodes_create_at_the_same_time(bench: Bench) -> None:
     """Interface, Create.owner, as above."""
@@ -638,6 +660,7 @@ async def test_a_share_is_exact_when_nodes_create_at_the_same_time(bench: Bench)
 # Sums
 
 
+@with_limits
 @pytest_twisted.ensureDeferred
 async def test_the_sums_are_right_after_every_kind_of_ending(bench: Bench) -> None:
     """Interface, Totals: over all records that have not been swept."""
@@ -854,6 +877,7 @@ async def test_a_counter_that_many_nodes_raise_comes_out_exact(bench: Bench) -> 
     assert (record.version, record.state) == (101, b"100")
 
 
+@with_limits
 @pytest_twisted.ensureDeferred
 async def test_operations_together_are_each_answered_for_itself(bench: Bench) -> None:
     """Interface, submit: carried out together with others, each wholly or not at all, in their order."""
@@ -970,6 +994,7 @@ def timeless(outcome: Any) -> Any:
     return outcome
 
 
+@with_limits
 @pytest.mark.parametrize("seed", range(8))
 @pytest_twisted.ensureDeferred
 async def test_every_outcome_is_that_of_the_reference(bench: Bench, seed: int) -> None:

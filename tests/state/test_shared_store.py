@@ -42,6 +42,11 @@ def echo(session: SharedSession) -> int:
     return session.echo_count
 
 
+def queue_twenty(session: SharedSession) -> None:
+    for number in range(20):
+        session.log.queue(b"%010d" % number)
+
+
 def texts(reader: Reader) -> list[bytes]:
     return [data for _, data in reader.got]
 
@@ -81,6 +86,39 @@ def test_two_nodes_that_count_at_the_same_time_count_exactly(cluster: Cluster) -
             if node.engine.under_way:
                 node.engine.step()
     assert sorted(counts) == list(range(1, 41))
+
+
+def test_an_echo_that_is_not_kept_is_counted_once(cluster: Cluster) -> None:
+    """healthProbe shows the count; the request is worked on again when the other node was faster."""
+    session_id = cluster.a.create()
+    cluster.b.on(session_id, echo)
+    cluster.a.on(session_id, lambda session: session.remember_echo(Echo("x" * (1 << 20))))
+    assert cluster.a.on(session_id, lambda session: (session.echo_count, session.last_echo)) == (2, None)
+    assert cluster.a.store.budget.echoes_refused == 1
+
+
+def test_a_message_is_counted_once_however_often_it_changes_hands(cluster: Cluster) -> None:
+    """docs/metrics.md: how many messages were ever put in a queue."""
+    session_id = cluster.a.create()
+    for _ in range(3):
+        cluster.a.queue(session_id, b"1")
+    for _ in range(2):
+        reader = cluster.a.listen(session_id)
+        reader.paused = True
+        reader.drop()
+    assert cluster.a.store.budget.messages_queued == 3
+
+
+def test_one_request_cannot_fill_more_than_there_is_room(cluster: Cluster) -> None:
+    """Our choice: MCP_ECHO_MAX_STATE_BYTES bounds what it queues as if each message came by itself."""
+    session_id, other = cluster.a.create(), cluster.a.create()
+    cluster.a.on(other, lambda session: session.remember_echo(Echo("x" * ((1 << 20) - 300))))
+    cluster.a.on(session_id, queue_twenty)
+    kept = cluster.a.on(session_id, lambda session: session.log.messages)
+    assert cluster.a.engine.totals.held.queued == 10 * len(kept)
+    assert 0 < len(kept) < 20
+    room = (1 << 20) - cluster.a.store.budget.used
+    assert 0 <= room < 10
 
 
 def test_nothing_leaves_before_it_is_kept(cluster: Cluster) -> None:
@@ -232,7 +270,25 @@ def test_a_session_that_has_ended_elsewhere_ends_here(cluster: Cluster) -> None:
     assert not reader.open
     with pytest.raises(SessionNotFound):
         cluster.a.on(session_id, echo)
-    assert cluster.b.ended == [(session_id, "closed")]
+    assert cluster.a.ended == cluster.b.ended == [(session_id, "closed")]
+
+
+def test_a_copy_of_what_was_closed_elsewhere_does_not_read_as_expired(cluster: Cluster) -> None:
+    """Our choice: an operator must not look for a timeout that never was."""
+    session_id = cluster.a.create()
+    cluster.b.do(lambda store: store.close(session_id, None))
+    with pytest.raises(SessionNotFound):
+        cluster.a.on(session_id, echo)
+    assert cluster.a.ended == [(session_id, "closed")]
+
+
+def test_a_copy_of_what_has_expired_reads_as_expired(cluster: Cluster) -> None:
+    """Our choice: so it is told also before a sweep has found it."""
+    session_id = cluster.a.create()
+    cluster.advance(1000)
+    with pytest.raises(SessionNotFound):
+        cluster.a.on(session_id, echo)
+    assert cluster.a.ended == [(session_id, "expired")]
 
 
 def test_an_open_stream_ends_with_the_expiry_of_its_session(cluster: Cluster) -> None:

@@ -1,0 +1,437 @@
+"""Session stores beside a model in plain Python, under every order of what may happen to sessions.
+
+What does everything at once is driven by Hypothesis; what has to be waited for follows the same rules at
+random.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+import pytest_twisted
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+from twisted.internet.defer import ensureDeferred
+
+from mcp_echo.protocol.errors import SessionNotFound, TooManySessions, TooManySessionsForPrincipal
+from mcp_echo.state.session import Echo, Session
+from tests.contracts.session_stores import (
+    BOUNDS,
+    TIMEOUT,
+    Bench,
+    Dicts,
+    Memory,
+    Redis,
+    Seen,
+    Sqlite,
+    look,
+)
+from tests.nodes import Reader
+
+LIMIT, OWN_LIMIT = 5, 2
+OWNERS = [None, "alice", "alice", "alice", "bob"]
+TIMEOUTS = [None, 7.0, 20.0]
+STEPS = [1.0, 5.0, 10.0, 20.0]
+HEARTBEAT = 10.0
+"""Seconds between two beats, which the lease of a stream needs."""
+
+T = TypeVar("T")
+
+
+@dataclass
+class Known:
+    """What the model knows of one session."""
+
+    id: str
+    owner: str | None
+    handle: bool
+    timeout: float
+    used: float
+    echoes: int = 0
+    replays: int = 0
+    echo: Echo | None = None
+    sent: list[bytes] = field(default_factory=list)
+    readers: list[Reader] = field(default_factory=list)
+    closed: bool = False
+
+    @property
+    def whose(self) -> dict[str, Any]:
+        """How it is asked for."""
+        return {"principal": self.owner, "handle": self.handle}
+
+    def lives(self, now: float) -> bool:
+        """Return whether it can be used."""
+        return not self.closed and now - self.used < self.timeout
+
+    def taken(self) -> dict[bytes, str]:
+        """Return which messages connections have taken, and on which stream each went out."""
+        streams: dict[bytes, str] = {}
+        for reader in self.readers:
+            for event_id, data in reader.got:
+                tag = event_id.partition("-")[0]
+                assert streams.setdefault(data, tag) == tag, f"{data!r} went out on two streams"
+        return streams
+
+    def is_open(self, tag: str) -> bool:
+        """Return whether a connection reads a stream."""
+        return any(reader.open and reader.stream.tag == tag for reader in self.readers)
+
+
+class Walk:
+    """What may happen to sessions, and what must come of it.
+
+    Args:
+        bench: The store.
+    """
+
+    rules: dict[str, tuple[int, ...]] = {
+        "create": (len(OWNERS), 2, len(TIMEOUTS)),
+        "echo": (50, 40),
+        "replay": (50,),
+        "queue": (50, 8, 60),
+        "listen": (50, 2),
+        "pause": (50,),
+        "drop": (50,),
+        "resume": (50, 50, 4),
+        "trespass": (50, 3),
+        "close": (50,),
+        "advance": (len(STEPS),),
+        "sweep": (),
+    }
+    """What can be done, and of how many kinds each of its arguments is."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+        self.all: list[Known] = []
+        self.refused: Counter[str] = Counter()
+        self.happened: Counter[str] = Counter()
+
+    async def do(self, name: str, *arguments: int) -> None:
+        """Do something, and look whether all is as it must be."""
+        await getattr(self, name)(*arguments)
+        self.happened[name] += 1
+        await self.bench.settle()
+        await self.check()
+
+    @property
+    def now(self) -> float:
+        """Seconds of the clock."""
+        return self.bench.time
+
+    @property
+    def living(self) -> list[Known]:
+        """The sessions that must be there."""
+        return [known for known in self.all if known.lives(self.now)]
+
+    async def on(self, place: int, work: Callable[[Known], Awaitable[T]]) -> tuple[Known, T] | None:
+        """Do something to a session; return None if there is none, or it is over, as it must be then."""
+        if not self.all:
+            return None
+        # Mostly one that lives.
+        candidates = self.living if place % 10 and self.living else self.all
+        known = candidates[place % len(candidates)]
+        if not known.lives(self.now):
+            with pytest.raises(SessionNotFound):
+                await work(known)
+            self.happened["not found"] += 1
+            return None
+        result = await work(known)
+        known.used = self.now
+        return known, result
+
+    # What clients do.
+
+    async def create(self, owner: int, handle: int, timeout: int) -> None:
+        """Make a session or a handle, unless there are too many."""
+        principal, lasts = OWNERS[owner], TIMEOUTS[timeout] if handle else None
+
+        async def make() -> Seen:
+            if handle:
+                return await self.bench.create_handle(principal, lasts)
+            return await self.bench.create(principal)
+
+        own = [known for known in self.living if known.owner == principal]
+        for kind, counted, rivals, limit in (
+            (TooManySessionsForPrincipal, "refused_to_principals", own, OWN_LIMIT),
+            (TooManySessions, "refused", self.living, LIMIT),
+        ):
+            if len(rivals) < limit or (rivals is own and principal is None):
+                continue
+            with pytest.raises(kind) as refusal:
+                await make()
+            assert refusal.value.headers == {"Retry-After": str(self.seconds_until_one_ends(rivals))}
+            self.refused[counted] += 1
+            self.happened[counted] += 1
+            return
+        seen = await make()
+        known = Known(seen.id, principal, bool(handle), lasts or TIMEOUT, self.now)
+        assert (seen.principal, seen.handle, seen.timeout) == (principal, known.handle, known.timeout)
+        self.all.append(known)
+
+    def seconds_until_one_ends(self, rivals: Iterable[Known]) -> int:
+        remaining = min(known.used + known.timeout for known in rivals) - self.now
+        return max(1, min(60, int(remaining) + 1))
+
+    async def echo(self, place: int, length: int) -> None:
+        """Echo something."""
+        text = "é" * length
+
+        def echo(session: Session) -> int:
+            session.remember_echo(Echo("".join(["é"] * length)))
+            return session.echo_count
+
+        done = await self.on(place, lambda known: self.bench.use(known.id, **known.whose, then=echo))
+        if done is not None:
+            known, count = done
+            known.echoes, known.echo = known.echoes + 1, Echo(text)
+            assert count == known.echoes
+
+    async def replay(self, place: int) -> None:
+        """Ask for the last echo."""
+
+        def replay(session: Session) -> tuple[int, str | None]:
+            session.replay_count += 1
+            return session.replay_count, None if session.last_echo is None else session.last_echo.message
+
+        done = await self.on(place, lambda known: self.bench.use(known.id, **known.whose, then=replay))
+        if done is not None:
+            known, answer = done
+            known.replays += 1
+            assert answer == (known.replays, None if known.echo is None else known.echo.message)
+
+    async def queue(self, place: int, count: int, size: int) -> None:
+        """Queue messages, each of which is like no other."""
+        sent = sum(len(known.sent) for known in self.all)
+        messages = [b"%d" % number + b"." * size for number in range(sent, sent + count)]
+        done = await self.on(place, lambda known: self.bench.queue(known.id, *messages, **known.whose))
+        if done is not None:
+            done[0].sent += messages
+
+    async def listen(self, place: int, paused: int) -> None:
+        """Open a stream, and read it or not."""
+        done = await self.on(
+            place, lambda known: self.bench.listen(known.id, **known.whose, paused=bool(paused))
+        )
+        if done is not None:
+            known, reader = done
+            assert reader is not None
+            known.readers.append(reader)
+
+    def a_reader(self, place: int, *, is_open: bool) -> Reader | None:
+        readers = [reader for known in self.living for reader in known.readers if reader.open or not is_open]
+        return readers[place % len(readers)] if readers else None
+
+    async def pause(self, place: int) -> None:
+        """Read no more, or read on."""
+        reader = self.a_reader(place, is_open=True)
+        if reader is not None:
+            reader.paused = not reader.paused
+            reader.wake()
+
+    async def drop(self, place: int) -> None:
+        """Lose a connection."""
+        reader = self.a_reader(place, is_open=True)
+        if reader is not None:
+            reader.drop()
+
+    async def resume(self, place: int, which: int, back: int) -> None:
+        """Come back to a stream, having seen all but the last few messages."""
+        if not any(reader.got for known in self.living for reader in known.readers):
+            return
+
+        async def work(known: Known) -> None:
+            readers = [reader for reader in known.readers if reader.got]
+            if not readers:
+                await self.bench.use(known.id, **known.whose)
+                return
+            got = readers[which % len(readers)].got
+            seen = got[max(0, len(got) - 1 - back)][0]
+            tag, _, number = seen.partition("-")
+            taken = known.taken()
+            kept = (await self.bench.use(known.id, **known.whose)).messages
+            due = {
+                (event_id, data)
+                for reader in known.readers
+                for event_id, data in reader.got
+                if data in kept and taken[data] == tag and int(event_id.partition("-")[2]) > int(number)
+            }
+            known_still = known.is_open(tag) or any(taken.get(data) == tag for data in kept)
+            reader = await self.bench.listen(known.id, seen, **known.whose)
+            assert (reader is not None) == known_still
+            if reader is None:
+                return
+            await self.bench.settle()
+            again = [(event_id, data) for event_id, data in reader.got if data in taken]
+            assert again == sorted(due, key=lambda event: int(event[0].partition("-")[2]))
+            assert again == reader.got[: len(again)]
+            assert not any(other.open and other.stream.tag == tag for other in known.readers)
+            known.readers.append(reader)
+            self.happened["resumed"] += bool(again)
+
+        await self.on(place, work)
+
+    async def trespass(self, place: int, how: int) -> None:
+        """Use what is another's, or a handle as a session."""
+        if not self.all:
+            return
+        known = self.all[place % len(self.all)]
+        other = "mallory" if how == 0 else "" if how == 1 else known.owner
+        handle = known.handle if how < 2 else not known.handle
+        for attempt in (self.bench.use, self.bench.close):
+            with pytest.raises(SessionNotFound):
+                await attempt(known.id, other, handle)
+
+    async def close(self, place: int) -> None:
+        """End a session."""
+        done = await self.on(place, lambda known: self.bench.close(known.id, **known.whose))
+        if done is not None:
+            done[0].closed = True
+
+    # What the world does.
+
+    async def advance(self, place: int) -> None:
+        """Let time pass."""
+        seconds = STEPS[place]
+        while seconds > 0:
+            self.bench.advance(min(seconds, HEARTBEAT))
+            seconds -= HEARTBEAT
+            await self.bench.beat()
+
+    async def sweep(self) -> None:
+        """Sweep, after which all sums are exact."""
+        await self.bench.sweep()
+        living = self.living
+        for reader in [reader for known in self.all if known not in living for reader in known.readers]:
+            # What it had been given is its still.
+            reader.paused = False
+            reader.wake()
+            assert not reader.open
+        assert await self.bench.living() == {known.id for known in living}
+        assert await self.bench.counts() == (len(living), sum(known.handle for known in living))
+        statistics, closed = self.bench.statistics, sum(known.closed for known in self.all)
+        assert statistics["created"] == len(self.all)
+        assert (statistics["closed"], statistics["expired"]) == (closed, len(self.all) - closed - len(living))
+        assert {name: statistics[name] for name in self.refused} == self.refused
+        ended = {
+            (known.id, "closed" if known.closed else "expired") for known in self.all if known not in living
+        }
+        # A node that saw a session last long before another closed it may take it for expired.
+        assert {name for name, _ in self.bench.endings} == {name for name, _ in ended}
+        assert ended <= set(self.bench.endings)
+        await self.bench.settle()
+        seen = [await self.see(known) for known in living]
+        held = await self.bench.holdings()
+        assert held.queues == sum(each.queue_bytes for each in seen)
+        assert held.waiting == sum(each.pending for each in seen)
+        assert held.echoes == sum(0 if known.echo is None else known.echo.size for known in living)
+
+    async def see(self, known: Known) -> Seen:
+        known.used = self.now
+        return await self.bench.use(known.id, **known.whose, then=look)
+
+    # What must hold.
+
+    async def check(self) -> None:
+        """See that one session is what it must be, and that no connection got what it must not."""
+        for known in self.all:
+            known.taken()
+            for reader in known.readers:
+                numbers = [int(event_id.partition("-")[2]) for event_id, _ in reader.got]
+                assert numbers == sorted(set(numbers))
+                assert {data for _, data in reader.got} <= set(known.sent)
+        # The one that was used last, so that looking at it keeps none alive.
+        latest = max(self.living, key=lambda known: known.used, default=None)
+        if latest is None or latest.used != self.now:
+            return
+        seen = await self.see(latest)
+        assert (seen.echo_count, seen.replay_count) == (latest.echoes, latest.replays)
+        assert (seen.last_echo and seen.last_echo[0]) == (latest.echo and latest.echo.message)
+        assert len(seen.messages) <= BOUNDS.messages
+        assert seen.queue_bytes == sum(map(len, seen.messages)) <= BOUNDS.bytes
+        assert len(set(seen.messages)) == len(seen.messages)
+        assert set(seen.messages) <= set(latest.sent)
+        assert seen.open_streams == sum(reader.open for reader in latest.readers)
+        # Each message was taken, or waits, or was lost.
+        assert len(latest.taken()) + seen.pending + seen.dropped == len(latest.sent)
+        self.happened["dropped"] += seen.dropped > 0
+        self.happened["pending"] += seen.pending > 0
+
+
+# What does everything at once.
+
+
+def at_once(work: Awaitable[T]) -> T:
+    """Return the result of what waits for nothing."""
+    results: list[Any] = []
+    ensureDeferred(work).addBoth(results.append)  # type: ignore[arg-type]
+    (result,) = results
+    if hasattr(result, "raiseException"):
+        result.raiseException()
+    return result  # type: ignore[no-any-return]
+
+
+class SessionStoreMachine(RuleBasedStateMachine):
+    """Walks as Hypothesis likes."""
+
+    bench: type[Bench]
+
+    @initialize()
+    def begin(self) -> None:
+        bench = self.bench(Path(), LIMIT, OWN_LIMIT)
+        at_once(bench.open())
+        self.walk = Walk(bench)
+
+
+def _rule(name: str, kinds: tuple[int, ...]) -> Any:
+    def step(self: SessionStoreMachine, **arguments: int) -> None:
+        at_once(self.walk.do(name, *arguments.values()))
+
+    step.__name__ = name
+    return rule(**{f"of_{place}": st.integers(0, kind - 1) for place, kind in enumerate(kinds)})(step)
+
+
+def _machine(bench: type[Bench]) -> Any:
+    rules = {name: _rule(name, kinds) for name, kinds in Walk.rules.items()}
+    made = type(f"{bench.__name__}Machine", (SessionStoreMachine,), {**rules, "bench": bench})
+    case = made.TestCase
+    case.settings = settings(
+        max_examples=50, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+    )
+    return case
+
+
+TestMemory = _machine(Memory)
+TestDicts = _machine(Dicts)
+
+
+# What has to be waited for, and the others as well, so that all are known to have walked far.
+
+MUST_HAPPEN = {*Walk.rules, "not found", "refused", "refused_to_principals", "resumed", "dropped", "pending"}
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("kind", [Memory, Dicts, Sqlite, Redis], ids=lambda kind: kind.__name__.lower())
+@pytest_twisted.ensureDeferred
+async def test_a_long_walk_goes_as_in_the_model(kind: type[Bench], seed: int, tmp_path: Path) -> None:
+    """Design of the interface, all of it: whatever happens in whichever order, on two nodes where there can
+    be two."""
+    bench, chance = kind(tmp_path, LIMIT, OWN_LIMIT), random.Random(seed)
+    try:
+        await bench.open()
+        walk = Walk(bench)
+        names = list(walk.rules)
+        weights = [1 if name in ("close", "advance", "sweep") else 5 for name in names]
+        for _ in range(250):
+            (name,) = chance.choices(names, weights)
+            await walk.do(name, *(chance.randrange(kinds) for kinds in walk.rules[name]))
+        await walk.do("sweep")
+        assert {what for what in MUST_HAPPEN if not walk.happened[what]} == set()
+    finally:
+        await bench.stop()
