@@ -81,7 +81,16 @@ def _compose_items(key: str) -> list[str]:
 
 
 def _compose_environment() -> dict[str, str]:
-    return dict(item.split("=", 1) for item in _compose_items("environment"))
+    """Return what the service gets when nothing is set where compose is started."""
+    items = [re.sub(r"\$\{\w+:-(.*?)\}", r"\1", item) for item in _compose_items("environment")]
+    return dict(item.split("=", 1) for item in items)
+
+
+def _compose_service(name: str) -> str:
+    """Return the text of one service."""
+    found = re.search(rf"^  {name}:\n((?:    .*\n|\n)+)", _read("compose.yaml"), re.MULTILINE)
+    assert found is not None
+    return found[1]
 
 
 def _compose_health_check() -> list[str]:
@@ -323,6 +332,50 @@ def test_compose_keeps_the_log_file_on_a_volume_that_the_user_may_write() -> Non
         for name, rest in _image()
         if name == "RUN"
     )
+
+
+@pytest.mark.parametrize("start", re.findall(r"MCP_ECHO_STORE=(\S+)", _read("Dockerfile")))
+def test_every_store_that_the_image_suggests_is_possible(start: str) -> None:
+    """Our choice: a line that is copied from a file works."""
+    effective = load({}, {"MCP_ECHO_STORE": start})
+
+    assert effective.settings.store == start
+    assert effective.warnings == ()
+
+
+def test_the_image_has_what_its_stores_need() -> None:
+    """Redis needs the extra, and a file needs a directory that the user may write."""
+    builds = "\n".join(rest for name, rest in _instructions() if name == "RUN")
+    installs = "\n".join(rest for name, rest in _image() if name == "RUN")
+
+    assert re.search(r"pip wheel .*\.\[redis\]", builds)
+    assert re.search(r"pip install .*mcp-echo-daemon\[redis\]", installs)
+    assert "=sqlite:/data/" in _read("Dockerfile")
+    assert re.search(r"install -d -o 65532 -g 65532 -m 0750 .*/data\b", installs)
+
+
+def test_compose_starts_two_nodes_on_redis_as_its_head_says() -> None:
+    """The commands name what is there: the services, the profile, and a store that the settings take."""
+    head = re.findall(r"^#   (.*)$", _read("compose.yaml"), re.MULTILINE)
+    (store,) = [word.removeprefix("MCP_ECHO_STORE=") for word in head[1].split() if "STORE" in word]
+    words = shlex.split(head[2])
+    (profile,) = re.findall(r"profiles:\n      - (\w+)", _compose_service("redis"))
+
+    assert _compose_environment()["MCP_ECHO_STORE"] == "memory:"
+    assert store == "redis://:$REDIS_PASSWORD@redis:6379"
+    assert load({}, {"MCP_ECHO_STORE": store}).warnings == ()
+    assert words[words.index("--profile") + 1] == profile
+    assert words[words.index("--scale") + 1] == "mcp-echo-stateful=2"
+    assert "container_name" not in _compose_service("mcp-echo-stateful")
+
+
+def test_redis_in_compose_keeps_every_session_and_lets_only_those_in_who_know_the_password() -> None:
+    """docs/scaling.md: one that evicts ends sessions; and others are on the network of Traefik."""
+    redis = _compose_service("redis")
+
+    assert "--maxmemory-policy noeviction" in redis
+    assert '--requirepass "$${REDIS_PASSWORD:?' in redis
+    assert "      - REDIS_PASSWORD\n" in redis
 
 
 # systemd.

@@ -23,6 +23,9 @@ from mcp_echo.state.session import Session
 from mcp_echo.state.shared import SharedStore, Want, abandon
 from mcp_echo.state.tally import Era, Tally
 
+Refuse = Callable[[StoreUnavailable], Reply]
+"""Answers a request that cannot be worked on, because the store cannot be reached."""
+
 
 class _Soon:
     """The connection that will read a stream once it is opened."""
@@ -43,10 +46,13 @@ class HeldExchange:
     Args:
         exchange: The exchange.
         store: Tells when what the request has changed is kept.
+        refuse: Answers the request when that cannot be.
     """
 
     __slots__ = (
         "_exchange",
+        "_refuse",
+        "_session",
         "_store",
         "accepted",
         "arrived",
@@ -56,13 +62,14 @@ class HeldExchange:
         "version",
     )
 
-    def __init__(self, exchange: Exchange, store: SharedStore) -> None:
+    def __init__(self, exchange: Exchange, store: SharedStore, refuse: Refuse | None) -> None:
         self._exchange = exchange
         self._store = store
+        self._refuse = refuse
         self.accepted = exchange.accepted
         self.arrived = exchange.arrived
         self.principal = exchange.principal
-        self.session_id = exchange.session_id
+        self.session_id = self._session = exchange.session_id
         self.version = exchange.version
         self.last_event_id = exchange.last_event_id
 
@@ -98,6 +105,7 @@ class HeldExchange:
 
     def announce(self, session: Session) -> None:
         """Send the session's id, once the session is kept."""
+        self._session = session.id
         self._store.after(lambda: self._exchange.announce(session))
 
     def open_stream(self, carriage: Carriage, opening: bytes | None = None) -> None:
@@ -127,7 +135,7 @@ class HeldExchange:
             if cancelled or (until_left and self._exchange.left):
                 abandon(work)
             else:
-                running.append(self._exchange.run(work, until_left=until_left))
+                running.append(self._exchange.run(self._settled(work), until_left=until_left))
 
         def cancel() -> None:
             cancelled.append(cancel)
@@ -136,6 +144,18 @@ class HeldExchange:
 
         self._store.after(start, lambda: abandon(work))
         return cancel
+
+    async def _settled(self, work: Coroutine[Any, Any, Reply | None]) -> Reply | None:
+        """Return what late work answers, once what it has left for its session is kept."""
+        reply = await work
+        if reply is not None and self._session is not None:
+            try:
+                await self._store.settle(self._session)
+            except StoreUnavailable as error:
+                if self._refuse is None:
+                    raise
+                return self._refuse(error)
+        return reply
 
     def when_over(self, do: Callable[[], None]) -> None:
         """Call ``do`` when the event stream that answers has ended or the client has left."""
@@ -275,11 +295,11 @@ class SharedServer(Server):
         work: Callable[[Exchange], Reply | None],
         exchange: Exchange,
         session_id: str | None,
-        refuse: Callable[[StoreUnavailable], Reply] | None,
+        refuse: Refuse | None,
     ) -> Reply | None:
         wants = () if session_id is None else (Want(session_id, exchange.principal, False),)
         try:
-            return await self.store.perform(lambda: work(HeldExchange(exchange, self.store)), wants)
+            return await self.store.perform(lambda: work(HeldExchange(exchange, self.store, refuse)), wants)
         except StoreUnavailable as error:
             if refuse is None:
                 raise

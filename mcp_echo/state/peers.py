@@ -46,6 +46,10 @@ MAX_READERS = 1000
 """Readers in whom other nodes are interested; the one named longest ago makes room."""
 
 
+MAX_WATCHERS = 32
+"""Nodes that hear of the echoes of one handle; the one that asked longest ago makes room."""
+
+
 class Here(Protocol):
     """What this needs of the store."""
 
@@ -173,9 +177,9 @@ class SharedChanges(Changes):
         self._here.bring_for(handle, owner, begin)
 
     def _add_watcher(self, draft: Draft) -> None:
-        watchers = draft.kept.watchers
-        if self._here.node not in watchers:
-            draft.kept.watchers = [*watchers, self._here.node]
+        others = [node for node in draft.kept.watchers if node != self._here.node]
+        # Nodes that have died are never taken out; those that came last are the ones that live.
+        draft.kept.watchers = [*others[-(MAX_WATCHERS - 1) :], self._here.node]
 
     def unwatch(self, uri: str, listener: Listener) -> None:
         """Tell ``listener`` no more of this resource."""

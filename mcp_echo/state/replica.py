@@ -148,6 +148,7 @@ class Replica:
         "owner",
         "running",
         "seen_echoes",
+        "settling",
         "streams",
         "tried",
         "unclaimed",
@@ -179,6 +180,8 @@ class Replica:
         """Changes that are to be made as soon as may be, and the bytes of messages in each."""
         self.leaving: dict[str, HeldStream] = {}
         """Tag → stream, of those that lost their connection here, until it is kept that they did."""
+        self.settling: list[Any] = []
+        """Promises to those that wait until these changes are kept."""
         self.tried: dict[int, int] = {}
         """Mark → how many of them a try took, for tries of which it is not known how they ended."""
         self.unclaimed: list[Unkept] = []
@@ -244,6 +247,17 @@ class Replica:
             self.used = now
         if draft.worked_ledger is not None:
             self.ledger = draft.worked_ledger.adopt()
+
+    @property
+    def attended(self) -> set[str]:
+        """The tags of the streams that are read here, or were until just now: how far is yet to be kept."""
+        return {*self.streams, *self.leaving}
+
+    def settle(self, error: Exception | None) -> None:
+        """Tell those who wait that the late changes are kept, or what has kept them from it."""
+        settling, self.settling = self.settling, []
+        for promise in settling:
+            promise.keep(error)
 
     def drop_tried(self, mark: int) -> None:
         """Forget the late changes that a try has made, if it is one of this node's."""
@@ -364,8 +378,6 @@ class Replica:
             if stream.reader is not None:
                 stream.reader.wake()
         self.streams.clear()
-        for running in list(self.running.values()):
-            running.cancel()
 
 
 def _read_echo(kept: bytes | None) -> Echo | None:

@@ -736,13 +736,30 @@ class SharedStore:
             while replica.later:
                 try:
                     await self._flush_once(replica)
-                except StoreUnavailable:
+                except StoreUnavailable as error:
+                    replica.settle(error)
                     # Nothing is lost: it is tried again for as long as it takes.
                     if self._stopping:
                         return
                     await self._waits.sleep(RETRY)
         finally:
             self._flushing.discard(replica.id)
+            replica.settle(None)
+
+    async def settle(self, session_id: str) -> None:
+        """Wait until the late changes of a session are kept that there are by now.
+
+        Raises:
+            StoreUnavailable: They could not be at the first try; they will be.
+        """
+        replica = self._replicas.get(session_id)
+        if replica is None or not replica.later:
+            return
+        promise = self._waits.promise(None)
+        replica.settling.append(promise)
+        error = await promise
+        if error is not None:
+            raise error
 
     async def _flush_once(self, replica: Replica) -> None:
         await self._lock(replica)
@@ -951,4 +968,4 @@ def _note_written(draft: Draft) -> None:
 
 
 def _renew(draft: Draft) -> None:
-    draft.ledger.renew(draft.replica.streams)
+    draft.ledger.renew(draft.replica.attended)

@@ -112,9 +112,7 @@ class SharedLog:
     def listen(self) -> HeldStream:
         """Open a new listening stream; it takes what is queued and then what comes."""
         ledger, replica = self._session.draft.ledger, self._session.replica
-        if not replica.later:
-            # Otherwise one whose connection was just lost may be among them, and how far it was written.
-            ledger.abandon(replica.streams)
+        ledger.abandon(replica.attended)
         tag = ledger.listen()
         self._session.did(lambda draft: draft.ledger.resume(tag))
         return HeldStream(tag, True, ledger.rows[tag].written)

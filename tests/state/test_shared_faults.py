@@ -163,3 +163,17 @@ def test_a_client_that_leaves_twice_is_told_nothing_twice(cluster: Cluster) -> N
     cluster.advance(RETRY)
     assert texts(second) == [b"two"]
     assert texts(cluster.a.listen(session_id)) == []
+
+
+def test_a_beat_that_comes_late_does_not_let_go_of_what_was_just_read(cluster: Cluster) -> None:
+    """How far a stream was written is kept with its release, which an outage may put behind a beat."""
+    session_id = cluster.a.create()
+    reader = cluster.a.listen(session_id)
+    cluster.a.queue(session_id, b"one")
+    cluster.a.engine.available = False
+    cluster.a.store.beat()
+    reader.drop()
+    cluster.a.engine.available = True
+    cluster.advance(RETRY)
+    assert texts(reader) == [b"one"]
+    assert texts(cluster.a.listen(session_id)) == []

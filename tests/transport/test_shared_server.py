@@ -11,7 +11,7 @@ from mcp_echo.state.engine import Change, Operation, Outcome
 from tests.nodes import StepEngine
 from tests.transport.engine_support import ClockedRecords
 from tests.transport.scraping import MetricsTestCase
-from tests.transport.support import BOTH, ModernTestCase
+from tests.transport.support import BOTH, ModernTestCase, Posted
 
 
 class RivalEngine(StepEngine):
@@ -173,6 +173,50 @@ class LeaverTests(OnARivalEngine, ModernTestCase):
         self.kept.stepping = False
         listening = self.listen(session)
         assert [each["method"] for each in listening.messages] == ["notifications/resources/updated"]
+
+
+class LateWorkTests(OnARivalEngine, ModernTestCase):
+    """Tools that take their time, and leave messages for their session on the way."""
+
+    def probe(self) -> Posted:
+        """Ask for progress, which a client that reads JSON alone finds in its session's queue."""
+        session = self.session = self.initialize("2025-11-25")
+        params = {"name": "clientProbe", "arguments": {"feature": "progress"}, "_meta": {"progressToken": 1}}
+        message = {"jsonrpc": "2.0", "id": 5, "method": "tools/call", "params": params}
+        return Posted(self, message, {"Mcp-Session-Id": session, "Accept": "application/json"})
+
+    def queued(self) -> int:
+        self.kept.stepping = False
+        self.clock.advance(1)
+        return len(self.listen(self.session).messages)
+
+    def test_the_answer_waits_until_what_came_before_it_is_kept(self) -> None:
+        """Our promise: what a client was answered is kept."""
+        probe = self.probe()
+        self.kept.stepping = True
+        self.pass_time(0.5)
+        assert (probe.status, len(self.kept.under_way)) == (None, 1)
+        while self.kept.under_way:
+            self.kept.step()
+        self.client.flush()
+        assert (probe.status, probe.json["id"]) == (200, 5)
+        assert self.queued() == 3
+
+    def test_an_answer_that_could_not_wait_is_503_and_its_messages_come_all_the_same(self) -> None:
+        """RFC 9110 section 15.6.4; our promise: nothing is lost over an outage."""
+        probe = self.probe()
+        self.kept.available = False
+        self.pass_time(1)
+        assert (probe.status, probe.json["id"], probe.json["error"]["code"]) == (503, 5, -32603)
+        self.kept.available = True
+        assert self.queued() == 3
+
+    def test_a_session_that_is_deleted_meanwhile_does_not_take_the_answer_along(self) -> None:
+        """Our choice, as in memory: a request that was taken is answered."""
+        probe = self.probe()
+        assert self.request("DELETE", headers={"Mcp-Session-Id": self.session}).status == 204
+        self.pass_time(0.5)
+        assert (probe.status, probe.json["id"]) == (200, 5)
 
 
 class PasswordTests(OnARivalEngine, ModernTestCase):
