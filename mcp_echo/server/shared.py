@@ -20,8 +20,9 @@ from mcp_echo.server import Server
 from mcp_echo.server.exchange import Carriage, Exchange, Journal, Reply
 from mcp_echo.state.events import EventLog
 from mcp_echo.state.session import Session
-from mcp_echo.state.shared import SharedStore, Want, abandon
+from mcp_echo.state.shared import SharedStore
 from mcp_echo.state.tally import Era, Tally
+from mcp_echo.state.units import Want, abandon
 
 Refuse = Callable[[StoreUnavailable], Reply]
 """Answers a request that cannot be worked on, because the store cannot be reached."""

@@ -30,8 +30,9 @@ class Keeper(Protocol):
     def budget(self) -> StateBudget:
         """Counts what all sessions hold."""
 
-    telling: int | None
-    """The echo count that is being told of now."""
+    @property
+    def telling(self) -> int | None:
+        """The echo count that is being told of now."""
 
     def later(self, replica: Replica, operation: Operation, size: int = 0) -> None:
         """Make a change as soon as may be.

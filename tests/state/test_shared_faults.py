@@ -7,8 +7,9 @@ from twisted.internet.defer import CancelledError, Deferred
 
 from mcp_echo.protocol.errors import StoreUnavailable
 from mcp_echo.state.ledger import LEASE, MAX_STREAMS, Bounds
-from mcp_echo.state.shared import HEARTBEAT, RETRY, SharedStore
+from mcp_echo.state.shared import HEARTBEAT, SharedStore
 from mcp_echo.state.shared_session import SharedSession
+from mcp_echo.state.upkeep import RETRY
 from tests.nodes import reading
 from tests.state.test_shared_store import Cluster, echo, texts
 

@@ -10,8 +10,10 @@ from twisted.internet.task import Clock
 from mcp_echo.protocol.errors import SessionNotFound, StoreUnavailable
 from mcp_echo.state.ledger import LEASE, Bounds
 from mcp_echo.state.session import Echo
-from mcp_echo.state.shared import HEARTBEAT, RETRY, SharedStore, Want
+from mcp_echo.state.shared import HEARTBEAT, SharedStore
 from mcp_echo.state.shared_session import SharedSession
+from mcp_echo.state.units import Want
+from mcp_echo.state.upkeep import RETRY
 from tests.engines import DictRecords
 from tests.nodes import BOUNDS, CLIENT, REVISION, Node, Reader, reading
 

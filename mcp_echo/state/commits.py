@@ -1,0 +1,129 @@
+"""How what one request has changed in shared sessions is kept. No I/O."""
+
+from __future__ import annotations
+
+from mcp_echo.protocol.errors import SessionNotFound, TooManySessions, TooManySessionsForPrincipal
+from mcp_echo.state.copies import Copies
+from mcp_echo.state.engine import Applied, Change, Close, Conflict, Create, Full, Missing
+from mcp_echo.state.keeping import Keeping
+from mcp_echo.state.replica import Draft
+from mcp_echo.state.shared_session import SharedSession
+from mcp_echo.state.store import Statistics
+from mcp_echo.state.units import CREATED, Unit
+
+
+class Commits:
+    """Keeps the work of requests.
+
+    Args:
+        keeping: Has changes kept.
+        copies: Those of this node.
+        statistics: Counts what was made, refused and ended.
+        limit: How many sessions may live at once, for the sentence that says so.
+        limit_per_principal: How many of them one principal may have, likewise.
+    """
+
+    def __init__(
+        self, keeping: Keeping, copies: Copies, statistics: Statistics, limit: int, limit_per_principal: int
+    ) -> None:
+        self._keeping = keeping
+        self._copies = copies
+        self._statistics = statistics
+        self._limit = limit
+        self._limit_per_principal = limit_per_principal
+
+    async def keep(self, unit: Unit) -> bool:
+        """Keep what a request has changed; return False if it has to be worked on once more."""
+        for session, create in unit.new:
+            if create is not CREATED and not await self._make(unit, session, create):
+                return False
+        first = True
+        # What was used last decides the answer; of the others only counts and messages change.
+        for session in reversed(unit.sessions.values()):
+            if any(session is made for made, create in unit.new if create is not CREATED):
+                continue
+            if not await self._keep_session(unit, session, may_retry=not first):
+                return False
+            first = False
+        for session in unit.closed:
+            if not await self._close(unit, session):
+                return False
+        return True
+
+    async def _make(self, unit: Unit, session: SharedSession, create: Create) -> bool:
+        draft = session.seal()
+        change = draft.change(self._keeping.mark())
+        outcome = await self._keeping.submit(create._replace(state=change.state))
+        if isinstance(outcome, Full):
+            self._refuse(unit, outcome)
+            return False
+        if not isinstance(outcome, Applied):
+            raise SessionNotFound
+        replica = session.replica
+        replica.created = replica.used = outcome.created
+        self._statistics.created += 1
+        self._copies.remember(replica)
+        await self._copies.lock(replica)
+        unit.replicas[replica.id] = replica
+        unit.made.append(replica)
+        if change.add or change.held.echoed:
+            # A record begins with its state alone.
+            change = change._replace(version=1)
+            replica.version = 1
+            outcome = await self._keeping.submit(change)
+            if not isinstance(outcome, Applied):
+                return False
+            self._applied(session, change)
+            return True
+        replica.version = 0
+        self._applied(session, change._replace(version=0))
+        return True
+
+    def _refuse(self, unit: Unit, full: Full) -> None:
+        """Have the next attempt refused."""
+        if full.whose == "owner":
+            self._statistics.refused_to_principals += 1
+            unit.refusal = TooManySessionsForPrincipal(self._limit_per_principal, full.seconds)
+        else:
+            self._statistics.refused += 1
+            unit.refusal = TooManySessions(self._limit, full.seconds)
+
+    async def _keep_session(self, unit: Unit, session: SharedSession, *, may_retry: bool) -> bool:
+        base, replica = session.replica.kept, session.replica
+        draft = session.seal()
+        while True:
+            change = draft.change(self._keeping.mark())
+            outcome = await self._keeping.submit(change)
+            if isinstance(outcome, Applied):
+                self._applied(session, change, draft)
+                return True
+            if isinstance(outcome, Conflict):
+                await self._keeping.follow(replica, outcome.record, change.known)
+            elif isinstance(outcome, Missing):
+                self._keeping.gone(replica)
+                unit.missing.add(replica.id)
+                unit.replicas.pop(replica.id, None)
+                self._copies.unlock(replica)
+            if not may_retry or isinstance(outcome, Missing):
+                return may_retry
+            draft = self._keeping.draft(replica, self._keeping.engine.now())
+            session.redo(draft, base)
+
+    def _applied(self, session: SharedSession, change: Change, draft: Draft | None = None) -> None:
+        session.close_draft()
+        self._keeping.apply(draft or session.draft, change)
+
+    async def _close(self, unit: Unit, session: SharedSession) -> bool:
+        replica = session.replica
+        tell = tuple(sorted((replica.ledger.holders() | set(replica.kept.watchers)) - {self._keeping.node}))
+        outcome = await self._keeping.submit(Close(replica.id, replica.owner, replica.handle, tell))
+        if isinstance(outcome, Applied):
+            self._statistics.closed += 1
+            self._statistics.lifetime_seconds += max(0, self._keeping.engine.now() - outcome.created) / 1000
+            unit.effects.insert(0, lambda: self._keeping.gone(replica, "closed"))
+            return True
+        self._keeping.gone(replica)
+        unit.missing.add(replica.id)
+        unit.replicas.pop(replica.id, None)
+        self._copies.unlock(replica)
+        return False

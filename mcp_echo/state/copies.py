@@ -1,0 +1,139 @@
+"""The copies of sessions that one node has, and whose turn it is to change one. No I/O."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+from mcp_echo.state.replica import Replica
+
+CACHE_BYTES = 64 * 1024 * 1024
+"""Memory that copies of sessions take on which nothing here depends; the one used least recently goes."""
+
+_LOOKS = 16
+"""Copies that are looked at, for one more, for some that can go."""
+
+_COPY_BYTES = 3000
+"""Memory of a copy without messages and echo, about."""
+
+
+class Waits(Protocol):
+    """Ways to wait."""
+
+    def sleep(self, seconds: float) -> Awaitable[None]:
+        """Let time pass."""
+
+    def promise(self, seconds: float | None) -> Any:
+        """Return a promise; see `mcp_echo.server.exchange.Promise`."""
+
+
+class Copies:
+    """The copies of one node, by their id; changed by one at a time.
+
+    Args:
+        promise: Returns a promise.
+    """
+
+    def __init__(self, promise: Callable[[None], Any]) -> None:
+        self._promise = promise
+        self._replicas: OrderedDict[str, Replica] = OrderedDict()
+        self._bytes = 0
+        self._turns: deque[Any] = deque()
+        self._giving_turns = False
+
+    def __iter__(self) -> Iterator[Replica]:
+        # A copy: what is done with one may end it.
+        return iter(list(self._replicas.values()))
+
+    def get(self, session_id: str) -> Replica | None:
+        """Return the copy of a session, if there is one."""
+        return self._replicas.get(session_id)
+
+    def use(self, session_id: str) -> Replica | None:
+        """Return the copy of a session, if there is one, and note that it is used."""
+        replica = self._replicas.get(session_id)
+        if replica is not None:
+            self._replicas.move_to_end(session_id)
+        return replica
+
+    def has(self, replica: Replica) -> bool:
+        """Return whether this very copy is the one of its session."""
+        return self._replicas.get(replica.id) is replica
+
+    @contextmanager
+    def changing(self, replica: Replica) -> Iterator[None]:
+        """Count anew what a copy takes that is changed meanwhile."""
+        before = self.size_of(replica)
+        try:
+            yield
+        finally:
+            if self.has(replica):
+                self._bytes += self.size_of(replica) - before
+
+    @staticmethod
+    def size_of(replica: Replica) -> int:
+        """Return the memory that a copy takes, about."""
+        echo = 0 if replica.echo is None else replica.echo.size
+        return _COPY_BYTES + replica.ledger.bytes + echo
+
+    def remember(self, replica: Replica) -> None:
+        """Keep a copy, and let go of others for it that nothing depends on."""
+        self._replicas[replica.id] = replica
+        self._bytes += self.size_of(replica)
+        for _ in range(_LOOKS):
+            oldest = next(iter(self._replicas.values()))
+            if self._bytes <= CACHE_BYTES or oldest is replica:
+                break
+            if oldest.needed:
+                self._replicas.move_to_end(oldest.id)
+            else:
+                self.forget(oldest)
+
+    def forget(self, replica: Replica) -> None:
+        """Let go of a copy."""
+        if self.has(replica):
+            del self._replicas[replica.id]
+            self._bytes -= self.size_of(replica)
+
+    def take(self, session_id: str) -> Replica | None:
+        """Return a session for oneself, if that takes no waiting."""
+        replica = self.use(session_id)
+        if replica is None or replica.busy:
+            return None
+        replica.busy = True
+        return replica
+
+    async def lock(self, replica: Replica) -> None:
+        """Have a session for oneself, in turn."""
+        if replica.busy:
+            turn = self._promise(None)
+            replica.waiting.append(turn)
+            try:
+                await turn
+            except BaseException:
+                # Cancelled: nobody must wait for one that has gone.
+                if turn in replica.waiting:
+                    replica.waiting.remove(turn)
+                else:
+                    self.unlock(replica)
+                raise
+        replica.busy = True
+
+    def unlock(self, replica: Replica) -> None:
+        """Let the next one have it."""
+        if not replica.waiting:
+            replica.busy = False
+            return
+        # It stays busy: the next one has it.
+        self._turns.append(replica.waiting.popleft())
+        if self._giving_turns:
+            return
+        # One after the other: where all are refused at once, one inside the other would go too deep.
+        self._giving_turns = True
+        try:
+            while self._turns:
+                self._turns.popleft().keep(None)
+        finally:
+            self._giving_turns = False

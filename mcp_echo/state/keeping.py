@@ -1,0 +1,155 @@
+"""How the copies on one node and what is kept of sessions come to be the same. No I/O."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable
+
+from mcp_echo.protocol.errors import StoreUnavailable
+from mcp_echo.state.copies import Copies
+from mcp_echo.state.engine import Change, Engine, Found, Outcome, Peek, Record
+from mcp_echo.state.engine import Operation as EngineOperation
+from mcp_echo.state.ledger import LEASE, Bounds, Unkept
+from mcp_echo.state.replica import Draft, Replica
+from mcp_echo.state.shared_budget import SharedBudget
+from mcp_echo.state.store import EndReason
+
+_MEAN_OVER = 64
+"""Changes over which the mean size of a session is taken, each counting less the longer it is ago."""
+
+
+class Keeping:
+    """Has changes of sessions kept, and follows those of others.
+
+    Args:
+        engine: Keeps them.
+        copies: Those of this node.
+        budget: Counts what all sessions hold.
+        bounds: How much the log of one session keeps.
+        ended: Told of every session that has ended here, and why.
+        echoed: Told of every echo in a session that somebody here wants to hear of.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        copies: Copies,
+        budget: SharedBudget,
+        bounds: Bounds,
+        ended: Callable[[str, EndReason, Replica | None], None],
+        echoed: Callable[[str], None],
+    ) -> None:
+        self.engine = engine
+        self.node = engine.node
+        self.copies = copies
+        self.budget = budget
+        self.bounds = bounds
+        self.ended = ended
+        self.telling: int | None = None
+        """The echo count that is being told of now."""
+        self.mean_state = 0.0
+        """Bytes that a session takes without messages and echo: the mean of those changed here lately."""
+        self._echoed = echoed
+        self._marks = secrets.randbits(32) << 16
+        self._cut_off = -LEASE
+        """Milliseconds of the engine's clock when it could not be reached last."""
+
+    def draft(self, replica: Replica, now: int) -> Draft:
+        """Return a draft of a session.
+
+        Args:
+            replica: The copy to begin from.
+            now: Milliseconds of the engine's clock.
+        """
+        # After an outage the leases of all have run out: those who live get the time to say so.
+        patient = now - self._cut_off < LEASE
+        return Draft(replica, now, self.budget.has_room, patient)
+
+    async def submit(self, operation: EngineOperation) -> Outcome:
+        """Have the engine carry out an operation.
+
+        Raises:
+            StoreUnavailable: See `Engine.submit`.
+        """
+        try:
+            return await self.engine.submit(operation)
+        except StoreUnavailable:
+            self._cut_off = self.engine.now()
+            raise
+
+    def mark(self) -> int:
+        """Return the number of the next change that this node makes."""
+        self._marks += 1
+        return self._marks
+
+    def apply(self, draft: Draft, change: Change) -> None:
+        """Take over what was kept, and let the connections here have what is theirs."""
+        replica, ledger = draft.replica, draft.worked_ledger
+        unkept = [] if ledger is None else ledger.unkept
+        if ledger is not None:
+            self.budget.messages_queued += ledger.queued
+            for size in ledger.lost:
+                self.lose(size)
+        size = len(change.state)
+        self.mean_state += (size - self.mean_state) / _MEAN_OVER if self.mean_state else size
+        with self.copies.changing(replica):
+            replica.apply(draft, change, self.engine.now())
+        self.deliver(replica, unkept)
+
+    def lose(self, size: int) -> None:
+        """Count a message that is lost."""
+        self.budget.messages_dropped += 1
+        if size > self.bounds.bytes or not self.budget.has_room(0):
+            self.budget.lose_message(size, self.bounds.bytes)
+
+    def deliver(self, replica: Replica, unkept: Iterable[Unkept] = ()) -> None:
+        """Let connections here have what is theirs, and those who want to hear of echoes hear of them."""
+        for size in replica.deliver(list(unkept)):
+            self.lose(size)
+        self._tell_echoes(replica)
+
+    def lose_unclaimed(self, replica: Replica) -> None:
+        """Count what was not kept and no connection has come for as lost."""
+        for size in replica.drop_unclaimed():
+            self.lose(size)
+
+    def _tell_echoes(self, replica: Replica) -> None:
+        if not replica.watched:
+            replica.seen_echoes = replica.kept.echo_count
+        while replica.seen_echoes < replica.kept.echo_count:
+            replica.seen_echoes += 1
+            self.telling = replica.seen_echoes
+            try:
+                self._echoed(replica.id)
+            finally:
+                self.telling = None
+
+    async def follow(self, replica: Replica, record: Record, known: int) -> None:
+        """Take over what somebody else has kept."""
+        if record.version < replica.version:
+            return
+        with self.copies.changing(replica):
+            if not replica.follow(record, known):
+                outcome = await self.submit(Peek(replica.id))
+                if isinstance(outcome, Found):
+                    replica.follow(outcome.record)
+        # Of a try that had come to something only the answer was lost.
+        replica.drop_tried(replica.kept.marks.get(self.node, 0))
+        self.deliver(replica)
+
+    def gone(self, replica: Replica, reason: EndReason | None = None) -> None:
+        """A session has ended, here or elsewhere: let go of everything that hangs on it.
+
+        Args:
+            replica: The copy.
+            reason: Why; None where that is not known here.
+        """
+        if not self.copies.has(replica):
+            return
+        if reason is None:
+            # What had time left when it was last seen was closed, by a request to another node.
+            idle = self.engine.now() - replica.used
+            reason = "expired" if idle >= replica.kept.timeout else "closed"
+        self.copies.forget(replica)
+        replica.end()
+        self.ended(replica.id, reason, replica)

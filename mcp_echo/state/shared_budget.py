@@ -1,0 +1,39 @@
+"""What sessions that are kept elsewhere hold, counted by what keeps them. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from mcp_echo.state.budget import StateBudget
+from mcp_echo.state.engine import Engine
+
+
+class SharedBudget(StateBudget):
+    """What this node holds of its own, and what all sessions hold together.
+
+    Args:
+        limit: Bytes that queued messages and last echoes may take together.
+        engine: Knows the sums.
+        tell: Told, in a sentence for the operator, when something could not be kept.
+    """
+
+    __slots__ = ("_engine",)
+
+    def __init__(self, limit: int, engine: Engine, tell: Callable[[str], None] | None = None) -> None:
+        super().__init__(limit, tell)
+        self._engine = engine
+
+    @property
+    def kept(self) -> int:
+        """Bytes of messages and echoes that the engine keeps."""
+        held = self._engine.totals.held
+        return held.queued + held.echoed
+
+    @property
+    def used(self) -> int:
+        """Bytes that count against the limit."""
+        return super().used + self.kept
+
+    def has_room(self, size: int) -> bool:
+        """Return whether ``size`` bytes more stay within the limit; less than 0 says that bytes go, too."""
+        return self.used + size <= self.limit

@@ -1,0 +1,153 @@
+"""One request's work on shared sessions, from the first attempt until what it changed is kept. No I/O."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Coroutine, Iterable
+from inspect import iscoroutine
+from typing import Any, NamedTuple, Protocol
+
+from mcp_echo.protocol.errors import SessionNotFound, TooManySessions, TooManySessionsForPrincipal
+from mcp_echo.protocol.revisions import Revision
+from mcp_echo.state.copies import Copies
+from mcp_echo.state.engine import Create, Record
+from mcp_echo.state.keeping import Keeping
+from mcp_echo.state.replica import Kept, Replica, encode_new
+from mcp_echo.state.shared_session import Keeper, SharedSession
+from mcp_echo.state.store import Clock
+
+_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
+_HANDLE = re.compile(r"es_[A-Za-z0-9_-]{32}", re.ASCII)
+
+
+class Want(NamedTuple):
+    """A session that a request needs."""
+
+    id: str
+    owner: str | None
+    handle: bool
+
+    @property
+    def is_possible(self) -> bool:
+        """Whether there may be such a session at all."""
+        return (_HANDLE if self.handle else _ID).fullmatch(self.id) is not None
+
+
+class NotHere(BaseException):
+    """A session that was asked for has to be read first.
+
+    No Exception: the server answers those.
+    """
+
+    def __init__(self, want: Want) -> None:
+        super().__init__()
+        self.want = want
+
+
+class Sessions(Keeper, Protocol):
+    """What a unit needs of the store."""
+
+    now: Clock
+
+    @property
+    def copies(self) -> Copies:
+        """The copies of this node."""
+
+    @property
+    def keeping(self) -> Keeping:
+        """Has changes kept."""
+
+
+class Unit:
+    """One request's work on sessions, from the first attempt until what it changed is kept.
+
+    Args:
+        store: The store.
+        wants: Sessions that it is known to need.
+    """
+
+    def __init__(self, store: Sessions, wants: Iterable[Want]) -> None:
+        self.store = store
+        self.wants = {want.id: want for want in wants}
+        self.replicas: dict[str, Replica] = {}
+        """Those that are this unit's to change."""
+        self.missing: set[str] = set()
+        """Sessions that are known not to be there, or not to be the caller's."""
+        self.made: list[Replica] = []
+        """Sessions that an earlier attempt has made."""
+        self.refusal: TooManySessions | TooManySessionsForPrincipal | None = None
+        self.admitted = 0
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin an attempt: nothing of an earlier one has happened."""
+        self.sessions: dict[str, SharedSession] = {}
+        self.closed: list[SharedSession] = []
+        self.new: list[tuple[SharedSession, Create]] = []
+        self.effects: list[Callable[[], object]] = []
+        self.undo: list[Callable[[], object]] = []
+
+    def use(self, want: Want) -> SharedSession:
+        """Return a session; see `SessionStore.use`."""
+        session = self.sessions.get(want.id)
+        if session is None:
+            session = self._draw(want)
+        elif session in self.closed or (session.principal, session.handle) != (want.owner, want.handle):
+            raise SessionNotFound
+        session.draft.touch = True
+        return session
+
+    def _draw(self, want: Want) -> SharedSession:
+        if want.id in self.missing or not want.is_possible:
+            raise SessionNotFound
+        replica = self.replicas.get(want.id) or self.store.copies.take(want.id)
+        if replica is None:
+            raise NotHere(want)
+        self.replicas[want.id] = replica
+        if replica.owner != want.owner or replica.handle is not want.handle or replica.revision is None:
+            raise SessionNotFound
+        return self._session(replica, replica.revision)
+
+    def _session(self, replica: Replica, revision: Revision) -> SharedSession:
+        store = self.store
+        engine_now = store.keeping.engine.now()
+        draft = store.keeping.draft(replica, engine_now)
+        session = SharedSession(store, replica, draft, engine_now, store.now(), revision)
+        self.sessions[replica.id] = session
+        return session
+
+    def create(self, want: Want, kept: Kept, revision: Revision) -> SharedSession:
+        """Return a new session, which is kept with the rest of the work."""
+        if self.refusal is not None:
+            raise self.refusal
+        place = len(self.new)
+        if place < len(self.made):
+            session = self._session(self.made[place], revision)
+            self.new.append((session, CREATED))
+            return session
+        now = self.store.keeping.engine.now()
+        record = Record(0, encode_new(kept), None, now, now, ())
+        replica = Replica(
+            want.id, want.owner, want.handle, record, self.store.keeping.bounds, self.store.node
+        )
+        session = self._session(replica, revision)
+        self.new.append((session, Create(want.id, want.owner, want.handle, kept.timeout, b"")))
+        return session
+
+    def close(self, want: Want) -> None:
+        """End a session; see `SessionStore.close`."""
+        session = self.use(want)
+        self.closed.append(session)
+
+
+CREATED = Create("", None, False, 0, b"")
+"""Stands for the creation of what an earlier attempt has made."""
+
+
+def abandon(work: Coroutine[Any, Any, Any]) -> None:
+    """Close a coroutine that is never to begin, and those that it was to wait for."""
+    frame = getattr(work, "cr_frame", None)
+    given = [] if frame is None else [each for each in frame.f_locals.values() if iscoroutine(each)]
+    work.close()
+    for each in given:
+        abandon(each)
