@@ -6,7 +6,7 @@ from mcp_echo.protocol.errors import SessionNotFound, TooManySessions, TooManySe
 from mcp_echo.state.copies import Copies
 from mcp_echo.state.engine import Applied, Change, Close, Conflict, Create, Full, Missing
 from mcp_echo.state.keeping import Keeping
-from mcp_echo.state.replica import Draft
+from mcp_echo.state.replica import Draft, Replica
 from mcp_echo.state.shared_session import SharedSession
 from mcp_echo.state.store import Statistics
 from mcp_echo.state.units import CREATED, Unit
@@ -68,15 +68,12 @@ class Commits:
         unit.made.append(replica)
         if change.add or change.held.echoed:
             # A record begins with its state alone.
-            change = change._replace(version=1)
             replica.version = 1
+            change = change._replace(version=1)
             outcome = await self._keeping.submit(change)
             if not isinstance(outcome, Applied):
                 return False
-            self._applied(session, change)
-            return True
-        replica.version = 0
-        self._applied(session, change._replace(version=0))
+        self._applied(session, change)
         return True
 
     def _refuse(self, unit: Unit, full: Full) -> None:
@@ -100,10 +97,7 @@ class Commits:
             if isinstance(outcome, Conflict):
                 await self._keeping.follow(replica, outcome.record, change.known)
             elif isinstance(outcome, Missing):
-                self._keeping.gone(replica)
-                unit.missing.add(replica.id)
-                unit.replicas.pop(replica.id, None)
-                self._copies.unlock(replica)
+                self._lost(unit, replica)
             if not may_retry or isinstance(outcome, Missing):
                 return may_retry
             draft = self._keeping.draft(replica, self._keeping.engine.now())
@@ -122,8 +116,12 @@ class Commits:
             self._statistics.lifetime_seconds += max(0, self._keeping.engine.now() - outcome.created) / 1000
             unit.effects.insert(0, lambda: self._keeping.gone(replica, "closed"))
             return True
+        self._lost(unit, replica)
+        return False
+
+    def _lost(self, unit: Unit, replica: Replica) -> None:
+        """Have the next attempt find that a session is not there."""
         self._keeping.gone(replica)
         unit.missing.add(replica.id)
         unit.replicas.pop(replica.id, None)
         self._copies.unlock(replica)
-        return False

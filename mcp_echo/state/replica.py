@@ -10,7 +10,6 @@ from __future__ import annotations
 import copy
 from collections import deque
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -18,75 +17,14 @@ import msgspec
 from mcp_echo.protocol.revisions import KNOWN, Revision
 from mcp_echo.state.engine import Change, Held, Record
 from mcp_echo.state.events import Event, Reader, Stream
+from mcp_echo.state.kept import Kept, decode, decode_echo, encode, encode_echo
 from mcp_echo.state.ledger import Bounds, Ledger, Summary, Unkept
-from mcp_echo.state.session import Client, Echo, Running
+from mcp_echo.state.session import Echo, Running
 
 REVISIONS = {revision.name: revision for revision in KNOWN}
 
 MARKS = 8
 """Nodes whose last change of a session is remembered in it."""
-
-
-class Kept(msgspec.Struct, array_like=True):
-    """What is kept of a session, but for its last echo and the messages in its log.
-
-    New members go to the end and have a default, so that nodes of two versions can share sessions.
-    """
-
-    revision: str
-    client: bytes
-    """The name, version and capabilities of the client, as JSON."""
-    minted: str
-    """The node that made it."""
-    timeout: int
-    """Milliseconds of idleness after which it is gone."""
-    label: str | None = None
-    initialized: bool = False
-    requests: int = 0
-    responses: int = 0
-    response_seconds: float = 0.0
-    echo_count: int = 0
-    replay_count: int = 0
-    log_level: str | None = None
-    subscriptions: list[str] = []
-    told: dict[str, int] = {}
-    """URI of a handle's state → the echo count its subscriber here was told of."""
-    watchers: list[str] = []
-    """Nodes where somebody wants to hear of its echoes."""
-    lists: str = ""
-    """The node that tells it of changed lists: the one where it listened last."""
-    marks: dict[str, int] = {}
-    """Node → the number of the last change it made, so that a change is never made twice."""
-    log: Summary = msgspec.field(default_factory=Summary)
-    legacy_stream: str | None = None
-    """The tag of its one stream, where its transport is that of 2024-11-05."""
-
-
-class _KeptEcho(msgspec.Struct, array_like=True):
-    message: str
-    data: str | None
-    mime_type: str | None
-
-
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(Kept).decode
-_decode_echo = msgspec.msgpack.Decoder(_KeptEcho).decode
-
-
-def encode_echo(echo: Echo) -> bytes:
-    """Return an echo as it is kept."""
-    return _encode(_KeptEcho(echo.message, echo.data, echo.mime_type))
-
-
-def describe(client: Client) -> bytes:
-    """Return what a client said of itself as it is kept."""
-    return msgspec.json.encode([client.name, client.version, dict(client.capabilities)])
-
-
-@lru_cache(maxsize=256)
-def client_of(described: bytes) -> Client:
-    """Return the client that `describe` has described; most sessions share a few."""
-    return Client(*msgspec.json.decode(described))
 
 
 class HeldStream(Stream):
@@ -229,14 +167,14 @@ class Replica:
             False when messages have moved since the copy was made, and the record has to be read from the
             first message on; nothing is taken over then.
         """
-        kept = _decode(record.state)
+        kept = decode(record.state)
         before = self.ledger
         if known and kept.log.moves != before.summary.moves:
             return False
         old = [entry for entry in before.entries if kept.log.first <= entry.sequence <= known]
         self.version, self.kept, self.used = record.version, kept, record.used
         self.ledger = Ledger(kept.log, [*old, *record.entries], before.bounds, before.node)
-        self.echo = _read_echo(record.echo)
+        self.echo = decode_echo(record.echo)
         return True
 
     def apply(self, draft: Draft, change: Change, now: int) -> None:
@@ -380,13 +318,6 @@ class Replica:
         self.streams.clear()
 
 
-def _read_echo(kept: bytes | None) -> Echo | None:
-    if kept is None:
-        return None
-    echo = _decode_echo(kept)
-    return Echo(echo.message, echo.data, echo.mime_type)
-
-
 class Draft:
     """A change of a session while it is worked out.
 
@@ -461,7 +392,7 @@ class Draft:
             replica.handle,
             self.version,
             self.touch,
-            _encode(kept),
+            encode(kept),
             echo,
             tuple(ledger.removed),
             tuple(ledger.added.values()),
@@ -475,8 +406,3 @@ def _marked(marks: dict[str, int], node: str, mark: int) -> dict[str, int]:
     """Return the marks with this node's; the one that was made longest ago makes room."""
     others = [item for item in marks.items() if item[0] != node]
     return dict([*others[-(MARKS - 1) :], (node, mark)])
-
-
-def encode_new(kept: Kept) -> bytes:
-    """Return the state of a record that is to be made."""
-    return _encode(kept)

@@ -20,9 +20,10 @@ from mcp_echo.state.commits import Commits
 from mcp_echo.state.copies import Copies, Waits
 from mcp_echo.state.engine import Engine, EngineHealth, Found, Load
 from mcp_echo.state.keeping import Keeping
+from mcp_echo.state.kept import Kept, describe
 from mcp_echo.state.ledger import Bounds
 from mcp_echo.state.peers import Peers
-from mcp_echo.state.replica import Kept, Operation, Replica, describe
+from mcp_echo.state.replica import Operation, Replica
 from mcp_echo.state.session import Client
 from mcp_echo.state.shared_budget import SharedBudget
 from mcp_echo.state.shared_limits import SharedLimits

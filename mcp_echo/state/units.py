@@ -12,7 +12,8 @@ from mcp_echo.protocol.revisions import Revision
 from mcp_echo.state.copies import Copies
 from mcp_echo.state.engine import Create, Record
 from mcp_echo.state.keeping import Keeping
-from mcp_echo.state.replica import Kept, Replica, encode_new
+from mcp_echo.state.kept import Kept, encode
+from mcp_echo.state.replica import Replica
 from mcp_echo.state.shared_session import Keeper, SharedSession
 from mcp_echo.state.store import Clock
 
@@ -126,7 +127,7 @@ class Unit:
             self.new.append((session, CREATED))
             return session
         now = self.store.keeping.engine.now()
-        record = Record(0, encode_new(kept), None, now, now, ())
+        record = Record(0, encode(kept), None, now, now, ())
         replica = Replica(
             want.id, want.owner, want.handle, record, self.store.keeping.bounds, self.store.node
         )

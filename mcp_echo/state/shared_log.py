@@ -1,0 +1,165 @@
+"""The message log of a shared session, as a request and the connections on one node see it. No I/O."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+from mcp_echo.state.events import Event, Reader, Stream, event_id
+from mcp_echo.state.ledger import Ledger
+from mcp_echo.state.replica import Draft, HeldStream
+
+if TYPE_CHECKING:
+    from mcp_echo.state.shared_session import SharedSession
+
+_TAGS = 10**15
+
+
+class _Elsewhere:
+    """The connection of a stream that is read on another node."""
+
+    def wake(self) -> None:
+        """Do nothing: what is kept wakes it there."""
+
+    def replaced(self) -> None:
+        """Do nothing: it hears of it there."""
+
+    def leave(self) -> None:
+        """Do nothing: only its own node closes it."""
+
+
+class SharedLog:
+    """The message log of a shared session; see `mcp_echo.state.events.EventLog`.
+
+    Args:
+        session: The session.
+    """
+
+    __slots__ = ("_session",)
+
+    def __init__(self, session: SharedSession) -> None:
+        self._session = session
+
+    @property
+    def _ledger(self) -> Ledger:
+        return self._session.ledger
+
+    @property
+    def dropped(self) -> int:
+        """Messages that were pushed out, or not kept, before any stream had taken them."""
+        return self._ledger.summary.dropped
+
+    @property
+    def messages(self) -> list[bytes]:
+        """The messages in the log, oldest first."""
+        return [entry.data for entry in self._ledger.entries]
+
+    @property
+    def pending(self) -> int:
+        """How many messages no connection has taken yet, as far as is known here."""
+        return self._ledger.waiting
+
+    @property
+    def open_streams(self) -> int:
+        """How many streams have a connection, on whichever node."""
+        return len(self._ledger.held_streams())
+
+    @property
+    def listeners(self) -> int:
+        """How many connections listen, on whichever node."""
+        return sum(row.listening for row in self._ledger.held_streams())
+
+    def listen(self) -> HeldStream:
+        """Open a new listening stream; it takes what is queued and then what comes."""
+        ledger, replica = self._session.draft.ledger, self._session.replica
+        ledger.abandon(replica.attended)
+        tag = ledger.listen()
+        self._session.did(lambda draft: draft.ledger.resume(tag))
+        return HeldStream(tag, True, ledger.rows[tag].written)
+
+    def answer(self) -> HeldStream:
+        """Open the stream of one request's answer; it carries only what is appended to it."""
+        # At random: late work must not wait to know which numbers other nodes have given.
+        stream = HeldStream(f"r{secrets.randbelow(_TAGS)}", False, self._session.replica.known)
+        self._session.do(lambda draft: draft.ledger.answer(stream.tag))
+        return stream
+
+    def find(self, last_event_id: str) -> Stream | None:
+        """Return the stream that ``last_event_id`` names; None when it is malformed or no longer known."""
+        named = event_id(last_event_id)
+        row = self._ledger.rows.get(named[0]) if named else None
+        if named is None or row is None:
+            return None
+        stream = HeldStream(row.tag, row.listening, min(named[1], self._ledger.summary.sequence))
+        if row.is_held(self._ledger.now):
+            here = self._session.replica.streams.get(row.tag)
+            stream.reader = _Elsewhere() if here is None else here.reader
+        return stream
+
+    def resume(self, last_event_id: str) -> Stream | None:
+        """Return the stream that ``last_event_id`` names, set back to just behind that event, or None."""
+        stream = self.find(last_event_id)
+        if stream is not None:
+            stream.reader = None
+            stream.resumed = True
+            self._session.do(lambda draft: draft.ledger.resume(stream.tag))
+        return stream
+
+    def queue(self, data: bytes) -> None:
+        """Append a message for whichever listening stream reads, now or later."""
+        self._session.do(lambda draft: draft.ledger.queue(data), len(data))
+
+    def append(self, stream: Stream, data: bytes) -> None:
+        """Append a message that belongs on ``stream`` alone."""
+        # What a connection here waits for gets to it, whatever its size: it is a part of an answer.
+        size = 0 if stream.reader is not None else len(data)
+        self._session.do(lambda draft: draft.ledger.append(stream.tag, data), size)
+
+    def end(self, stream: Stream) -> None:
+        """Say that nothing will follow on ``stream``; its connection closes once it has written the rest."""
+        self._session.do(lambda draft: draft.ledger.end(stream.tag))
+
+    # The connections on this node.
+
+    def attach(self, stream: Stream, reader: Reader) -> None:
+        """Let a connection read ``stream`` from now on, in place of the one that did."""
+        self._session.replica.attach(_held(stream), reader)
+
+    def detach(self, stream: Stream) -> None:
+        """Take the connection off ``stream``; what it had not been given goes back to the queue."""
+        held = _held(stream)
+        if self._session.replica.detach(held):
+            self._session.later(lambda draft: _release(draft, held))
+
+    def take(self, stream: Stream) -> Event | None:
+        """Return the next message for ``stream``'s connection to write, or None."""
+        if not stream.unread:
+            return None
+        event = stream.unread.pop(0)
+        _held(stream).written = event.sequence
+        self._session.noticed()
+        return event
+
+    def position(self, stream: Stream) -> str:
+        """Return an event id of ``stream`` from which a client that has seen nothing yet can resume."""
+        return f"{stream.tag}-{_held(stream).written}"
+
+    def hang_up(self, stream: Stream) -> None:
+        """Close the connection that reads ``stream``; the stream goes on, for the client to resume."""
+        held = self._session.replica.streams.get(stream.tag)
+        if held is not None and held.reader is not None:
+            held.reader.leave()
+
+
+def _held(stream: Stream) -> HeldStream:
+    if not isinstance(stream, HeldStream):
+        raise TypeError(f"{stream.tag} is no stream of a shared session")
+    return stream
+
+
+def _release(draft: Draft, stream: HeldStream) -> None:
+    if stream.came_back:
+        # On this very node: what that connection has written, the next one knows when it leaves.
+        return
+    draft.ledger.wrote(stream.tag, stream.written)
+    draft.ledger.release(stream.tag)
