@@ -503,6 +503,7 @@ class LegacyEra:
         return self._session(exchange, named, may_create=False)
 
     def _listener(self, session: Session) -> _SessionListener:
+        session.stay()
         return self._listeners.setdefault(session.id, _SessionListener(session))
 
     def _watch_lists(self, session: Session) -> None:

@@ -87,6 +87,7 @@ class Replica:
         "running",
         "seen_echoes",
         "settling",
+        "stays",
         "streams",
         "tried",
         "unclaimed",
@@ -127,6 +128,8 @@ class Replica:
         self.has_ended = False
         self.look_is_due = False
         """Whether this node is about to look whether others have changed it."""
+        self.stays = False
+        """Whether something on this node has to hear of its end."""
         self.watched = False
         """Whether somebody on this node wants to hear of its echoes."""
         self.running: dict[int | str, Running] = {}
@@ -148,7 +151,7 @@ class Replica:
         """Whether something on this node depends on it, so that it must not be forgotten."""
         return bool(
             self.busy or self.waiting or self.streams or self.later or self.watched or self.running
-            or self.expected
+            or self.expected or self.stays
         )  # fmt: skip
 
     @property

@@ -266,6 +266,9 @@ class Session:
     def follow_lists(self) -> None:
         """Have this node tell it of changed lists: here there is no other."""
 
+    def stay(self) -> None:
+        """Have its end heard of on this node, where something hangs on it: here it always is."""
+
     def begin(self, request_id: int | str) -> Running:
         """Note that work on a request goes on, and return it."""
         if self._running is None:

@@ -268,6 +268,10 @@ class SharedSession(Session):
         node = self.keeper.node
         self.do(lambda draft: setattr(draft.kept, "lists", node))
 
+    def stay(self) -> None:
+        """Have its end heard of on this node, where something hangs on it."""
+        self.replica.stays = True
+
     def begin(self, request_id: int | str) -> Running:
         """Note that work on a request goes on, and return it."""
         running = Running()

@@ -175,6 +175,27 @@ class LeaverTests(OnARivalEngine, ModernTestCase):
         assert [each["method"] for each in listening.messages] == ["notifications/resources/updated"]
 
 
+class TidyTests(OnARivalEngine, ModernTestCase):
+    """What hangs on a session ends with it, whichever node ends it."""
+
+    def test_a_listener_goes_with_its_session_though_another_node_sweeps_it(self) -> None:
+        """Our choice: what is told of changes is bounded by the sessions that live."""
+        session = self.initialize()
+        self.rpc("resources/subscribe", {"uri": "echo://server"}, session)
+        self.listen(session)
+        self.leave()
+        changes = self.service.facts.changes
+        assert len(changes) > 0
+        # No stream holds its copy here; only that something has to hear of its end does.
+        self.clock.advance(3600)
+        self.kept.records.take_away_expired()
+        self.kept.records.ended.clear()
+        assert len(changes) > 0
+        self.store.expire()
+        assert len(changes) == 0
+        assert self.store.find_here(session) is None
+
+
 class LateWorkTests(OnARivalEngine, ModernTestCase):
     """Tools that take their time, and leave messages for their session on the way."""
 
