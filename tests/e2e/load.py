@@ -6,10 +6,34 @@ import http.client
 import json
 import threading
 from collections import Counter
-from typing import Self
+from typing import Any, Self
 
 _CALL = {"jsonrpc": "2.0", "id": 1, "method": "tools/call"}
 BODY = json.dumps({**_CALL, "params": {"name": "echo", "arguments": {"message": "x"}}})
+
+
+class _InOnePiece(http.client.HTTPConnection):
+    """A connection that sends head and body together.
+
+    http.client sends one after the other, and a daemon that begins to stop in between turns such a request
+    away with 503, as it should: it may never be complete.
+    """
+
+    _pieces: list[bytes] | None = None
+
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        """Send a request."""
+        self._pieces = []
+        super().request(*args, **kwargs)
+        pieces, self._pieces = self._pieces, None
+        self.send(b"".join(pieces))
+
+    def send(self, data: Any) -> None:
+        """Send, or collect what is to be sent."""
+        if self._pieces is None:
+            super().send(data)
+        else:
+            self._pieces.append(data)
 
 
 class Client(threading.Thread):
@@ -39,7 +63,7 @@ class Client(threading.Thread):
         connection: http.client.HTTPConnection | None = None
         while not self.stopping.is_set():
             if connection is None:
-                connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=15)
+                connection = _InOnePiece("127.0.0.1", self._port, timeout=15)
                 try:
                     connection.connect()
                 except OSError:
