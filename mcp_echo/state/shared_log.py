@@ -74,7 +74,6 @@ class SharedLog:
         ledger, replica = self._session.draft.ledger, self._session.replica
         ledger.abandon(replica.attended)
         tag = ledger.listen()
-        self._session.did(lambda draft: draft.ledger.resume(tag))
         return HeldStream(tag, True, ledger.rows[tag].written)
 
     def answer(self) -> HeldStream:

@@ -129,13 +129,10 @@ class SharedSession(Session):
         """Make a change now, in the draft, or else as soon as may be."""
         if self.is_open:
             operation(self.draft)
-            self.did(operation)
+            # In case it has to be made on another one.
+            self._did.append(operation)
         else:
             self.later(operation, size)
-
-    def did(self, operation: Operation) -> None:
-        """Remember a change that was made in the draft, in case it has to be made on another one."""
-        self._did.append(operation)
 
     def later(self, operation: Operation, size: int = 0) -> None:
         """Make a change as soon as may be, independently of this request."""

@@ -49,9 +49,11 @@ class Upkeep:
         """Make a change as soon as may be; see `mcp_echo.state.shared_session.Keeper.later`."""
         if replica.has_ended:
             return
-        if self._copies.get(replica.id) is None:
+        known = self._copies.get(replica.id)
+        if known is None:
             self._copies.remember(replica)
-        replica = self._copies.get(replica.id) or replica
+        else:
+            replica = known
         if size and sum(size for _, size in replica.later) + size > self._keeping.bounds.bytes:
             self._keeping.lose(size)
             return
