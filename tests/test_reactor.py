@@ -13,12 +13,12 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.task import deferLater
-from twisted.logger import globalLogPublisher
 from twisted.python.failure import Failure
 from twisted.web.client import Agent, HTTPConnectionPool, ResponseDone
 
 from mcp_echo.config import load
 from mcp_echo.service import build
+from tests.logged import no_logged_failures
 
 Call = Callable[..., Awaitable[Any]]
 
@@ -80,18 +80,10 @@ class Events(Protocol):
 
 
 @pytest.fixture(autouse=True)
-def no_logged_failures() -> Iterator[None]:
+def nothing_goes_wrong_unseen() -> Iterator[None]:
     """A failure that is only logged fails the test, as trial has it."""
-    failures: list[Any] = []
-
-    def note(event: dict[str, Any]) -> None:
-        if "log_failure" in event:
-            failures.append(event["log_failure"].getTraceback())
-
-    globalLogPublisher.addObserver(note)
-    yield
-    globalLogPublisher.removeObserver(note)
-    assert failures == []
+    with no_logged_failures():
+        yield
 
 
 @pytest_twisted.async_yield_fixture

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 import pytest_twisted
-from twisted.logger import LogLevel, globalLogPublisher
+from twisted.logger import LogEvent, LogLevel
 
 from tests.contracts.test_engine import Ears, until
+from tests.logged import Events, no_logged_failures, observed
 from tests.stores.redis_server import RedisServer
-from tests.stores.redis_support import Events, Start, make
+from tests.stores.redis_support import Start, make
 
 
 @pytest.fixture
@@ -46,25 +47,16 @@ def events() -> Iterator[Events]:
     """What is logged from information on."""
     noted = Events()
 
-    def note(event: dict[str, Any]) -> None:
+    def note(event: LogEvent) -> None:
         if event["log_level"] >= LogLevel.info and event["log_namespace"].startswith("mcp_echo"):
             noted.append(event)
 
-    globalLogPublisher.addObserver(note)
-    yield noted
-    globalLogPublisher.removeObserver(note)
+    with observed(note):
+        yield noted
 
 
 @pytest.fixture
 def no_tracebacks() -> Iterator[None]:
     """A Redis that fails is no reason for a traceback, of whoever's."""
-    failures: list[str] = []
-
-    def note(event: dict[str, Any]) -> None:
-        if "log_failure" in event:
-            failures.append(event["log_failure"].getTraceback())
-
-    globalLogPublisher.addObserver(note)
-    yield
-    globalLogPublisher.removeObserver(note)
-    assert failures == []
+    with no_logged_failures():
+        yield

@@ -11,7 +11,6 @@ import pytest
 from twisted.internet import reactor
 from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.protocol import Factory, Protocol
-from twisted.logger import LogLevel, formatEvent
 
 from mcp_echo.protocol.errors import StoreUnavailable
 from mcp_echo.state.engine import Change, Create, Load, Outcome
@@ -22,14 +21,6 @@ from tests.stores.redis_server import RedisServer
 LONG = 3_600_000
 
 Start = Callable[..., Any]
-
-
-class Events(list[dict[str, Any]]):
-    """What was logged."""
-
-    def texts(self, level: LogLevel) -> list[str]:
-        """Return the lines of one level."""
-        return [formatEvent(event) for event in self if event["log_level"] is level]
 
 
 def create(name: str, timeout: int = LONG, owner: str | None = None, state: bytes = b"new") -> Create:

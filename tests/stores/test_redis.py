@@ -37,10 +37,10 @@ from mcp_echo.stores import redis_batches, redis_nudges
 from mcp_echo.stores.redis_codec import Codec
 from tests.certificates import make_certificate
 from tests.contracts.test_engine import begin, until
+from tests.logged import Events
 from tests.stores.redis_server import RedisServer, shared_server
 from tests.stores.redis_support import (
     LONG,
-    Events,
     Start,
     attempt,
     change,

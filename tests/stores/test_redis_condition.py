@@ -8,7 +8,7 @@ from twisted.logger import LogLevel
 
 from mcp_echo.stores.redis_address import parse_address
 from mcp_echo.stores.redis_condition import FULL_FOR, Condition
-from tests.stores.redis_support import Events
+from tests.logged import Events
 
 OOM = "OOM command not allowed when used memory > 'maxmemory'."
 

@@ -22,10 +22,10 @@ from mcp_echo.state.engine import Applied, Close, Found, Missing, Outcome, Peek,
 from mcp_echo.stores import redis_nudges
 from mcp_echo.stores.redis import RedisEngine
 from tests.contracts.test_engine import PATIENCE, begin, until
+from tests.logged import Events
 from tests.stores.redis_server import RedisServer, free_port
 from tests.stores.redis_support import (
     Between,
-    Events,
     Start,
     attempt,
     change,

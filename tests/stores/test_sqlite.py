@@ -19,7 +19,6 @@ import pytest
 import pytest_twisted
 from twisted.internet import reactor
 from twisted.internet.defer import gatherResults
-from twisted.logger import LogLevel, globalLogPublisher
 
 from mcp_echo.protocol.errors import StoreUnavailable
 from mcp_echo.state.engine import (
@@ -44,12 +43,12 @@ from mcp_echo.stores.sqlite_records import Records
 from mcp_echo.stores.sqlite_schema import Address, connect, prepare
 from mcp_echo.stores.sqlite_tasks import Batch, Broadcast, Sweep, Trial
 from tests.contracts.test_engine import Ears, begin, until
+from tests.logged import Events, no_logged_failures
 
 ROOT = Path(__file__).parents[2]
 LONG = 3_600_000
 
 Start = Callable[..., Any]
-Events = list[dict[str, Any]]
 
 
 def make(path: Path, node: str = "a", options: str = "", **more: Any) -> SqliteEngine:
@@ -97,33 +96,11 @@ async def start(path: Path) -> AsyncIterator[Start]:
         await engine.stop()
 
 
-@pytest.fixture
-def events() -> Iterator[Events]:
-    """What is logged from information on."""
-    noted: Events = []
-
-    def note(event: dict[str, Any]) -> None:
-        if event["log_level"] >= LogLevel.info and event["log_namespace"].startswith("mcp_echo"):
-            noted.append(event)
-
-    globalLogPublisher.addObserver(note)
-    yield noted
-    globalLogPublisher.removeObserver(note)
-
-
 @pytest.fixture(autouse=True)
 def nothing_goes_wrong_unseen() -> Iterator[None]:
     """Failures that Twisted logs of itself fail the test."""
-    failures = []
-
-    def note(event: dict[str, Any]) -> None:
-        if "log_failure" in event and not event["log_namespace"].startswith("mcp_echo"):
-            failures.append(event["log_failure"].getTraceback())
-
-    globalLogPublisher.addObserver(note)
-    yield
-    globalLogPublisher.removeObserver(note)
-    assert failures == []
+    with no_logged_failures(but_of="mcp_echo"):
+        yield
 
 
 @pytest.fixture
