@@ -12,6 +12,7 @@ import msgspec
 from mcp_echo.protocol.errors import ResourceNotFound, SessionNotFound
 from mcp_echo.protocol.jsonrpc import encode
 from mcp_echo.protocol.revisions import Revision
+from mcp_echo.redaction import excerpt
 from mcp_echo.state.session import Session
 from mcp_echo.tools.base import Call
 from mcp_echo.tools.handles import MESSAGES_URI, STATE_URI
@@ -33,7 +34,7 @@ def json_content(value: Any) -> Content:
 
 def no_resource(uri: str) -> ResourceNotFound:
     """Return the error for a URI that leads nowhere."""
-    return ResourceNotFound(f"Resource not found: {uri}", {"uri": uri})
+    return ResourceNotFound(f"Resource not found: {excerpt(uri)}", {"uri": uri})
 
 
 @dataclass(frozen=True, slots=True)

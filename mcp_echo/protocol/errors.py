@@ -47,6 +47,11 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from mcp_echo.redaction import cut, quoted
+
+MAX_MESSAGE = 2000
+"""Characters of a message; what quotes a client at more length is cut before it is worked on."""
+
 
 class McpError(Exception):
     """A failure that is answered with a JSON-RPC error object.
@@ -66,8 +71,8 @@ class McpError(Exception):
     """Whole seconds until another try makes sense; None where time alone changes nothing."""
 
     def __init__(self, message: str, data: Any = None) -> None:
-        super().__init__(message)
-        self.message = message
+        self.message = cut(message, MAX_MESSAGE)
+        super().__init__(self.message)
         self.data = data
 
     def code_in(self, modern: bool) -> int:
@@ -112,7 +117,7 @@ class UnsupportedRevision(InvalidRequest):
 
     def __init__(self, requested: str, supported: list[str]) -> None:
         super().__init__(
-            f"Unsupported protocol version {requested!r}; supported are {', '.join(supported)}",
+            f"Unsupported protocol version {quoted(requested)}; supported are {', '.join(supported)}",
             {"supported": supported, "requested": requested},
         )
 
@@ -359,7 +364,7 @@ class VersionNotSupported(McpError):
 
     def __init__(self, requested: str, supported: list[str], hint: str = "") -> None:
         super().__init__(
-            f"Unsupported protocol version {requested!r}; supported are {', '.join(supported)}{hint}",
+            f"Unsupported protocol version {quoted(requested)}; supported are {', '.join(supported)}{hint}",
             {"supported": supported, "requested": requested},
         )
 

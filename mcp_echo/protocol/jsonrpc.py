@@ -12,7 +12,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from mcp_echo.protocol import strict_json
-from mcp_echo.protocol.errors import InvalidRequest, McpError, ParseError
+from mcp_echo.protocol.errors import MAX_MESSAGE, InvalidRequest, McpError, ParseError
 from mcp_echo.redaction import mask_json, mask_tokens
 
 MessageId = int | str
@@ -113,7 +113,7 @@ def error_bytes(message_id: MessageId | None, error: McpError, modern: bool = Fa
     if message_id is not None:
         body["id"] = message_id
     # Errors quote what they refuse, and end up in chats and tickets.
-    message, data = mask_tokens(error.message), mask_json(error.data)
+    message, data = mask_tokens(error.message), mask_json(error.data, MAX_MESSAGE)
     body["error"] = _ErrorObject(error.code_in(modern), message, data)
     return encode(body)
 

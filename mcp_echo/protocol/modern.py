@@ -17,6 +17,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from mcp_echo.protocol.errors import HeaderMismatch, InvalidParams, MetaIncomplete
+from mcp_echo.redaction import quoted
 
 PREFIX = "io.modelcontextprotocol/"
 VERSION_KEY = f"{PREFIX}protocolVersion"
@@ -153,9 +154,9 @@ def check_header(values: HeaderValues, name: str, expected: str) -> None:
         return
     found = one_value(values, name)
     if found is None:
-        raise HeaderMismatch(f"{name} is missing; the body says {expected!r}")
+        raise HeaderMismatch(f"{name} is missing; the body says {quoted(expected)}")
     if found != expected:
-        raise HeaderMismatch(f"{name} says {found!r}, the body {expected!r}")
+        raise HeaderMismatch(f"{name} says {quoted(found)}, the body {quoted(expected)}")
 
 
 class _Name(msgspec.Struct):
@@ -219,7 +220,7 @@ def check_parameter_headers(
         if found is None:
             raise HeaderMismatch(f"{name} is missing; the argument {argument} is given")
         if not _agrees(found, value):
-            raise HeaderMismatch(f"{name} says {found!r}, the argument {argument} something else")
+            raise HeaderMismatch(f"{name} says {quoted(found)}, the argument {argument} something else")
 
 
 def _agrees(header: str, value: Any) -> bool:

@@ -37,7 +37,7 @@ from mcp_echo.protocol.legacy import (
 from mcp_echo.protocol.levels import LOG_LEVELS
 from mcp_echo.protocol.modern import read_params
 from mcp_echo.protocol.revisions import Revision, Supported
-from mcp_echo.redaction import secrets_in
+from mcp_echo.redaction import quoted, secrets_in
 from mcp_echo.server.batch import Batch, check_batches, check_no_initialize
 from mcp_echo.server.clients import describe_client
 from mcp_echo.server.exchange import Carriage, Exchange, Journal, Patience, Reply
@@ -523,7 +523,7 @@ class LegacyEra:
     def _set_level(self, params: Raw, call: Call) -> Any:
         level = read_params(_read_level, params).level
         if level not in LOG_LEVELS:
-            raise InvalidParams(f"Invalid log level {level!r}; levels are {', '.join(LOG_LEVELS)}")
+            raise InvalidParams(f"Invalid log level {quoted(level)}; levels are {', '.join(LOG_LEVELS)}")
         _session_of(call).log_level = level
         return {}
 

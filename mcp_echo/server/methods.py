@@ -13,11 +13,11 @@ from msgspec import Raw
 from mcp_echo import __version__
 from mcp_echo.offer import Offer
 from mcp_echo.offer.resources import SESSION_URI, no_resource
-from mcp_echo.protocol.errors import InvalidParams, MethodNotFound, TooMuchInFlight
+from mcp_echo.protocol.errors import MAX_MESSAGE, InvalidParams, MethodNotFound, TooMuchInFlight
 from mcp_echo.protocol.jsonrpc import NO_PARAMS
 from mcp_echo.protocol.modern import read_params
 from mcp_echo.protocol.revisions import Revision, Supported
-from mcp_echo.redaction import mask_tokens
+from mcp_echo.redaction import excerpt, quoted
 from mcp_echo.tools.base import (
     Answer,
     Answered,
@@ -153,7 +153,7 @@ class Methods:
         """
         do = table.get(method)
         if do is None:
-            raise MethodNotFound(f"Method not found: {method}")
+            raise MethodNotFound(f"Method not found: {excerpt(method)}")
         return do(params, call)
 
     def tool(self, name: str) -> Tool[Any]:
@@ -295,7 +295,7 @@ class Methods:
         wanted = read_params(read_prompt_call, params)
         prompt = self.offer.prompts.get(wanted.name)
         if prompt is None:
-            raise InvalidParams(f"Unknown prompt: {wanted.name}")
+            raise InvalidParams(f"Unknown prompt: {excerpt(wanted.name)}")
         prompt.check(wanted.arguments)
         messages = prompt.render(call, wanted.arguments)
         if isinstance(messages, list):
@@ -318,15 +318,15 @@ class Methods:
     def _completions(self, ref: _Reference, begun: _Begun) -> list[str]:
         if ref.type == "ref/resource":
             if not any(template.uri == ref.uri for template in self.offer.templates):
-                raise InvalidParams(f"Unknown resource template: {ref.uri}")
+                raise InvalidParams(f"Unknown resource template: {excerpt(ref.uri or '')}")
             # The variable is a handle: suggesting one would hand it to whoever asks.
             return []
         prompt = self.offer.prompts.get(ref.name or "") if ref.type == "ref/prompt" else None
         if prompt is None:
-            raise InvalidParams(f"Unknown reference: {ref.type} {ref.name}")
+            raise InvalidParams(f"Unknown reference: {excerpt(f'{ref.type} {ref.name}')}")
         argument = next((each for each in prompt.arguments if each.name == begun.name), None)
         if argument is None:
-            raise InvalidParams(f"Prompt {prompt.name} takes no argument {begun.name}")
+            raise InvalidParams(f"Prompt {prompt.name} takes no argument {excerpt(begun.name)}")
         return argument.complete(begun.value)
 
     def _page(self, key: str, entries: Iterable[Any], params: Raw) -> dict[str, Any]:
@@ -347,12 +347,12 @@ def _place(key: str, cursor: str, length: int) -> int:
     except (binascii.Error, ValueError):
         listed = place = ""
     if listed != key or not place.isascii() or not place.isdigit() or not 0 < int(place) < length:
-        raise InvalidParams(f"Invalid cursor: {cursor!r}")
+        raise InvalidParams(f"Invalid cursor: {quoted(cursor)}")
     return int(place)
 
 
 def _failed(error: Exception) -> Answer:
-    return Answer(mask_tokens(str(error)), None, is_error=True)
+    return Answer(excerpt(str(error), MAX_MESSAGE), None, is_error=True)
 
 
 def _contents(uri: str, mime_type: str, content: dict[str, Any]) -> dict[str, Any]:

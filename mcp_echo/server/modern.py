@@ -35,7 +35,7 @@ from mcp_echo.protocol.modern import (
     read_params,
 )
 from mcp_echo.protocol.revisions import Revision, Supported
-from mcp_echo.redaction import secrets_in
+from mcp_echo.redaction import excerpt, quoted, secrets_in
 from mcp_echo.server.clients import shared_client
 from mcp_echo.server.exchange import Exchange, Journal, Patience, Reply
 from mcp_echo.server.methods import INSTRUCTIONS, Method, Methods, read_call
@@ -167,7 +167,7 @@ class ModernEra:
                 self._count(request, None, revision, exchange)
                 return None
             if request.method not in self._table:
-                raise MethodNotFound(f"Method not found: {request.method}")
+                raise MethodNotFound(f"Method not found: {excerpt(request.method)}")
             return self._answer(request, exchange, meta, revision)
         except Exception as error:
             return self._refusal(request, exchange, error)
@@ -280,7 +280,7 @@ class ModernEra:
     def _call(self, exchange: Exchange, meta: Meta, revision: Revision, outlet: ModernOutlet) -> Call:
         level = None if meta.log_level is UNSET else meta.log_level
         if level is not None and level not in LOG_LEVELS:
-            raise InvalidParams(f"Invalid log level {level!r}; levels are {', '.join(LOG_LEVELS)}")
+            raise InvalidParams(f"Invalid log level {quoted(level)}; levels are {', '.join(LOG_LEVELS)}")
         info = b"{}" if meta.client_info is UNSET else bytes(meta.client_info)
         capabilities = b"{}" if meta.capabilities is UNSET else msgspec.json.encode(meta.capabilities)
         return Call(

@@ -14,6 +14,7 @@ from mcp_echo.protocol.headers import Headers
 from mcp_echo.protocol.levels import log_params, reaches
 from mcp_echo.protocol.proxies import Caller
 from mcp_echo.protocol.revisions import Revision
+from mcp_echo.redaction import excerpt
 from mcp_echo.state.changes import Changes
 from mcp_echo.state.limits import Limits
 from mcp_echo.state.session import Client, Session
@@ -355,7 +356,7 @@ class UnknownToolError(McpError):
     status = 200
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"Unknown tool: {name}")
+        super().__init__(f"Unknown tool: {excerpt(name)}")
 
 
 Catalogue = Mapping[str, Tool[Any]]

@@ -95,7 +95,9 @@ def shown(call: Call, name: str, value: str) -> str:
 
 def print_header(call: Call, arguments: PrintHeaderArguments) -> Answer:
     """List the request's headers by category, spelled and ordered as they arrived."""
-    every = [Field(name, shown(call, name, value), categorize(name)) for name, value in call.headers]
+    every = [
+        Field(mask_tokens(name), shown(call, name, value), categorize(name)) for name, value in call.headers
+    ]
     counts = {category: sum(field.category == category for field in every) for category in _HEADINGS}
     wanted = [field for field in every if arguments.category in (None, field.category)]
     sections = ["📋 HTTP Headers Analysis"]

@@ -10,7 +10,7 @@ from msgspec import Meta
 from mcp_echo.protocol.jsonrpc import notification_bytes
 from mcp_echo.protocol.levels import LOG_LEVELS, log_params
 from mcp_echo.protocol.modern import is_declared, required_capability
-from mcp_echo.redaction import mask_json, printable
+from mcp_echo.redaction import excerpt, mask_json, printable
 from mcp_echo.tools.base import Answer, AskError, Call, Question, Tool
 from mcp_echo.tools.texts import milliseconds, yes
 
@@ -149,7 +149,7 @@ def _faults(question: Question, answer: Any) -> list[str]:
 def _elicitation_faults(question: Question, answer: dict[str, Any]) -> list[str]:
     action = answer.get("action")
     if action not in ("accept", "decline", "cancel"):
-        return [f"action is {action!r}, not accept, decline or cancel"]
+        return [f"action is {excerpt(repr(action))}, not accept, decline or cancel"]
     content = answer.get("content")
     if action != "accept" or question.params.get("mode") == "url":
         return []

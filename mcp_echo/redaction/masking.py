@@ -1,0 +1,388 @@
+"""Keeping secrets out of whatever leaves the server: answers, logs, error texts. No I/O.
+
+What a secret is, `names` and `shapes` say; here texts, header values and JSON are gone through for them. No
+text is looked at beyond `LONGEST` characters, and each character a fixed number of times.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from typing import Any
+
+from mcp_echo.redaction import shapes
+from mcp_echo.redaction.names import is_secret_name, is_secret_parameter
+from mcp_echo.redaction.schemes import NAMES as SCHEMES
+from mcp_echo.redaction.schemes import is_placeholder, split_credentials
+from mcp_echo.redaction.text import LONGEST, LONGEST_QUOTE, cut, mask, printable
+
+_SHORTEST_SECRET = 4
+"""Characters; what is shorter guards nothing, and to mask it would mask half the text."""
+
+_MOST_LOOKED_AT = 64 * 1024 * 1024
+"""Characters that are gone through for the secrets of a request; a text that would take more is not shown."""
+
+_WORD = re.compile(r"[^\s\"'`<>(){}\[\],;|\\]+")
+_BLANK = re.compile(r"\s")
+_PIECE = re.compile(r"[?&#]|[^?&#]+")
+_USERINFO = re.compile(r"(?<=://)[^/\s]+(?=@)")
+_SESSION_ID = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_HANDLE = re.compile(r"\bes_[A-Za-z0-9_-]{22,64}")
+
+
+def mask_tokens(text: str) -> str:
+    """Return ``text``, masked: secrets by their shape, by the name before them, and in URLs.
+
+    A text of more than `LONGEST` characters is cut first.
+    """
+    return _masked(cut(text), 0)
+
+
+def excerpt(text: str, most: int = LONGEST_QUOTE) -> str:
+    """Return the beginning of a client's text, masked, for a sentence that quotes it.
+
+    Args:
+        text: What the client sent.
+        most: Characters to quote.
+    """
+    return mask_tokens(cut(text, most))
+
+
+def quoted(text: str) -> str:
+    """Return an excerpt in quotes, with what acts on a terminal escaped."""
+    return f"'{printable(excerpt(text))}'"
+
+
+def _masked(text: str, layer: int) -> str:
+    if layer > shapes.MAX_LAYERS:
+        return mask(text)
+    if _is_json_with_secrets(text, layer):
+        return mask(text)
+    return "".join(_Scan(_without_private_keys(text), layer).pieces())
+
+
+def _is_json_with_secrets(text: str, layer: int) -> bool:
+    value = shapes.json_of(text.strip())
+    try:
+        return value is not None and _has_secrets(value, layer)
+    except RecursionError:
+        return True
+
+
+def _has_secrets(value: Any, layer: int) -> bool:
+    if isinstance(value, dict):
+        return any(
+            (content is not None and not isinstance(content, bool) and shapes.is_private_member(name, value))
+            or _has_secrets(content, layer)
+            for name, content in value.items()
+        )
+    if isinstance(value, list):
+        return any(_has_secrets(each, layer) for each in value)
+    return isinstance(value, str) and _masked(value, layer + 1) != value
+
+
+def _without_private_keys(text: str) -> str:
+    """Mask what a PEM text has between its first private key's label and its end (RFC 7468)."""
+    begin = text.find("PRIVATE KEY-----")
+    if begin < 0:
+        return text
+    end = text.rfind("-----END")
+    stop = end if end > begin else len(text)
+    return f"{text[:begin]}PRIVATE KEY-----{mask(text[begin:stop])}{text[stop:]}"
+
+
+class _Scan:
+    """One way through a text, from word to word.
+
+    Args:
+        text: The text.
+        layer: How many encodings it came out of.
+    """
+
+    def __init__(self, text: str, layer: int) -> None:
+        self._text = text
+        self._layer = layer
+        self._named = False
+        """Whether the word before names a secret, with a colon or an equals sign behind it."""
+        self._scheme = False
+        """Whether the word before is a scheme of HTTP authentication."""
+        self._name = ""
+        """The word before, when no sign came behind it yet."""
+
+    def pieces(self) -> Iterator[str]:
+        """Yield the text, masked, piece by piece."""
+        text, end = self._text, 0
+        while found := _WORD.search(text, end):
+            start, stop = found.span()
+            gap = text[end:start]
+            yield gap
+            self._pass(gap)
+            quote = gap[-1:] if gap[-1:] in "\"'`" else ""
+            if quote and self._named:
+                closing = text.find(quote, start)
+                stop = closing if closing >= 0 else len(text)
+                yield mask(text[start:stop])
+                self._named = False
+            else:
+                yield self._word(found[0])
+            end = stop
+        yield text[end:]
+
+    def _pass(self, gap: str) -> None:
+        """Forget the word before where more than blanks and quotes stand between it and the next."""
+        if gap.strip(" \t\"'`"):
+            self._named = self._scheme = False
+            self._name = ""
+
+    def _word(self, word: str) -> str:
+        name, sign, value = self._behind_name(word)
+        if sign:
+            self._name, self._scheme = "", False
+            self._named = is_secret_name(name)
+            if not value:
+                return word
+            if self._named:
+                self._named = False
+                return word[: len(word) - len(value)] + mask(value)
+        named, scheme = self._named, self._scheme
+        self._named, self._name = False, word
+        self._scheme = word.lower() in SCHEMES
+        if (named or scheme) and _is_credential(word, scheme):
+            return mask(word)
+        return _masked_word(word, self._layer)
+
+    def _behind_name(self, word: str) -> tuple[str, str, str]:
+        """Return the name, the sign and the value of a word, as far as it has them.
+
+        The name may be the word before, as in ``"name": value`` and ``name = value``.
+        """
+        if word[0] in ":=" and self._name:
+            return self._name, word[0], word.lstrip(":=>")
+        name, sign, value = word.partition(":")
+        if sign and not value.startswith("//"):
+            return name, sign, value
+        name, sign, value = word.partition("=")
+        return (name, sign, "") if sign and not value else ("", "", "")
+
+
+def _is_credential(word: str, scheme: bool) -> bool:
+    """Return whether a word of running text looks like a credential and not like a word of a language."""
+    bare = word.strip(".,:;!?")
+    if len(bare) < (8 if scheme else _SHORTEST_SECRET) or is_placeholder(bare):
+        return False
+    return not (bare.isalpha() and (bare.islower() or bare.istitle()) and len(bare) <= 24)
+
+
+def _masked_word(word: str, layer: int) -> str:
+    if len(word) < 8:
+        return word if "=" not in word else _masked_parameters(word, layer)
+    if "@" in word:
+        word = mask_userinfo(word)
+    return _masked_parameters(word, layer)
+
+
+def _masked_parameters(word: str, layer: int) -> str:
+    """Mask the values of parameters that carry secrets, and secrets anywhere else in the word."""
+    judge = _judge(layer)
+    if shapes.begins_secret(word, judge) == 0:
+        return mask(word)
+    if not any(sign in word for sign in "=?&#%"):
+        return shapes.in_runs(word, lambda run: _masked_run(run, judge))
+    first, parts = True, []
+    for found in _PIECE.finditer(word):
+        parts.append(_masked_piece(found[0], judge, bare=first))
+        first = False
+    return "".join(parts)
+
+
+def _masked_piece(piece: str, judge: shapes.Judge, *, bare: bool) -> str:
+    name, sign, value = piece.partition("=")
+    carries = is_secret_name(name) if bare else is_secret_parameter(name)
+    if sign and value.strip("=") and carries and not is_placeholder(value):
+        return f"{name}={mask(value)}"
+    decoded = shapes.unescaped(piece)
+    if decoded is not None and judge(decoded):
+        return f"{name}={mask(value)}" if sign else mask(piece)
+    return shapes.in_runs(piece, lambda run: _masked_run(run, judge))
+
+
+def _masked_run(run: str, judge: shapes.Judge) -> str:
+    start = shapes.begins_secret(run, judge)
+    return run if start < 0 else run[:start] + mask(run[start:])
+
+
+def _judge(layer: int) -> shapes.Judge:
+    return lambda text: _masked(text, layer + 1) != text
+
+
+def mask_userinfo(text: str) -> str:
+    """Return ``text`` with the user and password of any URL in it masked."""
+    return _USERINFO.sub("***", text)
+
+
+def mask_credentials(value: str) -> str:
+    """Return an ``Authorization`` style value with its scheme kept and the rest masked.
+
+    A placeholder that nobody has filled in is no secret, and is shown.
+    """
+    scheme, rest = split_credentials(value)
+    shown = rest if not rest or is_placeholder(rest) else mask(rest)
+    return shown if scheme is None else f"{scheme} {shown}".rstrip()
+
+
+def mask_cookies(value: str) -> str:
+    """Return a ``Cookie`` value with the names kept and the values masked."""
+    pairs = (pair.strip().partition("=") for pair in cut(value).split(";"))
+    return "; ".join(f"{name}={mask(content)}" if equals else mask(name) for name, equals, content in pairs)
+
+
+def is_secret_header(name: str) -> bool:
+    """Return whether a header of this name carries something that must not be shown."""
+    return is_secret_name(name)
+
+
+def mask_header(name: str, value: str) -> str:
+    """Return a header's value as it may be shown."""
+    if not is_secret_name(name):
+        return _mask_unnamed(value)
+    if not value or is_placeholder(value):
+        return value
+    lower = name.lower()
+    if lower.endswith("authorization"):
+        return mask_credentials(value)
+    if lower in ("cookie", "set-cookie"):
+        return mask_cookies(value)
+    return mask(value)
+
+
+_ALONE = frozenset({"bearer", "dpop", "negotiate", "apikey", "privatetoken", "ssws"})
+"""Schemes whose name in front of one more word leaves no doubt that the word is a credential."""
+
+
+def _mask_unnamed(value: str) -> str:
+    """Return the value of a header whose name tells nothing."""
+    scheme, rest = split_credentials(value)
+    alone = scheme is not None and scheme.lower() in _ALONE and not _BLANK.search(rest)
+    return mask_credentials(value) if alone else mask_tokens(value)
+
+
+class _JsonMask:
+    """Masks one JSON value, and shows no more than so many characters of it.
+
+    Args:
+        room: Characters that may still be shown.
+    """
+
+    def __init__(self, room: int) -> None:
+        self._room = room
+
+    def masked(self, value: Any) -> Any:
+        """Return a value: members that sound secret masked, and secrets in the other texts."""
+        if isinstance(value, dict):
+            return {self._text(name): self._member(name, content, value) for name, content in value.items()}
+        if isinstance(value, list):
+            return [self.masked(element) for element in value]
+        return self._text(value) if isinstance(value, str) else value
+
+    def _member(self, name: str, content: Any, whole: dict[str, Any]) -> Any:
+        if shapes.is_private_member(name[-LONGEST:], whole):
+            return self._hidden(content)
+        return self.masked(content)
+
+    def _hidden(self, value: Any) -> Any:
+        """Return a value with everything in it masked that can keep a secret; a number may be a PIN."""
+        if isinstance(value, dict):
+            return {self._text(name): self._hidden(content) for name, content in value.items()}
+        if isinstance(value, list):
+            return [self._hidden(element) for element in value]
+        if value is None or isinstance(value, bool) or (isinstance(value, str) and is_placeholder(value)):
+            return value
+        return mask(str(value))
+
+    def _text(self, text: str) -> str:
+        if len(text) > self._room:
+            text = cut(text, self._room)
+        self._room -= min(self._room, len(text))
+        return mask_tokens(text)
+
+
+def mask_json(value: Any, most: int = LONGEST) -> Any:
+    """Return decoded JSON, masked: members that sound secret, and secrets in all other texts.
+
+    Args:
+        value: Decoded JSON.
+        most: Characters of all its texts together that are shown.
+    """
+    return _JsonMask(most).masked(value)
+
+
+def secrets_in(fields: Iterable[tuple[str, str]], body: bytes) -> frozenset[str]:
+    """Return the secrets of a request, whole and in the pieces that code works with and may quote.
+
+    Args:
+        fields: The header fields.
+        body: What should be JSON.
+    """
+    found = {part for name, value in fields if is_secret_name(name) for part in _parts(value)}
+    # What cannot be read, no code has taken a secret from.
+    with suppress(ValueError, RecursionError):
+        found.update(_telling_values(json.loads(body), telling=False))
+    return frozenset(secret for secret in found if len(secret) >= _SHORTEST_SECRET)
+
+
+def _parts(value: str) -> Iterator[str]:
+    """Yield a header's value, its credentials, and the cookies in it."""
+    yield value
+    yield split_credentials(value)[1]
+    for pair in value.split(";"):
+        yield pair.strip().partition("=")[2] or pair.strip()
+
+
+def _telling_values(value: Any, *, telling: bool) -> Iterator[str]:
+    if isinstance(value, dict):
+        for name, content in value.items():
+            yield from _telling_values(content, telling=telling or is_secret_name(name))
+    elif isinstance(value, list):
+        for element in value:
+            yield from _telling_values(element, telling=telling)
+    elif telling and isinstance(value, (str, int, float)) and not isinstance(value, bool):
+        yield str(value)
+
+
+def mask_known(text: str, secrets: Iterable[str]) -> str:
+    """Return ``text`` with each of ``secrets`` masked, as it is and as ``repr`` writes it.
+
+    A long text is cut. One that would have to be gone through too often is left out.
+    """
+    known = sorted(secrets, key=len, reverse=True)
+    if not known:
+        return cut(text)
+    # Longer than what is shown, so that no half of a secret is left at the cut.
+    shown = text[: LONGEST + 2 * len(known[0])]
+    if len(known) * len(shown) > _MOST_LOOKED_AT:
+        return f"[{len(text)} characters left out: the request has {len(known)} secrets to look for]"
+    for secret in known:
+        for written in {secret, repr(secret)[1:-1]}:
+            if written in shown:
+                shown = shown.replace(written, mask(secret))
+    return cut(shown)
+
+
+def short_id(session_id: str) -> str:
+    """Return as much of a session id or handle as lets its owner find it, and nobody take it over."""
+    return session_id[:11] if session_id.startswith("es_") else session_id[:8]
+
+
+def mask_session_ids(text: str, is_session: Callable[[str], bool]) -> str:
+    """Return ``text`` with every handle, and every UUID that is a session's id, cut to its beginning.
+
+    Args:
+        text: What may have such ids in it.
+        is_session: Tells whether a UUID is the id of a session.
+    """
+    shown = _HANDLE.sub(lambda found: f"{short_id(found[0])}…", text)
+    return _SESSION_ID.sub(
+        lambda found: f"{short_id(found[0])}…" if is_session(found[0]) else found[0], shown
+    )
