@@ -70,7 +70,7 @@ class Template:
 
     def match(self, uri: str) -> str | None:
         """Return what stands in the place of the variable in ``uri``, or None if it does not fit."""
-        before, after = re.split(r"\{\w+\}", self.uri)
+        before, after = re.split(r"\{\w{1,64}\}", self.uri)
         found = re.fullmatch(f"{re.escape(before)}([^/?#]+){re.escape(after)}", uri)
         return found[1] if found else None
 

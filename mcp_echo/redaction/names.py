@@ -13,6 +13,9 @@ from typing import NamedTuple
 
 _WORD = re.compile(r"[A-Z]{1,64}(?![a-z])|[A-Z]?[a-z]{1,64}|[0-9]{1,64}", re.ASCII)
 
+_ONE_WORD = ("DPoP", "OAuth")
+"""Words with capitals inside."""
+
 LONGEST_NAME = 128
 """Characters of a name that are looked at, its last ones: what it is comes last."""
 
@@ -113,11 +116,13 @@ _ENDINGS = frozenset(
 _NOUNS = tuple(noun.word for noun in NOUNS)
 _LAST = frozenset(noun.word for noun in LAST)
 _PLURALS = tuple(f"{noun}s" for noun in _NOUNS)
-_PLURAL_LAST = frozenset({"keys", "pins", "macs"})
+_PLURAL_LAST = frozenset({"keys"})
 
 
 def words_of(name: str) -> list[str]:
     """Return the words of a name in lower case, the numbers left out."""
+    for spelling in _ONE_WORD:
+        name = name.replace(spelling, spelling.title())
     return [word.lower() for word in _WORD.findall(name) if not word.isdigit()]
 
 
