@@ -132,7 +132,8 @@ def made(hint: Any, text: str) -> Any:
     if "Union" in str(origin):
         return made(next(each for each in arguments if each is not type(None)), text)
     if "Callable" in str(origin):
-        return lambda *_: made(arguments[-1], text)
+        # What replaces each of many parts must not be as long as the whole.
+        return lambda *_: made(arguments[-1], "" if arguments[-1] is str else text)
     if origin is dict or "Mapping" in str(origin):
         return {made(arguments[0], text): made(arguments[1], text)}
     if origin is tuple and arguments[-1] is not ...:

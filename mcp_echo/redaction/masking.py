@@ -25,8 +25,11 @@ _MOST_LOOKED_AT = 64 * 1024 * 1024
 """Characters that are gone through for the secrets of a request; a text that would take more is not shown."""
 
 _WORD = re.compile(r"[^\s\"'`<>(){}\[\],;|\\]+")
+_LONGEST_SCHEME = 24
+_LAST_PART = re.compile(r"[A-Za-z0-9-]{1,24}$")
 _BLANK = re.compile(r"\s")
 _PIECE = re.compile(r"[?&#]|[^?&#]+")
+_MASK = re.compile(r"\[[0-9]{1,12} characters, sha256 [0-9a-f]{8}\]")
 _USERINFO = re.compile(r"(?<=://)[^/\s]+(?=@)")
 _SESSION_ID = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _HANDLE = re.compile(r"\bes_[A-Za-z0-9_-]{22,64}")
@@ -88,9 +91,11 @@ def _without_private_keys(text: str) -> str:
     begin = text.find("PRIVATE KEY-----")
     if begin < 0:
         return text
+    begin += len("PRIVATE KEY-----")
     end = text.rfind("-----END")
     stop = end if end > begin else len(text)
-    return f"{text[:begin]}PRIVATE KEY-----{mask(text[begin:stop])}{text[stop:]}"
+    hidden = text[begin:stop].strip()
+    return text if _MASK.fullmatch(hidden) else f"{text[:begin]}{mask(hidden)}{text[stop:]}"
 
 
 class _Scan:
@@ -104,12 +109,16 @@ class _Scan:
     def __init__(self, text: str, layer: int) -> None:
         self._text = text
         self._layer = layer
-        self._named = False
-        """Whether the word before names a secret, with a colon or an equals sign behind it."""
-        self._scheme = False
-        """Whether the word before is a scheme of HTTP authentication."""
+        self._has_key = '"kty"' in text
+        """Whether there is a JSON Web Key in it, whose private members have names of a letter or two."""
         self._name = ""
         """The word before, when no sign came behind it yet."""
+        self._named = False
+        """Whether what comes is the value of a secret: its name came, and a colon or an equals sign."""
+        self._inside = False
+        """Whether that value is a list or an object."""
+        self._scheme = False
+        """Whether the word before is a scheme of HTTP authentication."""
 
     def pieces(self) -> Iterator[str]:
         """Yield the text, masked, piece by piece."""
@@ -124,47 +133,59 @@ class _Scan:
                 closing = text.find(quote, start)
                 stop = closing if closing >= 0 else len(text)
                 yield mask(text[start:stop])
-                self._named = False
+                self._named = self._inside
             else:
                 yield self._word(found[0])
             end = stop
         yield text[end:]
 
     def _pass(self, gap: str) -> None:
-        """Forget the word before where more than blanks and quotes stand between it and the next."""
-        if gap.strip(" \t\"'`"):
-            self._named = self._scheme = False
-            self._name = ""
+        """Take note of what stands between two words: more than blanks and quotes parts them."""
+        between = gap.strip(" \t\n\"'`")
+        if not between:
+            return
+        if self._named and between[0] in "[{" and gap[-1] in "\"'`":
+            self._inside = True
+        elif not self._inside or "]" in between or "}" in between:
+            self._named = self._inside = False
+        self._scheme, self._name = False, ""
 
     def _word(self, word: str) -> str:
-        name, sign, value = self._behind_name(word)
-        if sign:
-            self._name, self._scheme = "", False
-            self._named = is_secret_name(name)
-            if not value:
-                return word
-            if self._named:
-                self._named = False
-                return word[: len(word) - len(value)] + mask(value)
+        name, value = self._value_in(word)
+        if value is not None and self._is_secret(name):
+            self._named, self._name = not value, ""
+            self._scheme = value.lower() in SCHEMES
+            if not value or self._scheme:
+                return _masked_word(word, self._layer)
+            return word[: len(word) - len(value)] + mask(value)
         named, scheme = self._named, self._scheme
-        self._named, self._name = False, word
-        self._scheme = word.lower() in SCHEMES
+        self._named, self._name = self._inside or (named and word in ":="), word
+        self._scheme = _last_part(word) in SCHEMES
         if (named or scheme) and _is_credential(word, scheme):
             return mask(word)
         return _masked_word(word, self._layer)
 
-    def _behind_name(self, word: str) -> tuple[str, str, str]:
-        """Return the name, the sign and the value of a word, as far as it has them.
+    def _is_secret(self, name: str) -> bool:
+        return is_secret_name(name) or (self._has_key and name in shapes.PRIVATE_MEMBERS)
+
+    def _value_in(self, word: str) -> tuple[str, str | None]:
+        """Return the name and the value of ``name:value``, the value empty when it is still to come, or None.
 
         The name may be the word before, as in ``"name": value`` and ``name = value``.
         """
         if word[0] in ":=" and self._name:
-            return self._name, word[0], word.lstrip(":=>")
-        name, sign, value = word.partition(":")
-        if sign and not value.startswith("//"):
-            return name, sign, value
-        name, sign, value = word.partition("=")
-        return (name, sign, "") if sign and not value else ("", "", "")
+            return self._name, word.lstrip(":=>")
+        for sign in ":=":
+            name, found, value = word.partition(sign)
+            if found and not value.startswith("//") and (sign == ":" or not value.strip("=")):
+                return name, value.strip("=") if sign == "=" else value
+        return "", None
+
+
+def _last_part(word: str) -> str:
+    """Return what a word ends with, in lower case: a scheme may stand behind a sign."""
+    found = _LAST_PART.search(word[-_LONGEST_SCHEME:])
+    return found[0].lower() if found else ""
 
 
 def _is_credential(word: str, scheme: bool) -> bool:
@@ -198,14 +219,24 @@ def _masked_parameters(word: str, layer: int) -> str:
 
 
 def _masked_piece(piece: str, judge: shapes.Judge, *, bare: bool) -> str:
-    name, sign, value = piece.partition("=")
-    carries = is_secret_name(name) if bare else is_secret_parameter(name)
-    if sign and value.strip("=") and carries and not is_placeholder(value):
-        return f"{name}={mask(value)}"
+    name, value = _named_value(piece, is_secret_name if bare else is_secret_parameter)
+    if value and not is_placeholder(value):
+        return name + mask(value)
     decoded = shapes.unescaped(piece)
     if decoded is not None and judge(decoded):
+        name, sign, value = piece.partition("=")
         return f"{name}={mask(value)}" if sign else mask(piece)
     return shapes.in_runs(piece, lambda run: _masked_run(run, judge))
+
+
+def _named_value(piece: str, is_secret: Callable[[str], bool]) -> tuple[str, str]:
+    """Return a piece up to the name of a secret and its equals sign, and the value after it, or nothing."""
+    end = 0
+    for name in piece.split("=")[:-1]:
+        end += len(name) + 1
+        if is_secret(name) and piece[end:].strip("="):
+            return piece[:end], piece[end:]
+    return piece, ""
 
 
 def _masked_run(run: str, judge: shapes.Judge) -> str:

@@ -139,7 +139,7 @@ _REST = "[A-Za-z0-9_.~+/=-]"
 def _pattern() -> str:
     longest_first = sorted(PREFIXES, key=lambda row: -len(row.prefix))
     rows = "|".join(f"{re.escape(row.prefix)}{_REST}{{{row.shortest},}}" for row in longest_first)
-    return f"(?<![A-Za-z0-9_-])(?:{rows})"
+    return f"(?<![A-Za-z0-9])(?:{rows})"
 
 
 TOKEN = re.compile(_pattern())

@@ -24,14 +24,18 @@ MAX_LAYERS = 3
 _TOKEN_RUN = re.compile(r"[A-Za-z0-9_+/=.~-]+")
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{16,}={0,2}")
 _PASETO = re.compile(r"v[0-9]\.(?:local|public)\.[A-Za-z0-9_-]{16,}")
-_PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
+PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 """Members of a JSON Web Key that make it a private or secret one (RFC 7518 sections 6.2.2, 6.3.2, 6.4.1)."""
 
 _OBJECT = re.compile(r"(?<![A-Za-z0-9])(?:ey[AIJKL]|ew[0ok])")
 """How base64 of a JSON object begins: a brace, and a quote or white space after it."""
 
-_XML = ("PD94bWw", "PHNhbWx", "PFJlc3BvbnNl", "PEFzc2VydGlvb", "PEF1dGhuUmVxdWVzd", "PHMycDpSZXNwb25zZ")
+_XML = re.compile(
+    r"(?<![A-Za-z0-9])(?:PD94bWw|PHNhbWx|PFJlc3BvbnNl|PEFzc2VydGlvb|PEF1dGhuUmVxdWVzd|PHMycDpSZXNwb25zZ)"
+)
 """How base64 of XML and of SAML's elements begins, with the usual prefixes of their name space."""
+
+_PARTS = re.compile(r"[^/=.~]+")
 
 Judge = Callable[[str], bool]
 """Tells whether a text has a secret in it."""
@@ -78,10 +82,18 @@ def decoded_base64(text: str) -> str | None:
 
 def _encoded(run: str, judge: Judge) -> int:
     """Find base64 of a text that has a secret in it."""
-    if not _BASE64.fullmatch(run):
-        return -1
-    decoded = decoded_base64(run)
-    return 0 if decoded is not None and _is_text(decoded) and judge(decoded) else -1
+    if _is_encoded_secret(run, judge):
+        return 0
+    # A slash and an equals sign are of the alphabet, and stand between other things as well.
+    parts = (part for part in _PARTS.finditer(run) if _is_encoded_secret(part[0], judge))
+    return next((part.start() for part in parts), -1)
+
+
+def _is_encoded_secret(text: str, judge: Judge) -> bool:
+    if not _BASE64.fullmatch(text):
+        return False
+    decoded = decoded_base64(text)
+    return decoded is not None and _is_text(decoded) and judge(decoded)
 
 
 def _is_text(decoded: str) -> bool:
@@ -89,7 +101,8 @@ def _is_text(decoded: str) -> bool:
 
 
 def _xml(run: str, _judge: Judge) -> int:
-    return 0 if run.startswith(_XML) else -1
+    found = _XML.search(run)
+    return found.start() if found else -1
 
 
 def _paseto(run: str, _judge: Judge) -> int:
@@ -128,14 +141,9 @@ def unescaped(text: str) -> str | None:
     return unquote(text) if "%" in text else None
 
 
-def is_private_key(value: dict[str, Any]) -> bool:
-    """Return whether a JSON object is a private or secret JSON Web Key."""
-    return "kty" in value and not _PRIVATE_MEMBERS.isdisjoint(value)
-
-
 def is_private_member(name: str, value: dict[str, Any]) -> bool:
     """Return whether a member of this object is a secret: by its name, or as a part of a private key."""
-    return is_secret_name(name) or (name in _PRIVATE_MEMBERS and "kty" in value)
+    return is_secret_name(name) or (name in PRIVATE_MEMBERS and "kty" in value)
 
 
 def json_of(text: str) -> Any:
