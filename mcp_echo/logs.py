@@ -30,6 +30,7 @@ from zope.interface import implementer
 from mcp_echo.config import ConfigError, Settings
 from mcp_echo.redaction import (
     excerpt,
+    mask_body,
     mask_json,
     mask_known,
     mask_session_ids,
@@ -242,6 +243,9 @@ def _text(event: LogEvent) -> str:
 _SHORTEST_MASKED = 8
 """Characters of the shortest text of letters and digits alone that may be masked."""
 
+_LONGEST_READ = 128 * 1024
+"""Bytes of the longest body that is read member by member, to be shown."""
+
 _LONGEST_FIELD = 512
 """Characters of a field that a line shows; names and methods are shorter, unless somebody tries."""
 
@@ -376,6 +380,8 @@ class LogJournal:
     def _shown(self, body: bytes) -> str:
         if self._reveal:
             return body.decode("utf-8", "backslashreplace")
+        if len(body) > _LONGEST_READ:
+            return mask_session_ids(mask_body(body, len(body)), self._is_session)
         try:
             shown = msgspec.json.encode(mask_json(msgspec.json.decode(body))).decode()
             return mask_session_ids(shown, self._is_session)

@@ -281,6 +281,19 @@ class JournalTests(SynchronousTestCase):
         journal.debug("Request", body=b'{"token":"opaque-s3cret"}')
         assert "opaque-s3cret" in events[0]["body"]
 
+    def test_of_a_long_body_the_beginning_is_shown_masked(self) -> None:
+        """A line must not take as long as a body of the largest size."""
+        journal, events = self.written()
+        secret = 'opaque \\" s3cret'
+        long = "x" * 200_000
+        journal.debug("Request", body=f'{{"a":"b","token":"{secret}","message":"{long}'.encode())
+        journal.debug("Request", body=f'{{"tok\\u0065n":"{secret}","message":"{long}"}}'.encode())
+        first, second = (event["body"] for event in events)
+        assert first.startswith('{"a":"b","token":"[16 characters, ')
+        assert "s3cret" not in first + second
+        assert first.endswith('"message":" [200047 bytes in all]')
+        assert second == "(200046 bytes)"
+
     def test_a_body_that_is_not_json_is_counted_not_shown(self) -> None:
         journal, events = self.written()
         journal.debug("Request", body=b"s3cret=1")

@@ -7,6 +7,7 @@ is.
 from mcp_echo.redaction.masking import (
     excerpt,
     is_secret_header,
+    mask_body,
     mask_cookies,
     mask_credentials,
     mask_header,
@@ -29,6 +30,7 @@ __all__ = [
     "is_placeholder",
     "is_secret_header",
     "mask",
+    "mask_body",
     "mask_cookies",
     "mask_credentials",
     "mask_header",

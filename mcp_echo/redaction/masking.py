@@ -130,8 +130,7 @@ class _Scan:
             self._pass(gap)
             quote = gap[-1:] if gap[-1:] in "\"'`" else ""
             if quote and self._named:
-                closing = text.find(quote, start)
-                stop = closing if closing >= 0 else len(text)
+                stop = _closing(text, quote, start)
                 yield mask(text[start:stop])
                 self._named = self._inside
             else:
@@ -180,6 +179,14 @@ class _Scan:
             if found and not value.startswith("//") and (sign == ":" or not value.strip("=")):
                 return name, value.strip("=") if sign == "=" else value
         return "", None
+
+
+def _closing(text: str, quote: str, start: int) -> int:
+    """Return where a quoted value ends: at a quote that is not escaped, or at the end of the text."""
+    found = text.find(quote, start)
+    while found > start and text[found - 1] == "\\":
+        found = text.find(quote, found + 1)
+    return found if found >= 0 else len(text)
 
 
 def _last_part(word: str) -> str:
@@ -299,6 +306,10 @@ def _mask_unnamed(value: str) -> str:
     return mask_credentials(value) if alone else mask_tokens(value)
 
 
+_LEAST_SHOWN = 8
+"""Characters that a value counts for at least: many small ones take as long as one that is long."""
+
+
 class _JsonMask:
     """Masks one JSON value, and shows no more than so many characters of it.
 
@@ -312,10 +323,30 @@ class _JsonMask:
     def masked(self, value: Any) -> Any:
         """Return a value: members that sound secret masked, and secrets in the other texts."""
         if isinstance(value, dict):
-            return {self._text(name): self._member(name, content, value) for name, content in value.items()}
+            return self._object(value, self._member)
         if isinstance(value, list):
-            return [self.masked(element) for element in value]
-        return self._text(value) if isinstance(value, str) else value
+            return self._list(value, self.masked)
+        return self._text(value) if isinstance(value, str) else self._plain(value)
+
+    def _object(
+        self, value: dict[str, Any], shown: Callable[[str, Any, dict[str, Any]], Any]
+    ) -> dict[str, Any]:
+        members: dict[str, Any] = {}
+        for place, (name, content) in enumerate(value.items()):
+            if self._room <= 0:
+                members[f"[{len(value) - place} more members]"] = None
+                break
+            members[self._text(name)] = shown(name, content, value)
+        return members
+
+    def _list(self, value: list[Any], shown: Callable[[Any], Any]) -> list[Any]:
+        elements: list[Any] = []
+        for place, element in enumerate(value):
+            if self._room <= 0:
+                elements.append(f"[{len(value) - place} more elements]")
+                break
+            elements.append(shown(element))
+        return elements
 
     def _member(self, name: str, content: Any, whole: dict[str, Any]) -> Any:
         if shapes.is_private_member(name[-LONGEST:], whole):
@@ -325,18 +356,21 @@ class _JsonMask:
     def _hidden(self, value: Any) -> Any:
         """Return a value with everything in it masked that can keep a secret; a number may be a PIN."""
         if isinstance(value, dict):
-            return {self._text(name): self._hidden(content) for name, content in value.items()}
+            return self._object(value, lambda _name, content, _whole: self._hidden(content))
         if isinstance(value, list):
-            return [self._hidden(element) for element in value]
+            return self._list(value, self._hidden)
         if value is None or isinstance(value, bool) or (isinstance(value, str) and is_placeholder(value)):
-            return value
-        return mask(str(value))
+            return self._plain(value)
+        return self._plain(mask(str(value)))
+
+    def _plain(self, value: Any) -> Any:
+        self._room -= _LEAST_SHOWN
+        return value
 
     def _text(self, text: str) -> str:
-        if len(text) > self._room:
-            text = cut(text, self._room)
-        self._room -= min(self._room, len(text))
-        return mask_tokens(text)
+        shown = mask_tokens(cut(text, max(self._room, 0)))
+        self._room -= max(_LEAST_SHOWN, min(len(text), self._room))
+        return shown
 
 
 def mask_json(value: Any, most: int = LONGEST) -> Any:
@@ -347,6 +381,21 @@ def mask_json(value: Any, most: int = LONGEST) -> Any:
         most: Characters of all its texts together that are shown.
     """
     return _JsonMask(most).masked(value)
+
+
+def mask_body(body: bytes, size: int) -> str:
+    """Return the beginning of a body that is too long to be read for being shown, masked.
+
+    Args:
+        body: Its beginning.
+        size: How long the whole is, in bytes.
+    """
+    shown = body[:LONGEST].decode("utf-8", "replace")
+    # What a name says is not told while it is spelled in escapes; and the last text may be half a secret.
+    if "\\u" in shown:
+        return f"({size} bytes)"
+    shown = shown[: shown.rfind('"') + 1]
+    return f"{mask_tokens(shown)} [{size} bytes in all]"
 
 
 def secrets_in(fields: Iterable[tuple[str, str]], body: bytes) -> frozenset[str]:
