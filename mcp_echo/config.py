@@ -262,6 +262,14 @@ class Settings:
     max_message_size: int = _setting(
         _whole(1024, 1 << 30), "1048576", "ECHO_MAX_MESSAGE_SIZE", "Largest request body.", unit="bytes"
     )
+    max_json_values: int = _setting(
+        _whole(10, 10_000_000),
+        "50000",
+        "MCP_ECHO_MAX_JSON_VALUES",
+        "JSON values in one request body: arrays, objects, names of members, strings, numbers, true, false "
+        "and null; each may take 100 bytes of memory, however short it is written.",
+        unit="values",
+    )
     max_connections: int = _setting(
         _whole(0, 1_000_000),
         "0",

@@ -11,7 +11,7 @@ McpError
 │   ├── WrongHttpMethod      the path exists, the HTTP method does not
 │   ├── NotAcceptable        the client excludes every media type we could send
 │   ├── WrongMediaType       a body that is not application/json
-│   ├── BodyTooLarge         more bytes than ECHO_MAX_MESSAGE_SIZE
+│   ├── BodyTooLarge         more than ECHO_MAX_MESSAGE_SIZE or MCP_ECHO_MAX_JSON_VALUES
 │   ├── MalformedHttp        not HTTP as RFC 9112 has it
 │   ├── RequestTooSlow       longer than MCP_ECHO_HEADER_TIMEOUT or MCP_ECHO_BODY_TIMEOUT
 │   ├── TargetTooLong        a request line of more than MCP_ECHO_MAX_HEADER_BYTES
@@ -171,7 +171,7 @@ class WrongMediaType(InvalidRequest):
 
 
 class BodyTooLarge(InvalidRequest):
-    """The body is larger than the configured limit (RFC 9110 section 15.5.14)."""
+    """The body is larger, or holds more values, than the configured limits (RFC 9110 section 15.5.14)."""
 
     status = 413
 

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from mcp_echo.protocol import strict_json
-from mcp_echo.protocol.errors import MAX_MESSAGE, InvalidRequest, McpError, ParseError
+from mcp_echo.protocol.errors import MAX_MESSAGE, BodyTooLarge, InvalidRequest, McpError, ParseError
 from mcp_echo.redaction import mask_json, mask_tokens
 
 MessageId = int | str
@@ -130,7 +130,9 @@ def notification_bytes(method: str, params: dict[str, Any]) -> bytes:
     return encode({"jsonrpc": "2.0", "method": method, "params": params})
 
 
-def decode(body: bytes, max_batch: int = MAX_BATCH) -> Message | list[Message]:
+def decode(
+    body: bytes, max_batch: int = MAX_BATCH, max_values: int = strict_json.MAX_VALUES
+) -> Message | list[Message]:
     """Return the message in ``body``, or the list of them when it is a JSON array.
 
     Whatever is wrong comes back as a `Malformed`, never as an exception: an array may hold good and bad.
@@ -138,13 +140,25 @@ def decode(body: bytes, max_batch: int = MAX_BATCH) -> Message | list[Message]:
     Args:
         body: What should be JSON in UTF-8.
         max_batch: Most elements of an array.
+        max_values: Most JSON values, names of members counted.
     """
     try:
-        whole = strict_json.read(body)
+        whole = strict_json.read(body, max_values, "body")
+    except strict_json.TooManyValues:
+        return Malformed(
+            BodyTooLarge(
+                f"The body has more JSON values than MCP_ECHO_MAX_JSON_VALUES allows ({max_values}; each "
+                "array, object, name of a member, string, number, true, false and null is one): send less in "
+                "one message, or raise the setting"
+            )
+        )
     except strict_json.NotJson as error:
         return Malformed(ParseError(f"Parse error: {error}"))
     if not isinstance(whole, list):
-        return _read_message(body, whole)
+        known_id = _readable_id(whole)
+        # It can be thirty times the body, and what comes next makes values of its own.
+        del whole
+        return _read_message(body, known_id)
     if not whole:
         return Malformed(InvalidRequest("Invalid request: an empty array holds no message"))
     if len(whole) > max_batch:
@@ -154,23 +168,26 @@ def decode(body: bytes, max_batch: int = MAX_BATCH) -> Message | list[Message]:
                 f"({max_batch})"
             )
         )
+    known_ids = [_readable_id(element) for element in whole]
+    del whole
     return [
-        _read_message(bytes(raw), element) for raw, element in zip(_decode_elements(body), whole, strict=True)
+        _read_message(bytes(raw), known_id)
+        for raw, known_id in zip(_decode_elements(body), known_ids, strict=True)
     ]
 
 
-def _read_message(body: bytes, whole: Any) -> Message:
-    """Return the message in ``body``, which ``whole`` is the value of."""
+def _read_message(body: bytes, known_id: MessageId | None) -> Message:
+    """Return the message in ``body``, to be answered under ``known_id`` if it is none."""
     try:
         envelope = _decode_envelope(body)
     except msgspec.ValidationError as error:
-        return Malformed(InvalidRequest(f"Invalid request: {error}"), _readable_id(whole))
+        return Malformed(InvalidRequest(f"Invalid request: {error}"), known_id)
     if envelope.method is UNSET or _may_repeat(body):
         repeated = _repeated(body)
         if repeated is not None:
             return Malformed(
                 InvalidRequest(f"Invalid request: the member {repeated} is given more than once"),
-                None if repeated == "id" else _readable_id(whole),
+                None if repeated == "id" else known_id,
             )
     return _checked(envelope)
 

@@ -190,7 +190,7 @@ class StreamableHttp:
         body = request.content.read()
         if self._journal.verbose:
             self._journal.debug("Request", body=body, peer=exchange.caller().address)
-        return decode(body, self._settings.max_batch)
+        return decode(body, self._settings.max_batch, self._settings.max_json_values)
 
     def _check_post(self, request: IRequest, exchange: HttpExchange) -> None:
         accepted = exchange.accepted
