@@ -34,7 +34,9 @@ class Argument:
 
     def complete(self, begun: str) -> list[str]:
         """Return the suggestions that contain what the user has begun to write."""
-        return [each for each in self.suggestions if begun.lower() in each.lower()]
+        # No text is shorter in lower case, and a long one is not written out for nothing.
+        possible = (each for each in self.suggestions if len(begun) <= len(each.lower()))
+        return [each for each in possible if begun.lower() in each.lower()]
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,18 +84,29 @@ _ESCAPED_LETTER = re.compile(rb"\\u00[67]")
 # A terminal or a log viewer that prints an answer must not be driven by what a client had echoed: DEL, C1,
 # the two Unicode line ends (which also end lines in JavaScript) and bidirectional controls leave as
 # \u escapes. C0 controls always do (RFC 8259 section 7).
-_UNSAFE_IN_TERMINALS = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
-_ESCAPES = {code: f"\\u{code:04x}" for code in range(0x10000) if _UNSAFE_IN_TERMINALS.match(chr(code))}
+_UNSAFE_IN_TERMINALS = re.compile(
+    rb"\x7f|\xc2[\x80-\x9f]|\xd8\x9c|\xe2(?:\x80[\x8e\x8f\xa8-\xae]|\x81[\xa6-\xa9])"
+)
+"""DEL, U+0080 to U+009F, U+061C, U+200E and U+200F, U+2028 to U+202E, U+2066 to U+2069, in UTF-8."""
+_PIECE = re.compile(rb".{1,65536}[\x80-\xbf]*+", re.DOTALL)
+"""Bytes that end where a character does."""
+_ESCAPES = {
+    code: f"\\u{code:04x}" for code in range(0x7F, 0x3000) if _UNSAFE_IN_TERMINALS.match(chr(code).encode())
+}
 
 
 def encode(value: Any) -> bytes:
     """Return ``value`` as JSON on one line, free of characters that act on a terminal."""
     data = _encoder.encode(value)
-    if data.isascii() and b"\x7f" not in data:
+    if (data.isascii() and b"\x7f" not in data) or _UNSAFE_IN_TERMINALS.search(data) is None:
         return data
-    text = data.decode()
+    # Piece by piece, since text that is decoded and escaped takes several times its size.
+    return b"".join(map(_escaped, _PIECE.findall(data)))
+
+
+def _escaped(piece: bytes) -> bytes:
     # A table is quick where there are many of them.
-    return text.translate(_ESCAPES).encode() if _UNSAFE_IN_TERMINALS.search(text) else data
+    return piece.decode().translate(_ESCAPES).encode() if _UNSAFE_IN_TERMINALS.search(piece) else piece
 
 
 def result_bytes(message_id: MessageId, result: Any) -> bytes:

@@ -53,7 +53,7 @@ class Meta(msgspec.Struct, frozen=True):
     """The reserved members of a modern request's ``_meta``; a missing one is UNSET."""
 
     version: str | UnsetType = msgspec.field(name=VERSION_KEY, default=UNSET)
-    capabilities: dict[str, Any] | UnsetType = msgspec.field(name=CAPABILITIES_KEY, default=UNSET)
+    capabilities: Raw | UnsetType = msgspec.field(name=CAPABILITIES_KEY, default=UNSET)
     client_info: Raw | UnsetType = msgspec.field(name=f"{PREFIX}clientInfo", default=UNSET)
     log_level: str | UnsetType = msgspec.field(name=f"{PREFIX}logLevel", default=UNSET)
     progress_token: int | str | UnsetType = msgspec.field(name="progressToken", default=UNSET)
@@ -104,8 +104,9 @@ def read_meta(params: Raw) -> Meta:
         required -= {CAPABILITIES_KEY} if meta.capabilities is not UNSET else set()
     if meta is UNSET or required:
         raise MetaIncomplete(f"Invalid params: _meta lacks {' and '.join(sorted(required))}")
-    if meta.client_info is not UNSET and bytes(meta.client_info)[:1] != b"{":
-        raise MetaIncomplete("Invalid params: clientInfo must be an object")
+    for name, member in (("clientInfo", meta.client_info), (CAPABILITIES_KEY, meta.capabilities)):
+        if member is not UNSET and bytes(member)[:1] != b"{":
+            raise MetaIncomplete(f"Invalid params: {name} must be an object")
     return meta
 
 

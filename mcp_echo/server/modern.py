@@ -44,6 +44,7 @@ from mcp_echo.server.refusals import Refusals
 from mcp_echo.state.changes import List
 from mcp_echo.state.events import EventLog, Stream
 from mcp_echo.state.sealed import Seal, binding
+from mcp_echo.state.session import UNKNOWN_CLIENT, Client
 from mcp_echo.state.tally import CANCELLED, Tally
 from mcp_echo.tools.base import Call, InputRequired, input_requests
 from mcp_echo.tools.handles import STATE_URI, may_watch
@@ -69,7 +70,7 @@ MAX_SUBSCRIPTIONS = 64
 
 
 class _Retry(msgspec.Struct, frozen=True):
-    inputResponses: dict[str, Any] | UnsetType = UNSET
+    inputResponses: dict[str, Raw] | UnsetType = UNSET
     requestState: str | UnsetType = UNSET
 
 
@@ -87,6 +88,7 @@ class _Listen(msgspec.Struct, frozen=True):
 _read_retry = msgspec.json.Decoder(_Retry).decode
 _read_listen = msgspec.json.Decoder(_Listen).decode
 _read_object = msgspec.json.Decoder(dict[str, Any]).decode
+_read_members = msgspec.json.Decoder(dict[str, Raw]).decode
 
 _NOT_BOUND = frozenset({"_meta", "inputResponses", "requestState"})
 """Params that differ between a request and its retry."""
@@ -208,8 +210,9 @@ class ModernEra:
     def _answer(self, request: Request, exchange: Exchange, meta: Meta, revision: Revision) -> Reply | None:
         if request.method == "tools/call":
             self._check_parameter_headers(request, exchange)
-        outlet = self._outlet(request, exchange, meta)
-        call = self._call(exchange, meta, revision, outlet)
+        client = _client(meta)
+        outlet = self._outlet(request, exchange, client)
+        call = self._call(exchange, meta, client, revision, outlet)
         try:
             result = self._methods.perform(self._table, request.method, request.params, call)
         except InputRequired as asked:
@@ -277,16 +280,16 @@ class ModernEra:
     def _server_info(self) -> dict[str, Any]:
         return self._methods.implementation(next(iter(self._supported.modern.values())))
 
-    def _call(self, exchange: Exchange, meta: Meta, revision: Revision, outlet: ModernOutlet) -> Call:
+    def _call(
+        self, exchange: Exchange, meta: Meta, client: Client, revision: Revision, outlet: ModernOutlet
+    ) -> Call:
         level = None if meta.log_level is UNSET else meta.log_level
         if level is not None and level not in LOG_LEVELS:
             raise InvalidParams(f"Invalid log level {quoted(level)}; levels are {', '.join(LOG_LEVELS)}")
-        info = b"{}" if meta.client_info is UNSET else bytes(meta.client_info)
-        capabilities = b"{}" if meta.capabilities is UNSET else msgspec.json.encode(meta.capabilities)
         return Call(
             self._facts,
             None,
-            shared_client(b"[" + info + b"," + capabilities + b"]"),
+            client,
             exchange.principal,
             revision,
             exchange.headers,
@@ -298,15 +301,14 @@ class ModernEra:
             None if meta.progress_token is UNSET else meta.progress_token,
         )
 
-    def _outlet(self, request: Request, exchange: Exchange, meta: Meta) -> ModernOutlet:
+    def _outlet(self, request: Request, exchange: Exchange, client: Client) -> ModernOutlet:
         answers: dict[str, Any] = {}
-        responses: dict[str, Any] = {}
+        responses: dict[str, Raw] = {}
         since = None
         if request.method in _ASKING:
             answers, responses, since = self._retried(request, exchange)
-        capabilities = {} if meta.capabilities is UNSET else meta.capabilities
         return ModernOutlet(
-            exchange, self._patience, capabilities, answers, responses, since, self._facts.store.budget
+            exchange, self._patience, client, answers, responses, since, self._facts.store.budget
         )
 
     def _check_parameter_headers(self, request: Request, exchange: Exchange) -> None:
@@ -319,7 +321,7 @@ class ModernEra:
 
     def _retried(
         self, request: Request, exchange: Exchange
-    ) -> tuple[dict[str, Any], dict[str, Any], float | None]:
+    ) -> tuple[dict[str, Any], dict[str, Raw], float | None]:
         """Return earlier answers, the answers of this round, and when the client was first asked."""
         raw = bytes(request.params)
         if b"requestState" not in raw and b"inputResponses" not in raw and b"\\" not in raw:
@@ -361,7 +363,9 @@ class ModernEra:
         limits.check_in_flight_of(caller.principal, caller.address)
         owner = limits.begin(caller.principal, caller.address)
         exchange.when_over(lambda: limits.finish(owner))
-        outlet = ModernOutlet(exchange, self._patience, {}, {}, {}, None, self._facts.store.budget)
+        outlet = ModernOutlet(
+            exchange, self._patience, UNKNOWN_CLIENT, {}, {}, None, self._facts.store.budget
+        )
         last = self._complete(request.method, {"_meta": {SUBSCRIPTION_KEY: request.id}})
         farewell = result_bytes(request.id, last)
         log, stream = outlet.open(farewell)
@@ -387,12 +391,17 @@ class ModernEra:
         )
 
 
+def _client(meta: Meta) -> Client:
+    info = b"{}" if meta.client_info is UNSET else bytes(meta.client_info)
+    capabilities = b"{}" if meta.capabilities is UNSET else bytes(meta.capabilities)
+    return shared_client(b"[" + info + b"," + capabilities + b"]")
+
+
 def _tie(request: Request, principal: str | None) -> str:
     """Return what names this very request, however its JSON is written."""
-    params = read_params(_read_object, request.params)
-    return binding(
-        principal, request.method, {key: value for key, value in params.items() if key not in _NOT_BOUND}
-    )
+    params: dict[str, Raw] = read_params(_read_members, request.params)
+    bound = {key: msgspec.json.decode(raw) for key, raw in params.items() if key not in _NOT_BOUND}
+    return binding(principal, request.method, bound)
 
 
 def _lists(wanted: _Filter) -> dict[List, bool]:

@@ -21,6 +21,9 @@ from mcp_echo.tools.handles import (
     needed_session,
 )
 
+_PIECE = 65536
+"""Characters put in upper case at once."""
+
 
 class EchoArguments(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """What echo takes."""
@@ -73,7 +76,7 @@ class ReplayResult(msgspec.Struct, rename="camel"):
 
 def echo(call: Call, arguments: EchoArguments) -> Answer:
     """Answer with the message, and count it where there is a session to count it in."""
-    message = arguments.message.upper() if arguments.uppercase else arguments.message
+    message = _upper(arguments.message) if arguments.uppercase else arguments.message
     echoed = _echoed(message, arguments)
     content = _content(echoed, call.revision)
     session = named_session(call, arguments.session)
@@ -83,6 +86,11 @@ def echo(call: Call, arguments: EchoArguments) -> Answer:
     announce_echo(call, session)
     text = f"{printable(message)}\n\nSession: {session.id}\nEcho count in session: {session.echo_count}"
     return Answer(text, EchoResult(message, session.id, session.echo_count), content)
+
+
+def _upper(text: str) -> str:
+    """Return a text in upper case, made in pieces: Python takes 12 bytes a character while it makes one."""
+    return "".join(text[start : start + _PIECE].upper() for start in range(0, len(text), _PIECE))
 
 
 def _echoed(message: str, arguments: EchoArguments) -> Echo:

@@ -108,7 +108,7 @@ async def _ask(call: Call, report: _Report, question: Question) -> None:
             f"Revision {call.revision.name} does not have this, so the client is not asked"
         )
         return
-    report.declared = is_declared(dict(call.client.capabilities), question.method, question.params)
+    report.declared = is_declared(call.client.capabilities, question.method, question.params)
     if not report.declared:
         needed = msgspec.json.encode(required_capability(question.method, question.params)).decode()
         report.problems.append(f"The client does not declare the capability {needed}, so it is not asked")
