@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from ipaddress import ip_network
 from typing import Any, Literal
 
@@ -123,6 +123,24 @@ def _one_of(*choices: str) -> Callable[[str], str]:
         raise ValueError(f"must be one of {', '.join(choices)}")
 
     return parse
+
+
+_LEVELS = {
+    "DEBUG": ("debug", "trace", "verbose", "all", "10"),
+    "INFO": ("info", "information", "notice", "20"),
+    "WARNING": ("warning", "warn", "30"),
+    "ERROR": ("error", "err", "40"),
+    "CRITICAL": ("critical", "crit", "fatal", "alert", "emergency", "emerg", "panic", "50"),
+}
+"""Level → how programs write it, or the nearest to it that they have: Python, syslog, log4j and others."""
+
+
+def _log_level(value: str) -> str:
+    word = value.strip().lower()
+    for level, spellings in _LEVELS.items():
+        if word in spellings:
+            return level
+    raise ValueError(f"must be one of {', '.join(_LEVELS)}")
 
 
 def _setting(
@@ -444,10 +462,10 @@ class Settings:
         unit="messages",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = _setting(
-        _one_of("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"),
+        _log_level,
         "INFO",
         "ECHO_LOG_LEVEL LOG_LEVEL",
-        "Least level that is logged.",
+        "Least level that is logged: DEBUG, INFO, WARNING, ERROR or CRITICAL, in any usual spelling.",
     )
     log_file: str | None = _setting(
         _optional_text, "", "LOG_FILE", "File to log to, its directories made; empty for standard output."
@@ -525,6 +543,28 @@ class Effective:
     """Field name → the value as it was written."""
     warnings: tuple[str, ...] = ()
 
+    def without(self, name: str, problem: str) -> Effective:
+        """Return the settings with the default for one whose value cannot be used.
+
+        Args:
+            name: The field.
+            problem: What is wrong with its value.
+
+        Raises:
+            ConfigError: The value is meant for this program and no other.
+        """
+        variable = self.origins[name].rpartition(" ")[2]
+        if not _may_be_foreign(self.origins[name]):
+            raise ConfigError(problem)
+        (setting,) = (each for each in DECLARED if each.name == name)
+        return replace(
+            self,
+            settings=replace(self.settings, **{name: setting.parse(setting.default)}),
+            origins={**self.origins, name: "default"},
+            values={**self.values, name: setting.default},
+            warnings=(*self.warnings, _passed_over(setting, variable, problem)),
+        )
+
     @property
     def secrets(self) -> tuple[str, ...]:
         """The values, and parts of them, that must not be shown."""
@@ -552,16 +592,21 @@ def load(options: Mapping[str, str], environ: Mapping[str, str]) -> Effective:
     parsed: dict[str, Any] = {}
     origins: dict[str, str] = {}
     values: dict[str, str] = {}
-    for setting in DECLARED:
-        origins[setting.name], values[setting.name] = _written(setting, options, environ)
-        try:
-            parsed[setting.name] = setting.parse(values[setting.name])
-        except ValueError as error:
-            where = origins[setting.name].rpartition(" ")[2]
-            found = "" if setting.secret or setting.address else f", not {values[setting.name]!r}"
-            raise ConfigError(f"{where} {error}{found}") from None
-    settings = Settings(**parsed)
     warnings = _unknown_variables(environ)
+    for setting in DECLARED:
+        origin, value = _written(setting, options, environ)
+        try:
+            meant = setting.parse(value)
+        except ValueError as error:
+            where = origin.rpartition(" ")[2]
+            found = "" if setting.secret or setting.address else f", not {value!r}"
+            problem = f"{where} {error}{found}"
+            if not _may_be_foreign(origin):
+                raise ConfigError(problem) from None
+            warnings += (_passed_over(setting, where, problem),)
+            origin, value, meant = "default", setting.default, setting.parse(setting.default)
+        parsed[setting.name], origins[setting.name], values[setting.name] = meant, origin, value
+    settings = Settings(**parsed)
     if origins["allowed_hosts"] == "default" and not _is_local(settings):
         warnings += (
             "The server can be reached from other machines, but MCP_ECHO_ALLOWED_HOSTS has only this one's "
@@ -577,6 +622,24 @@ def _written(setting: Declared, options: Mapping[str, str], environ: Mapping[str
         if variable in environ:
             return f"environment {variable}", environ[variable]
     return "default", setting.default
+
+
+def _may_be_foreign(origin: str) -> bool:
+    """Return whether a value comes from a variable that may be set for other programs: LOG_LEVEL, LOG_FILE.
+
+    Names that begin with MCP_ or ECHO_ are this program's: what is wrong there was meant for it, and a limit
+    that is passed over would be a hole.
+    """
+    kind, _, variable = origin.partition(" ")
+    return kind == "environment" and not variable.startswith(("MCP_", "ECHO_"))
+
+
+def _passed_over(setting: Declared, variable: str, problem: str) -> str:
+    used = setting.default or "none"
+    return (
+        f"{problem}; {variable} may be meant for another program, so the default ({used}) is used instead: "
+        f"set --{setting.option} for this one"
+    )
 
 
 def _unknown_variables(environ: Mapping[str, str]) -> tuple[str, ...]:

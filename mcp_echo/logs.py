@@ -28,6 +28,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from mcp_echo.config import ConfigError, Settings
+from mcp_echo.protocol import strict_json
 from mcp_echo.redaction import (
     excerpt,
     mask_body,
@@ -52,6 +53,11 @@ FIELDS = (
     "body",
 )
 """Event fields that are shown beside the text, in this order."""
+
+_MOST_READ = 64 * 1024
+"""Bytes of a body that is read to be shown: it is held as JSON, as JSON without secrets and as a line at once."""
+_MOST_VALUES_READ = 20_000
+"""JSON values of a body that is read to be shown."""
 
 _BARE = re.compile(r"[\w.:/-]+")
 
@@ -243,9 +249,6 @@ def _text(event: LogEvent) -> str:
 _SHORTEST_MASKED = 8
 """Characters of the shortest text of letters and digits alone that may be masked."""
 
-_LONGEST_READ = 128 * 1024
-"""Bytes of the longest body that is read member by member, to be shown."""
-
 _LONGEST_FIELD = 512
 """Characters of a field that a line shows; names and methods are shorter, unless somebody tries."""
 
@@ -380,13 +383,20 @@ class LogJournal:
     def _shown(self, body: bytes) -> str:
         if self._reveal:
             return body.decode("utf-8", "backslashreplace")
-        if len(body) > _LONGEST_READ:
-            return mask_session_ids(mask_body(body, len(body)), self._is_session)
-        try:
-            shown = msgspec.json.encode(mask_json(msgspec.json.decode(body))).decode()
-            return mask_session_ids(shown, self._is_session)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return f"({len(body)} bytes that are not JSON)"
+        return mask_session_ids(_masked_body(body), self._is_session)
+
+
+def _masked_body(body: bytes) -> str:
+    """Return a body member by member, masked; of one that is too long for that, its beginning."""
+    if len(body) > _MOST_READ:
+        return mask_body(body, len(body))
+    try:
+        value = strict_json.read(body, _MOST_VALUES_READ)
+    except strict_json.TooManyValues:
+        return mask_body(body, len(body))
+    except strict_json.NotJson:
+        return f"({len(body)} bytes that are not JSON)"
+    return msgspec.json.encode(mask_json(value)).decode()
 
 
 def _shown_id(session: Session | None) -> str | None:
