@@ -13,6 +13,13 @@ def filled(unit: bytes, values: int, count: int) -> bytes:
     return b"[" + b",".join([unit] * units + [b"0"] * others) + b"]"
 
 
+def counted(value: object) -> int:
+    """Return how many values a decoded value is."""
+    if isinstance(value, dict):
+        return 1 + len(value) + sum(map(counted, value.values()))
+    return 1 + sum(map(counted, value)) if isinstance(value, list) else 1
+
+
 def _members(count: int, name: bytes) -> bytes:
     return b"{" + b",".join(b'"%b%d":0' % (name, number) for number in range((count - 1) // 2)) + b"}"
 

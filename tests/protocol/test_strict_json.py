@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from mcp_echo.protocol.strict_json import MAX_DEPTH, MAX_VALUES, NotJson, TooManyValues, read
 from tests import json_shapes
-from tests.json_shapes import Shape, filled
+from tests.json_shapes import Shape, counted, filled
 
 
 def nested(depth: int, opening: str = "[", closing: str = "]", core: str = "1") -> bytes:
@@ -91,13 +91,6 @@ def test_values_are_bounded_to_the_value(unit: bytes, values: int, limit: int) -
     read(filled(unit, values, limit), limit)
     with pytest.raises(TooManyValues, match=f"more than {limit} values"):
         read(filled(unit, values, limit + 1), limit)
-
-
-def counted(value: object) -> int:
-    """Return how many values a decoded value is."""
-    if isinstance(value, dict):
-        return 1 + len(value) + sum(map(counted, value.values()))
-    return 1 + sum(map(counted, value)) if isinstance(value, list) else 1
 
 
 awkward = st.text('[]{}",:\\ \n', max_size=4)
