@@ -55,7 +55,7 @@ FIELDS = (
 """Event fields that are shown beside the text, in this order."""
 
 _MOST_READ = 64 * 1024
-"""Bytes of a body that is read to be shown: it is held as JSON, as JSON without secrets and as a line at once."""
+"""Bytes of a body that is read to be shown: it is held as JSON, masked, and as a line at once."""
 _MOST_VALUES_READ = 20_000
 """JSON values of a body that is read to be shown."""
 

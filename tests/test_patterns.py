@@ -31,7 +31,8 @@ REPEATS = (constants.MAX_REPEAT, constants.MIN_REPEAT, constants.POSSESSIVE_REPE
 
 LINEAR_ALL_THE_SAME = {
     "(?<=://)[^/\\s]+(?=@)": "a search begins only behind ://, and the run ends at the next slash",
-    '"(?:[^"\\\\]|\\\\.)*"': "goes through what was read as JSON already, each quote with its fellow",
+    '"[^"\\\\]*+(?:\\\\.[^"\\\\]*+)*+"': "a search begins at a quote, and the next where it has ended",
+    ".{1,65536}[\\x80-\\xbf]*+": "nothing follows that could fail, so that nothing is given back",
     "-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----": "read from the operator's own file",
 }
 """Pattern → why it is linear though it is written otherwise."""
@@ -169,7 +170,7 @@ def ways_of(op: Any, argument: Any, ignore_case: bool) -> list[Way]:
         merged = alike(argument[1], ignore_case)
         return merged or [way for branch in argument[1] for way in ways(branch, ignore_case)]
     if op in REPEATS:
-        return repeated(argument, ignore_case)
+        return repeated(argument, ignore_case, possessive=op is constants.POSSESSIVE_REPEAT)
     return [(Piece(members((op, argument), ignore_case), False, False),)]
 
 
@@ -181,12 +182,14 @@ def alike(branches: Any, ignore_case: bool) -> list[Way] | None:
     return [tuple(found[0][0])] if len(found) > 32 else None
 
 
-def repeated(argument: Any, ignore_case: bool) -> list[Way]:
+def repeated(argument: Any, ignore_case: bool, *, possessive: bool) -> list[Way]:
     least, most, inner = argument
     body = ways(inner, ignore_case)
     if most < UNBOUNDED:
         return [(), *body] if least == 0 else body
-    assert not any(piece.unbounded for way in body for piece in way), "a repetition inside a repetition"
+    # A possessive one gives nothing back, so that there is one way through its run.
+    inside = any(piece.unbounded for way in body for piece in way)
+    assert possessive or not inside, "a repetition inside a repetition"
     takes = frozenset().union(*(piece.takes for way in body for piece in way))
     return [(Piece(takes, True, least == 0),)]
 
