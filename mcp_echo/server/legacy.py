@@ -463,7 +463,9 @@ class LegacyEra:
         self._watch_lists(session)
         if self._methods.offer.observer is not None:
             self._methods.offer.observer.saw_get(exchange.headers(), session)
-        return Carriage(session.log, stream, resumable=True, primed=session.revision.priming_event)
+        # The priming event belongs on the streams of POST alone (Sending Messages, rule 6); clients that read
+        # each event as JSON report one here as an error.
+        return Carriage(session.log, stream, resumable=True)
 
     def _stream(self, session: Session, last_event_id: str | None) -> Stream:
         """Return the stream a client comes back to, or a new one to listen on.

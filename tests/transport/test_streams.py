@@ -93,10 +93,19 @@ class GetTests(StreamTestCase):
         self.rpc("tools/list", session=session)
         assert listening.messages == []
 
-    def test_the_first_event_is_an_id_without_data_since_2025_11_25(self) -> None:
-        """Sending Messages, rule 6: SHOULD; clients of older revisions choke on empty data."""
-        for revision, expected in (("2025-11-25", [{"id": "g1-0", "data": ""}]), ("2025-06-18", [])):
-            assert self.listen(self.initialize(revision)).events == expected
+    def test_a_stream_opens_with_a_comment_in_every_revision(self) -> None:
+        """Sending Messages, rule 6, primes streams of POST alone: some clients read every event of a GET as
+        JSON, and report an empty one as an error."""
+        for revision in ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"):
+            assert self.listen(self.initialize(revision)).body == b": open\n\n"
+
+    def test_an_answer_that_is_resumed_by_get_opens_with_a_comment_too(self) -> None:
+        """As above: what a client comes back for has an id already."""
+        session = self.initialize("2025-11-25")
+        answer = self.rpc("tools/list", session=session, Accept="text/event-stream")
+        again = self.listen(session, **{"Last-Event-ID": answer.events[0]["id"]})
+        assert again.body.startswith(b": open\n\n")
+        assert [message["id"] for message in again.messages] == [1]
 
     def test_deleting_the_session_ends_its_streams(self) -> None:
         """MAY close the stream; a session that is gone has nothing more to say."""
