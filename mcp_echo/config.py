@@ -388,11 +388,12 @@ class Settings:
     reveal_secrets: bool = _setting(
         _flag, "false", "MCP_ECHO_REVEAL_SECRETS", "Show tokens, cookies and keys in full: for a lab only."
     )
-    keepalive_style: Literal["event", "comment"] = _setting(
-        _one_of("event", "comment"),
-        "event",
+    keepalive_style: Literal["auto", "event", "comment"] = _setting(
+        _one_of("auto", "event", "comment"),
+        "auto",
         "MCP_ECHO_KEEPALIVE_STYLE",
-        "Keep-alives on GET streams: event (event: keep-alive) or comment (an SSE comment line).",
+        "Keep-alives on GET streams: event (event: keep-alive), comment (an SSE comment line), or auto: the "
+        "event for readers of /mcp whose Accept lists text/event-stream and takes no JSON, else the comment.",
     )
     keepalive_interval: float = _setting(
         _seconds, "15", "MCP_ECHO_KEEPALIVE_INTERVAL", "Time between two keep-alives.", unit="seconds"

@@ -30,6 +30,11 @@ class Accepted:
     names_json: bool
     names_event_stream: bool
 
+    @property
+    def event_stream_alone(self) -> bool:
+        """Whether the client asks for event streams and takes no JSON: a reader of events, no MCP client."""
+        return self.names_event_stream and not self.json
+
 
 def _qualities(header: str) -> dict[str, float]:
     qualities: dict[str, float] = {}

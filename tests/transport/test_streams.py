@@ -281,20 +281,52 @@ class KeepAliveTests(StreamTestCase):
         self.clock.advance(15)
         self.client.flush()
 
-    def test_a_quiet_stream_is_kept_alive_by_an_event(self) -> None:
-        """The documented frame; MCP clients skip event types they do not know."""
-        listening = self.start()
+    def beats(self, listening: Listening) -> str:
+        """Return what keeps a stream alive; the first beat finds the opening just sent."""
         for _ in range(3):
             self.beat()
-        assert listening.events == [KEEP_ALIVE] * 2, "the first beat finds the opening just sent"
+        events, comments = listening.events, listening.body.count(b": keep-alive\n\n")
+        assert (events, comments) in (([KEEP_ALIVE] * 2, 0), ([], 2)), listening.body
+        return "event" if events else "comment"
 
-    def test_the_event_can_be_a_comment(self) -> None:
-        """MCP_ECHO_KEEPALIVE_STYLE=comment."""
-        listening = self.start(MCP_ECHO_KEEPALIVE_STYLE="comment")
-        for _ in range(3):
-            self.beat()
-        assert listening.events == []
-        assert listening.body.count(b": keep-alive\n\n") == 2
+    def test_a_reader_of_events_alone_is_kept_alive_by_an_event(self) -> None:
+        """The documented frame, for EventSource and for people: they see no comment."""
+        self.start()
+        for accept in (
+            "text/event-stream",
+            "Text/Event-Stream;charset=utf-8",
+            "text/event-stream, text/html",
+            "text/event-stream, application/json;q=0",
+        ):
+            assert self.beats(self.listen(self.initialize(), Accept=accept)) == "event", accept
+
+    def test_a_reader_that_takes_json_too_is_kept_alive_by_a_comment(self) -> None:
+        """Our choice: the Python SDKs list both, and log a warning for every event that they do not know; a
+        wildcard tells nothing of events."""
+        self.start()
+        for accept in (
+            "application/json, text/event-stream",
+            "text/event-stream;q=0.5, application/json;q=0.1",
+            "text/event-stream, */*",
+            "text/event-stream, application/*",
+            "text/*",
+            "*/*",
+            "",
+        ):
+            assert self.beats(self.listen(self.initialize(), Accept=accept)) == "comment", accept
+
+    def test_two_accept_lines_are_one_list(self) -> None:
+        """RFC 9110 section 5.3; httpx sends two when a client and a library each set one."""
+        self.start()
+        fields = {"Accept": ["application/json", "text/event-stream"], "Mcp-Session-Id": self.initialize()}
+        assert self.beats(Listening(self.begin("GET", headers=fields))) == "comment"
+
+    def test_one_style_can_be_told_for_all_readers(self) -> None:
+        """MCP_ECHO_KEEPALIVE_STYLE."""
+        for style in ("comment", "event"):
+            self.start(MCP_ECHO_KEEPALIVE_STYLE=style)
+            for accept in ("text/event-stream", "application/json, text/event-stream", "*/*"):
+                assert self.beats(self.listen(self.initialize(), Accept=accept)) == style, accept
 
     def test_a_busy_stream_needs_none(self) -> None:
         listening = self.start()
