@@ -5,11 +5,12 @@ https://modelcontextprotocol.io/specification/2025-11-25/basic/lifecycle
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from msgspec import Raw
 
+from mcp_echo.protocol.decoding import UNREADABLE, read
 from mcp_echo.protocol.errors import InvalidParams, InvalidRequest, UnsupportedRevision
 from mcp_echo.protocol.revisions import Revision, Supported
 
@@ -55,8 +56,8 @@ def read_initialize(params: Raw, strict: bool) -> Initialize:
     try:
         if strict:
             _decode_strict(params)
-        return _decode(params)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return cast(Initialize, read(_decode, params))
+    except UNREADABLE as error:
         raise InvalidParams(f"Invalid initialize params: {error}") from None
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
+from mcp_echo.protocol.decoding import UNREADABLE, Decode, read, read_without_nulls
 from mcp_echo.protocol.errors import HeaderMismatch, InvalidParams, MetaIncomplete
 from mcp_echo.redaction import quoted
 
@@ -94,10 +95,7 @@ def read_meta(params: Raw) -> Meta:
     Raises:
         MetaIncomplete: A required member is missing, or a member has a wrong type.
     """
-    try:
-        meta = _decode_meta(params).meta
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise MetaIncomplete(f"Invalid params: {error}") from None
+    meta = _meta_in(params)
     required = {VERSION_KEY, CAPABILITIES_KEY}
     if meta is not UNSET:
         required -= {VERSION_KEY} if meta.version is not UNSET else set()
@@ -107,6 +105,16 @@ def read_meta(params: Raw) -> Meta:
     for name, member in (("clientInfo", meta.client_info), (CAPABILITIES_KEY, meta.capabilities)):
         if member is not UNSET and bytes(member)[:1] != b"{":
             raise MetaIncomplete(f"Invalid params: {name} must be an object")
+    return meta
+
+
+def _meta_in(params: Raw) -> Meta | UnsetType:
+    try:
+        meta: Meta | UnsetType = read(_decode_meta, params).meta
+    except UNREADABLE as error:
+        raise MetaIncomplete(f"Invalid params: {error}") from None
+    if meta is not UNSET and meta.client_info is not UNSET and bytes(meta.client_info) == b"null":
+        return msgspec.structs.replace(meta, client_info=UNSET)
     return meta
 
 
@@ -266,13 +274,16 @@ def is_answer(method: str, answer: Any) -> bool:
     return isinstance(answer, dict) and all(member in answer for member in _ANSWER_MEMBERS[method])
 
 
-def read_params(decode: Callable[[Raw], Any], params: Raw) -> Any:
-    """Return decoded params.
+def read_params(decode: Decode, params: Raw) -> Any:
+    """Return decoded params; null is taken for an absent member.
 
     Raises:
         InvalidParams: They do not fit.
     """
     try:
-        return decode(params)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        try:
+            return decode(params)
+        except msgspec.ValidationError:
+            return read_without_nulls(decode, params)
+    except UNREADABLE as error:
         raise InvalidParams(f"Invalid params: {error}") from None

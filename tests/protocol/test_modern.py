@@ -147,7 +147,6 @@ def test_what_is_missing_is_named(params: object, named: list[str]) -> None:
         meta(**{"io.modelcontextprotocol/logLevel": 1}),
         meta(**{"io.modelcontextprotocol/clientInfo": "curl"}),
         meta(progressToken={}),
-        meta(progressToken=None),
         b"[]",
         b"{",
         b'{"_meta":"\xff"}',
