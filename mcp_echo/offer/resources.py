@@ -115,14 +115,15 @@ RESOURCES = {
             SERVER_URI,
             "server",
             "Server",
-            "The server's settings, where each came from, and its health.",
+            "The server's settings, where each came from, and its health. Read it to check the set-up.",
             _server,
         ),
         Resource(
             SESSION_URI,
             "session",
             "Your session",
-            "What the server knows of your protocol session. Subscribe to hear of changes.",
+            "What the server knows of your protocol session. Read it when the session may be lost; subscribe "
+            "to hear of changes.",
             _own_session,
         ),
     )
@@ -133,14 +134,16 @@ TEMPLATES = (
         STATE_URI,
         "echo-session",
         "Echo session",
-        "The state behind a handle from createEchoSession. Subscribe to hear of changes.",
+        "The state behind a handle from createEchoSession. Read it to see what is kept; subscribe to hear of "
+        "changes.",
         _state,
     ),
     Template(
         MESSAGES_URI,
         "echo-session-messages",
         "Messages of an echo session",
-        "The message queue behind a handle, oldest first. Subscribe to hear of new messages.",
+        "The message queue behind a handle, oldest first. Read it when notifications do not arrive; "
+        "subscribe to hear of new messages.",
         _messages,
     ),
 )
