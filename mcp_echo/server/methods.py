@@ -30,6 +30,7 @@ from mcp_echo.tools.base import (
     UnknownToolError,
     WholeResult,
 )
+from mcp_echo.tools.schemas import without_nulls
 
 INSTRUCTIONS = (
     "mcp-echo shows what reaches an MCP server. Call echo and replayLastEcho to test that state survives, "
@@ -37,6 +38,9 @@ INSTRUCTIONS = (
     "the server, and clientProbe to test the client. Where there is no protocol session, createEchoSession "
     "makes a handle to pass on."
 )
+
+_OBJECT_OR_NULL = (b"{", b"n")
+"""What the arguments of a tool begin with, given or not."""
 
 MAX_COMPLETIONS = 100
 """Most values of one completion (server/utilities/completion, Completion Results)."""
@@ -210,7 +214,7 @@ class Methods:
         named = read_params(read_call, params)
         call.tool = named.name
         tool = self.tool(named.name)
-        if bytes(named.arguments)[:1] != b"{":
+        if bytes(named.arguments)[:1] not in _OBJECT_OR_NULL:
             raise InvalidParams("Invalid params: arguments must be an object")
         if call.log_level is not None:
             call.log("debug", {"tool": tool.name, "event": "started"})
@@ -245,7 +249,8 @@ class Methods:
         text = () if answer.text is None else ({"type": "text", "text": answer.text},)
         result: dict[str, Any] = {"content": [*text, *answer.content]}
         if call.revision.structured_content and answer.structured is not None:
-            result["structuredContent"] = answer.structured
+            structured = answer.structured
+            result["structuredContent"] = without_nulls(structured) if tool.has_nulls else structured
         result["isError"] = answer.is_error
         return result
 

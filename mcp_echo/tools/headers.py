@@ -65,9 +65,7 @@ def categorize(name: str) -> Category:
 class PrintHeaderArguments(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """What printHeader takes."""
 
-    category: Annotated[
-        Category | None, Meta(description="Filter by category (auth, standard, mcp, custom).")
-    ] = None
+    category: Annotated[Category | None, Meta(description="Show only headers of this category.")] = None
 
 
 class Field(msgspec.Struct):
@@ -121,7 +119,10 @@ def print_header(call: Call, arguments: PrintHeaderArguments) -> Answer:
 PRINT_HEADER = Tool(
     name="printHeader",
     title="Print headers",
-    description="Display all HTTP headers categorized by type.",
+    description=(
+        "Return this request's HTTP headers as they arrived, secrets masked. Call it to see what a gateway "
+        "changed."
+    ),
     arguments=PrintHeaderArguments,
     result=PrintHeaderResult,
     run=print_header,
@@ -207,7 +208,10 @@ def _status(policy: CorsPolicy, verdict: Verdict) -> str:
 CORS_ANALYSIS = Tool(
     name="corsAnalysis",
     title="CORS analysis",
-    description="Analyze CORS configuration and headers.",
+    description=(
+        "Return what a browser would do with this request, and why. Call it when a web page cannot use the "
+        "server."
+    ),
     arguments=NoArguments,
     result=CorsResult,
     run=cors_analysis,

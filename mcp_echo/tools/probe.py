@@ -23,11 +23,11 @@ _STEP = 0.05
 class ProbeArguments(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """What clientProbe takes."""
 
-    feature: Annotated[Feature, Meta(description="What of the client to test.")]
-    mode: Annotated[Literal["form", "url"], Meta(description="The mode of elicitation to test.")] = "form"
+    feature: Annotated[Feature, Meta(description="Feature of the client to test.")]
+    mode: Annotated[Literal["form", "url"], Meta(description="Mode of elicitation.")] = "form"
     seconds: Annotated[
-        Annotated[float, Meta(gt=0, le=30)],
-        Meta(description="How long to wait for a cancellation or a new list."),
+        Annotated[float, Meta(ge=0.01, le=30)],
+        Meta(description="Seconds to wait for a cancellation or a list request."),
     ] = 2.0
 
 
@@ -39,7 +39,7 @@ class ProbeResult(msgspec.Struct, rename="camel"):
     protocol_version: str
     declared: bool | None
     sent: list[str]
-    answer: dict[str, Any] | str | None
+    answer: Any
     round_trip: float | None
     problems: list[str]
 
@@ -252,9 +252,8 @@ CLIENT_PROBE = Tool(
     name="clientProbe",
     title="Client probe",
     description=(
-        "Tests the client: asks it for sampling, elicitation or roots, sends it progress or log messages, "
-        "waits to be cancelled, or announces changed lists; reports what came back and what was wrong "
-        "with it."
+        "Test one feature of the client and return what came back and what was wrong. Call it to see what "
+        "the client really supports."
     ),
     arguments=ProbeArguments,
     result=ProbeResult,
