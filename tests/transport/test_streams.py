@@ -328,6 +328,21 @@ class KeepAliveTests(StreamTestCase):
             for accept in ("text/event-stream", "application/json, text/event-stream", "*/*"):
                 assert self.beats(self.listen(self.initialize(), Accept=accept)) == style, accept
 
+    def test_the_answer_to_a_post_is_kept_alive_by_comments_in_every_style(self) -> None:
+        """Our choice: who reads it knows MCP, whatever its Accept says."""
+        params = {"name": "clientProbe", "arguments": {"feature": "roots"}}
+        question = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+        for style in ("auto", "event", "comment"):
+            self.start(MCP_ECHO_KEEPALIVE_STYLE=style)
+            session = self.initialize(capabilities={"roots": {}})
+            headers = {"Mcp-Session-Id": session, "Accept": "text/event-stream"}
+            asked = Posted(self, question, headers)
+            for _ in range(3):
+                self.beat()
+            assert [message["method"] for message in asked.messages] == ["roots/list"]
+            assert asked.body.count(b": keep-alive\n\n") == 2
+            assert KEEP_ALIVE not in asked.events
+
     def test_a_busy_stream_needs_none(self) -> None:
         listening = self.start()
         session = next(iter(self.store)).id
