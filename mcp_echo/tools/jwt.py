@@ -14,9 +14,6 @@ from typing import Any, Literal
 
 from mcp_echo.protocol import strict_json
 
-MAX_TOKEN = 8192
-"""Longest token looked at, in characters; servers refuse longer header lines anyway."""
-
 LAST_SECOND = 253402300799
 """9999-12-31 23:59:59 UTC in seconds since the epoch, the last moment a calendar date can name."""
 
@@ -61,8 +58,6 @@ def read(text: str) -> Token:
     Raises:
         NotAToken: It is none.
     """
-    if len(text) > MAX_TOKEN:
-        raise NotAToken(f"it has {len(text)} characters; tokens of up to {MAX_TOKEN} are read")
     parts = text.split(".", 5)
     if len(parts) == 5:
         return _read_encrypted(parts)
