@@ -69,6 +69,7 @@ _HINTS = {
     "…": "a shortened copy of a token is no token",
     "*": "a masked copy of a token is no token",
     "=": "in a token it stands only at the end",
+    **dict.fromkeys("\r\n", "the value was wrapped, or a line end copied along"),
     **dict.fromkeys("${}<>[]", "a variable that was not filled in?"),
     **dict.fromkeys(_QUOTES, "quotes belong to what the value was copied from"),
 }
@@ -108,17 +109,32 @@ class _Part(NamedTuple):
 
 def read(value: str) -> Credentials:
     """Return what the value of an ``Authorization`` field says, and what is wrong with it."""
-    problems: list[str] = []
-    part = _peeled(_Part(as_sent(value.strip(" \t")), 1), problems, _BEFORE_SCHEME)
+    scheme, part, problems = _begun(value.strip(" \t"))
+    if scheme is not None:
+        return _with_scheme(scheme, part, problems)
     if not part.text:
         problems.append("Authorization is empty: an unset variable in the client?")
         return Credentials(None, "", False, tuple(problems), False)
-    scheme, part = _split_scheme(part, problems)
+    if is_placeholder(part.text):
+        return _placeholder(None, part, problems)
+    return _without_scheme(part, problems)
+
+
+def read_token(value: str) -> Credentials:
+    """Return a token that stands alone or behind a scheme, and what is wrong around it."""
+    scheme, part, problems = _begun(value.strip())
     if scheme is not None:
         return _with_scheme(scheme, part, problems)
-    return (
-        _placeholder(None, part, problems) if is_placeholder(part.text) else _without_scheme(part, problems)
-    )
+    if is_placeholder(part.text):
+        return _placeholder(None, part, problems)
+    return Credentials(None, part.text, False, tuple(problems), bool(part.text) and not problems)
+
+
+def _begun(value: str) -> tuple[str | None, _Part, list[str]]:
+    """Return the scheme that a value begins with, what follows, and what is wrong up to there."""
+    problems: list[str] = []
+    scheme, part = _split_scheme(_peeled(_Part(as_sent(value), 1), problems, _BEFORE_SCHEME), problems)
+    return scheme, part, problems
 
 
 def as_sent(value: str) -> str:
@@ -304,12 +320,13 @@ def _odd_characters(part: _Part, allowed: str = "") -> Iterator[str]:
         if character in seen:
             continue
         seen.add(character)
-        yield f"{_capital(name_of(character))} at character {part.at + found.start()}{_hint(character)}"
+        yield f"{_capital(name_of(character))} at character {part.at + found.start()}{hint_at(character)}"
         if len(seen) > MOST_PROBLEMS:
             return
 
 
-def _hint(character: str) -> str:
+def hint_at(character: str) -> str:
+    """Return what a character that no token has may mean there, behind a colon."""
     if character in _HINTS:
         return f": {_HINTS[character]}"
     if character in " \t":
