@@ -29,13 +29,17 @@ IN_USE = ("ApiKey", "AWS4-HMAC-SHA256", "Hawk", "JWT", "NTLM", "Token")
 MOST_PROBLEMS = 8
 """Problems told of one value; whoever mends these sees the next."""
 
+_MOST_SKIPPED = 64
+"""Invisible characters taken for one slip; there are more only where somebody tries how many."""
+
 _SCHEMES = {name.lower(): name for name in (*REGISTERED, *IN_USE)}
 # The longest first, for a scheme may begin as a longer one does.
 _SCHEME = re.compile("|".join(sorted(map(re.escape, _SCHEMES), key=len, reverse=True)), re.IGNORECASE)
 # One token68 (RFC 9110 section 11.2) follows these; what follows the others is a list of parameters.
 _ONE_TOKEN = frozenset({"apikey", "bearer", "dpop", "jwt", "negotiate", "ntlm", "token"})
 _TOKEN68 = re.compile(r"[A-Za-z0-9._~+/-]+=*", re.ASCII)
-_NOT_TOKEN68 = re.compile(r"[^A-Za-z0-9._~+/=-]|=(?=[^=])", re.ASCII)
+# Some issuers pad the parts of a JWT, which some servers take.
+_NOT_TOKEN68 = re.compile(r"[^A-Za-z0-9._~+/=-]|=(?=[^=.])", re.ASCII)
 _PARAMETER = re.compile(r"[A-Za-z_]+ ?=")
 _OWN_NAME = re.compile(r"(?:Proxy-)?Authorization[ \t]*[:=][ \t]*", re.IGNORECASE)
 _NO_TOKEN_CHARACTER = re.compile(r"[^A-Za-z0-9]+", re.ASCII)
@@ -252,7 +256,8 @@ def _peeled(part: _Part, problems: list[str], peels: tuple[Peel, ...]) -> _Part:
 
 
 def _peel_invisible(part: _Part, problems: list[str]) -> _Part:
-    count = next((place for place, each in enumerate(part.text) if not is_invisible(each)), len(part.text))
+    beginning = part.text[:_MOST_SKIPPED]
+    count = next((place for place, each in enumerate(beginning) if not is_invisible(each)), len(beginning))
     if count == 0:
         return part
     problems.append(f"{_capital(name_of(part.text[0]))} at character {part.at}, before anything else")
@@ -314,15 +319,10 @@ def _judged_token(part: _Part) -> Iterator[str]:
 
 def _odd_characters(part: _Part, allowed: str = "") -> Iterator[str]:
     """Yield each kind of character that no token has, at its first place."""
-    seen: set[str] = set(allowed)
-    for found in _NOT_TOKEN68.finditer(part.text):
-        character = found[0]
-        if character in seen:
-            continue
-        seen.add(character)
-        yield f"{_capital(name_of(character))} at character {part.at + found.start()}{hint_at(character)}"
-        if len(seen) > MOST_PROBLEMS:
-            return
+    kinds = [each for each in dict.fromkeys(_NOT_TOKEN68.findall(part.text)) if each not in allowed]
+    for character in kinds[:MOST_PROBLEMS]:
+        place = part.text.find(character)
+        yield f"{_capital(name_of(character))} at character {part.at + place}{hint_at(character)}"
 
 
 def hint_at(character: str) -> str:

@@ -43,7 +43,8 @@ def claim_problems(claims: dict[str, Any], raw: bytes) -> Iterator[str]:
         claims: The claims.
         raw: The JSON that they were written as.
     """
-    yield from _repeated(raw)
+    for name in repeated_claims(raw):
+        yield f"{name} is given more than once: verifiers differ in which they take (RFC 7519 section 4)"
     yield from _misspelled(claims)
     for name in _TEXTS:
         if name in claims:
@@ -62,19 +63,21 @@ def time_problems(token: Token, wall: float) -> Iterator[str]:
     yield from _clock(token, wall)
 
 
-def _repeated(raw: bytes) -> Iterator[str]:
-    """Yield which registered claims are given twice: some verifiers take the first, others the last."""
+def repeated_claims(raw: bytes) -> list[str]:
+    """Return the registered claims that are given more than once, where verifiers differ in which they take.
+
+    Args:
+        raw: The JSON object that the claims were written as.
+    """
     repeated: list[str] = []
 
-    def note(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    def note(members: list[tuple[str, Any]]) -> None:
         names = [name for name, _ in members]
         repeated[:] = sorted(name for name in set(names) if name in _MEANT and names.count(name) > 1)
-        return {}
 
     # The outermost object is the last that is complete.
     json.loads(raw, object_pairs_hook=note, parse_int=len, parse_float=len)
-    for name in repeated:
-        yield f"{name} is given more than once: verifiers differ in which they take (RFC 7519 section 4)"
+    return repeated
 
 
 def _misspelled(claims: dict[str, Any]) -> Iterator[str]:

@@ -21,6 +21,7 @@ from mcp_echo.protocol.proxies import (
     token_principal,
 )
 from mcp_echo.tools import jwt
+from mcp_echo.tools.jwt_claims import repeated_claims
 
 USER_ID = "X-User-Id"
 
@@ -91,9 +92,14 @@ def _subject_of(given: Credentials) -> str:
     if given.bearer is None:
         raise NamesNobody(_why_no_bearer(given))
     try:
-        return token_principal(jwt.read(given.bearer).payload)
+        token = jwt.read(given.bearer)
     except jwt.NotAToken as error:
         raise NamesNobody(f"it is no JWT ({error})") from None
+    for name in repeated_claims(token.raw_payload or b"{}"):
+        if name in ("iss", "sub"):
+            # Who has verified the token may have taken the other one.
+            raise NamesNobody(f"its {name} is given more than once")
+    return token_principal(token.payload)
 
 
 def _why_no_bearer(given: Credentials) -> str:
