@@ -15,16 +15,8 @@ from collections.abc import Callable, Iterator
 from difflib import get_close_matches
 from typing import NamedTuple
 
-from mcp_echo.protocol.placeholders import is_placeholder
-
-REGISTERED = (
-    "Basic", "Bearer", "Concealed", "Digest", "DPoP", "GNAP", "HOBA", "Mutual", "Negotiate", "OAuth",
-    "PrivateToken", "SCRAM-SHA-1", "SCRAM-SHA-256", "vapid",
-)  # fmt: skip
-"""The registered schemes: https://www.iana.org/assignments/http-authschemes"""
-
-IN_USE = ("ApiKey", "AWS4-HMAC-SHA256", "Hawk", "JWT", "NTLM", "Token")
-"""Schemes that nobody has registered and that servers take all the same."""
+from mcp_echo.redaction.placeholders import is_placeholder
+from mcp_echo.redaction.schemes import REGISTERED, SCHEMES
 
 MOST_PROBLEMS = 8
 """Problems told of one value; whoever mends these sees the next."""
@@ -32,7 +24,7 @@ MOST_PROBLEMS = 8
 _MOST_SKIPPED = 64
 """Invisible characters taken for one slip; there are more only where somebody tries how many."""
 
-_SCHEMES = {name.lower(): name for name in (*REGISTERED, *IN_USE)}
+_SCHEMES = {scheme.name.lower(): scheme.name for scheme in SCHEMES}
 # The longest first, for a scheme may begin as a longer one does.
 _SCHEME = re.compile("|".join(sorted(map(re.escape, _SCHEMES), key=len, reverse=True)), re.IGNORECASE)
 # One token68 (RFC 9110 section 11.2) follows these; what follows the others is a list of parameters.

@@ -15,7 +15,7 @@ import msgspec
 
 from mcp_echo.protocol.credentials import as_sent, is_invisible
 from mcp_echo.protocol.errors import InvalidRequest
-from mcp_echo.protocol.placeholders import is_unfilled
+from mcp_echo.redaction.placeholders import is_unfilled
 
 UNIX = "unix"
 """The word for peers on a Unix socket, which have no address."""

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 from mcp_echo.protocol import strict_json
-from mcp_echo.protocol.placeholders import is_placeholder
-from mcp_echo.protocol.token_prefixes import prefix_of
+from mcp_echo.redaction.placeholders import is_placeholder
+from mcp_echo.redaction.prefixes import prefix_of
 
 _PASETO = re.compile(r"(v[1-4])\.(local|public)\.")
 _PEM = re.compile(r"\s*-----BEGIN ([A-Z0-9 ]{1,40})-----")

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcp_echo.protocol.token_prefixes import PREFIXES
+from mcp_echo.redaction.prefixes import PREFIXES
 from mcp_echo.tools import jwt as reader
 from tests.tools.support import RS256, Scene, base64url, jwt, wire
 

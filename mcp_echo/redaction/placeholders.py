@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from mcp_echo.protocol.token_prefixes import TOKEN
+from mcp_echo.redaction.prefixes import TOKEN
 
 _LONGEST = 100
 """Characters; templates are short, and what is shown is bounded."""
@@ -19,7 +19,7 @@ _VARIABLE = r"[A-Za-z_][A-Za-z0-9_-]*(?:[.:][A-Za-z_][A-Za-z0-9_-]*){0,4}"
 _UNFILLED = re.compile(
     rf"\$\{{{_VARIABLE}\}}|\$\{{\{{ ?{_VARIABLE} ?\}}\}}|\$\({_VARIABLE}\)|\$[A-Z_][A-Z0-9_]*|\$env:{_NAME}"
     rf"|%[A-Z_][A-Z0-9_]*%|%env\({_NAME}\)%|%\{{{_VARIABLE}\}}[es]?|\{{\{{ ?{_VARIABLE} ?\}}\}}"
-    rf"|\{{http(?:\.[A-Za-z0-9_-]+)+\}}|#\{{{_VARIABLE}\}}|@[A-Z_]+@|__[A-Z][A-Z_]*__"
+    rf"|\{{http\.[A-Za-z0-9_.-]+\}}|#\{{{_VARIABLE}\}}|@[A-Z_]+@|__[A-Z][A-Z_]*__"
     rf"|process\.env\.{_NAME}|\(null\)|\[object Object\]"
 )
 _BRACKETED = re.compile(r"<([^<>]*)>|\[([^\[\]]*)\]|\{([^{}]*)\}|\$([a-z_]+)|%([a-z_]+)%")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mcp_echo.protocol.placeholders import is_placeholder, is_unfilled
-from mcp_echo.protocol.token_prefixes import PREFIXES
+from mcp_echo.redaction.placeholders import is_placeholder, is_unfilled
+from mcp_echo.redaction.prefixes import PREFIXES
 
 VARIABLES = (
     "${UNSET_VAR}",
