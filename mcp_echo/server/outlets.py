@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Raw
 
 from mcp_echo.offer import Observer
+from mcp_echo.protocol import strict_json
 from mcp_echo.protocol.errors import CapabilityMissing, InvalidParams
 from mcp_echo.protocol.jsonrpc import Response, notification_bytes, request_bytes
 from mcp_echo.protocol.modern import is_answer, is_declared, required_capability
@@ -18,6 +19,12 @@ from mcp_echo.state.budget import StateBudget
 from mcp_echo.state.events import EventLog, Stream
 from mcp_echo.state.session import Client, Session
 from mcp_echo.tools.base import AskError, InputRequired, Question
+
+MAX_ANSWER = 256 * 1024
+"""Largest answer to a question that is read, in bytes: it is shown, and in the modern era carried on."""
+
+MAX_ANSWER_VALUES = 10_000
+"""Most JSON values in one: it is held as it came and masked, with a sentence for whatever is wrong in it."""
 
 
 class LegacyOutlet:
@@ -123,13 +130,13 @@ class LegacyOutlet:
             response: Response = await promise
         except TimeoutError:
             return AskError(f"The client did not answer within {self._answer_timeout:g} s")
-        if response.result is None:
-            error = mask_json(msgspec.json.decode(response.error or b"null"))
-            return AskError(f"The client answered with an error: {msgspec.json.encode(error).decode()}")
         try:
-            return msgspec.json.decode(response.result)
-        except msgspec.MsgspecError as error:
-            return AskError(f"The client's answer cannot be read: {error}")
+            if response.result is not None:
+                return _read_answer(response.result)
+            error = mask_json(_read_answer(response.error or Raw(b"null")))
+        except AskError as unreadable:
+            return unreadable
+        return AskError(f"The client answered with an error: {msgspec.json.encode(error).decode()}")
 
 
 class ModernOutlet:
@@ -201,8 +208,7 @@ class ModernOutlet:
         self._insist_on_capabilities(questions)
         for key, question in questions.items():
             if key in self._responses:
-                answer = msgspec.json.decode(self._responses[key])
-                self._answers[key] = _checked(key, question, answer)
+                self._answers[key] = _checked(key, question, self._responses[key])
         missing = {key: question for key, question in questions.items() if key not in self._answers}
         if missing:
             raise InputRequired(missing, self._answers)
@@ -215,7 +221,26 @@ class ModernOutlet:
                 raise CapabilityMissing(required_capability(question.method, question.params))
 
 
-def _checked(key: str, question: Question, answer: Any) -> Any:
+def _read_answer(raw: Raw) -> Any:
+    """Return a client's answer, decoded.
+
+    Raises:
+        AskError: It is larger than answers are read.
+    """
+    data = bytes(raw)
+    if len(data) > MAX_ANSWER:
+        raise AskError(f"The client's answer has {len(data)} bytes; up to {MAX_ANSWER} are read")
+    try:
+        return strict_json.read(data, MAX_ANSWER_VALUES)
+    except strict_json.NotJson as error:
+        raise AskError(f"The client's answer cannot be read: {error}") from None
+
+
+def _checked(key: str, question: Question, raw: Raw) -> Any:
+    try:
+        answer = _read_answer(raw)
+    except AskError as error:
+        raise InvalidParams(f"inputResponses.{key}: {error}") from None
     if not is_answer(question.method, answer):
         raise InvalidParams(f"inputResponses.{key} is no answer to {question.method}")
     return answer

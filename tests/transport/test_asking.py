@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mcp_echo.server.outlets import MAX_ANSWER, MAX_ANSWER_VALUES
 from tests.transport.support import BOTH, Listening, Posted, ServerTestCase
 
 CAPABILITIES = {"sampling": {}, "elicitation": {"form": {}, "url": {}}, "roots": {"listChanged": True}}
@@ -133,6 +134,23 @@ class QuestionTests(AskingTestCase):
         found = report(call.messages[-1])
         assert "answer" not in found
         assert "User rejected sampling request" in found["problems"][0]
+
+    def test_an_answer_too_large_to_be_shown_is_reported(self) -> None:
+        """Our choice: it is held several times while it is shown."""
+        many = {"roots": [None] * MAX_ANSWER_VALUES}
+        long = {"roots": [{"uri": "file:///" + "a" * MAX_ANSWER}]}
+        for members, words in (
+            ({"result": many}, f"more than {MAX_ANSWER_VALUES} values"),
+            ({"result": long}, f"up to {MAX_ANSWER} are read"),
+            ({"error": {"code": 1, "message": "x", "data": many}}, f"more than {MAX_ANSWER_VALUES} values"),
+            ({"error": {"code": 1, "message": "x", "data": long}}, f"up to {MAX_ANSWER} are read"),
+        ):
+            call = self.probe("roots")
+            self.reply(asked(call)["id"], **members)
+            found = report(call.messages[-1])
+            assert found["answer"] is None
+            (problem,) = found["problems"]
+            assert words in problem
 
     def test_a_client_that_does_not_answer_is_reported_in_time(self) -> None:
         """MCP_ECHO_CLIENT_TIMEOUT: our setting; lifecycle, Timeouts: SHOULD."""

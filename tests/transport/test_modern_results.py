@@ -12,6 +12,7 @@ from typing import Any
 
 from mcp_echo import __version__
 from mcp_echo.protocol.levels import LOG_LEVELS
+from mcp_echo.server.outlets import MAX_ANSWER, MAX_ANSWER_VALUES
 from tests.transport.support import META, ModernTestCase, Posted, claim
 
 KEYS = [base64.urlsafe_b64encode(bytes([number]) * 32).decode() for number in (1, 2)]
@@ -420,6 +421,17 @@ class QuestionTests(ModernTestCase):
         for malformed in ([], "probe", 7, {"probe": 7}, {"probe": None}, {"probe": []}, {"probe": {}}):
             assert self.retry(state, malformed)["error"]["code"] == -32602, malformed
         assert self.retry(7, {"probe": ROOTS})["error"]["code"] == -32602
+
+    def test_an_answer_too_large_to_be_carried_is_an_error(self) -> None:
+        """Our choice: it is held several times while it is shown, and sealed where there is more to ask."""
+        for roots, words in (
+            ([None] * MAX_ANSWER_VALUES, f"more than {MAX_ANSWER_VALUES} values"),
+            ([{"uri": "file:///" + "a" * MAX_ANSWER}], f"up to {MAX_ANSWER} are read"),
+        ):
+            error = self.retry(self.state(), {"probe": {"roots": roots}})["error"]
+            assert error["code"] == -32602
+            assert error["message"].startswith("inputResponses.probe: ")
+            assert words in error["message"]
 
     def test_an_answer_that_does_not_fit_is_reported(self) -> None:
         """What the probe is for: everything else of the answer is the client's, and shown."""
