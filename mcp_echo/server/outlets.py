@@ -18,7 +18,7 @@ from mcp_echo.server.exchange import Carriage, Exchange, Patience, Promise
 from mcp_echo.state.budget import StateBudget
 from mcp_echo.state.events import EventLog, Stream
 from mcp_echo.state.session import Client, Session
-from mcp_echo.tools.base import AskError, InputRequired, Question
+from mcp_echo.tools.base import PROGRESS, AskError, InputRequired, Question
 
 MAX_ANSWER = 256 * 1024
 """Largest answer to a question that is read, in bytes: it is shown, and in the modern era carried on."""
@@ -30,7 +30,9 @@ MAX_ANSWER_VALUES = 10_000
 class LegacyOutlet:
     """The answer stream of one POST, opened by the first message that has to come before the result.
 
-    A client that reads no stream here finds the messages in its session's queue.
+    For a client that reads no stream here, log messages and questions go to its session's queue. Progress does
+    not: a listening stream is for what is unrelated to a running request (basic/transports, Listening for
+    Messages, rule 4), and after the response there must be none (basic/utilities/progress).
 
     Args:
         session: The session.
@@ -69,12 +71,18 @@ class LegacyOutlet:
 
     def send(self, data: bytes) -> bool:
         """Send a message ahead of the result; return whether a stream has taken it."""
-        if self._exchange.accepted.names_event_stream:
+        if self._has_stream:
             return self._session.log.append(self.open(), data)
         return self._session.log.queue(data)
 
+    @property
+    def _has_stream(self) -> bool:
+        return self.opened is not None or self._exchange.accepted.names_event_stream
+
     def notify(self, method: str, params: dict[str, Any]) -> bool:
         """Send a notification ahead of the result; see `mcp_echo.tools.base.Outlet.notify`."""
+        if method == PROGRESS and not self._has_stream:
+            return False
         return self.send(notification_bytes(method, params))
 
     def sleep(self, seconds: float) -> Awaitable[None]:

@@ -23,6 +23,9 @@ from mcp_echo.state.store import Clock, SessionStore
 from mcp_echo.tools.machine import Machine
 from mcp_echo.tools.schemas import Schema, input_schema, output_schema
 
+PROGRESS = "notifications/progress"
+"""The notification that belongs to one request and ends with it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:
@@ -212,7 +215,7 @@ class Call:
         params = {"progressToken": self.progress_token, "progress": done, "total": total}
         if message is not None and self.revision.audio:
             params["message"] = message
-        return self.outlet.notify("notifications/progress", params)
+        return self.outlet.notify(PROGRESS, params)
 
 
 class NoArguments(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

@@ -384,6 +384,52 @@ class CancellationTests(AskingTestCase):
         assert self.rpc("ping", session=self.session).status == 200
 
 
+class ProgressTests(AskingTestCase):
+    """basic/utilities/progress: only for a request in progress; it MUST stop after completion."""
+
+    META = {"progressToken": "p"}
+
+    def test_a_finished_call_leaves_no_progress_for_a_later_stream(self) -> None:
+        """The answer has gone as JSON; a GET stream carries nothing of an earlier request."""
+        for revision in ("2025-03-26", "2025-06-18", "2025-11-25"):
+            session = self.introduce(revision)
+            call = self.probe("progress", session, accept="application/json", meta=self.META)
+            self.pass_time(1)
+            assert call.json["id"] == 1
+            assert self.listen(session).messages == []
+
+    def test_progress_of_a_running_call_never_comes_on_a_get_stream(self) -> None:
+        """Listening for Messages, rule 4: SHOULD be unrelated to any request that is being worked on."""
+        listening = self.listen(self.session)
+        call = self.probe("progress", accept="application/json", meta=self.META)
+        self.pass_time(1)
+        assert call.json["id"] == 1
+        assert listening.messages == []
+
+    def test_progress_comes_before_the_answer_on_the_stream_of_its_call(self) -> None:
+        """Sending Messages, rule 6; the answer to another element of a batch does not matter."""
+        session = self.introduce("2025-03-26")
+        probe = {"name": "clientProbe", "arguments": {"feature": "progress"}}
+        batch = [
+            {
+                "jsonrpc": "2.0",
+                "id": token,
+                "method": "tools/call",
+                "params": {**probe, "_meta": {"progressToken": token}},
+            }
+            for token in ("a", "b")
+        ]
+        call = Posted(self, batch, {"Mcp-Session-Id": session, "Accept": BOTH})
+        self.pass_time(1)
+        for token in ("a", "b"):
+            own = [
+                "answer" if "result" in message else message["params"]["progress"]
+                for message in call.messages
+                if token in (message.get("id"), message.get("params", {}).get("progressToken"))
+            ]
+            assert own == [0, 50, 100, "answer"]
+
+
 class ListChangedTests(AskingTestCase):
     def test_the_probe_announces_every_list_and_sees_one_asked_for_again(self) -> None:
         """clientProbe: our tool; 2025-11-25 server/tools, List Changed Notification."""
