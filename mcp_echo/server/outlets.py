@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -15,7 +15,6 @@ from mcp_echo.protocol.jsonrpc import Response, notification_bytes, request_byte
 from mcp_echo.protocol.modern import is_answer, is_declared, required_capability
 from mcp_echo.redaction import mask_json
 from mcp_echo.server.exchange import Carriage, Exchange, Patience, Promise
-from mcp_echo.state.budget import StateBudget
 from mcp_echo.state.events import EventLog, Stream
 from mcp_echo.state.session import Client, Session
 from mcp_echo.tools.base import PROGRESS, AskError, InputRequired, Question
@@ -30,9 +29,9 @@ MAX_ANSWER_VALUES = 10_000
 class LegacyOutlet:
     """The answer stream of one POST, opened by the first message that has to come before the result.
 
-    For a client that reads no stream here, log messages and questions go to its session's queue. Progress does
-    not: a listening stream is for what is unrelated to a running request (basic/transports, Listening for
-    Messages, rule 4), and after the response there must be none (basic/utilities/progress).
+    For a client that reads no stream here, log messages and questions go to its session's queue. Progress
+    stays out: a listening stream is for what no running request is related to (basic/transports, Listening
+    for Messages, rule 4), and after the response there must be none (basic/utilities/progress).
 
     Args:
         session: The session.
@@ -156,7 +155,7 @@ class ModernOutlet:
         answers: What it has answered in earlier rounds.
         responses: What it answers in this one.
         since: Seconds since the epoch when it was first asked; None if it was not yet.
-        budget: Counts what waits to be written.
+        new_log: Makes a log that keeps only what waits to be written.
     """
 
     def __init__(
@@ -167,9 +166,9 @@ class ModernOutlet:
         answers: dict[str, Any],
         responses: dict[str, Raw],
         since: float | None,
-        budget: StateBudget,
+        new_log: Callable[[], EventLog],
     ) -> None:
-        self._budget = budget
+        self._new_log = new_log
         self.principal = exchange.principal
         self.reads_json = exchange.accepted.json
         self._exchange = exchange
@@ -184,8 +183,7 @@ class ModernOutlet:
     def open(self, farewell: bytes | None = None) -> tuple[EventLog, Stream]:
         """Return the response stream, opened now if it was not yet."""
         if self.log is None or self.opened is None:
-            # Nobody can come back to it, so that nothing is kept once it is written.
-            self.log = EventLog(budget=self._budget, keeps=False)
+            self.log = self._new_log()
             self.opened = self.log.answer()
             self._exchange.open_stream(Carriage(self.log, self.opened, farewell=farewell))
         return self.log, self.opened

@@ -5,8 +5,11 @@ appended to that request's stream; every other one is queued for whichever liste
 has been written stays in the log until it is pushed out, so that a client that lost its connection can resume
 with ``Last-Event-ID``.
 
-A message that there is no room to keep, in this queue or in all of them together, still goes to the
-connection that reads its stream, and is forgotten once it is written.
+The bounds of the log say what can be resumed, never what a connection gets that reads: a message that there
+is no room to keep, or none any more, waits for the connection of its stream, and is forgotten once that has
+taken it or is lost. What belongs to an answer waits however much it is, as it would if it were no stream.
+News waits within the bounds of a queue; what one request adds at once counts from the next message on, since
+no connection can read while it is added.
 
 Rules: each message goes out on exactly one stream; event ids are unique in the session and name their
 stream; a resumed stream never replays another stream's messages.
@@ -16,6 +19,8 @@ https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#resuma
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 from mcp_echo.state.budget import StateBudget
@@ -25,6 +30,9 @@ MAX_MESSAGES = 100
 
 MAX_BYTES = 256 * 1024
 """Bytes of messages kept per session unless told otherwise."""
+
+_ANY = 1 << 62
+"""A sequence higher than any."""
 
 _EVENT_ID = re.compile(r"([gr]\d{1,15})-(\d{1,15})", re.ASCII)
 
@@ -45,10 +53,12 @@ class Reader(Protocol):
 class Event:
     """One message, and where it stands in its log."""
 
-    __slots__ = ("data", "kept", "sequence", "stream", "waiting", "written")
+    __slots__ = ("data", "due", "kept", "sequence", "stream", "waiting", "written")
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, *, due: bool = False) -> None:
         self.data = data
+        self.due = due
+        """True for a part of the answer to a request; False for news."""
         self.kept = False
         """True while it is in the log; False for one that only waits for its connection to write it."""
         self.sequence = 0
@@ -127,8 +137,11 @@ class Log(Protocol):
     def queue(self, data: bytes) -> bool:
         """Append a message for whichever listening stream reads; return whether one does now."""
 
+    def burst(self) -> AbstractContextManager[None]:
+        """Add messages without letting them push each other out before a connection can read any."""
+
     def append(self, stream: Stream, data: bytes) -> bool:
-        """Append a message that belongs on ``stream`` alone.
+        """Append a part of an answer, which belongs on ``stream`` alone.
 
         Returns:
             Whether its connection has it, or is to get it, or a client that comes back for it can.
@@ -158,6 +171,7 @@ class EventLog:
     """
 
     __slots__ = (
+        "_before_burst",
         "_budget",
         "_events",
         "_keeps",
@@ -181,6 +195,8 @@ class EventLog:
     ) -> None:
         self._max_messages = max_messages
         self._max_bytes = max_bytes
+        self._before_burst = _ANY
+        """The highest sequence of which messages may be too many; those after it are still being added."""
         self._budget = StateBudget() if budget is None else budget
         self._keeps = keeps
         self._events: list[Event] = []
@@ -257,8 +273,10 @@ class EventLog:
         held += [event for event in stream.unread if not event.kept]
         held.sort(key=lambda event: event.sequence)
         for event in held:
-            # What was never written is due whatever the client claims to have seen.
+            # What was never written has to go out whatever the client claims to have seen.
             event.waiting = event.sequence > seen or not event.written
+            if not (event.kept or event.waiting):
+                self._release(event)
         self._budget.waiting -= len(stream.unread)
         stream.unread = [event for event in held if event.waiting]
         self._budget.waiting += len(stream.unread)
@@ -355,16 +373,19 @@ class EventLog:
     def queue(self, data: bytes) -> bool:
         """Append a message for whichever listening stream reads; return whether one does now."""
         listener = self._listener()
-        return self._append(data, listener) and listener is not None
+        return self._append(Event(data), listener) and listener is not None
 
     def append(self, stream: Stream, data: bytes) -> bool:
-        """Append a message that belongs on ``stream`` alone; see `Log.append`."""
-        return self._append(data, stream)
+        """Append a part of an answer, which belongs on ``stream`` alone; see `Log.append`."""
+        return self._append(Event(data, due=True), stream)
 
-    def _append(self, data: bytes, stream: Stream | None) -> bool:
-        event = Event(data)
+    def tell(self, stream: Stream, data: bytes) -> None:
+        """Append news that belongs on ``stream`` alone."""
+        self._append(Event(data), stream)
+
+    def _append(self, event: Event, stream: Stream | None) -> bool:
         read_now = stream is not None and stream.reader is not None
-        if (self._keeps or read_now) and self._make_room(len(data)):
+        if (self._keeps or read_now) and self._make_room(len(event.data)):
             self._hold(event, kept=True)
         elif not read_now:
             self._count_loss(event)
@@ -376,8 +397,8 @@ class EventLog:
             return True
         self._give(stream, event)
         self._wake(stream)
-        if event.waiting and not event.kept:
-            self._bound_unkept(stream)
+        if event.waiting and not event.due:
+            self._bound_news(stream)
         return event.written or event.waiting
 
     def _hold(self, event: Event, *, kept: bool) -> None:
@@ -407,18 +428,31 @@ class EventLog:
 
     def _make_room(self, size: int) -> bool:
         """Push the oldest messages out for one of ``size`` bytes; return whether it can be kept then."""
-        if size > self._max_bytes:
-            return False
-        if not self._budget.has_room(size - self._kept_bytes):
-            # Not even all of the own messages would make room: none of them has to go.
+        if size > self._max_bytes or not self._could_make_room(size):
             return False
         while self._events and not (
             len(self._events) < self._max_messages
             and self._kept_bytes + size <= self._max_bytes
             and self._budget.has_room(size)
         ):
-            self._drop(self._events[0])
+            self._push_out(self._events[0])
         return True
+
+    def _could_make_room(self, size: int) -> bool:
+        """Return whether all queues together have room, at the least once the messages here have gone."""
+        if self._budget.has_room(size):
+            return True
+        freed = sum(len(event.data) for event in self._events if not _is_coming(event))
+        return self._budget.has_room(size - freed)
+
+    def _push_out(self, event: Event) -> None:
+        """Keep a message no longer; a connection that is to take it still gets it."""
+        if not _is_coming(event):
+            self._drop(event)
+            return
+        self._events.remove(event)
+        self._kept_bytes -= len(event.data)
+        event.kept = False
 
     def _drop(self, event: Event) -> None:
         """Let a message go, and count it if nobody has seen it."""
@@ -435,22 +469,44 @@ class EventLog:
         if self._keeps and not event.kept:
             self._budget.lose_message(len(event.data), self._max_bytes)
 
-    def _bound_unkept(self, stream: Stream) -> None:
-        """Bound what only waits for a connection that does not read at the moment.
+    @contextmanager
+    def burst(self) -> Iterator[None]:
+        """Add messages without letting them push each other out before a connection can read any."""
+        self._before_burst = self._sequence
+        try:
+            yield
+        finally:
+            self._before_burst = _ANY
 
-        An answer waits until its connection takes it, as its bytes would if it were no stream. What a
-        listening stream is told waits within the bounds of a queue and of all queues together.
-        """
-        unkept = [event for event in stream.unread if not event.kept]
-        waiting = sum(len(event.data) for event in unkept)
-        while len(unkept) > self._max_messages or (
-            stream.listening
-            and unkept
-            and ((len(unkept) > 1 and waiting > self._max_bytes) or not self._budget.has_room(0))
+    def _bound_news(self, stream: Stream) -> None:
+        """Bound the news that waits for a connection that does not read at the moment."""
+        while (surplus := self._surplus(stream)) is not None:
+            self._drop(surplus)
+
+    def _surplus(self, stream: Stream) -> Event | None:
+        """Return the oldest news that is too much to wait, if there is any."""
+        if (
+            len(stream.unread) <= self._max_messages
+            and self.bytes <= self._max_bytes
+            and self._budget.has_room(0)
         ):
-            oldest = unkept.pop(0)
-            waiting -= len(oldest.data)
-            self._drop(oldest)
+            return None
+        news = [event for event in stream.unread if not event.due]
+        unkept = [event for event in news if not event.kept]
+        if unkept and not self._budget.has_room(0):
+            return unkept[0]
+        surplus = self._beyond_bounds(news)
+        return None if surplus is None or surplus.sequence > self._before_burst else surplus
+
+    def _beyond_bounds(self, news: list[Event]) -> Event | None:
+        if len(news) > self._max_messages:
+            return news[0]
+        # One that is larger than a queue waits for itself, so that it costs no other.
+        large = [event for event in news if len(event.data) > self._max_bytes]
+        if len(large) > 1:
+            return large[0]
+        small = [event for event in news if len(event.data) <= self._max_bytes]
+        return small[0] if sum(len(event.data) for event in small) > self._max_bytes else None
 
     def hang_up(self, stream: Stream) -> None:
         """Close the connection that reads ``stream``; the stream goes on, for the client to resume."""
@@ -482,3 +538,8 @@ class EventLog:
             return
         if not any(event.stream is stream for event in self._events):
             self._streams.pop(stream.tag, None)
+
+
+def _is_coming(event: Event) -> bool:
+    """Return whether a connection is about to take an event."""
+    return event.waiting and event.stream is not None and event.stream.reader is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 from mcp_echo.state.events import Event, Reader, Stream, event_id
@@ -108,6 +109,10 @@ class SharedLog:
         """Append a message for whichever listening stream reads; return whether one does now."""
         self._session.do(lambda draft: draft.ledger.queue(data), len(data))
         return self.listeners > 0
+
+    def burst(self) -> AbstractContextManager[None]:
+        """Do nothing: all that one request adds is kept at once, and connections read after that."""
+        return nullcontext()
 
     def append(self, stream: Stream, data: bytes) -> bool:
         """Append a message that belongs on ``stream`` alone; see `mcp_echo.state.events.Log.append`."""
