@@ -19,6 +19,8 @@ from mcp_echo.state.events import EventLog, Stream
 from mcp_echo.state.session import Client, Session
 from mcp_echo.tools.base import PROGRESS, AskError, InputRequired, Question
 
+CANCELLED = "notifications/cancelled"
+
 MAX_ANSWER = 256 * 1024
 """Largest answer to a question that is read, in bytes: it is shown, and in the modern era carried on."""
 
@@ -100,17 +102,25 @@ class LegacyOutlet:
     async def ask(self, questions: dict[str, Question]) -> dict[str, Any]:
         """Return the client's answers: results, or an `AskError` each.
 
+        A question that is not answered in time is cancelled (basic/lifecycle, Timeouts: SHOULD), and so is
+        one whose request is cancelled or whose session ends: what asked it waits no longer.
+
         Raises:
             AskError: No stream leads to the client, or it has not declared the capability.
         """
         self._insist_on_a_way(questions)
         promises = {key: self._send_question(question) for key, question in questions.items()}
+        answers: dict[str, Any] = {}
         try:
-            return {key: await self._answer(promise) for key, (_, promise) in promises.items()}
+            for key, (_, promise) in promises.items():
+                answers[key] = await self._answer(promise)
         finally:
-            for number, promise in promises.values():
-                self._session.take_expected(number)
+            for key, (number, promise) in promises.items():
+                if self._session.take_expected(number) is not None:
+                    reason = str(answers.get(key, "The request that asked this was cancelled"))
+                    self.send(notification_bytes(CANCELLED, {"requestId": number, "reason": reason}))
                 promise.drop()
+        return answers
 
     def _insist_on_a_way(self, questions: dict[str, Question]) -> None:
         if not self._session.initialized:
@@ -133,9 +143,11 @@ class LegacyOutlet:
 
     async def _answer(self, promise: Promise) -> Any:
         try:
-            response: Response = await promise
+            response: Response | None = await promise
         except TimeoutError:
             return AskError(f"The client did not answer within {self._answer_timeout:g} s")
+        if response is None:
+            return AskError("The session ended before the client answered")
         try:
             if response.result is not None:
                 return _read_answer(response.result)

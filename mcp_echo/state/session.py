@@ -299,7 +299,10 @@ class Session:
             self._running.pop(request_id, None)
 
     def expect_answer(self, promise: Any) -> int | str:
-        """Return the id for a request to the client, whose response will keep ``promise``."""
+        """Return the id for a request to the client, whose response will keep ``promise``.
+
+        At the end of the session it is kept with None.
+        """
         if self._expected is None:
             self._expected = {}
         self._asked += 1
@@ -323,6 +326,8 @@ class Session:
 
     def end(self) -> None:
         """End the session's streams, and give up what it holds."""
+        for promise in list((self._expected or {}).values()):
+            promise.keep(None)
         if self._log is not None:
             self._log.close()
         if self._new_log is not None:
