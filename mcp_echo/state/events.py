@@ -19,9 +19,9 @@ https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#resuma
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from mcp_echo.state.budget import StateBudget
 
@@ -480,33 +480,16 @@ class EventLog:
 
     def _bound_news(self, stream: Stream) -> None:
         """Bound the news that waits for a connection that does not read at the moment."""
-        while (surplus := self._surplus(stream)) is not None:
-            self._drop(surplus)
-
-    def _surplus(self, stream: Stream) -> Event | None:
-        """Return the oldest news that is too much to wait, if there is any."""
-        if (
-            len(stream.unread) <= self._max_messages
-            and self.bytes <= self._max_bytes
-            and self._budget.has_room(0)
-        ):
-            return None
-        news = [event for event in stream.unread if not event.due]
-        unkept = [event for event in news if not event.kept]
-        if unkept and not self._budget.has_room(0):
-            return unkept[0]
-        surplus = self._beyond_bounds(news)
-        return None if surplus is None or surplus.sequence > self._before_burst else surplus
-
-    def _beyond_bounds(self, news: list[Event]) -> Event | None:
-        if len(news) > self._max_messages:
-            return news[0]
-        # One that is larger than a queue waits for itself, so that it costs no other.
-        large = [event for event in news if len(event.data) > self._max_bytes]
-        if len(large) > 1:
-            return large[0]
-        small = [event for event in news if len(event.data) <= self._max_bytes]
-        return small[0] if sum(len(event.data) for event in small) > self._max_bytes else None
+        if len(stream.unread) > self._max_messages or self.bytes > self._max_bytes:
+            news = [event for event in stream.unread if not event.due]
+            for event in surplus(news, self._max_messages, self._max_bytes):
+                if event.sequence <= self._before_burst:
+                    self._drop(event)
+        for event in list(stream.unread):
+            if self._budget.has_room(0):
+                break
+            if not (event.due or event.kept):
+                self._drop(event)
 
     def hang_up(self, stream: Stream) -> None:
         """Close the connection that reads ``stream``; the stream goes on, for the client to resume."""
@@ -520,9 +503,13 @@ class EventLog:
         self._forget_if_spent(stream)
 
     def close(self) -> None:
-        """End every stream: the session is over, and nobody can come back for what was written."""
+        """End the listening streams: the session is over, and nobody can come back for what was written.
+
+        A request that is still being worked on gets its answer, and its stream ends with that.
+        """
         for stream in list(self._streams.values()):
-            self.end(stream)
+            if stream.listening:
+                self.end(stream)
         self._keeps = False
         self._forget_unread()
 
@@ -538,6 +525,42 @@ class EventLog:
             return
         if not any(event.stream is stream for event in self._events):
             self._streams.pop(stream.tag, None)
+
+
+class _Message(Protocol):
+    """Something with the bytes of a message."""
+
+    @property
+    def data(self) -> bytes:
+        """The bytes."""
+
+
+Waiting = TypeVar("Waiting", bound=_Message)
+
+
+def surplus(waiting: Iterable[Waiting], max_messages: int, max_bytes: int) -> list[Waiting]:
+    """Return the oldest of some messages, which are too many to wait for a connection.
+
+    One that is larger than all together may be waits for itself, so that it costs no other.
+
+    Args:
+        waiting: The messages, oldest first.
+        max_messages: How many may wait.
+        max_bytes: Bytes that they may have together.
+    """
+    small: list[Waiting] = []
+    large: list[Waiting] = []
+    for each in waiting:
+        (large if len(each.data) > max_bytes else small).append(each)
+    count = len(small)
+    size = sum(len(each.data) for each in small)
+    beyond = large[:-1]
+    for each in small:
+        if count <= max_messages and size <= max_bytes:
+            break
+        count, size = count - 1, size - len(each.data)
+        beyond.append(each)
+    return beyond
 
 
 def _is_coming(event: Event) -> bool:

@@ -151,5 +151,6 @@ class Keeping:
             idle = self.engine.now() - replica.used
             reason = "expired" if idle >= replica.kept.timeout else "closed"
         self.copies.forget(replica)
-        replica.end()
+        for size in replica.end():
+            self.lose(size)
         self.ended(replica.id, reason, replica)

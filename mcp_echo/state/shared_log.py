@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 from mcp_echo.state.events import Event, Reader, Stream, event_id
-from mcp_echo.state.ledger import Ledger
+from mcp_echo.state.ledger import Ledger, Unkept
 from mcp_echo.state.replica import Draft, HeldStream
 
 if TYPE_CHECKING:
@@ -58,7 +58,8 @@ class SharedLog:
     @property
     def pending(self) -> int:
         """How many messages no connection has taken yet, as far as is known here."""
-        return self._ledger.waiting
+        held = self._session.replica.streams.values()
+        return self._ledger.waiting + sum(not event.kept for stream in held for event in stream.unread)
 
     @property
     def open_streams(self) -> int:
@@ -116,9 +117,7 @@ class SharedLog:
 
     def append(self, stream: Stream, data: bytes) -> bool:
         """Append a message that belongs on ``stream`` alone; see `mcp_echo.state.events.Log.append`."""
-        # What a connection here waits for gets to it, whatever its size: it is a part of an answer.
-        size = 0 if stream.reader is not None else len(data)
-        self._session.do(lambda draft: draft.ledger.append(stream.tag, data), size)
+        self._session.do(lambda draft: draft.ledger.append(stream.tag, data))
         return stream.reader is not None or stream.tag in self._ledger.rows
 
     def end(self, stream: Stream) -> None:
@@ -134,8 +133,9 @@ class SharedLog:
     def detach(self, stream: Stream) -> None:
         """Take the connection off ``stream``; what it had not been given goes back to the queue."""
         held = _held(stream)
-        if self._session.replica.detach(held):
-            self._session.later(lambda draft: _release(draft, held))
+        lost = self._session.replica.detach(held)
+        if lost is not None:
+            self._session.later(lambda draft: _release(draft, held, lost))
 
     def take(self, stream: Stream) -> Event | None:
         """Return the next message for ``stream``'s connection to write, or None."""
@@ -163,7 +163,9 @@ def _held(stream: Stream) -> HeldStream:
     return stream
 
 
-def _release(draft: Draft, stream: HeldStream) -> None:
+def _release(draft: Draft, stream: HeldStream, lost: list[Unkept]) -> None:
+    for message in lost:
+        draft.ledger.lose(len(message.data))
     if stream.came_back:
         # On this very node: what that connection has written, the next one knows when it leaves.
         return

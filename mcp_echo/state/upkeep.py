@@ -48,6 +48,8 @@ class Upkeep:
     def later(self, replica: Replica, operation: Operation, size: int = 0) -> None:
         """Make a change as soon as may be; see `mcp_echo.state.shared_session.Keeper.later`."""
         if replica.has_ended:
+            for lost in replica.carry_out(operation):
+                self._keeping.lose(lost)
             return
         known = self._copies.get(replica.id)
         if known is None:

@@ -424,12 +424,15 @@ def test_a_message_for_a_stream_that_was_forgotten_waits_for_its_client() -> Non
     assert Connection(log, back).got == [b"late"]
 
 
-def test_closing_ends_every_stream() -> None:
-    """2025-11-25 basic/transports: a terminated session has no streams."""
+def test_closing_ends_what_listens_and_lets_answers_come() -> None:
+    """2025-11-25 basic/transports: a terminated session has no streams; our choice: requests have answers."""
     log = EventLog()
-    readers = [Connection(log, log.listen()), Connection(log, log.answer())]
+    listener, waiting = Connection(log, log.listen()), Connection(log, log.answer())
     log.close()
-    assert [(reader.stream.ended, reader.woken) for reader in readers] == [(True, 1), (True, 1)]
+    assert [(reader.stream.ended, reader.woken) for reader in (listener, waiting)] == [(True, 1), (False, 0)]
+    log.append(waiting.stream, b"the answer")
+    log.end(waiting.stream)
+    assert (waiting.got, waiting.stream.ended, log.bytes) == ([b"the answer"], True, 0)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Every request has its answer, and a client that reads gets what is meant for it, however slowly it reads.
 
-JSON-RPC 2.0, Response object: the server MUST reply with a Response; basic/transports, Sending Messages, rule 6:
-the stream SHOULD eventually include a response for each request that was sent.
+JSON-RPC 2.0, Response object: the server MUST reply with a Response; basic/transports, Sending Messages, rule
+6: the stream SHOULD eventually include a response for each request that was sent.
 """
 
 from __future__ import annotations
@@ -64,3 +64,20 @@ class WholeAnswerTests(AnswerTestCase):
                 self.finish(client)
                 assert (client.status, ids(client), client.over) == (200, list(range(100)), True)
                 assert client.reads >= 100 or accept in (JSON, "*/*"), "it has read slowly"
+
+
+class EndedSessionTests(AnswerTestCase):
+    def test_a_call_in_progress_is_answered_on_its_stream_after_the_session_s_end(self) -> None:
+        """Our choice: a request that was taken is answered; only what listens ends with the session."""
+        session = self.initialize("2025-11-25")
+        probe = call("a", "clientProbe", feature="progress")
+        probe["params"]["_meta"] = {"progressToken": 1}
+        listening, client = self.get(session), self.post(probe, session)
+        self.request("DELETE", headers={"Mcp-Session-Id": session})
+        self.finish(listening, client)
+        assert listening.over
+        assert [each.get("method", "answer") for each in client.messages] == [
+            *["notifications/progress"] * 3,
+            "answer",
+        ]
+        assert (client.over, self.store.budget.queues) == (True, 0)

@@ -200,9 +200,10 @@ class LateWorkTests(OnARivalEngine, ModernTestCase):
     """Tools that take their time, and leave messages for their session on the way."""
 
     def probe(self) -> Posted:
-        """Ask for progress, which a client that reads JSON alone finds in its session's queue."""
+        """Ask for three log messages, which a client that reads JSON alone finds in its session's queue."""
         session = self.session = self.initialize("2025-11-25")
-        params = {"name": "clientProbe", "arguments": {"feature": "progress"}, "_meta": {"progressToken": 1}}
+        self.rpc("logging/setLevel", {"level": "critical"}, session)
+        params = {"name": "clientProbe", "arguments": {"feature": "logging"}}
         message = {"jsonrpc": "2.0", "id": 5, "method": "tools/call", "params": params}
         return Posted(self, message, {"Mcp-Session-Id": session, "Accept": "application/json"})
 
