@@ -80,7 +80,7 @@ class Stream:
     It outlives connections; at most one connection reads it at a time.
     """
 
-    __slots__ = ("ended", "listening", "reader", "resumed", "tag", "unread")
+    __slots__ = ("ended", "gone", "listening", "reader", "resumed", "tag", "unread")
 
     def __init__(self, tag: str, listening: bool) -> None:
         self.tag = tag
@@ -93,6 +93,8 @@ class Stream:
         """True while its connection is one that came back for it."""
         self.ended = False
         """True when no message will follow: the request is answered, or the session is over."""
+        self.gone = 0
+        """The highest sequence of its messages that are kept no more."""
 
 
 class Log(Protocol):
@@ -118,6 +120,9 @@ class Log(Protocol):
 
     def find(self, last_event_id: str) -> Stream | None:
         """Return the stream that ``last_event_id`` names; None when it is malformed or no longer known."""
+
+    def has_gap(self, last_event_id: str) -> bool:
+        """Return whether messages may have come after that event that nobody can get any more."""
 
     def resume(self, last_event_id: str) -> Stream | None:
         """Return the stream that ``last_event_id`` names, set back to just behind that event, or None."""
@@ -259,6 +264,11 @@ class EventLog:
         named = event_id(last_event_id)
         return self._streams.get(named[0]) if named else None
 
+    def has_gap(self, last_event_id: str) -> bool:
+        """Return whether messages may have come after that event that nobody can get any more."""
+        stream = self.find(last_event_id)
+        return stream is None or stream.gone > int(last_event_id.partition("-")[2])
+
     def resume(self, last_event_id: str) -> Stream | None:
         """Return the stream that ``last_event_id`` names, set back to just behind that event.
 
@@ -389,6 +399,9 @@ class EventLog:
             self._hold(event, kept=True)
         elif not read_now:
             self._count_loss(event)
+            if stream is not None:
+                self._sequence += 1
+                stream.gone = self._sequence
             return False
         else:
             self._hold(event, kept=False)
@@ -415,6 +428,8 @@ class EventLog:
     def _release(self, event: Event) -> None:
         """Hold a message no longer, wherever it stands."""
         size = len(event.data)
+        if event.stream is not None:
+            event.stream.gone = max(event.stream.gone, event.sequence)
         if event.kept:
             self._events.remove(event)
             self._kept_bytes -= size

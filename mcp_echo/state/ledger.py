@@ -49,6 +49,8 @@ class Row(msgspec.Struct, array_like=True):
     """The highest sequence that is known to have been written to its client."""
     ended: bool = False
     """True when no message will follow."""
+    gone: int = 0
+    """The highest sequence of its messages that are kept no more, or were not kept."""
 
     def is_held(self, now: int) -> bool:
         """Return whether a node reads it, as far as is known."""
@@ -242,10 +244,17 @@ class Ledger:
             self._add(tag, data)
         elif tag in self.here:
             self.unkept.append(Unkept(tag, self._next(), data))
+            self._note_gone(tag, self.summary.sequence)
         else:
             self.lose(len(data))
+            self._note_gone(tag, self._next())
             return
         self.queued += 1
+
+    def _note_gone(self, tag: str, sequence: int) -> None:
+        row = self.rows.get(tag)
+        if row is not None:
+            row.gone = max(row.gone, sequence)
 
     def _next(self) -> int:
         self.summary.sequence += 1
@@ -315,6 +324,7 @@ class Ledger:
         """Add a message for a stream that another node reads, at the cost of older ones that go there."""
         if not self.has_room(self.bytes - self.before + len(data)):
             self.lose(len(data))
+            self._note_gone(tag, self._next())
             return
         self._add(tag, data)
         going = [entry for entry in self.entries if self._is_in_transit(entry)]
@@ -330,6 +340,7 @@ class Ledger:
             # Other nodes see by the oldest one what was pushed out, but not what went from the middle.
             self.summary.moves += 1
         self._take_out(entry)
+        self._note_gone(entry.stream, entry.sequence)
         if entry.stream in self.rows:
             self._forget_if_spent(self.rows[entry.stream])
 

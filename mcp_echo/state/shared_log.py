@@ -97,6 +97,12 @@ class SharedLog:
             stream.reader = _Elsewhere() if here is None else here.reader
         return stream
 
+    def has_gap(self, last_event_id: str) -> bool:
+        """Return whether messages may have come after that event that nobody can get any more."""
+        named = event_id(last_event_id)
+        row = self._ledger.rows.get(named[0]) if named else None
+        return named is None or row is None or row.gone > named[1]
+
     def resume(self, last_event_id: str) -> Stream | None:
         """Return the stream that ``last_event_id`` names, set back to just behind that event, or None."""
         stream = self.find(last_event_id)

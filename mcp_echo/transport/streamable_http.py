@@ -214,6 +214,8 @@ class StreamableHttp:
             opening = sse.OPENING_COMMENT
             if carriage.primed:
                 opening = sse.priming(carriage.log.position(carriage.stream))
+        if carriage.has_gap:
+            opening = sse.GAP_COMMENT + opening
         keep_alive = self._keep_alive(request, carriage)
         running = self._streams.carry(
             EventStream(request, carriage, opening, keep_alive, self._streams.written)
