@@ -261,6 +261,17 @@ class TooManyStreams(TooManyRequests):
         )
 
 
+class TooMuchUnread(TooManyRequests):
+    """More waits for a client than it may leave unread while it goes on to ask."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "More answers wait on this session's event stream than one request may bring "
+            "(ECHO_MAX_MESSAGE_SIZE, MCP_ECHO_MAX_BATCH); read the stream, then send this again",
+            1,
+        )
+
+
 class TooMuchInFlight(TooManyRequests):
     """As many requests are being worked on as may be.
 

@@ -136,6 +136,9 @@ class Log(Protocol):
     def take(self, stream: Stream) -> Event | None:
         """Return the next message for ``stream``'s connection to write, or None."""
 
+    def unread(self, stream: Stream) -> tuple[int, int]:
+        """Return how many messages wait for ``stream``'s connection, and their bytes."""
+
     def position(self, stream: Stream) -> str:
         """Return an event id of ``stream`` from which a client that has seen nothing yet can resume."""
 
@@ -374,6 +377,10 @@ class EventLog:
         if not (event.kept and self._keeps):
             self._release(event)
         return event
+
+    def unread(self, stream: Stream) -> tuple[int, int]:
+        """Return how many messages wait for ``stream``'s connection, and their bytes."""
+        return len(stream.unread), sum(len(event.data) for event in stream.unread)
 
     def position(self, stream: Stream) -> str:
         """Return an event id of ``stream`` from which a client that has seen nothing yet can resume."""

@@ -152,6 +152,15 @@ class SharedLog:
         self._session.noticed()
         return event
 
+    def unread(self, stream: Stream) -> tuple[int, int]:
+        """Return how many messages wait for ``stream``'s connection, and their bytes, as far as is known."""
+        row = self._ledger.rows.get(stream.tag)
+        kept = [] if row is None else self._ledger.of_stream(stream.tag, row.written)
+        here = self._session.replica.streams.get(stream.tag)
+        unkept = [] if here is None else [event for event in here.unread if not event.kept]
+        sizes = [len(entry.data) for entry in kept] + [len(event.data) for event in unkept]
+        return len(sizes), sum(sizes)
+
     def position(self, stream: Stream) -> str:
         """Return an event id of ``stream`` from which a client that has seen nothing yet can resume."""
         return f"{stream.tag}-{_held(stream).written}"

@@ -389,3 +389,87 @@ class EndedSessionTests(AnswerTestCase):
             "answer",
         ]
         assert (client.over, self.store.budget.queues) == (True, 0)
+
+
+class OldTransportTests(AnswerTestCase):
+    """Revision 2024-11-05: one stream carries the answers to all POSTs, and the news."""
+
+    OLD = {"MCP_ECHO_LEGACY_SSE": "true"}
+
+    def open(self, **bounds: str) -> tuple[SlowClient, str]:
+        self.serve({**self.OLD, **bounds})
+        stream = SlowClient(self.service.site, "GET", {"Accept": STREAM}, path="/sse")
+        self.addCleanup(stream.leave)
+        stream.read_all()
+        return stream, stream.events[0]["data"]
+
+    def send(self, path: str, message: Any) -> SlowClient:
+        client = SlowClient(self.service.site, "POST", {"Accept": "*/*"}, message, path)
+        self.addCleanup(client.leave)
+        client.read_all()
+        return client
+
+    def test_many_posts_at_once_all_have_their_answers(self) -> None:
+        """HTTP with SSE: server messages are sent as SSE message events."""
+        for bounds in BOUNDS:
+            stream, path = self.open(**bounds)
+            for number in range(80):
+                message = probe(number, "progress") if number % 10 == 0 else echo(number, 2000)
+                assert self.send(path, message).status == 202
+            self.finish(stream)
+            assert Counter(ids(stream)) == Counter(range(80))
+            progress = [each for each in stream.messages if "method" in each]
+            assert len(progress) == 3 * 8
+            assert "dropped" not in self.text("sessionInfo", session=path.partition("=")[2])
+
+    def test_a_client_that_does_not_read_is_told_to_before_it_asks_more(self) -> None:
+        """Our choice: what was accepted is answered, so that what cannot wait is refused with its own id."""
+        for bounds in ({"MCP_ECHO_MAX_BATCH": "20"}, {"ECHO_MAX_MESSAGE_SIZE": "65536"}):
+            stream, path = self.open(**bounds)
+            answers = [self.send(path, echo(number, 5000)) for number in range(60)]
+            accepted = [number for number, each in enumerate(answers) if each.status == 202]
+            refused = [each for each in answers if each.status != 202]
+            assert 0 < len(accepted) < 60
+            assert {each.status for each in refused} == {429}
+            assert "read the stream" in refused[0].messages[0]["error"]["message"]
+            note = {"jsonrpc": "2.0", "method": "notifications/initialized"}
+            assert self.send(path, note).status == 202, "what wants no answer is taken"
+            self.finish(stream)
+            assert ids(stream) == accepted
+            assert self.send(path, echo("again", 10)).status == 202
+
+    def test_a_stop_writes_what_waits_for_a_slow_reader(self) -> None:
+        """Our promise: an answer that is there is not lost with the server's end."""
+        stream, path = self.open()
+        for number in range(20):
+            self.send(path, echo(number, 2000))
+        assert self.service.streams.by_kind()["listening"] == 1
+        self.service.streams.start()
+        self.service.streams.stop()
+        self.finish(stream)
+        assert (ids(stream), stream.over) == (list(range(20)), True)
+
+
+class StopTests(AnswerTestCase):
+    def test_a_batch_that_is_half_written_when_the_server_stops_is_finished(self) -> None:
+        """Our promise: requests in flight are answered."""
+        self.service.streams.start()
+        batch = [*(echo(number, 5000) for number in range(20)), probe("slow", "cancellation")]
+        client = self.post(batch, self.initialize("2025-03-26"))
+        client.read()
+        self.service.streams.stop()
+        self.finish(client)
+        assert (ids(client), client.over) == ([*range(20), "slow"], True)
+
+    def test_the_news_that_waits_goes_with_a_stream_that_the_server_closes(self) -> None:
+        """Our promise: as above; the retry field comes last."""
+        self.service.streams.start()
+        session = self.initialize("2025-11-25")
+        self.rpc("resources/subscribe", {"uri": "echo://session"}, session)
+        listening = self.get(session)
+        for number in range(50):
+            self.call("echo", {"message": "x"}, session=session, message_id=number)
+        self.service.streams.stop()
+        self.finish(listening)
+        assert (len(listening.messages), listening.over) == (50, True)
+        assert b"retry: " in listening.body.rpartition(b"data: ")[2]
