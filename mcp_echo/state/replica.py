@@ -257,7 +257,8 @@ class Replica:
         stream.ended = row.ended
         if stream.reader is not None and (stream.unread or stream.ended):
             stream.reader.wake()
-        return self._bound(stream, before)
+        # Only what comes has others give way: what one request has brought has time until then.
+        return self._bound(stream, before) if coming else []
 
     def _note_pushed_out(self, stream: HeldStream) -> None:
         """Have what was pushed out of the log wait for its connection alone."""
