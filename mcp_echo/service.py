@@ -158,7 +158,6 @@ class EchoService(MultiService):
             settings.session_timeout,
             settings.max_sessions,
             now,
-            wall,
             lambda: EventLog(settings.max_queue_messages, settings.max_queue_bytes),
             self._session_ended,
             StateBudget(settings.max_state_bytes, self.journal.note),

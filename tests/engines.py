@@ -198,7 +198,8 @@ class DictEngine:
         failure = "made unavailable" if self._failures else None
         breaker = "closed" if self.available else "open"
         latency = 0.0 if self.submitted else None
-        return EngineHealth("dict", "here", self.available, breaker, latency, self._failures, failure)
+        reason = None if self.available else "made unavailable"
+        return EngineHealth("dict", "here", self.available, breaker, latency, self._failures, failure, reason)
 
     def _reach(self) -> None:
         if not self.available:

@@ -227,7 +227,7 @@ class LostLinesTests(SynchronousTestCase):
 
 
 class JournalTests(SynchronousTestCase):
-    SESSION = Session("11111111-2222", None, Supported().offered, UNKNOWN_CLIENT, 0, 0, 3600)
+    SESSION = Session("11111111-2222", None, Supported().offered, UNKNOWN_CLIENT, 0, 3600)
 
     def written(self, verbose: bool = True, reveal: bool = False) -> tuple[LogJournal, list[dict[str, Any]]]:
         events: list[dict[str, Any]] = []

@@ -23,6 +23,9 @@ from mcp_echo.state.session import Echo, Running
 
 REVISIONS = {revision.name: revision for revision in KNOWN}
 
+UNKNOWN = 0
+"""The version of a copy of which it is not known whether it was ever kept: no record has it."""
+
 MARKS = 8
 """Nodes whose last change of a session is remembered in it."""
 
@@ -110,7 +113,7 @@ class Replica:
         self.id = session_id
         self.owner = owner
         self.handle = handle
-        self.version = 0
+        self.version = UNKNOWN
         self.kept: Kept
         self.echo: Echo | None = None
         self.ledger = Ledger(Summary(), (), bounds, node)
@@ -179,14 +182,14 @@ class Replica:
             False when messages have moved since the copy was made, and the record has to be read from the
             first message on; nothing is taken over then.
         """
-        kept = decode(record.state)
+        kept, echo = decode(record.state), decode_echo(record.echo)
         before = self.ledger
         if known and kept.log.moves != before.summary.moves:
             return False
         old = [entry for entry in before.entries if kept.log.first <= entry.sequence <= known]
         self.version, self.kept, self.used = record.version, kept, record.used
         self.ledger = Ledger(kept.log, [*old, *record.entries], before.bounds, before.node)
-        self.echo = decode_echo(record.echo)
+        self.echo = echo
         return True
 
     def apply(self, draft: Draft, change: Change, now: int) -> None:

@@ -104,8 +104,7 @@ class Running:
 class Session:
     """The state of one session.
 
-    Times named ``…_at`` are seconds of the wall clock, for people. The others are seconds of a clock that
-    never jumps, for arithmetic.
+    All times are seconds of a clock that never jumps: what day it was is told from how long ago it was.
 
     Args:
         session_id: The server-minted id.
@@ -113,7 +112,6 @@ class Session:
         revision: The protocol revision it speaks.
         client: What the client said of itself.
         now: Seconds of the steady clock.
-        wall: Seconds since the epoch.
         timeout: Seconds of idleness after which it is gone.
         handle: Whether it is state that modern requests name by a handle, and no protocol session.
         label: What its maker calls it, or None.
@@ -131,7 +129,6 @@ class Session:
         "calls_due",
         "client",
         "created",
-        "created_at",
         "echo_count",
         "handle",
         "id",
@@ -139,7 +136,6 @@ class Session:
         "initialized",
         "label",
         "last_activity",
-        "last_activity_at",
         "last_echo",
         "legacy_stream",
         "log_level",
@@ -160,7 +156,6 @@ class Session:
         revision: Revision,
         client: Client,
         now: float,
-        wall: float,
         timeout: float,
         handle: bool = False,
         label: str | None = None,
@@ -172,7 +167,6 @@ class Session:
         self.revision = revision
         self.client = client
         self.created = self.last_activity = now
-        self.created_at = self.last_activity_at = wall
         self.timeout = timeout
         self.handle = handle
         self.label = label

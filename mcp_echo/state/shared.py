@@ -87,7 +87,7 @@ class SharedStore:
         self.now = now
         self.peers = Peers(self)
         self.copies = Copies(waits.promise)
-        self.keeping = Keeping(engine, self.copies, self.budget, bounds, ended, echoed)
+        self.keeping = Keeping(engine, self.copies, self.budget, bounds, ended, echoed, tell)
         self.upkeep = Upkeep(self.keeping, self.copies, waits, spawn)
         self._commits = Commits(self.keeping, self.copies, self.statistics, limit, limit_per_principal)
         self._waits = waits
@@ -258,9 +258,10 @@ class SharedStore:
         # Another request may have read it meanwhile.
         replica = self.copies.get(want.id)
         if replica is None:
-            replica = Replica(
-                want.id, want.owner, want.handle, outcome.record, self.keeping.bounds, self.node
-            )
+            with self.keeping.reading():
+                replica = Replica(
+                    want.id, want.owner, want.handle, outcome.record, self.keeping.bounds, self.node
+                )
             self.copies.remember(replica)
         return replica
 
@@ -299,6 +300,10 @@ class SharedStore:
     def caught_up(self) -> None:
         """Look at everything held; see `Listener.caught_up`."""
         self.upkeep.caught_up()
+
+    def replaced(self) -> None:
+        """The records are others than until now; see `Listener.replaced`."""
+        self.upkeep.replaced()
 
     async def surely(self, work: Callable[[], Awaitable[T]]) -> T | None:
         """Return what ``work`` returns, which is tried for as long as the engine cannot be reached."""

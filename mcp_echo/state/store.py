@@ -162,7 +162,6 @@ class MemoryStore:
         timeout: Seconds of idleness after which a session is gone.
         limit: How many sessions may live at once.
         now: The steady clock.
-        wall: The wall clock.
         new_log: Makes a session's message queue.
         ended: Told of every session that ends, and why.
         budget: Counts what all sessions hold; None for one of its own, without limit.
@@ -175,7 +174,6 @@ class MemoryStore:
         timeout: float,
         limit: int,
         now: Clock,
-        wall: Clock,
         new_log: Callable[[], EventLog] = EventLog,
         ended: Callable[[Session, EndReason], None] | None = None,
         budget: StateBudget | None = None,
@@ -190,7 +188,6 @@ class MemoryStore:
         self._limit_per_principal = limit_per_principal
         self.statistics = Statistics()
         self._now = now
-        self._wall = wall
         self._new_log = new_log
         self._ended = ended
         self._sessions: dict[str, Session] = {}
@@ -268,7 +265,6 @@ class MemoryStore:
             revision,
             client,
             self._now(),
-            self._wall(),
             timeout,
             handle,
             label,
@@ -296,7 +292,6 @@ class MemoryStore:
         """Return a session; see `SessionStore.use`."""
         session = self._find(session_id, principal, handle)
         session.last_activity = self._now()
-        session.last_activity_at = self._wall()
         lane = self._lanes[session.timeout]
         # By its own id, not by the caller's copy, which the lane would keep alive.
         del lane[session.id]

@@ -23,11 +23,18 @@ class Secret(NamedTuple):
     proposal: bytes
 
 
+class Note(NamedTuple):
+    """Keep a value under a name. Answered with None."""
+
+    name: str
+    value: bytes
+
+
 class Trial(NamedTuple):
-    """Write something, to see whether that is possible. Answered with None."""
+    """Do all that is done to a record, to see whether that is possible. Answered with None."""
 
 
-Task = Operation | Sweep | Broadcast | Secret | Trial
+Task = Operation | Sweep | Broadcast | Secret | Note | Trial
 
 
 class Batch(NamedTuple):
@@ -38,3 +45,5 @@ class Batch(NamedTuple):
     totals: Totals
     ended: list[Ended]
     """The expired records that were taken away."""
+    tried: bool
+    """Whether a trial was among them that went well, which shows that all is well."""

@@ -53,13 +53,13 @@ def session_info(call: Call, arguments: SessionInfoArguments) -> Answer:
 
 def describe_session(call: Call, session: Session) -> SessionInfoResult:
     """Return what the server knows of a session; the client and revision are those of this request."""
-    now = call.facts.now()
+    now, wall = call.facts.now(), call.facts.wall()
     client = call.client
     return SessionInfoResult(
         session=session.id,
         label=session.label,
-        created=moment(session.created_at),
-        last_activity=moment(session.last_activity_at),
+        created=moment(wall - (now - session.created)),
+        last_activity=moment(wall - (now - session.last_activity)),
         age=now - session.created,
         time_until_expiry=session.timeout - (now - session.last_activity),
         total_requests=session.requests,

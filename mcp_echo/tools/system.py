@@ -123,6 +123,8 @@ class StoreShown(msgspec.Struct, rename="camel"):
     latency: float | None
     failures: int
     last_failure: str | None
+    reason: str | None
+    """Why it is not available; None while it is."""
 
 
 def shown_store(health: EngineHealth) -> StoreShown:

@@ -51,6 +51,7 @@ class Ears:
         self.nudges: list[str] = []
         self.broadcasts: list[bytes] = []
         self.times_caught_up = 0
+        self.times_replaced = 0
 
     def nudged(self, record_id: str) -> None:
         self.nudges.append(record_id)
@@ -60,6 +61,9 @@ class Ears:
 
     def caught_up(self) -> None:
         self.times_caught_up += 1
+
+    def replaced(self) -> None:
+        self.times_replaced += 1
 
 
 class Bench:
@@ -133,6 +137,7 @@ class Sqlite(Bench):
             limit=limit,
             limit_per_principal=limit_per_principal,
             node=node,
+            uptime=lambda: self.time / 1000,
             wall=lambda: self.time / 1000,
         )
 
@@ -912,7 +917,7 @@ async def test_an_engine_says_how_it_is_doing(bench: Bench) -> None:
     await engine.submit(create("one"))
     health = engine.health()
     assert health[2:4] == (True, "closed")
-    assert health[5:] == (0, None)
+    assert health[5:] == (0, None, None)
     assert health.latency is not None
     assert 0 <= health.latency < PATIENCE
 

@@ -25,7 +25,7 @@ def log_in(
 
 
 def session_in(budget: StateBudget) -> Session:
-    return Session("id", None, REVISION, UNKNOWN_CLIENT, 0.0, 0.0, 60, budget=budget)
+    return Session("id", None, REVISION, UNKNOWN_CLIENT, 0.0, 60, budget=budget)
 
 
 def test_a_queue_makes_room_out_of_its_own_when_all_together_are_full() -> None:
@@ -197,7 +197,6 @@ class BudgetMachine(RuleBasedStateMachine):
         self.store = MemoryStore(
             10,
             5,
-            lambda: self.time,
             lambda: self.time,
             lambda: EventLog(5, 300),
             budget=self.budget,

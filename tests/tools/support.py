@@ -102,7 +102,7 @@ class Scene:
     ) -> None:
         self.elapsed = 0.0
         effective = load(options or {}, environ or {})
-        self.store = MemoryStore(effective.settings.session_timeout, limit, self.now, self.wall, EventLog)
+        self.store = MemoryStore(effective.settings.session_timeout, limit, self.now, EventLog)
         self.facts = Facts(
             effective,
             self.store,
