@@ -26,6 +26,8 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local sums = call('HMGET', totals, 'handles', 'queued', 'echoed', 'waiting', 'until')
 for i = 1, 5 do sums[i] = tonumber(sums[i] or 0) end
 local last = sums[5]
+-- Everything that was counted is gone by then.
+if last <= now then sums = { 0, 0, 0, 0, last } end
 local counted = false
 
 local head, n, strings, count, bytes = {}, 0, {}, 0, 0
@@ -89,7 +91,8 @@ local function take_away(most)
     if figures[i] then
       local handle, created, queued, echoed, waiting = unpacked(figures[i])
       count_in(-handle, -queued, -echoed, -waiting)
-      lifetime = tonumber(old[2 * i]) - created
+      -- A clock that was set back has it end before it was made.
+      lifetime = math.max(0, tonumber(old[2 * i]) - created)
     end
     old[2 * i] = lifetime
   end
@@ -271,14 +274,51 @@ local function secret(at, operation)
   say_string(call('GET', KEYS[at]))
 end
 
--- Keys: one that is never there. Then a channel. Whoever may do this may do all that is needed.
-local function probe(at, operation)
-  call('DEL', KEYS[at])
+-- Keys: a record, its log and an owner's index, which are nobody's; in one shard the bus and the secret as well.
+-- Then a channel. Does to each kind of key all that is ever done to it, and undoes it: where this is possible,
+-- everything is. It begins with what takes memory, which is not refused any more once something was written.
+local function trial(at, operation)
+  local record, log, own = KEYS[at], KEYS[at + 1], KEYS[at + 2]
+  call('HSET', record, 's', '', 'm', '', 'e', '')
+  call('PEXPIREAT', record, now + 1000)
+  call('DEL', log, own)
   call('PUBLISH', operation[4], '')
+  call('LRANGE', ended, 0, 0)
+  if operation[2] == 5 then
+    call('XTRIM', KEYS[at + 3], 'MINID', '=', now - 60000)
+    call('XRANGE', KEYS[at + 3], '-', '+', 'COUNT', 1)
+    call('GET', KEYS[at + 4])
+  end
+  call('SETNX', own, '')
+  call('PEXPIRE', own, 1000)
+  call('DEL', own)
+  call('HGET', record, 'm')
+  call('HMGET', record, 's', 'e')
+  call('HDEL', record, 'e')
+  call('XADD', log, '1-0', 't', '', 'd', '')
+  call('PEXPIREAT', log, now + 1000)
+  call('XRANGE', log, '(0-0', '+')
+  call('XDEL', log, '1-0')
+  for _, key in ipairs({ own, index }) do
+    call('ZADD', key, now, '')
+    call('ZCARD', key)
+    call('ZRANGE', key, 0, 0, 'WITHSCORES')
+    call('ZRANGEBYSCORE', key, '-inf', '-inf', 'LIMIT', 0, 1)
+    call('ZREMRANGEBYSCORE', key, '-inf', '-inf')
+    call('ZREMRANGEBYRANK', key, 1, 0)
+    call('ZREM', key, '')
+  end
+  for _, key in ipairs({ sizes, totals }) do
+    call('HSET', key, '', '')
+    call('HDEL', key, '')
+  end
+  call('RPUSH', ended, '')
+  call('LTRIM', ended, 0, -2)
+  call('DEL', record, log)
   say(APPLIED, now)
 end
 
-local doing = { create, change, load, close, sweep, broadcast, listen, secret, probe }
+local doing = { create, change, load, close, sweep, broadcast, listen, secret, trial }
 
 local at = 5
 for _, operation in ipairs(unpacked(ARGV[1])) do
