@@ -435,7 +435,7 @@ class TooManySessions(InternalError):
 class StoreUnavailable(InternalError):
     """Where sessions are kept cannot be reached, or takes nothing more.
 
-    No 404: that would have every client begin a new session, all at once, although nothing is lost.
+    No 404: that would have every client begin a new session, all at once, although theirs may be there.
 
     Args:
         retry_after: Whole seconds until another try makes sense.
@@ -445,8 +445,8 @@ class StoreUnavailable(InternalError):
 
     def __init__(self, retry_after: int) -> None:
         super().__init__(
-            "The session store cannot be reached at the moment; no session is lost. "
-            f"Try again in {retry_after} s."
+            "The session store cannot be reached, or keeps nothing, at the moment. Do not begin a new "
+            f"session: try again in {retry_after} s."
         )
         self.retry_after = retry_after
 

@@ -345,7 +345,7 @@ class ModernEra:
         return opened["answers"], responses, opened["since"]
 
     def _ask(self, asked: InputRequired, outlet: ModernOutlet, request: Request) -> dict[str, Any]:
-        since = outlet.since or self._facts.wall()
+        since = self._facts.agreed_now if outlet.since is None else outlet.since
         tie = _tie(request, outlet.principal)
         return {
             "resultType": "input_required",

@@ -166,7 +166,7 @@ class ModernOutlet:
         client: What the client declares in this request.
         answers: What it has answered in earlier rounds.
         responses: What it answers in this one.
-        since: Seconds since the epoch when it was first asked; None if it was not yet.
+        since: Seconds of the clock of `Facts.agreed` when it was first asked; None if it was not yet.
         new_log: Makes a log that keeps only what waits to be written.
     """
 

@@ -51,6 +51,15 @@ class Totals(NamedTuple):
     held: Held = Held()
 
 
+class Counts(NamedTuple):
+    """What all nodes have made and ended since the records were begun with."""
+
+    created: int = 0
+    expired: int = 0
+    """Taken away because nobody used them."""
+    closed: int = 0
+
+
 class Record(NamedTuple):
     """A record as it is kept."""
 
@@ -232,6 +241,10 @@ class Engine(Protocol):
     @property
     def totals(self) -> Totals:
         """The sums as of the last operation or sweep."""
+
+    @property
+    def counts(self) -> Counts:
+        """What was made and has ended, as of the last operation or sweep."""
 
     def open(self) -> None:
         """Open what has to be opened before the server starts, blocking.

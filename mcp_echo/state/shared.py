@@ -18,7 +18,7 @@ from mcp_echo.protocol.jsonrpc import Response
 from mcp_echo.protocol.revisions import Revision
 from mcp_echo.state.commits import Commits
 from mcp_echo.state.copies import Copies, Waits
-from mcp_echo.state.engine import Engine, EngineHealth, Found, Load
+from mcp_echo.state.engine import Counts, Engine, EngineHealth, Found, Load
 from mcp_echo.state.keeping import Keeping
 from mcp_echo.state.kept import Kept, describe
 from mcp_echo.state.ledger import Bounds
@@ -118,6 +118,15 @@ class SharedStore:
             held.queued + own.queues,
             held.waiting + own.waiting,
         )
+
+    @property
+    def counts(self) -> Counts | None:
+        """What all nodes have made and ended since the store was made."""
+        return self.engine.counts
+
+    def agreed_now(self) -> float:
+        """Return the seconds of the clock that all nodes have in common."""
+        return self.engine.now() / 1000
 
     def health(self) -> EngineHealth:
         """Return how the engine is doing."""

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple, Protocol
 from mcp_echo.protocol.errors import SessionNotFound, TooManySessions, TooManySessionsForPrincipal
 from mcp_echo.protocol.revisions import Revision
 from mcp_echo.state.budget import StateBudget
-from mcp_echo.state.engine import EngineHealth
+from mcp_echo.state.engine import Counts, EngineHealth
 from mcp_echo.state.events import EventLog
 from mcp_echo.state.session import Client, Session
 
@@ -22,7 +22,7 @@ EndReason = Literal["expired", "closed"]
 
 @dataclass(slots=True)
 class Statistics:
-    """What a store has seen since the server started."""
+    """What this process has done in a store since it started."""
 
     created: int = 0
     expired: int = 0
@@ -90,6 +90,10 @@ class SessionStore(Protocol):
     @property
     def holdings(self) -> Holdings:
         """What all sessions hold."""
+
+    @property
+    def counts(self) -> Counts | None:
+        """What all nodes together have made and ended; None where `statistics` tells it: there is but one."""
 
     def health(self) -> EngineHealth:
         """Return how the place where they are kept is doing."""
@@ -184,6 +188,7 @@ class MemoryStore:
         self.limit = limit
         self.node = new_node() if node is None else node
         self.handles = 0
+        self.counts: Counts | None = None
         self.budget = StateBudget() if budget is None else budget
         self._limit_per_principal = limit_per_principal
         self.statistics = Statistics()

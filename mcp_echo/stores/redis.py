@@ -28,6 +28,7 @@ from twisted.python.failure import Failure
 
 from mcp_echo.protocol.errors import StoreUnavailable
 from mcp_echo.state.engine import (
+    Counts,
     Ended,
     EngineHealth,
     Held,
@@ -90,6 +91,7 @@ class RedisEngine:
             reactor, self._codec, shards, self._address.timeout, self._answered, self._failed, steady
         )
         self._shard_totals = [_NOTHING] * shards
+        self._shard_counts = [Counts()] * shards
         self._steady = steady
         self._ahead = wall() - steady()
         """Seconds by which Redis's clock is ahead of the steady one."""
@@ -180,6 +182,11 @@ class RedisEngine:
         """Return the secret that all nodes share; see `Engine.secret`."""
         return self._call(self._codec.secret(proposal))
 
+    @property
+    def counts(self) -> Counts:
+        """What was made and has ended, as of the last batch of each shard; see `Engine.counts`."""
+        return Counts(*map(sum, zip(*self._shard_counts, strict=True)))
+
     def health(self) -> EngineHealth:
         """Return how it is doing."""
         return self._condition.health()
@@ -226,6 +233,7 @@ class RedisEngine:
 
     def _take(self, shard: int, answer: Answer) -> None:
         self._ahead = answer.now / 1000 - self._steady()
+        self._shard_counts[shard] = answer.counts
         before, self._shard_totals[shard] = self._shard_totals[shard], answer.totals
         self.totals = _exchanged(self.totals, before, answer.totals)
 

@@ -23,11 +23,21 @@ local APPLIED, FOUND, CONFLICT, MISSING, FULL, FAILED, LATER, ENDED, HEARD, SECR
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
-local sums = call('HMGET', totals, 'handles', 'queued', 'echoed', 'waiting', 'until')
+-- How long what was made and has ended is counted on after the last record, in milliseconds.
+local COUNTED = 2592000000
+
+local sums = call('HMGET', totals, 'handles', 'queued', 'echoed', 'waiting', 'until', 'created', 'expired', 'closed')
 for i = 1, 5 do sums[i] = tonumber(sums[i] or 0) end
+local created_ever, expired_ever, closed_ever
+-- An earlier version has not counted: what is there was made.
+if sums[6] then
+  created_ever, expired_ever, closed_ever = tonumber(sums[6]), tonumber(sums[7]), tonumber(sums[8])
+else
+  created_ever, expired_ever, closed_ever = call('ZCARD', index), 0, 0
+end
 local last = sums[5]
 -- Everything that was counted is gone by then.
-if last <= now then sums = { 0, 0, 0, 0, last } end
+if last <= now then sums = { 0, 0, 0, 0 } end
 local counted = false
 
 local head, n, strings, count, bytes = {}, 0, {}, 0, 0
@@ -85,6 +95,8 @@ local function take_away(most)
   for i = 1, #old, 2 do ids[#ids + 1] = old[i] end
   local figures = call('HMGET', sizes, unpack(ids))
   call('ZREMRANGEBYRANK', index, 0, #ids - 1)
+  expired_ever = expired_ever + #ids
+  counted = true
   call('HDEL', sizes, unpack(ids))
   for i = 1, #ids do
     local lifetime = 0
@@ -150,6 +162,7 @@ local function create(at, operation)
   call('PEXPIREAT', record, expires)
   call('ZADD', index, expires, id)
   call('HSET', sizes, id, pack(is_handle(whose), now, 0, 0, 0))
+  created_ever = created_ever + 1
   count_in(is_handle(whose), 0, 0, 0)
   outlive(expires, true)
   if own then
@@ -224,6 +237,7 @@ local function close(at, operation)
   call('ZREM', index, id)
   call('HDEL', sizes, id)
   if keys == 3 then call('ZREM', KEYS[at + 2], id) end
+  closed_ever = closed_ever + 1
   count_in(-is_handle(whose), -queued, -echoed, -waiting)
   for i = 1, #channels do call('PUBLISH', channels[i], id) end
   say(APPLIED, created)
@@ -338,11 +352,12 @@ for _, operation in ipairs(unpacked(ARGV[1])) do
 end
 
 if counted then
-  call('HSET', totals, 'handles', sums[1], 'queued', sums[2], 'echoed', sums[3], 'waiting', sums[4], 'until', last)
-  call('PEXPIREAT', totals, last)
+  call('HSET', totals, 'handles', sums[1], 'queued', sums[2], 'echoed', sums[3], 'waiting', sums[4], 'until', last,
+    'created', created_ever, 'expired', expired_ever, 'closed', closed_ever)
+  call('PEXPIREAT', totals, math.max(last, now) + COUNTED)
 end
 
-local all = { now, call('ZCARD', index), sums[1], sums[2], sums[3], sums[4] }
-for i = 1, n do all[6 + i] = head[i] end
+local all = { now, call('ZCARD', index), sums[1], sums[2], sums[3], sums[4], created_ever, expired_ever, closed_ever }
+for i = 1, n do all[9 + i] = head[i] end
 local packed = pack(all)
 return struct.pack('>I4', #packed) .. packed .. table.concat(strings, '', 1, count)

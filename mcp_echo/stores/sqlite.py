@@ -16,6 +16,7 @@ from twisted.python.failure import Failure
 
 from mcp_echo.protocol.errors import StoreUnavailable
 from mcp_echo.state.engine import (
+    Counts,
     Ended,
     EngineHealth,
     EngineRefused,
@@ -86,6 +87,7 @@ class SqliteEngine:
     ) -> None:
         self.node = node
         self.totals = Totals()
+        self.counts = Counts()
         self._reactor = reactor
         self._address = Address.read(address)
         self._limits = (limit, limit_per_principal)
@@ -114,7 +116,7 @@ class SqliteEngine:
             with closing(connect(self._address)) as connection:
                 self._clock.follow(connection)
                 records = self._records(connection)
-                self.totals = records.carry_out([]).totals
+                _, self.totals, self.counts, *_ = records.carry_out([])
         except sqlite3.Error as error:
             raise EngineRefused(f"The store {self._address.path} cannot be read: {error}") from error
 
@@ -242,7 +244,7 @@ class SqliteEngine:
     def _carried_out(self, batch: Batch, answers: list[Deferred[Any]], begun: float) -> None:
         self._over(begun)
         self._outages.succeeded(batch.tried)
-        self.totals = batch.totals
+        self.totals, self.counts = batch.totals, batch.counts
         self._ended += batch.ended
         if self._outages.in_a_row:
             self._try_later()

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import msgspec
 from msgspec import UNSET
 
 from mcp_echo.state.engine import (
@@ -13,6 +14,7 @@ from mcp_echo.state.engine import (
     Change,
     Close,
     Conflict,
+    Counts,
     Create,
     Ended,
     Entry,
@@ -78,7 +80,8 @@ _USE = (
     "WHERE key = ?"
 )
 _OWN = "SELECT count(*), min(expires) FROM record WHERE owner = ? AND expires > ?"
-_SUMS = "SELECT records, handles, queued, echoed, waiting FROM total"
+_COUNTS = "SELECT value FROM meta WHERE name = 'counts'"
+_SUMS = f"SELECT records, handles, queued, echoed, waiting, ({_COUNTS}) FROM total"  # noqa: S608
 
 
 class Records:
@@ -114,6 +117,10 @@ class Records:
         """Whether a trial has gone well in this batch."""
         self._sums: list[int] = []
         self._before: list[int] = []
+        self._counts: list[int] = []
+        """How many records were made, have expired, were closed."""
+        self._counted: list[int] = []
+        """The same before this batch."""
         self._ended: list[Ended] = []
         self._nudges: dict[tuple[str, str], None] = {}
         self._steps: dict[type, Callable[[Any], Any]] = {
@@ -167,7 +174,10 @@ class Records:
         # Not before: with the lock comes the right to say what is now.
         self._now = self._clock()
         self._tried = False
-        self._sums = list(self._cursor.execute(_SUMS).fetchone())
+        *self._sums, counts = self._cursor.execute(_SUMS).fetchone()
+        # A file of an earlier version has not counted.
+        self._counts = [self._sums[0], 0, 0] if counts is None else _counted(counts)
+        self._counted = self._counts.copy()
         self._before = self._sums.copy()
         self._ended = []
         self._nudges = {}
@@ -179,10 +189,13 @@ class Records:
             self._cursor.execute(
                 "UPDATE total SET records = ?, handles = ?, queued = ?, echoed = ?, waiting = ?", self._sums
             )
+        if self._counts != self._counted:
+            self._note(Note("counts", msgspec.json.encode(self._counts)))
         self._check()
         self._cursor.execute("COMMIT")
         records, handles, *held = self._sums
-        return Batch(answers, Totals(records, handles, Held(*held)), self._ended, self._tried)
+        totals = Totals(records, handles, Held(*held))
+        return Batch(answers, totals, Counts(*self._counts), self._ended, self._tried)
 
     def _roll_back(self) -> None:
         # Some failures end the transaction by themselves.
@@ -231,6 +244,7 @@ class Records:
         if full is not None:
             return full
         self._insert(create, owner)
+        self._counts[0] += 1
         return Applied(self._now)
 
     def _insert(self, create: Create, owner: bytes | None) -> None:
@@ -294,6 +308,7 @@ class Records:
         if row is None:
             return Missing()
         self._take_away([row])
+        self._counts[2] += 1
         self._tell(close)
         return Applied(row.created)
 
@@ -301,6 +316,7 @@ class Records:
         found = self._cursor.execute(_EXPIRED, (self._now, most)).fetchall()
         rows = list(map(_Row._make, found))
         self._take_away(rows)
+        self._counts[1] += len(rows)
         self._ended += [Ended(row.id, row.expires - row.created) for row in rows]
         return len(rows)
 
@@ -339,10 +355,14 @@ class Records:
         self._insert(Create(TRIAL, None, False, 1, b""), None)
         added = (Entry(1, "", b""),)
         self._change(Change(TRIAL, None, False, 1, True, b"", b"", add=added))
-        self._close(Close(TRIAL, None, False))
+        row = self._find(TRIAL)
+        self._take_away([] if row is None else [row])
         # Not an update: where nothing is different SQLite writes nothing.
         self._cursor.execute("INSERT OR REPLACE INTO meta VALUES ('trial', x'')")
         self._tried = True
+
+
+_counted = msgspec.json.Decoder(list[int]).decode
 
 
 def _as_kept(owner: str | None) -> bytes | None:

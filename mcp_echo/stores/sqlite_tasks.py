@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from mcp_echo.state.engine import Ended, Operation, Totals
+from mcp_echo.state.engine import Counts, Ended, Operation, Totals
 
 
 class Sweep(NamedTuple):
@@ -43,6 +43,7 @@ class Batch(NamedTuple):
     answers: list[Any]
     """One a task; an exception for one that was wrong in itself."""
     totals: Totals
+    counts: Counts
     ended: list[Ended]
     """The expired records that were taken away."""
     tried: bool

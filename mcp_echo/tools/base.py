@@ -47,6 +47,13 @@ class Facts:
     """Starts work that outlives its request, and returns what cancels it."""
     limits: Limits
     """How much one client may ask for."""
+    agreed: Clock | None = None
+    """Seconds of the clock that all who may work on one request agree on; None for the wall clock."""
+
+    @property
+    def agreed_now(self) -> float:
+        """Seconds of that clock, for spans that begin with one request and end with another."""
+        return (self.agreed or self.wall)()
 
     @property
     def settings(self) -> Settings:

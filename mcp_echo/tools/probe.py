@@ -115,12 +115,12 @@ async def _ask(call: Call, report: _Report, question: Question) -> None:
         return
     report.sent.append(question.method)
     # In the modern era the answer comes with another request, which carries when the first was made.
-    begun = call.outlet.since or call.facts.wall()
+    begun = call.facts.agreed_now if call.outlet.since is None else call.outlet.since
     try:
         answer = (await call.outlet.ask({"probe": question}))["probe"]
     except AskError as error:
         answer = error
-    report.round_trip = call.facts.wall() - begun
+    report.round_trip = max(0.0, call.facts.agreed_now - begun)
     if isinstance(answer, AskError):
         report.problems.append(str(answer))
         return

@@ -20,6 +20,7 @@ from mcp_echo.state.engine import (
     Change,
     Close,
     Conflict,
+    Counts,
     Create,
     Engine,
     Entry,
@@ -905,6 +906,28 @@ async def test_operations_together_are_each_answered_for_itself(bench: Bench) ->
 
 
 # Health
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_was_made_and_has_ended_is_counted_for_all_nodes(bench: Bench) -> None:
+    """Interface, Counts: of all nodes, since the records were begun with; a trial or a refusal is none."""
+    one, two = await bench.engine("a"), await bench.engine("b")
+    for number in range(3):
+        await one.submit(create(f"{number}"))
+    await two.submit(create("short", timeout=bench.moment))
+    await two.submit(Close("0", None, False))
+    await two.submit(Close("0", None, False))
+    await bench.advance(2)
+    assert len(await one.sweep()) == 1
+    for engine in (one, two):
+        await engine.submit(Peek("1"))
+        if bench.has_limits:
+            assert engine.counts == Counts(4, 1, 1)
+    late = await bench.engine("c")
+    await late.submit(create("4"))
+    if bench.has_limits:
+        assert late.counts == Counts(5, 1, 1)
+        assert late.totals == Totals(3)
 
 
 @pytest_twisted.ensureDeferred

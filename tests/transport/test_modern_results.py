@@ -545,3 +545,25 @@ class NegotiationTests(ModernTestCase):
             "subscriptions/listen", {"notifications": {}}, headers={"Accept": "application/json"}
         )
         assert (answer.status, answer.json["id"]) == (406, 1)
+
+
+class SteppedClockTests(ModernTestCase):
+    """A clock that is set is no time that has passed."""
+
+    ASKED = {"name": "clientProbe", "arguments": {"feature": "roots"}}
+
+    def ask(self, **more: Any) -> dict[str, Any]:
+        answer = self.modern("tools/call", {**self.ASKED, **more}, meta=claim(capabilities=DECLARED))
+        return dict(answer.json)
+
+    def test_a_question_and_its_answer_are_as_far_apart_as_they_are(self) -> None:
+        """basic/patterns/mrtr: the state is void after five minutes, and not on another day."""
+        for step in (86_400 * 2, -86_400 * 2):
+            state = self.ask()["result"]["requestState"]
+            self.stepped += step
+            self.clock.advance(20)
+            result = self.ask(requestState=state, inputResponses={"probe": ROOTS})["result"]
+            assert result["structuredContent"]["roundTrip"] == 20
+            self.clock.advance(281)
+            late = self.ask(requestState=state, inputResponses={"probe": ROOTS})
+            assert late["error"]["code"] == -32602
