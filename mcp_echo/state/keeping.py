@@ -75,7 +75,8 @@ class Keeping:
             now: Milliseconds of the engine's clock.
         """
         # After an outage the leases of all have run out: those who live get the time to say so.
-        patient = now - self._cut_off < LEASE
+        # A clock that was set back meanwhile tells nothing of it.
+        patient = 0 <= now - self._cut_off < LEASE
         return Draft(replica, now, self.budget.has_room, patient)
 
     async def submit(self, operation: EngineOperation) -> Outcome:
@@ -95,7 +96,7 @@ class Keeping:
     def _spoilt(self, error: Exception) -> StoreUnavailable:
         """Return the refusal where a record cannot be used; the operator hears of one a minute."""
         now = self.engine.now()
-        if self._tell is not None and now >= self._spoilt_until:
+        if self._tell is not None and not self._spoilt_until - SPOILT_QUIET <= now < self._spoilt_until:
             self._spoilt_until = now + SPOILT_QUIET
             self._tell(
                 "A session in the store is not what was kept there, and is answered with 503 until it "

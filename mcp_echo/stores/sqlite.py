@@ -46,6 +46,16 @@ LOOK_SECONDS_AT_REST = 0.2
 """The same when for a while nobody has done anything: each look wakes up two threads."""
 DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 """What SQLite says of a file that is not what it was."""
+REMEDIES = {
+    sqlite3.SQLITE_FULL: "make room on the disk",
+    sqlite3.SQLITE_BUSY: "another program works on it for long: end that",
+    sqlite3.SQLITE_READONLY: "see that this user may write to it and its directory",
+    sqlite3.SQLITE_CANTOPEN: "see that this user may write to it and its directory",
+    sqlite3.SQLITE_IOERR: "see whether the disk is full or broken",
+    sqlite3.SQLITE_CORRUPT: "put a copy in its place",
+    sqlite3.SQLITE_ERROR: "somebody has changed its tables: put a copy in its place",
+}
+"""What to do about each kind of error."""
 LOOKS_UNTIL_REST = 20
 """How many looks in a row, without anything done here or elsewhere, are a while."""
 
@@ -229,8 +239,9 @@ class SqliteEngine:
     @staticmethod
     def _carry_out(thread: DatabaseThread, tasks: list[Task]) -> Deferred[Batch]:
         def once_more(failure: Failure) -> Deferred[Batch]:
-            # Nothing was done yet; what is in the place of that file may do as well.
-            failure.trap(FileLost)
+            if _is_passing(failure.value) and _code(failure.value) not in DAMAGED:
+                return fail(failure)
+            # Nothing was done yet; what is there now may do, and else says more exactly what is wrong.
             thread.let_go(doubtful=True)
             return thread.carry_out(tasks)
 
@@ -270,7 +281,7 @@ class SqliteEngine:
 
     def _replace_connection(self, failure: Failure) -> None:
         # What is locked will be let go of by another process; the connection is as good as ever.
-        code = getattr(failure.value, "sqlite_errorcode", 0) & 0xFF
+        code = _code(failure.value)
         if self._thread is not None and code != sqlite3.SQLITE_BUSY:
             self._thread.let_go(code in DAMAGED or not _is_passing(failure.value))
 
@@ -334,6 +345,11 @@ def _told_of_elsewhere(failure: Failure) -> None:
     failure.trap(StoreUnavailable, *ITS_OWN_FAULT)
 
 
+def _code(error: BaseException | None) -> int:
+    """Return what kind of error it is, as SQLite numbers them; 0 for one of anybody else's."""
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
+
+
 def _is_passing(error: BaseException | None) -> bool:
     """Return whether the file may still be what it was."""
     return isinstance(error, sqlite3.OperationalError) and not isinstance(error, FileLost)
@@ -342,7 +358,8 @@ def _is_passing(error: BaseException | None) -> bool:
 def _told(error: BaseException | None) -> str:
     """Return what has gone wrong, for the operator."""
     if isinstance(error, sqlite3.Error | EngineRefused):
-        return str(error)
+        remedy = REMEDIES.get(_code(error))
+        return f"{error}: {remedy}" if remedy else str(error)
     # What is kept is not what this version keeps, so that its code stumbles over it.
     return f"it does not hold what it should ({type(error).__name__}: {error}): put a copy in its place"
 

@@ -20,6 +20,11 @@ class FileLost(sqlite3.OperationalError):
     """The connection works on a file that nobody finds any more; the message is for the operator."""
 
 
+def overwritten(path: Path) -> FileLost:
+    """Return what is said of a file that somebody has written to past SQLite."""
+    return FileLost(f"{path} was cut off or overwritten")
+
+
 def removed(path: Path) -> FileLost:
     """Return what is said of a file that is not there."""
     return FileLost(
@@ -37,6 +42,8 @@ class Files(NamedTuple):
     shm: Identity
     size: int
     """Bytes of the database; it never becomes smaller by itself."""
+    written: int
+    """When the database was written to last, in nanoseconds: as a rule the log is, and not the database."""
 
     @classmethod
     def of(cls, path: Path) -> Files:
@@ -48,7 +55,9 @@ class Files(NamedTuple):
         database, wal, shm = map(_look, _paths(path))
         if not database.st_size:
             raise removed(path)
-        return cls(path, _identity(database), _identity(wal), _identity(shm), database.st_size)
+        return cls(
+            path, _identity(database), _identity(wal), _identity(shm), database.st_size, database.st_mtime_ns
+        )
 
     def check(self) -> Files:
         """Return them as they are now.
@@ -62,7 +71,7 @@ class Files(NamedTuple):
         if (now.wal, now.shm) != (self.wal, self.shm):
             raise FileLost(f"another write-ahead log was put beside {self.path}")
         if now.size < self.size:
-            raise FileLost(f"{self.path} was cut off or overwritten")
+            raise overwritten(self.path)
         return now
 
     @property

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from twisted.enterprise.adbapi import ConnectionPool
@@ -12,11 +14,14 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
 from mcp_echo.stores.sqlite_clock import FileClock
-from mcp_echo.stores.sqlite_files import Files
+from mcp_echo.stores.sqlite_files import Files, overwritten
 from mcp_echo.stores.sqlite_news import News, Seen
 from mcp_echo.stores.sqlite_records import Records
 from mcp_echo.stores.sqlite_schema import CONNECTING, Address, set_up, take_again
 from mcp_echo.stores.sqlite_tasks import Batch, Task
+
+LONGEST_CHECKPOINT = 5.0
+"""Seconds after a change by another process in which it may write its log into the database."""
 
 
 class _Pool(ConnectionPool):
@@ -71,6 +76,12 @@ class DatabaseThread:
         self._records: Records | None = None
         self._files: Files | None = None
         """Those of the connection, or of the last one there was."""
+        self._version = 0
+        """The state of the file as the connection in use numbers it."""
+        self._others_until = 0.0
+        """Seconds of the steady clock until which another process may be writing to the database."""
+        self._foreign = False
+        """Whether somebody has written to the database past SQLite."""
         self._doubtful = False
         """Whether the file has to be looked at as at the start before it is used again."""
         self._pool = _Pool(
@@ -132,15 +143,35 @@ class DatabaseThread:
             raise
         before, self._files = self._files, files
         self._connection = connection
+        self._version = _data_version(connection)
         self._doubtful = False
         self._seen.data_version = None
-        if before is not None and (before.database != files.database or before.size > files.size):
+        foreign, self._foreign = self._foreign, False
+        if before is not None and (foreign or before.database != files.database or before.size > files.size):
             self._seen = Seen()
             self._reactor.callFromThread(self._replaced)
 
     def _check(self) -> None:
+        if self._files is None or self._connection is None:
+            return
+        now = self._files.check()
+        if now.written != self._files.written and not self._others_write(self._connection):
+            self._foreign = True
+            raise overwritten(self._address.path)
+        self._files = now
+
+    def _others_write(self, connection: sqlite3.Connection) -> bool:
+        """Return whether other processes have just changed something, so that it was they who wrote."""
+        version, now = _data_version(connection), time.monotonic()
+        if version != self._version:
+            self._version, self._others_until = version, now + LONGEST_CHECKPOINT
+        return now < self._others_until
+
+    def _wrote(self) -> None:
+        """Note when the database was written to, in case this process has just done so."""
         if self._files is not None:
-            self._files = self._files.check()
+            with suppress(OSError):
+                self._files = self._files._replace(written=self._address.path.stat().st_mtime_ns)
 
     def _disconnect(self, doubtful: bool) -> None:
         self._doubtful |= doubtful
@@ -170,17 +201,24 @@ class DatabaseThread:
         if self._records is None:
             raise sqlite3.OperationalError("not connected")
         try:
-            return self._records.carry_out(tasks)
+            batch = self._records.carry_out(tasks)
         except sqlite3.Error:
             # What goes wrong with files that are lost does not say so.
             self._check()
             raise
+        self._wrote()
+        return batch
 
     def _look(self, _: Any) -> News:
         if self._connection is None:
             raise sqlite3.OperationalError("not connected")
         self._check()
         return self._seen.look(self._connection, self._node, self._clock.now())
+
+
+def _data_version(connection: sqlite3.Connection) -> int:
+    # It changes when others do something, and not when this connection does.
+    return int(connection.execute("PRAGMA data_version").fetchone()[0])
 
 
 def _checkpoint(connection: Any) -> None:

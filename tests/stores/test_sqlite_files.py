@@ -367,6 +367,70 @@ async def test_a_database_that_was_made_smaller_is_looked_at_and_used(
     assert "error" not in levels(events)
 
 
+@pytest.mark.parametrize("nodes", [1, 2])
+@pytest_twisted.ensureDeferred
+async def test_a_copy_that_is_written_over_it_is_looked_at_and_used(
+    start: Start, path: Path, monkeypatch: pytest.MonkeyPatch, nodes: int
+) -> None:
+    """Our choice: whoever restores with `cp`, to a file of the same name and size, is understood as well."""
+    monkeypatch.setattr("mcp_echo.stores.sqlite_thread.LONGEST_CHECKPOINT", 0.05)
+    engines = [(await start(name))[0] for name in "ab"[:nodes]]
+    engine = engines[0]
+    await engine.submit(create("in the copy"))
+    copy = backup(path)
+    await engine.submit(change("in the copy"))
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.execute("UPDATE meta SET value = value WHERE name = 'trial'")
+        connection.commit()
+    await engine.submit(create("lost"))
+    await deferLater(reactor, 0.3)
+    await engine.submit(Peek("lost"))
+    path.with_name("records.db-wal").stat()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    await deferLater(reactor, 0.3)
+    await engine.submit(Peek("lost"))
+    before = path.stat()
+    shutil.copyfile(copy, path)
+    assert path.stat().st_ino == before.st_ino
+    await comes_back(engines, create)
+    assert await engine.submit(Peek("lost")) == Missing()
+    found = await engine.submit(Peek("in the copy"))
+    assert isinstance(found, Found)
+    assert found.record.version == 1
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_database_that_was_only_touched_goes_on(start: Start, path: Path, events: Events) -> None:
+    """Our choice: whether anything in it is another is not known, so that nothing is believed."""
+    engine, ears = await start()
+    await engine.submit(create("one"))
+    path.touch()
+    assert isinstance(await engine.submit(change("one")), Applied)
+    await until(lambda: ears.times_replaced == 1)
+    assert levels(events) == ["warn"]
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_checkpoints_of_any_process_are_no_reason_for_a_look(
+    start: Start, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Our choice: they write to the database all the time, and a look reads all of it."""
+    looks: list[Path] = []
+    monkeypatch.setattr(
+        "mcp_echo.stores.sqlite_thread.take_again", lambda address: looks.append(address.path)
+    )
+    monkeypatch.setattr("mcp_echo.stores.sqlite_schema.LONGEST_LOG_PAGES", 20)
+    (one, _), (two, _) = await start("a"), await start("b")
+    before = path.stat().st_mtime_ns
+    for number in range(200):
+        for engine in (one, two):
+            assert isinstance(await engine.submit(create(f"{number} {engine.node}")), Applied)
+    assert path.stat().st_mtime_ns > before
+    assert looks == []
+
+
 @pytest_twisted.ensureDeferred
 async def test_a_start_takes_no_log_of_a_file_that_is_no_more(path: Path) -> None:
     """https://sqlite.org/howtocorrupt.html: a log is taken for that of whatever database has its name."""
