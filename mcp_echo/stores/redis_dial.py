@@ -85,18 +85,18 @@ class Dialer:
                 raise ValueError(_login_refused(str(error))) from None
 
 
-# What Redis says of a login without quoting it.
-_HARMLESS = re.compile(
-    r"(WRONGPASS|NOAUTH|NOPERM|LOADING|MASTERDOWN|CLUSTERDOWN|MOVED|DENIED|ERR Client sent AUTH|ERR AUTH <|"
-    r"ERR invalid password|ERR wrong number of arguments for 'auth')"
+# What Redis begins with when it refuses a login. What follows is not shown: it may quote what was sent.
+_REFUSAL = re.compile(
+    r"WRONGPASS|NOAUTH|NOPERM|LOADING|MASTERDOWN|CLUSTERDOWN|MOVED|DENIED|ERR Client sent AUTH|ERR AUTH|"
+    r"ERR invalid password|ERR wrong number of arguments"
 )
 
 
 def _login_refused(reason: str) -> str:
     """Return why a login was refused, without what it was made with, of which a server may quote any part."""
-    if _HARMLESS.match(reason):
-        return reason
-    return "what answers does not take AUTH, which the user or password in the address asks for"
+    found = _REFUSAL.match(reason)
+    what = found[0] if found else "what answers does not take AUTH"
+    return f"{what}, at the login: see the user and the password in MCP_ECHO_STORE"
 
 
 async def eviction_policy(wire: Wire) -> str | None:

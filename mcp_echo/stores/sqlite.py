@@ -360,6 +360,8 @@ def _told(error: BaseException | None) -> str:
     if isinstance(error, sqlite3.Error | EngineRefused):
         remedy = REMEDIES.get(_code(error))
         return f"{error}: {remedy}" if remedy else str(error)
+    if isinstance(error, OSError):
+        return f"{error}: {REMEDIES[sqlite3.SQLITE_READONLY]}"
     # What is kept is not what this version keeps, so that its code stumbles over it.
     return f"it does not hold what it should ({type(error).__name__}: {error}): put a copy in its place"
 

@@ -191,7 +191,8 @@ class DatabaseThread:
             )
         except sqlite3.Error as error:
             outcome = f"what was written last is lost: {error}"
-        self._log.warn(
+        self._reactor.callFromThread(
+            self._log.warn,
             "The log beside the session store {where} was removed while it was in use; {outcome}",
             where=str(self._address.path),
             outcome=outcome,
