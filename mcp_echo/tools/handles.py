@@ -29,7 +29,7 @@ STATE_URI = "echo://session/{session}"
 SessionArgument = Annotated[
     str | None,
     Meta(
-        description="Handle from createEchoSession; without it the protocol session, if any.",
+        description="Handle from createEchoSession; else the protocol session, if any.",
         # For clients to see; whatever else comes is refused in words of our own.
         extra_json_schema={"pattern": "^es_"},
     ),
@@ -205,8 +205,8 @@ def create_tool(timeout: float, store: str) -> Tool[CreateArguments]:
         name="createEchoSession",
         title="Create echo session",
         description=(
-            "Create state and return its handle, to pass on as session. Call it where "
-            f"there is no protocol session. It is kept until {timeout:g} seconds after its last use, or "
+            "Create state and return its handle, to pass as session. Call it where "
+            f"there is no protocol session. Kept until {timeout:g} seconds after its last use, or "
             f"ttlSeconds if less{lost}."
         ),
         arguments=CreateArguments,
