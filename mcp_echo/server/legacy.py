@@ -158,7 +158,12 @@ class LegacyEra:
             # Before a session is made for it, which a refused array would leave behind.
             check_batches(named or self._supported.assumed)
             check_no_initialize(message)
-        session = self._session(exchange, named, may_create=isinstance(message, (Request, list)))
+        session = self._session(
+            exchange,
+            named,
+            may_create=isinstance(message, (Request, list)),
+            notice=not isinstance(message, Request) and not _asks(message),
+        )
         if isinstance(message, Request):
             return self._answer(message, session, exchange)
         if isinstance(message, list):
@@ -166,10 +171,12 @@ class LegacyEra:
         self.take_note(message, session)
         return Reply(202)
 
-    def _session(self, exchange: Exchange, named: Revision | None, *, may_create: bool) -> Session:
+    def _session(
+        self, exchange: Exchange, named: Revision | None, *, may_create: bool, notice: bool = False
+    ) -> Session:
         """Return the session a request belongs to; without an id one is made, where that is allowed."""
         if exchange.session_id is not None:
-            session = self._facts.store.use(exchange.session_id, exchange.principal)
+            session = self._facts.store.use(exchange.session_id, exchange.principal, notice=notice)
             if self._strict:
                 check_version_header_strictly(named, session.revision)
             return session
@@ -187,8 +194,9 @@ class LegacyEra:
             TooManySessions: The store is full.
             TooManyRequests: The caller makes too many, or makes them too fast.
         """
-        self._facts.limits.admit_session(exchange.caller().address, exchange.arrived)
-        session = self._facts.store.create(exchange.principal, revision, client)
+        address = exchange.caller().address
+        self._facts.limits.admit_session(address, exchange.arrived)
+        session = self._facts.store.create(exchange.principal, revision, client, address)
         self._journal.note(
             "Session created",
             session=session,
@@ -546,6 +554,11 @@ class LegacyEra:
         session.subscriptions -= {uri}
         self._facts.changes.unwatch(uri, self._listener(session))
         return {}
+
+
+def _asks(message: Message | list[Message]) -> bool:
+    """Return whether a body, which is no request, is an array with one in it."""
+    return isinstance(message, list) and any(isinstance(each, Request) for each in message)
 
 
 def _session_of(call: Call) -> Session:

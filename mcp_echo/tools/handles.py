@@ -12,7 +12,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from mcp_echo.protocol.errors import SessionNotFound, TooManySessions, TooManySessionsForPrincipal
+from mcp_echo.protocol.errors import SessionNotFound, TooManySessions, TooManySessionsForHolder
 from mcp_echo.protocol.jsonrpc import notification_bytes
 from mcp_echo.protocol.levels import log_params
 from mcp_echo.protocol.revisions import Revision
@@ -152,11 +152,14 @@ def create_echo_session(call: Call, arguments: CreateArguments) -> Answer:
         ToolError: There are as many already as there may be.
     """
     store = call.facts.store
-    call.facts.limits.admit_session(call.caller().address, call.arrived)
+    address = call.caller().address
+    call.facts.limits.admit_session(address, call.arrived)
     ttl = store.timeout if arguments.ttl_seconds is None else min(arguments.ttl_seconds, store.timeout)
     try:
-        session = store.create_handle(call.principal, call.revision, call.client, ttl, arguments.label)
-    except (TooManySessions, TooManySessionsForPrincipal) as error:
+        session = store.create_handle(
+            call.principal, call.revision, call.client, ttl, arguments.label, address
+        )
+    except (TooManySessions, TooManySessionsForHolder) as error:
         raise ToolError(str(error)) from None
     expires = call.facts.wall() + ttl
     text = (
