@@ -35,14 +35,15 @@ from mcp_echo.protocol.modern import (
     read_params,
 )
 from mcp_echo.protocol.revisions import Revision, Supported
-from mcp_echo.redaction import excerpt, quoted, secrets_in
+from mcp_echo.redaction import excerpt, quoted
 from mcp_echo.server.clients import shared_client
 from mcp_echo.server.exchange import Exchange, Journal, Patience, Reply
 from mcp_echo.server.methods import INSTRUCTIONS, Method, Methods, read_call
 from mcp_echo.server.outlets import ModernOutlet
-from mcp_echo.server.refusals import Refusals
+from mcp_echo.server.refusals import Refusals, brief
 from mcp_echo.state.changes import List
 from mcp_echo.state.events import EventLog, Stream
+from mcp_echo.state.held import STREAM_BYTES
 from mcp_echo.state.sealed import Seal, binding
 from mcp_echo.state.session import UNKNOWN_CLIENT, Client
 from mcp_echo.state.tally import CANCELLED, Tally
@@ -195,7 +196,7 @@ class ModernEra:
 
     def _refusal(self, request: Request, exchange: Exchange, error: Exception) -> Reply:
         if not isinstance(error, McpError):
-            secrets = secrets_in(exchange.headers(), bytes(request.params))
+            secrets = exchange.secrets()
             self._journal.failure("A method failed", method=request.method, secrets=secrets)
             error = InternalError()
         body = self._refusals.answer(request, exchange, error, "modern")
@@ -224,15 +225,20 @@ class ModernEra:
         try:
             result = self._methods.perform(self._table, request.method, request.params, call)
         except InputRequired as asked:
-            result = self._ask(asked, outlet, request)
+            result = self._ask(asked, outlet, _tie(request, outlet.principal))
         if isinstance(result, Coroutine):
-            exchange.run(self._answer_later(request, result, outlet, exchange, call), until_left=True)
+            tie = _tie(request, outlet.principal) if request.method in _ASKING else ""
+            exchange.let_go()
+            exchange.run(
+                self._answer_later(brief(request), tie, result, outlet, exchange, call), until_left=True
+            )
             return None
         return self._finish(request, result, outlet, exchange, call)
 
     async def _answer_later(
         self,
         request: Request,
+        tie: str,
         pending: Awaitable[Any],
         outlet: ModernOutlet,
         exchange: Exchange,
@@ -243,7 +249,7 @@ class ModernEra:
         try:
             result = await pending
         except InputRequired as asked:
-            result = self._ask(asked, outlet, request)
+            result = self._ask(asked, outlet, tie)
         except Exception as error:
             if exchange.left:
                 # The client has cancelled by leaving: nobody is there to be told.
@@ -344,9 +350,8 @@ class ModernEra:
         opened = self._seal.open(retry.requestState, _tie(request, exchange.principal))
         return opened["answers"], responses, opened["since"]
 
-    def _ask(self, asked: InputRequired, outlet: ModernOutlet, request: Request) -> dict[str, Any]:
+    def _ask(self, asked: InputRequired, outlet: ModernOutlet, tie: str) -> dict[str, Any]:
         since = self._facts.agreed_now if outlet.since is None else outlet.since
-        tie = _tie(request, outlet.principal)
         return {
             "resultType": "input_required",
             "inputRequests": input_requests(asked.requests),
@@ -372,6 +377,7 @@ class ModernEra:
         uris = [uri for uri in wanted.resourceSubscriptions if self._may_watch(uri, exchange)]
         limits, caller = self._facts.limits, exchange.caller()
         limits.check_in_flight_of(caller.principal, caller.address)
+        exchange.when_over(limits.hold(caller, STREAM_BYTES).release)
         owner = limits.begin(caller.principal, caller.address)
         exchange.when_over(lambda: limits.finish(owner))
         outlet = ModernOutlet(exchange, self._patience, UNKNOWN_CLIENT, {}, {}, None, self._new_log)

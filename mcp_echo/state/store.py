@@ -337,7 +337,7 @@ class MemoryStore:
         """Have room for one more session of a holder."""
         if len(self._sessions) < self.limit:
             return
-        self._end_expired()
+        self.expire()
         if len(self._sessions) < self.limit:
             return
         session = self._shares.first_to_give_way(holder)

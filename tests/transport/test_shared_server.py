@@ -145,8 +145,8 @@ class RivalTests(OnARivalEngine, MetricsTestCase):
 
     def test_a_refused_initialize_leaves_nothing_and_says_so_once(self) -> None:
         """CVE-2026-59951 and others: sessions that nobody can use must not stay."""
-        self.serve({**self.settings, "MCP_MAX_SESSIONS": "1"})
-        self.initialize()
+        self.serve({**self.settings, "MCP_MAX_SESSIONS": "1", "MCP_ECHO_MAX_SESSIONS_PER_ADDRESS": "2"})
+        self.rpc("ping", session=self.initialize())
         refused = self.rpc("initialize", {"protocolVersion": "2025-06-18"})
         assert (refused.status, refused.header("Mcp-Session-Id")) == (503, None)
         assert len(self.kept.records.records) == 1
