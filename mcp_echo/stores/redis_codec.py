@@ -70,7 +70,7 @@ class Codec:
             self._limits_per_address = [max(1, part) for part in _spread(limit_per_address, shards)]
         # All keys of one batch must be in one slot of a cluster, which the part in braces decides.
         self._bases = [f"{prefix}{{{shard}}}:".encode() for shard in range(shards)]
-        self._common = []
+        self._common = [tuple(base + name for name in _OF_A_SHARD) for base in self._bases]
         self.channel = self._channel(node)
         """The channel on which this node is nudged."""
         self.bus_channel = f"{prefix}:bus".encode()
