@@ -41,11 +41,11 @@ class BearerDecodeArguments(msgspec.Struct, forbid_unknown_fields=True, frozen=T
 
     token: Annotated[
         str | None,
-        Meta(description="JWT token to decode (uses Authorization header if not provided)."),
+        Meta(description="Token to decode; else the one in Authorization."),
     ] = None
     header: Annotated[
         str | None,
-        Meta(description="Name of the header to decode instead, such as Cf-Access-Jwt-Assertion."),
+        Meta(description="Header to decode instead, such as Cf-Access-Jwt-Assertion."),
     ] = None
 
 
