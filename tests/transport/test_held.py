@@ -10,9 +10,11 @@ import json
 import tracemalloc
 from typing import Any
 
+import pytest
 from twisted.internet.address import UNIXAddress
 from twisted.internet.testing import StringTransportWithDisconnection
 
+from mcp_echo.conformance import tasks
 from mcp_echo.state.held import CALL_BYTES, STREAM_BYTES
 from tests.transport.support import (
     BOTH,
@@ -20,6 +22,7 @@ from tests.transport.support import (
     Listening,
     ModernTestCase,
     Posted,
+    claim,
     modern_message,
     routing_headers,
 )
@@ -249,4 +252,43 @@ class StreamTests(HeldTestCase):
         """It may be open for days."""
         wanted = {"notifications": {"toolsListChanged": True}, "pad": "x" * 900_000}
         message = modern_message("subscriptions/listen", wanted)
+        assert self.kept_of(message, routing_headers(message)) < 100_000
+
+
+class TaskTests(HeldTestCase):
+    """The tasks extension of the conformance set: tasks outlive their requests by minutes."""
+
+    META = claim(capabilities={"extensions": {"io.modelcontextprotocol/tasks": {}}})
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.serve({**self.settings, "MCP_ECHO_CONFORMANCE": "tasks"})
+
+    def begin_task(self, address: str, **arguments: Any) -> Answer:
+        params = {"name": "slow_compute", "arguments": {"seconds": 20, **arguments}}
+        return self.modern("tools/call", params, meta=self.META, headers={"X-Forwarded-For": address})
+
+    def test_a_client_has_a_share_of_the_tasks(self) -> None:
+        """Our choice: half of all there may be, running or over."""
+        patch = pytest.MonkeyPatch()
+        self.addCleanup(patch.undo)
+        patch.setattr(tasks, "MAX_TASKS_OF_ONE", 3)
+        answers = [self.begin_task(ONE, seconds=0).json["result"] for _ in range(5)]
+        assert ["taskId" in each for each in answers] == [True] * 3 + [False] * 2
+        assert "You have 3 tasks already" in answers[3]["content"][0]["text"]
+        assert "taskId" in self.begin_task(OTHER).json["result"]
+        self.pass_time(tasks.TTL + 20, 10)
+        assert "taskId" in self.begin_task(ONE, seconds=0).json["result"]
+
+    def test_what_running_tasks_hold_is_counted(self) -> None:
+        answers = [self.begin_task(ONE) for _ in range(30)]
+        refused = [each for each in answers if each.status == 429]
+        assert 10 < len(refused) < 30
+        self.assert_refused(refused[0])
+        assert self.held.of(f"address {ONE}") > 100_000
+
+    def test_a_task_lets_go_of_the_request_that_began_it(self) -> None:
+        self.serve({"MCP_ECHO_CONFORMANCE": "tasks"})
+        params = {"name": "slow_compute", "arguments": {"seconds": 20}, "pad": "x" * 900_000}
+        message = modern_message("tools/call", params, meta=self.META)
         assert self.kept_of(message, routing_headers(message)) < 100_000
