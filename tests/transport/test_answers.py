@@ -179,6 +179,14 @@ class AnyBatchTests(AnswerTestCase):
             else:
                 over.add(message.get("id"))
 
+    def test_a_call_that_is_cancelled_in_its_own_batch_is_not_answered(self) -> None:
+        """basic/utilities/cancellation, Behavior: SHOULD NOT send a response; the others have theirs."""
+        for accept in (BOTH, JSON):
+            batch = [call(1, "clientProbe", feature="cancellation", seconds=20), cancel(1), echo(2, 10)]
+            client = self.post(batch, self.initialize("2025-03-26"), accept)
+            client.read_all()
+            assert (ids(client), client.over) == ([2], True)
+
     def test_a_batch_of_calls_that_all_take_their_time_comes_as_they_end(self) -> None:
         """Our choice: no answer waits for another one."""
         batch = [call(n, "clientProbe", feature="cancellation", seconds=1 / (n + 1)) for n in range(10)]
