@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import tracemalloc
 from typing import NamedTuple
 
 import pytest
@@ -72,6 +74,21 @@ def test_each_session_gets_its_queue_from_the_store() -> None:
     first.log.queue(b"a")
     first.log.queue(b"b")
     assert (first.pending, first.dropped, second.pending) == (1, 1, 0)
+
+
+@pytest.mark.parametrize("addresses", [1, 5000])
+@pytest.mark.parametrize("used", [False, True])
+def test_a_session_takes_little_memory_whoever_has_it(addresses: int, used: bool) -> None:
+    """Our choice: 1.5 KiB at most, the account of its holder's share among them, also where each has one."""
+    store = MemoryStore(60, 10_000, lambda: 0.0, lambda: 0.0)
+    gc.collect()
+    tracemalloc.start()
+    for number in range(5000):
+        store.create(None, REVISION, UNKNOWN_CLIENT, f"10.0.{number % addresses}").used = used
+    store._shares.first_to_give_way(None)
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert taken / 5000 <= 1536
 
 
 class Model(NamedTuple):
