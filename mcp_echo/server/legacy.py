@@ -470,13 +470,7 @@ class LegacyEra:
         """
         session, last_seen = self._existing_session(exchange), exchange.last_event_id
         has_gap = last_seen is not None and session.log.has_gap(last_seen)
-        hold = self._facts.limits.hold(exchange.caller(), STREAM_BYTES)
-        try:
-            stream = self._stream(session, last_seen)
-        except McpError:
-            hold.release()
-            raise
-        exchange.when_over(hold.release)
+        stream = self._stream(session, exchange)
         self._watch_lists(session)
         if self._methods.offer.observer is not None:
             self._methods.offer.observer.saw_get(exchange.headers(), session)
@@ -484,16 +478,21 @@ class LegacyEra:
         # each event as JSON report one here as an error.
         return Carriage(session.log, stream, resumable=True, has_gap=has_gap)
 
-    def _stream(self, session: Session, last_event_id: str | None) -> Stream:
+    def _stream(self, session: Session, exchange: Exchange) -> Stream:
         """Return the stream a client comes back to, or a new one to listen on.
 
         Raises:
             TooManyStreams: It would be one too many; taking over one that is open is not.
+            TooMuchHeldByOne: Its caller would hold more than its share, likewise.
+            TooMuchHeld: All callers together would hold more than they may, likewise.
         """
-        found = session.log.find(last_event_id) if last_event_id else None
-        if found is None or found.reader is None:
+        last = exchange.last_event_id
+        found = session.log.find(last) if last else None
+        is_open = found is not None and found.reader is not None
+        if not is_open:
             self._facts.limits.check_streams(session)
-        resumed = session.log.resume(last_event_id) if last_event_id else None
+        exchange.when_over(self._facts.limits.hold(exchange.caller(), STREAM_BYTES, instead=is_open).release)
+        resumed = session.log.resume(last) if last else None
         return resumed or session.log.listen()
 
     def close(self, exchange: Exchange) -> None:

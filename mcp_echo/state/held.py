@@ -80,22 +80,31 @@ class Held:
         """Return how many bytes a holder holds."""
         return self._by_holder.get(holder, 0)
 
-    def hold(self, holder: str, size: int) -> Hold:
+    def hold(self, holder: str, size: int, instead: bool = False) -> Hold:
         """Count bytes from now on; return what lets go of them.
+
+        Args:
+            holder: Whose they are.
+            size: How many.
+            instead: Whether it takes the place of something that ends for it, so that there is room.
 
         Raises:
             TooMuchHeldByOne: The holder would have more than its share.
             TooMuchHeld: There would be more than may be.
         """
+        if not instead:
+            self._check(holder, size)
+        self.total += size
+        self._by_holder[holder] = self.of(holder) + size
+        return Hold(self, holder, size)
+
+    def _check(self, holder: str, size: int) -> None:
         if self.of(holder) + size > self.share:
             self.refused_to_holders += 1
             raise TooMuchHeldByOne(self.of(holder), self.share)
         if self.total + size > self.limit:
             self.refused += 1
             raise TooMuchHeld(self.limit)
-        self.total += size
-        self._by_holder[holder] = self.of(holder) + size
-        return Hold(self, holder, size)
 
     def subtract(self, holder: str, size: int) -> None:
         """Count bytes no more; see `Hold.release`."""

@@ -262,18 +262,19 @@ class Limits:
         if left:
             self._in_flight[owner] = left
 
-    def hold(self, caller: Caller, size: int) -> Hold:
+    def hold(self, caller: Caller, size: int, instead: bool = False) -> Hold:
         """Count what a waiting request or an open stream of a caller holds; return what lets go of it.
 
         Args:
             caller: Whose it is.
             size: Bytes.
+            instead: Whether it takes the place of something that ends for it.
 
         Raises:
             TooMuchHeldByOne: The caller would have more than its share.
             TooMuchHeld: There would be more than may be.
         """
-        return self.held.hold(self.owner(caller.principal, caller.address), size)
+        return self.held.hold(self.owner(caller.principal, caller.address), size, instead)
 
     @staticmethod
     def owner(principal: str | None, address: str) -> str:

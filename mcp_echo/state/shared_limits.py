@@ -70,9 +70,9 @@ class SharedLimits(Limits):
         """Count a call that belongs to no session; see `Limits.admit_call_from`."""
         self._once(lambda: super(SharedLimits, self).admit_call_from(address, now))
 
-    def hold(self, caller: Caller, size: int) -> Hold:
+    def hold(self, caller: Caller, size: int, instead: bool = False) -> Hold:
         """Count what a waiting request or an open stream holds; see `Limits.hold`."""
-        hold = super().hold(caller, size)
+        hold = super().hold(caller, size, instead)
         self.after(lambda: None, hold.release)
         return hold
 

@@ -248,6 +248,21 @@ class StreamTests(HeldTestCase):
             assert self.request("GET", headers=headers).status == 429
         assert self.held.total == STREAM_BYTES
 
+    def test_a_client_that_comes_back_takes_the_place_of_its_own_stream(self) -> None:
+        """It may be back before the server has noticed that the connection before is lost."""
+        streams = []
+        for _ in range(self.MOST):
+            session = self.begin_session(ONE)
+            streams.append(self.listen(session, **{"X-Forwarded-For": ONE}))
+        headers = {"Mcp-Session-Id": session, "X-Forwarded-For": ONE}
+        self.rpc("logging/setLevel", {"level": "debug"}, **headers)
+        self.rpc("tools/call", {"name": "echo", "arguments": {"message": "m"}}, **headers)
+        self.client.flush()
+        last = streams[-1].events[-1]["id"]
+        for _ in range(3):
+            assert self.listen(session, **{"X-Forwarded-For": ONE, "Last-Event-ID": last}).status == 200
+        assert self.held.total == self.MOST * STREAM_BYTES
+
     def test_a_subscription_lets_go_of_its_request(self) -> None:
         """It may be open for days."""
         wanted = {"notifications": {"toolsListChanged": True}, "pad": "x" * 900_000}
