@@ -238,9 +238,11 @@ def test_listening_streams_are_bounded_and_answers_are_not_counted() -> None:
 
 
 def test_who_is_pushed_out_of_the_table_of_rates_is_let_in_sooner_and_never_later() -> None:
-    """Our choice: a subscriber with a /48 has 65,536 networks, and can have any address forgotten. It follows a
-    new burst for that address, which is less than those networks have of their own. Shares are no part of this,
-    for they are of what lives."""
+    """Our choice: a subscriber with a /48 has 65,536 networks, and can have any address forgotten.
+
+    That address gets a new burst, which is less than those networks have of their own. Shares are no part of
+    this, for they are of what lives.
+    """
     rates = AddressRates(Rate(1, 2), most=100)
     assert [rates.wait("10.0.0.1", 1000.0) for _ in range(3)] == [0, 0, 1]
     for number in range(200):

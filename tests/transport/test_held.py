@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import json
 import tracemalloc
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -188,11 +189,13 @@ class CallTests(HeldTestCase):
     def test_secrets_in_a_body_that_is_let_go_of_are_known_still(self) -> None:
         """The log masks them, also where late work fails."""
         seen: list[frozenset[str]] = []
-        forget = self.service.http._journal.failure
-        self.service.http._journal.failure = lambda _text, secrets=(), **_more: seen.append(
-            frozenset(secrets)
-        )
-        self.addCleanup(setattr, self.service.http._journal, "failure", forget)
+
+        def note(_text: str, secrets: Iterable[str] = (), **_more: Any) -> None:
+            seen.append(frozenset(secrets))
+
+        patch = pytest.MonkeyPatch()
+        self.addCleanup(patch.undo)
+        patch.setattr(self.service.http._journal, "failure", note)
         self.service.server._modern._journal = self.service.http._journal
         self.service.server._modern._finish = _broken
         meta = {"name": "clientProbe", "arguments": {"feature": "cancellation", "seconds": 0.1}}
