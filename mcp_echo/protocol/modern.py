@@ -9,7 +9,7 @@ from __future__ import annotations
 import binascii
 import re
 from base64 import b64decode
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -195,22 +195,66 @@ def check_routing_headers(values: HeaderValues, method: str, params: Raw) -> Non
     check_header(values, "Mcp-Name", named)
 
 
+Path = tuple[str, ...]
+"""The members that lead from a call's arguments to one value."""
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
+_MIRRORED_TYPES = frozenset({"string", "integer", "boolean", "null"})
+
+
+def mirrored_arguments(schema: dict[str, Any]) -> dict[Path, str]:
+    """Return which arguments clients mirror, and the suffix of the ``Mcp-Param-`` header of each.
+
+    An annotation that breaks a rule counts for nothing: a client that obeys does not offer the tool, so that
+    there is no header to expect of it.
+    2026-07-28 basic/transports/streamable-http, Schema Extension.
+
+    Args:
+        schema: The ``inputSchema`` of a tool.
+    """
+    found = dict(_annotations(schema, ()))
+    names = [suffix.lower() for suffix in found.values()]
+    return {path: suffix for path, suffix in found.items() if names.count(suffix.lower()) == 1}
+
+
+def _annotations(schema: dict[str, Any], path: Path) -> Iterator[tuple[Path, str]]:
+    """Yield the annotations that are names of headers, on values that a header can hold."""
+    properties = schema.get("properties")
+    for name, each in properties.items() if isinstance(properties, dict) else ():
+        if not isinstance(each, dict):
+            continue
+        suffix = each.get("x-mcp-header")
+        if isinstance(suffix, str) and _TOKEN.fullmatch(suffix) and _is_mirrored_type(each):
+            yield (*path, name), suffix
+        yield from _annotations(each, (*path, name))
+
+
+def _is_mirrored_type(schema: dict[str, Any]) -> bool:
+    """Return whether every value of this schema is text, an integer, a boolean or nothing."""
+    choices = schema.get("anyOf")
+    if isinstance(choices, list):
+        return all(isinstance(each, dict) and _is_mirrored_type(each) for each in choices)
+    types = schema.get("type")
+    named = types if isinstance(types, list) else [types]
+    return all(isinstance(each, str) and each in _MIRRORED_TYPES for each in named)
+
+
 def check_parameter_headers(
-    values: HeaderValues, annotated: dict[str, str], arguments: dict[str, Any]
+    values: HeaderValues, mirrored: dict[Path, str], arguments: dict[str, Any]
 ) -> None:
     """Check the ``Mcp-Param-…`` headers of a tool call.
 
     Args:
         values: The request's headers.
-        annotated: Argument name → the ``x-mcp-header`` of its schema.
+        mirrored: What `mirrored_arguments` returns of the tool's schema.
         arguments: The call's arguments.
 
     Raises:
         HeaderMismatch: A header is missing, malformed or disagrees with its argument.
     """
-    for argument, suffix in annotated.items():
-        name = f"Mcp-Param-{suffix}"
-        value = arguments.get(argument)
+    for path, suffix in mirrored.items():
+        name, argument = f"Mcp-Param-{suffix}", ".".join(path)
+        value = _value_at(path, arguments)
         found = one_value(values, name)
         if value is None:
             if found is not None:
@@ -220,6 +264,15 @@ def check_parameter_headers(
             raise HeaderMismatch(f"{name} is missing; the argument {argument} is given")
         if not _agrees(found, value):
             raise HeaderMismatch(f"{name} says {found!r}, the argument {argument} something else")
+
+
+def _value_at(path: Path, arguments: Any) -> Any:
+    """Return the value that ``path`` leads to; None where there is none."""
+    for member in path:
+        if not isinstance(arguments, dict):
+            return None
+        arguments = arguments.get(member)
+    return arguments
 
 
 def _agrees(header: str, value: Any) -> bool:

@@ -12,6 +12,7 @@ from mcp_echo.config import Effective, Settings
 from mcp_echo.protocol.errors import McpError
 from mcp_echo.protocol.headers import Headers
 from mcp_echo.protocol.levels import log_params, reaches
+from mcp_echo.protocol.modern import Path, mirrored_arguments
 from mcp_echo.protocol.proxies import Caller
 from mcp_echo.protocol.revisions import Revision
 from mcp_echo.state.changes import Changes
@@ -273,16 +274,14 @@ class Tool(Generic[Arguments]):
     """The schema to publish where ``arguments`` cannot express it."""
     _decode: Callable[[bytes | msgspec.Raw], Arguments] = field(init=False, repr=False)
     _decode_stateless: Callable[[bytes | msgspec.Raw], Arguments] = field(init=False, repr=False)
-    headers: dict[str, str] = field(init=False, repr=False)
+    headers: dict[Path, str] = field(init=False, repr=False)
     """Argument → the suffix of the ``Mcp-Param-`` header that modern clients mirror it to."""
 
     def __post_init__(self) -> None:
         stateless = self.stateless_arguments or self.arguments
         object.__setattr__(self, "_decode", msgspec.json.Decoder(self.arguments).decode)
         object.__setattr__(self, "_decode_stateless", msgspec.json.Decoder(stateless).decode)
-        properties = self._schema(stateless=True).get("properties", {})
-        marked = {name: each["x-mcp-header"] for name, each in properties.items() if "x-mcp-header" in each}
-        object.__setattr__(self, "headers", marked)
+        object.__setattr__(self, "headers", mirrored_arguments(self._schema(stateless=True)))
 
     def call(self, call: Call, arguments: msgspec.Raw) -> Answered | Awaitable[Answered]:
         """Validate ``arguments``, undecoded JSON, and run the tool.

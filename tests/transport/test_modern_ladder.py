@@ -497,3 +497,27 @@ class HalfModernTests(ModernTestCase):
         self.pass_time(1)
         eras = [each.json["result"]["structuredContent"]["era"] for each in waiting]
         assert eras == ["modern", "legacy"]
+
+
+class FixtureTests(ModernTestCase):
+    settings = {"MCP_ECHO_CONFORMANCE": "all"}
+
+    def test_a_tool_whose_annotation_no_client_may_accept_is_answered_all_the_same(self) -> None:
+        """Schema Extension: clients drop such a tool; one that calls it is told that it has not."""
+        tools = [name for name in self.service.server._modern._methods.offer.tools if "invalid_" in name]
+        assert len(tools) >= 10
+        for name in tools:
+            for value in ("x", 7, ["x"], {"a": "x"}, None):
+                result = self.tool(name, {"value": value})
+                assert result["isError"], name
+                assert "has not checked its annotations" in result["content"][0]["text"]
+
+    def test_a_tool_with_any_header_sent_for_it_is_answered(self) -> None:
+        """Our choice: nothing that a client writes into a header is a fault of ours."""
+        for header in ("Mcp-Param-My", "Mcp-Param-Region", "Mcp-Param-"):
+            answer = self.modern(
+                "tools/call",
+                {"name": "invalid_space_in_header", "arguments": {"value": "x"}},
+                headers={header: "x"},
+            )
+            assert (answer.status, answer.json["result"]["isError"]) == (200, True)
