@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
+from mcp_echo.offer.resources import no_resource
 from mcp_echo.protocol.errors import (
     InternalError,
     InvalidParams,
@@ -49,7 +50,6 @@ from mcp_echo.state.events import Stream
 from mcp_echo.state.session import UNKNOWN_CLIENT, Client, Session
 from mcp_echo.state.tally import CANCELLED, Tally
 from mcp_echo.tools.base import Call
-from mcp_echo.tools.handles import may_watch
 
 MAX_SUBSCRIPTIONS = 64
 """Subscriptions per session; there are far fewer resources."""
@@ -528,18 +528,21 @@ class LegacyEra:
         return {}
 
     def _subscribe(self, params: Raw, call: Call) -> Any:
-        # A resource that does not exist yet may come to exist, so any URI can be subscribed to.
         session, uri = _session_of(call), read_params(read_uri, params).uri
+        if not self._methods.has_resource(uri, call.principal):
+            raise no_resource(uri)
         wanted = session.subscriptions | {uri}
         if len(wanted) > MAX_SUBSCRIPTIONS:
             raise InvalidParams(f"A session may subscribe to {MAX_SUBSCRIPTIONS} resources at most")
         session.subscriptions = wanted
-        if may_watch(self._facts.store, call.principal, uri):
-            self._facts.changes.watch(uri, self._listener(session))
+        self._facts.changes.watch(uri, self._listener(session))
         return {}
 
     def _unsubscribe(self, params: Raw, call: Call) -> Any:
         session, uri = _session_of(call), read_params(read_uri, params).uri
+        # What was subscribed to may be gone by now, and is let go of all the same.
+        if uri not in session.subscriptions and not self._methods.has_resource(uri, call.principal):
+            raise no_resource(uri)
         session.subscriptions -= {uri}
         self._facts.changes.unwatch(uri, self._listener(session))
         return {}

@@ -46,7 +46,6 @@ from mcp_echo.state.events import EventLog, Stream
 from mcp_echo.state.sealed import Seal, binding
 from mcp_echo.state.tally import CANCELLED, Tally
 from mcp_echo.tools.base import Call, InputRequired, input_requests
-from mcp_echo.tools.handles import STATE_URI, may_watch
 
 _HOUR = 3_600_000
 _FIVE_MINUTES = 300_000
@@ -378,13 +377,8 @@ class ModernEra:
         exchange.when_over(lambda: changes.forget(subscription))
 
     def _may_watch(self, uri: str, exchange: Exchange) -> bool:
-        """Return whether the caller may hear of this resource: its own state, or what is everybody's."""
-        prefix = STATE_URI.partition("{")[0]
-        if not uri.startswith(prefix):
-            return uri in self._methods.offer.resources and uri != SESSION_URI
-        return may_watch(self._facts.store, exchange.principal, uri) and any(
-            template.match(uri) for template in self._methods.offer.templates
-        )
+        """Return whether the caller may hear of this resource, as one that can be read in this era."""
+        return uri != SESSION_URI and self._methods.has_resource(uri, exchange.principal)
 
 
 def _tie(request: Request, principal: str | None) -> str:

@@ -517,9 +517,10 @@ class OtherMethodTests(ServerTestCase):
 
     def test_subscriptions_are_bounded(self) -> None:
         """Our limit."""
+        self.serve({"MCP_ECHO_CONFORMANCE": "core"})
         session = self.initialize()
         codes = [
-            self.rpc("resources/subscribe", {"uri": f"echo://{number}"}, session=session)
+            self.rpc("resources/subscribe", {"uri": f"test://template/{number}/data"}, session=session)
             .json.get("error", {})
             .get("code")
             for number in range(65)
