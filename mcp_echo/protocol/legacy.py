@@ -36,7 +36,12 @@ class _StrictInitialize(msgspec.Struct, frozen=True):
     clientInfo: _Implementation
 
 
+class _Asked(msgspec.Struct, frozen=True):
+    protocolVersion: str
+
+
 _decode = msgspec.json.Decoder(Initialize).decode
+_decode_asked = msgspec.json.Decoder(_Asked).decode
 _decode_strict = msgspec.json.Decoder(_StrictInitialize).decode
 
 
@@ -58,6 +63,14 @@ def read_initialize(params: Raw, strict: bool) -> Initialize:
         return _decode(params)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidParams(f"Invalid initialize params: {error}") from None
+
+
+def asked_for(params: Raw) -> str | None:
+    """Return the revision that an ``initialize`` with these params asks for; None where it names none."""
+    try:
+        return _decode_asked(params).protocolVersion
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def check_version_header(header: str | None, supported: Supported) -> Revision | None:

@@ -97,15 +97,53 @@ def read_meta(params: Raw) -> Meta:
         meta = _decode_meta(params).meta
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise MetaIncomplete(f"Invalid params: {error}") from None
-    required = {VERSION_KEY, CAPABILITIES_KEY}
-    if meta is not UNSET:
-        required -= {VERSION_KEY} if meta.version is not UNSET else set()
-        required -= {CAPABILITIES_KEY} if meta.capabilities is not UNSET else set()
-    if meta is UNSET or required:
-        raise MetaIncomplete(f"Invalid params: _meta lacks {' and '.join(sorted(required))}")
+    if meta is UNSET or lacking(meta):
+        raise MetaIncomplete(f"Invalid params: {told_lacking(meta)}")
     if meta.client_info is not UNSET and bytes(meta.client_info)[:1] != b"{":
         raise MetaIncomplete("Invalid params: clientInfo must be an object")
     return meta
+
+
+def lacking(meta: Meta | UnsetType) -> list[str]:
+    """Return the required members that a ``_meta`` does not have."""
+    if meta is UNSET:
+        return [CAPABILITIES_KEY, VERSION_KEY]
+    found = {CAPABILITIES_KEY: meta.capabilities, VERSION_KEY: meta.version}
+    return [key for key, value in found.items() if value is UNSET]
+
+
+def told_lacking(meta: Meta | UnsetType) -> str:
+    """Return the sentence that names what a ``_meta`` lacks."""
+    return f"_meta lacks {' and '.join(lacking(meta))}"
+
+
+def what_is_lacking(params: Raw) -> str:
+    """Return the sentence that says what keeps a request without a claim from being a modern one."""
+    try:
+        return told_lacking(_decode_meta(params).meta)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return str(error)
+
+
+def claimed_version(params: Raw) -> str | None:
+    """Return the revision that a request's ``_meta`` names; None where it names none readably."""
+    try:
+        claim = _decode_claim(params).meta
+        version = None if claim is UNSET or claim.version is UNSET else msgspec.json.decode(claim.version)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return version if isinstance(version, str) else None
+
+
+def disagreement(name: str, header: str, body: str) -> str:
+    """Return the sentence that says what a header and the body of one request say.
+
+    Args:
+        name: The name of the header.
+        header: What it says, as it is to be shown.
+        body: What the body does, with its verb.
+    """
+    return f"header and body disagree: the header {name} says {header}, the body {body}"
 
 
 def decode_header(value: str) -> str:
@@ -155,7 +193,7 @@ def check_header(values: HeaderValues, name: str, expected: str) -> None:
     if found is None:
         raise HeaderMismatch(f"{name} is missing; the body says {expected!r}")
     if found != expected:
-        raise HeaderMismatch(f"{name} says {found!r}, the body {expected!r}")
+        raise HeaderMismatch(disagreement(name, repr(found), f"says {expected!r}"))
 
 
 class _Name(msgspec.Struct):

@@ -10,7 +10,6 @@ from contextlib import suppress
 
 from mcp_echo.offer import Offer
 from mcp_echo.protocol.errors import (
-    InvalidParams,
     InvalidRequest,
     McpError,
     MetaIncomplete,
@@ -18,9 +17,10 @@ from mcp_echo.protocol.errors import (
     VersionNotSupported,
 )
 from mcp_echo.protocol.jsonrpc import Malformed, Message, Notification, Request, Response
-from mcp_echo.protocol.legacy import read_initialize
-from mcp_echo.protocol.modern import CAPABILITIES_KEY, VERSION_KEY, is_claimed
+from mcp_echo.protocol.legacy import asked_for
+from mcp_echo.protocol.modern import is_claimed, what_is_lacking
 from mcp_echo.protocol.revisions import Supported
+from mcp_echo.server.eras import half_modern, not_spoken
 from mcp_echo.server.exchange import Carriage, Exchange, Journal, Patience, Promise, Reply
 from mcp_echo.server.legacy import LegacyEra
 from mcp_echo.server.methods import Methods
@@ -147,21 +147,21 @@ class Server:
         Raises:
             MetaIncomplete: The header names a modern revision, or only those are spoken.
             VersionNotSupported: It asks for a revision that is not spoken here.
+            InvalidRequest: It names two revisions in its header.
         """
-        version = exchange.version
-        if version is None and not self.supported.legacy:
-            version = _asked_for(request)
-        if version is None:
-            if not self.supported.legacy:
-                raise MetaIncomplete(
-                    f"Invalid params: _meta lacks {VERSION_KEY} and {CAPABILITIES_KEY}; "
-                    f"supported are {', '.join(self.supported.names)}"
-                )
+        version, legacy = exchange.version, self.supported.legacy
+        if version in legacy or (version is None and legacy):
             return
-        if version in self.supported.modern:
-            raise MetaIncomplete(f"Invalid params: _meta lacks {VERSION_KEY}, and perhaps {CAPABILITIES_KEY}")
-        if version not in self.supported.legacy:
-            raise VersionNotSupported(version, self.supported.names)
+        exchange.insist_on_one()
+        asked = asked_for(request.params) if request.method == "initialize" else None
+        if version in self.supported.modern or (version is None and (asked or "") in self.supported.modern):
+            raise half_modern(request, version, asked, in_session=exchange.session_id is not None)
+        if version is not None or asked is not None:
+            raise not_spoken(version, asked, self.supported.names)
+        raise MetaIncomplete(
+            f"Invalid params: {what_is_lacking(request.params)}; "
+            f"supported are {', '.join(self.supported.names)}"
+        )
 
     def _is_modern_aside(self, message: Message | list[Message], exchange: Exchange) -> bool:
         """Return whether this is a modern notification, of which the revision defines none over HTTP.
@@ -181,16 +181,6 @@ class Server:
 
 def _claims(message: Message) -> bool:
     return isinstance(message, (Request, Notification)) and is_claimed(message.params)
-
-
-def _asked_for(request: Request) -> str | None:
-    """Return the revision that an ``initialize`` asks for, or None."""
-    if request.method != "initialize":
-        return None
-    try:
-        return read_initialize(request.params, strict=False).protocolVersion
-    except InvalidParams:
-        return None
 
 
 __all__ = ["Carriage", "Exchange", "Journal", "Patience", "Promise", "Reply", "Server"]

@@ -31,12 +31,12 @@ from mcp_echo.protocol.modern import (
     check_header,
     check_parameter_headers,
     check_routing_headers,
-    read_meta,
     read_params,
 )
 from mcp_echo.protocol.revisions import Revision, Supported
 from mcp_echo.redaction import secrets_in
 from mcp_echo.server.clients import shared_client
+from mcp_echo.server.eras import read_whole_meta
 from mcp_echo.server.exchange import Exchange, Journal, Patience, Reply
 from mcp_echo.server.methods import INSTRUCTIONS, Method, Methods, read_call
 from mcp_echo.server.outlets import ModernOutlet
@@ -172,7 +172,7 @@ class ModernEra:
             return self._refusal(request, exchange, error)
 
     def _admit(self, request: Request, exchange: Exchange) -> tuple[Meta, Revision]:
-        meta = read_meta(request.params)
+        meta = read_whole_meta(request, exchange.version)
         version = str(meta.version)
         check_header(exchange.values, "MCP-Protocol-Version", version)
         revision = self._supported.modern.get(version)
