@@ -59,16 +59,15 @@ class LegacyOutlet:
             self._exchange.open_stream(Carriage(log, self.opened, resumable=True, primed=primed))
         return self.opened
 
-    def send(self, data: bytes) -> None:
-        """Send a message ahead of the result."""
+    def send(self, data: bytes) -> bool:
+        """Send a message ahead of the result; return whether a stream has taken it."""
         if self._exchange.accepted.names_event_stream:
-            self._session.log.append(self.open(), data)
-        else:
-            self._session.log.queue(data)
+            return self._session.log.append(self.open(), data)
+        return self._session.log.queue(data)
 
-    def notify(self, method: str, params: dict[str, Any]) -> None:
-        """Send a notification ahead of the result."""
-        self.send(notification_bytes(method, params))
+    def notify(self, method: str, params: dict[str, Any]) -> bool:
+        """Send a notification ahead of the result; see `mcp_echo.tools.base.Outlet.notify`."""
+        return self.send(notification_bytes(method, params))
 
     def sleep(self, seconds: float) -> Awaitable[None]:
         """Let time pass."""
@@ -175,11 +174,12 @@ class ModernOutlet:
             self._exchange.open_stream(Carriage(self.log, self.opened, farewell=farewell))
         return self.log, self.opened
 
-    def notify(self, method: str, params: dict[str, Any]) -> None:
+    def notify(self, method: str, params: dict[str, Any]) -> bool:
         """Send a notification ahead of the result; a client that reads no stream can be told nothing."""
-        if self._exchange.accepted.event_stream:
-            log, stream = self.open()
-            log.append(stream, notification_bytes(method, params))
+        if not self._exchange.accepted.event_stream:
+            return False
+        log, stream = self.open()
+        return log.append(stream, notification_bytes(method, params))
 
     def sleep(self, seconds: float) -> Awaitable[None]:
         """Let time pass."""

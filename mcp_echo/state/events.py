@@ -124,11 +124,15 @@ class Log(Protocol):
     def position(self, stream: Stream) -> str:
         """Return an event id of ``stream`` from which a client that has seen nothing yet can resume."""
 
-    def queue(self, data: bytes) -> None:
-        """Append a message for whichever listening stream reads, now or later."""
+    def queue(self, data: bytes) -> bool:
+        """Append a message for whichever listening stream reads; return whether one does now."""
 
-    def append(self, stream: Stream, data: bytes) -> None:
-        """Append a message that belongs on ``stream`` alone."""
+    def append(self, stream: Stream, data: bytes) -> bool:
+        """Append a message that belongs on ``stream`` alone.
+
+        Returns:
+            Whether its connection has it, or is to get it, or a client that comes back for it can.
+        """
 
     def hang_up(self, stream: Stream) -> None:
         """Close the connection that reads ``stream``; the stream goes on, for the client to resume."""
@@ -348,31 +352,33 @@ class EventLog:
         first = stream.unread[0].sequence - 1 if stream.unread else self._sequence
         return f"{stream.tag}-{first}"
 
-    def queue(self, data: bytes) -> None:
-        """Append a message for whichever listening stream reads, now or later."""
-        self._append(data, self._listener())
+    def queue(self, data: bytes) -> bool:
+        """Append a message for whichever listening stream reads; return whether one does now."""
+        listener = self._listener()
+        return self._append(data, listener) and listener is not None
 
-    def append(self, stream: Stream, data: bytes) -> None:
-        """Append a message that belongs on ``stream`` alone."""
-        self._append(data, stream)
+    def append(self, stream: Stream, data: bytes) -> bool:
+        """Append a message that belongs on ``stream`` alone; see `Log.append`."""
+        return self._append(data, stream)
 
-    def _append(self, data: bytes, stream: Stream | None) -> None:
+    def _append(self, data: bytes, stream: Stream | None) -> bool:
         event = Event(data)
         read_now = stream is not None and stream.reader is not None
         if (self._keeps or read_now) and self._make_room(len(data)):
             self._hold(event, kept=True)
         elif not read_now:
             self._count_loss(event)
-            return
+            return False
         else:
             self._hold(event, kept=False)
         if stream is None:
             self._queued.append(event)
-            return
+            return True
         self._give(stream, event)
         self._wake(stream)
         if event.waiting and not event.kept:
             self._bound_unkept(stream)
+        return event.written or event.waiting
 
     def _hold(self, event: Event, *, kept: bool) -> None:
         size = len(event.data)

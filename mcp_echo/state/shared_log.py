@@ -104,15 +104,17 @@ class SharedLog:
             self._session.do(lambda draft: draft.ledger.resume(stream.tag))
         return stream
 
-    def queue(self, data: bytes) -> None:
-        """Append a message for whichever listening stream reads, now or later."""
+    def queue(self, data: bytes) -> bool:
+        """Append a message for whichever listening stream reads; return whether one does now."""
         self._session.do(lambda draft: draft.ledger.queue(data), len(data))
+        return self.listeners > 0
 
-    def append(self, stream: Stream, data: bytes) -> None:
-        """Append a message that belongs on ``stream`` alone."""
+    def append(self, stream: Stream, data: bytes) -> bool:
+        """Append a message that belongs on ``stream`` alone; see `mcp_echo.state.events.Log.append`."""
         # What a connection here waits for gets to it, whatever its size: it is a part of an answer.
         size = 0 if stream.reader is not None else len(data)
         self._session.do(lambda draft: draft.ledger.append(stream.tag, data), size)
+        return stream.reader is not None or stream.tag in self._ledger.rows
 
     def end(self, stream: Stream) -> None:
         """Say that nothing will follow on ``stream``; its connection closes once it has written the rest."""

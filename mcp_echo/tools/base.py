@@ -89,8 +89,12 @@ class Outlet(Protocol):
     def since(self) -> float | None:
         """Seconds since the epoch when the client was first asked, if that was in an earlier request."""
 
-    def notify(self, method: str, params: dict[str, Any]) -> None:
-        """Send a notification ahead of the result."""
+    def notify(self, method: str, params: dict[str, Any]) -> bool:
+        """Send a notification ahead of the result.
+
+        Returns:
+            Whether a stream has taken it that a connection reads or that a client can come back to.
+        """
 
     def ask(self, questions: dict[str, Question]) -> Awaitable[dict[str, Any]]:
         """Return the client's answers by key; an answer is a result, or an `AskError`.
@@ -193,19 +197,20 @@ class Call:
         """Who reads lists here: the session, or what stands for it where there is none."""
         return self.session.id if self.session is not None else f"{self.principal} {self.client.name}"
 
-    def log(self, level: str, data: Any) -> None:
-        """Send a log message ahead of the result, if the client wants such."""
-        if reaches(level, self.log_level):
-            self.outlet.notify("notifications/message", log_params(level, data))
+    def log(self, level: str, data: Any) -> bool:
+        """Send a log message ahead of the result, if the client wants such; see `Outlet.notify`."""
+        return reaches(level, self.log_level) and self.outlet.notify(
+            "notifications/message", log_params(level, data)
+        )
 
-    def progress(self, done: float, total: float, message: str | None = None) -> None:
+    def progress(self, done: float, total: float, message: str | None = None) -> bool:
         """Send a progress notification ahead of the result, if the client gave a token for it."""
         if self.progress_token is None:
-            return
+            return False
         params = {"progressToken": self.progress_token, "progress": done, "total": total}
         if message is not None and self.revision.audio:
             params["message"] = message
-        self.outlet.notify("notifications/progress", params)
+        return self.outlet.notify("notifications/progress", params)
 
 
 class NoArguments(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

@@ -421,3 +421,25 @@ def test_messages_that_change_hands_stay_in_order() -> None:
     assert sorted(again.got) == [b"2", b"3"]
     numbers = [int(event_id.partition("-")[2]) for event_id in again.ids]
     assert numbers == sorted(numbers)
+
+
+def test_a_log_tells_whether_a_stream_has_taken_a_message() -> None:
+    """What a tool reports to have sent is what a connection reads or can come back for."""
+    log = EventLog(max_bytes=10)
+    assert log.queue(b"nobody listens") is False
+    answer = log.answer()
+    assert log.append(answer, b"resumable") is True
+    assert log.append(answer, b"too large to be kept") is False
+    reader = Connection(log, answer, fast=False)
+    assert log.append(answer, b"too large to be kept") is True
+    reader.leave()
+    Connection(log, log.listen())
+    assert log.queue(b"read") is True
+
+
+def test_a_log_that_is_closed_takes_no_message() -> None:
+    """Nobody can come back for it."""
+    log = EventLog()
+    answer = log.answer()
+    log.close()
+    assert (log.append(answer, b"late"), log.queue(b"late")) == (False, False)

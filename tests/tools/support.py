@@ -64,8 +64,9 @@ class Nobody:
         self._advance = advance
         self.notified: list[tuple[str, dict[str, Any]]] = []
 
-    def notify(self, method: str, params: dict[str, Any]) -> None:
+    def notify(self, method: str, params: dict[str, Any]) -> bool:
         self.notified.append((method, params))
+        return True
 
     async def ask(self, questions: dict[str, Question]) -> dict[str, Any]:
         raise AskError(f"Nobody answers {', '.join(questions)}")
