@@ -74,7 +74,7 @@ class Server:
 
     def post(self, message: Message | list[Message], exchange: Exchange) -> Reply | None:
         """Return the reply to one POST body; None when an event stream or later work answers."""
-        if isinstance(message, Malformed):
+        if isinstance(message, Malformed) and not is_for_a_session(message, exchange):
             return Reply(message.error.status, self._refusals.answer(message, exchange, message.error, None))
         if self._observer is not None:
             self._observer.saw_post(message, exchange.headers(), exchange.session_id)
@@ -177,6 +177,11 @@ class Server:
         if isinstance(message, Response) and modern:
             raise InvalidRequest("Invalid request: the modern era has no responses from clients")
         return isinstance(message, Notification) and (modern or is_claimed(message.params))
+
+
+def is_for_a_session(message: Malformed, exchange: Exchange) -> bool:
+    """Return whether a malformed message concerns a session: what was to answer a question of its."""
+    return message.is_response and exchange.session_id is not None
 
 
 def _claims(message: Message) -> bool:

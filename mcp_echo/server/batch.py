@@ -94,6 +94,8 @@ class Batch:
     def _element(self, message: Message) -> bytes | Promise | None:
         """Return the response to one element, or a promise of it, or None where none is due."""
         if isinstance(message, Malformed):
+            if message.is_response:
+                self._session.pass_answer(message.id, None)
             return self._refuse(message, self._exchange, message.error)
         if not isinstance(message, Request):
             self._take_note(message, self._session)

@@ -21,6 +21,7 @@ from mcp_echo.protocol.errors import (
     WrongHttpMethod,
 )
 from mcp_echo.protocol.jsonrpc import (
+    Malformed,
     Message,
     MessageId,
     Notification,
@@ -37,6 +38,7 @@ from mcp_echo.protocol.legacy import (
 )
 from mcp_echo.protocol.levels import LOG_LEVELS
 from mcp_echo.protocol.modern import read_params
+from mcp_echo.protocol.progress import progress_token
 from mcp_echo.protocol.revisions import Revision, Supported
 from mcp_echo.redaction import secrets_in
 from mcp_echo.server.batch import Batch, check_batches, check_no_initialize
@@ -63,17 +65,8 @@ class _Cancelled(msgspec.Struct, frozen=True):
     requestId: int | str
 
 
-class _ProgressMeta(msgspec.Struct, frozen=True):
-    progressToken: int | str | None = None
-
-
-class _Meta(msgspec.Struct, frozen=True):
-    meta: _ProgressMeta = msgspec.field(name="_meta", default=_ProgressMeta())
-
-
 _read_level = msgspec.json.Decoder(_Level).decode
 _read_cancelled = msgspec.json.Decoder(_Cancelled).decode
-_read_progress = msgspec.json.Decoder(_Meta).decode
 
 
 class _SessionListener:
@@ -81,6 +74,7 @@ class _SessionListener:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self.reader = session.id
 
     def list_changed(self, which: List) -> None:
         """Queue that a list has changed."""
@@ -261,8 +255,9 @@ class LegacyEra:
         )
 
     def _outlet(self, session: Session, exchange: Exchange) -> LegacyOutlet:
+        observer = self._methods.offer.observer
         return LegacyOutlet(
-            session, exchange, self._patience, self._answer_timeout, self._methods.offer.observer
+            session, exchange, self._patience, self._answer_timeout, self._facts.now, observer
         )
 
     def _answer(self, request: Request, session: Session, exchange: Exchange) -> Reply | None:
@@ -322,7 +317,7 @@ class LegacyEra:
             outlet,
             exchange.caller,
             session.log_level,
-            _progress_token(request.params),
+            progress_token(request.params),
         )
         refused = None
         try:
@@ -426,7 +421,11 @@ class LegacyEra:
     # What wants no answer.
 
     def take_note(self, message: Message, session: Session) -> None:
-        """Act on a message that wants no answer."""
+        """Act on a message that wants no answer.
+
+        Raises:
+            McpError: It is a malformed response, or one that cannot be taken.
+        """
         if isinstance(message, Response):
             kind = "response"
             self._take_answer(message, session)
@@ -436,6 +435,9 @@ class LegacyEra:
                 session.initialized = True
             elif kind == "notifications/cancelled":
                 _cancel(message.params, session)
+        elif isinstance(message, Malformed):
+            session.pass_answer(message.id, None)
+            raise message.error
         else:
             kind = "none"
         self._journal.debug("Message received", session=session, kind=kind)
@@ -443,7 +445,7 @@ class LegacyEra:
     def _take_answer(self, response: Response, session: Session) -> None:
         promise = session.take_expected(response.id)
         if promise is None:
-            session.pass_answer(response)
+            session.pass_answer(response.id, response)
             self._journal.debug("An answer to nothing that was asked here", session=session)
             return
         promise.keep(response)
@@ -569,12 +571,3 @@ def _cancel(params: Raw, session: Session) -> None:
 
 def _refusal(request: Request, error: McpError) -> Reply:
     return Reply(error.status, error_bytes(request.id, error), error.headers)
-
-
-def _progress_token(params: Raw) -> int | str | None:
-    if b"progressToken" not in bytes(params):
-        return None
-    try:
-        return _read_progress(params).meta.progressToken
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None

@@ -44,8 +44,9 @@ from mcp_echo.server.refusals import Refusals
 from mcp_echo.state.changes import List
 from mcp_echo.state.events import EventLog, Stream
 from mcp_echo.state.sealed import Seal, binding
+from mcp_echo.state.session import Client
 from mcp_echo.state.tally import CANCELLED, Tally
-from mcp_echo.tools.base import Call, InputRequired, input_requests
+from mcp_echo.tools.base import Call, InputRequired, input_requests, reader_of
 
 _HOUR = 3_600_000
 _FIVE_MINUTES = 300_000
@@ -94,7 +95,8 @@ _NOT_BOUND = frozenset({"_meta", "inputResponses", "requestState"})
 class _Subscription:
     """Puts on one listening stream the news it asked for, and nothing else."""
 
-    def __init__(self, message_id: MessageId, log: EventLog, stream: Stream) -> None:
+    def __init__(self, message_id: MessageId, log: EventLog, stream: Stream, reader: str) -> None:
+        self.reader = reader
         self._meta = {SUBSCRIPTION_KEY: message_id}
         self._log = log
         self._stream = stream
@@ -162,7 +164,7 @@ class ModernEra:
         try:
             meta, revision = self._admit(request, exchange)
             if request.method == "subscriptions/listen":
-                self._listen(request, exchange)
+                self._listen(request, exchange, meta)
                 self._count(request, None, revision, exchange)
                 return None
             if request.method not in self._table:
@@ -280,12 +282,10 @@ class ModernEra:
         level = None if meta.log_level is UNSET else meta.log_level
         if level is not None and level not in LOG_LEVELS:
             raise InvalidParams(f"Invalid log level {level!r}; levels are {', '.join(LOG_LEVELS)}")
-        info = b"{}" if meta.client_info is UNSET else bytes(meta.client_info)
-        capabilities = b"{}" if meta.capabilities is UNSET else msgspec.json.encode(meta.capabilities)
         return Call(
             self._facts,
             None,
-            shared_client(b"[" + info + b"," + capabilities + b"]"),
+            _client(meta),
             exchange.principal,
             revision,
             exchange.headers,
@@ -348,7 +348,7 @@ class ModernEra:
             "instructions": INSTRUCTIONS,
         }
 
-    def _listen(self, request: Request, exchange: Exchange) -> None:
+    def _listen(self, request: Request, exchange: Exchange, meta: Meta) -> None:
         """Open a stream of news (basic/patterns/subscriptions)."""
         if not exchange.accepted.event_stream:
             raise NotAcceptable(f"Not acceptable: subscriptions/listen is answered with {EVENT_STREAM}")
@@ -364,7 +364,7 @@ class ModernEra:
         last = self._complete(request.method, {"_meta": {SUBSCRIPTION_KEY: request.id}})
         farewell = result_bytes(request.id, last)
         log, stream = outlet.open(farewell)
-        subscription = _Subscription(request.id, log, stream)
+        subscription = _Subscription(request.id, log, stream, reader_of(caller, _client(meta)))
         subscription.tell(
             "notifications/subscriptions/acknowledged", {"notifications": _honoured(wanted, uris)}
         )
@@ -379,6 +379,13 @@ class ModernEra:
     def _may_watch(self, uri: str, exchange: Exchange) -> bool:
         """Return whether the caller may hear of this resource, as one that can be read in this era."""
         return uri != SESSION_URI and self._methods.has_resource(uri, exchange.principal)
+
+
+def _client(meta: Meta) -> Client:
+    """Return what the client says of itself in a request."""
+    info = b"{}" if meta.client_info is UNSET else bytes(meta.client_info)
+    capabilities = b"{}" if meta.capabilities is UNSET else msgspec.json.encode(meta.capabilities)
+    return shared_client(b"[" + info + b"," + capabilities + b"]")
 
 
 def _tie(request: Request, principal: str | None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -15,8 +15,47 @@ from mcp_echo.redaction import mask_json
 from mcp_echo.server.exchange import Carriage, Exchange, Patience, Promise
 from mcp_echo.state.budget import StateBudget
 from mcp_echo.state.events import EventLog, Stream
-from mcp_echo.state.session import Session
-from mcp_echo.tools.base import AskError, InputRequired, Question
+from mcp_echo.state.session import Session, shown_id
+from mcp_echo.state.store import Clock
+from mcp_echo.tools.base import SESSION_MADE, AskError, InputRequired, NoAnswer, Pong, Question
+
+PING = Question("ping", {})
+
+
+MAX_STRAYS = 3
+"""Answers to nothing that are told of with one question."""
+
+
+class _Open:
+    """A question to the client that waits for its answer.
+
+    Args:
+        number: Its id.
+        promise: Waits for the answer.
+        now: The steady clock, in seconds.
+    """
+
+    __slots__ = ("_begun", "_now", "number", "promise", "seconds", "strays")
+
+    def __init__(self, number: int | str, promise: Promise, now: Clock) -> None:
+        self.number = number
+        self.promise = promise
+        self.strays: list[str] = []
+        """What came instead of its answer, as sentences."""
+        self.seconds: float | None = None
+        """How long the answer took; None while there is none."""
+        self._now = now
+        self._begun = now()
+
+    def keep(self, response: Response) -> None:
+        """Here is the answer."""
+        self.seconds = self._now() - self._begun
+        self.promise.keep(response)
+
+    def astray(self, what: str) -> None:
+        """Something came that is no answer to any question that is open."""
+        if len(self.strays) < MAX_STRAYS:
+            self.strays.append(f"{what}, the question has id {shown_id(self.number)}")
 
 
 class LegacyOutlet:
@@ -29,10 +68,21 @@ class LegacyOutlet:
         exchange: The HTTP request.
         patience: Ways to wait.
         answer_timeout: Seconds that the client has for an answer.
+        now: The steady clock, in seconds.
         observer: Told when the server hangs up.
     """
 
-    __slots__ = ("_answer_timeout", "_exchange", "_observer", "_patience", "_session", "opened", "since")
+    __slots__ = (
+        "_answer_timeout",
+        "_exchange",
+        "_now",
+        "_observer",
+        "_patience",
+        "_session",
+        "_strays",
+        "opened",
+        "since",
+    )
 
     def __init__(
         self,
@@ -40,6 +90,7 @@ class LegacyOutlet:
         exchange: Exchange,
         patience: Patience,
         answer_timeout: float,
+        now: Clock,
         observer: Observer | None = None,
     ) -> None:
         self.since: float | None = None
@@ -48,7 +99,26 @@ class LegacyOutlet:
         self._exchange = exchange
         self._patience = patience
         self._answer_timeout = answer_timeout
+        self._now = now
+        self._strays: list[str] | None = None
         self.opened: Stream | None = None
+
+    @property
+    def session_made(self) -> bool:
+        """Whether the session was made for this very request, which named none."""
+        return self._exchange.session_id is None and self._session.legacy_stream is None
+
+    @property
+    def obstacle(self) -> str | None:
+        """Why nothing can be sent on a stream of this request's own; None where it can."""
+        if self._exchange.accepted.names_event_stream or self.opened is not None:
+            return None
+        return "This request's Accept does not list text/event-stream"
+
+    @property
+    def strays(self) -> list[str]:
+        """What came while the client was asked, and was no answer to a question."""
+        return self._strays or []
 
     def open(self) -> Stream:
         """Return the stream, opened now if it was not yet."""
@@ -89,38 +159,81 @@ class LegacyOutlet:
             AskError: No stream leads to the client, or it has not declared the capability.
         """
         self._insist_on_a_way(questions)
-        promises = {key: self._send_question(question) for key, question in questions.items()}
+        opened: dict[str, _Open] = {}
         try:
-            return {key: await self._answer(promise) for key, (_, promise) in promises.items()}
+            for key, question in questions.items():
+                opened[key] = self._open(question, self.send)
+            return {key: await self._answer(each) for key, each in opened.items()}
         finally:
-            for number, promise in promises.values():
-                self._session.take_expected(number)
-                promise.drop()
+            self._close(opened)
+
+    async def ping(self) -> dict[str, Pong]:
+        """Ping the client on each stream that leads to it; see `mcp_echo.tools.base.Outlet.ping`."""
+        opened: dict[str, _Open] = {}
+        try:
+            for way, send in self._ways():
+                opened[way] = self._open(PING, send)
+            return {way: Pong(await self._answer(each), each.seconds) for way, each in opened.items()}
+        finally:
+            self._close(opened)
+
+    def _ways(self) -> Iterator[tuple[str, Callable[[bytes], bool]]]:
+        """Yield the streams that lead to the client, by name, and what sends on each."""
+        if self.opened is not None and self.opened.listening:
+            # The transport of 2024-11-05 has one stream for everything.
+            yield "the session's one stream", self.send
+            return
+        if self._exchange.accepted.names_event_stream:
+            yield "the stream of this POST", self.send
+        if self._session.log.listeners:
+            yield "the stream of a GET", self._session.log.queue
 
     def _insist_on_a_way(self, questions: dict[str, Question]) -> None:
+        if self.session_made:
+            raise AskError(f"{SESSION_MADE}, of whose client nothing is known; so it is not asked")
         if not self._session.initialized:
             # basic/lifecycle, Initialization: until then only pings and log messages.
-            raise AskError("The client has not sent notifications/initialized yet, so it is not asked")
+            raise AskError(
+                "No notifications/initialized has come in this session, so the client is not asked"
+            )
         for question in questions.values():
             if not self._session.revision.can_ask(question.method, question.params):
                 raise AskError(f"Revision {self._session.revision.name} has no such {question.method}")
             if not is_declared(dict(self._session.client.capabilities), question.method, question.params):
                 needed = required_capability(question.method, question.params)
-                raise AskError(f"The client does not declare the capability {', '.join(needed)}")
-        if not self._exchange.accepted.names_event_stream and not self._session.open_streams:
-            raise AskError("The client reads no event stream, so it cannot be asked")
+                raise AskError(f"This session's client has not declared the capability {', '.join(needed)}")
+        if self.obstacle is not None and not self._session.open_streams:
+            raise AskError(
+                f"{self.obstacle}, and no stream of the session is open, so the client is not asked"
+            )
 
-    def _send_question(self, question: Question) -> tuple[int | str, Promise]:
-        promise = self._patience.promise(self._answer_timeout)
-        number = self._session.expect_answer(promise)
-        self.send(request_bytes(number, question.method, question.params))
-        return number, promise
+    def _open(self, question: Question, send: Callable[[bytes], bool]) -> _Open:
+        """Send a question.
 
-    async def _answer(self, promise: Promise) -> Any:
+        Raises:
+            AskError: No stream has taken it.
+        """
+        opened = _Open(0, self._patience.promise(self._answer_timeout), self._now)
+        opened.number = self._session.expect_answer(opened)
+        if not send(request_bytes(opened.number, question.method, question.params)):
+            self._close({question.method: opened})
+            raise AskError(
+                f"No stream of the session has taken {question.method}, so the client is not asked"
+            )
+        return opened
+
+    def _close(self, opened: dict[str, _Open]) -> None:
+        """Wait no longer for answers, and note what came instead of them."""
+        for each in opened.values():
+            self._session.take_expected(each.number)
+            each.promise.drop()
+        self._strays = [*self.strays, *dict.fromkeys(s for each in opened.values() for s in each.strays)]
+
+    async def _answer(self, opened: _Open) -> Any:
         try:
-            response: Response = await promise
+            response: Response = await opened.promise
         except TimeoutError:
-            return AskError(f"The client did not answer within {self._answer_timeout:g} s")
+            return NoAnswer(f"No answer came in this session within {self._answer_timeout:g} s")
         if response.result is None:
             error = mask_json(msgspec.json.decode(response.error or b"null"))
             return AskError(f"The client answered with an error: {msgspec.json.encode(error).decode()}")
@@ -165,6 +278,16 @@ class ModernOutlet:
         self.log: EventLog | None = None
         self.opened: Stream | None = None
 
+    session_made = False
+    strays: tuple[str, ...] = ()
+
+    @property
+    def obstacle(self) -> str | None:
+        """Why nothing can be sent ahead of the result; None where it can."""
+        if self._exchange.accepted.event_stream:
+            return None
+        return "This request's Accept does not take text/event-stream"
+
     def open(self, farewell: bytes | None = None) -> tuple[EventLog, Stream]:
         """Return the response stream, opened now if it was not yet."""
         if self.log is None or self.opened is None:
@@ -188,6 +311,10 @@ class ModernOutlet:
     def hang_up(self) -> bool:
         """Do nothing: a modern stream that is closed cannot be resumed."""
         return False
+
+    async def ping(self) -> dict[str, Pong]:
+        """Ping nobody: a modern server sends no requests (basic/transports/streamable-http, Receiving)."""
+        return {}
 
     async def ask(self, questions: dict[str, Question]) -> dict[str, Any]:
         """Return the client's answers, once they have all come.

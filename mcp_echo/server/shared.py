@@ -16,7 +16,7 @@ from mcp_echo.protocol.errors import SessionNotFound, StoreUnavailable
 from mcp_echo.protocol.headers import Headers
 from mcp_echo.protocol.jsonrpc import Malformed, Message
 from mcp_echo.protocol.proxies import Caller
-from mcp_echo.server import Server
+from mcp_echo.server import Server, is_for_a_session
 from mcp_echo.server.exchange import Carriage, Exchange, Journal, Reply
 from mcp_echo.state.events import EventLog
 from mcp_echo.state.session import Session
@@ -273,7 +273,7 @@ class SharedServer(Server):
             era = self._era_of(exchange)
             return Reply(error.status, self._refusals.answer(message, exchange, error, era), error.headers)
 
-        if isinstance(message, Malformed):
+        if isinstance(message, Malformed) and not is_for_a_session(message, exchange):
             return super().post(message, exchange)
         if self._observer is not None:
             self._observer.saw_post(message, exchange.headers(), exchange.session_id)

@@ -7,7 +7,7 @@ import msgspec
 from mcp_echo.redaction import mask_tokens, printable
 from mcp_echo.state.session import Session
 from mcp_echo.tools.auth import PrincipalShown, principal_text, shown_principal
-from mcp_echo.tools.base import Answer, Call, Tool
+from mcp_echo.tools.base import SESSION_MADE, Answer, Call, Tool
 from mcp_echo.tools.handles import RequiredSessionArgument, SessionArgument, needed_session
 from mcp_echo.tools.texts import moment, span, yes
 
@@ -40,6 +40,7 @@ class SessionInfoResult(msgspec.Struct, rename="camel"):
     dropped_messages: int
     open_streams: int
     initialized: bool
+    made_for_this_request: bool
     protocol_version: str
     client_name: str | None
     client_version: str | None
@@ -75,6 +76,7 @@ def describe_session(call: Call, session: Session) -> SessionInfoResult:
         dropped_messages=session.dropped,
         open_streams=session.open_streams,
         initialized=session.initialized,
+        made_for_this_request=session is call.session and call.outlet.session_made,
         protocol_version=call.revision.name,
         client_name=client.name and mask_tokens(client.name),
         client_version=client.version and mask_tokens(client.version),
@@ -96,11 +98,14 @@ def _text(result: SessionInfoResult) -> str:
     label = f"- Label: {result.label}\n" if result.label is not None else ""
     initialized = "not applicable: state named by a handle, no protocol session"
     if not result.is_handle:
-        initialized = yes(result.initialized)
+        unheard = "" if result.initialized else " (no notifications/initialized has come in this session)"
+        initialized = f"{yes(result.initialized)}{unheard}"
+    made = f"- {SESSION_MADE}\n" if result.made_for_this_request else ""
     return printable(
         "📊 Session Information\n\n"
         "🔑 Session Details:\n"
         f"- Session ID: {result.session}\n"
+        f"{made}"
         f"- Principal: {principal_text(result.principal)}\n"
         f"{label}"
         f"- Made By: {result.minted_by}\n"
