@@ -16,6 +16,8 @@ class Revision:
     """
 
     name: str
+    streamable_http: bool = False
+    """Its transport is the one with a single endpoint, whose clients list two media types in ``Accept``."""
     batches: bool = False
     """A POST may carry a JSON array (2025-03-26 alone)."""
     audio: bool = False
@@ -52,9 +54,17 @@ class Revision:
 
 LEGACY = (
     Revision("2024-11-05"),
-    Revision("2025-03-26", batches=True, audio=True, annotations=True, completions_capability=True),
+    Revision(
+        "2025-03-26",
+        streamable_http=True,
+        batches=True,
+        audio=True,
+        annotations=True,
+        completions_capability=True,
+    ),
     Revision(
         "2025-06-18",
+        streamable_http=True,
         elicitation=True,
         audio=True,
         annotations=True,
@@ -65,6 +75,7 @@ LEGACY = (
     ),
     Revision(
         "2025-11-25",
+        streamable_http=True,
         elicitation=True,
         url_elicitation=True,
         audio=True,
@@ -83,6 +94,7 @@ LEGACY = (
 MODERN = (
     Revision(
         "2026-07-28",
+        streamable_http=True,
         elicitation=True,
         url_elicitation=True,
         audio=True,

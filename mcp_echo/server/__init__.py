@@ -62,9 +62,8 @@ class Server:
         self.facts = facts
         self.supported = supported
         methods = Methods(facts, offer, supported)
-        self._observer = offer.observer
-        if self._observer is not None:
-            self._observer.now = facts.now
+        if offer.observer is not None:
+            offer.observer.now = facts.now
         self.legacy = LegacyEra(methods, supported, journal, patience, tally)
         self._modern = ModernEra(methods, supported, journal, patience, seal, tally)
         self.tally = tally
@@ -76,8 +75,6 @@ class Server:
         """Return the reply to one POST body; None when an event stream or later work answers."""
         if isinstance(message, Malformed) and not is_for_a_session(message, exchange):
             return Reply(message.error.status, self._refusals.answer(message, exchange, message.error, None))
-        if self._observer is not None:
-            self._observer.saw_post(message, exchange.headers(), exchange.session_id)
         return self._dispatch(message, exchange)
 
     def _dispatch(self, message: Message | list[Message], exchange: Exchange) -> Reply | None:

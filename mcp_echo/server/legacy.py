@@ -118,6 +118,7 @@ class LegacyEra:
         settings = methods.facts.settings
         self._strict = settings.strict
         self._answer_timeout = settings.client_timeout
+        self._observer = methods.offer.observer
         self._listeners: dict[str, _SessionListener] = {}
         self._table = {
             **methods.table,
@@ -153,6 +154,8 @@ class LegacyEra:
             check_batches(named or self._supported.assumed)
             check_no_initialize(message)
         session = self._session(exchange, named, may_create=isinstance(message, (Request, list)))
+        if self._observer is not None:
+            self._observer.saw_post(message, exchange.headers(), session, exchange.caller())
         if isinstance(message, Request):
             return self._answer(message, session, exchange)
         if isinstance(message, list):
@@ -193,6 +196,8 @@ class LegacyEra:
 
     def session_ended(self, session_id: str) -> None:
         """Tell a session that is over nothing more."""
+        if self._observer is not None:
+            self._observer.ended(session_id)
         listener = self._listeners.pop(session_id, None)
         if listener is not None:
             self._facts.changes.forget(listener)
@@ -255,9 +260,8 @@ class LegacyEra:
         )
 
     def _outlet(self, session: Session, exchange: Exchange) -> LegacyOutlet:
-        observer = self._methods.offer.observer
         return LegacyOutlet(
-            session, exchange, self._patience, self._answer_timeout, self._facts.now, observer
+            session, exchange, self._patience, self._answer_timeout, self._facts.now, self._observer
         )
 
     def _answer(self, request: Request, session: Session, exchange: Exchange) -> Reply | None:
@@ -387,6 +391,8 @@ class LegacyEra:
 
     def post_to_stream(self, message: Message, session: Session, stream: Stream, exchange: Exchange) -> None:
         """Take a message whose answer goes to its session's one stream (transport of 2024-11-05)."""
+        if self._observer is not None:
+            self._observer.saw_post(message, exchange.headers(), session, exchange.caller())
         if not isinstance(message, Request):
             self.take_note(message, session)
             return
@@ -463,8 +469,8 @@ class LegacyEra:
         session = self._existing_session(exchange)
         stream = self._stream(session, exchange.last_event_id)
         self._watch_lists(session)
-        if self._methods.offer.observer is not None:
-            self._methods.offer.observer.saw_get(exchange.headers(), session)
+        if self._observer is not None:
+            self._observer.saw_get(exchange.headers(), session, exchange.caller())
         return Carriage(session.log, stream, resumable=True, primed=session.revision.priming_event)
 
     def _stream(self, session: Session, last_event_id: str | None) -> Stream:

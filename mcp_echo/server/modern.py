@@ -145,6 +145,7 @@ class ModernEra:
         self._patience = patience
         self._seal = seal
         self._tally = tally
+        self._observer = methods.offer.observer
         self._refusals = Refusals(tally, methods.facts.now)
         self._table: dict[str, Method] = {
             **methods.table,
@@ -175,6 +176,8 @@ class ModernEra:
 
     def _admit(self, request: Request, exchange: Exchange) -> tuple[Meta, Revision]:
         meta = read_whole_meta(request, exchange.version)
+        if self._observer is not None:
+            self._observer.saw_modern(request, exchange.headers(), _client(meta), exchange.caller())
         version = str(meta.version)
         check_header(exchange.values, "MCP-Protocol-Version", version)
         revision = self._supported.modern.get(version)
@@ -214,7 +217,7 @@ class ModernEra:
         try:
             result = self._methods.perform(self._table, request.method, request.params, call)
         except InputRequired as asked:
-            result = self._ask(asked, outlet, request)
+            result = self._ask(asked, outlet, request, call)
         if isinstance(result, Coroutine):
             exchange.run(self._answer_later(request, result, outlet, exchange, call), until_left=True)
             return None
@@ -233,7 +236,7 @@ class ModernEra:
         try:
             result = await pending
         except InputRequired as asked:
-            result = self._ask(asked, outlet, request)
+            result = self._ask(asked, outlet, request, call)
         except Exception as error:
             if exchange.left:
                 # The client has cancelled by leaving: nobody is there to be told.
@@ -330,7 +333,11 @@ class ModernEra:
         opened = self._seal.open(retry.requestState, _tie(request, exchange.principal))
         return opened["answers"], responses, opened["since"]
 
-    def _ask(self, asked: InputRequired, outlet: ModernOutlet, request: Request) -> dict[str, Any]:
+    def _ask(
+        self, asked: InputRequired, outlet: ModernOutlet, request: Request, call: Call
+    ) -> dict[str, Any]:
+        if self._observer is not None:
+            self._observer.asked(request, call.client, call.caller())
         since = outlet.since or self._facts.wall()
         tie = _tie(request, outlet.principal)
         return {

@@ -147,9 +147,10 @@ class LegacyOutlet:
         """Close the connection and leave the stream for the client to come back to (rule 6, SEP-1699)."""
         if not (self._session.revision.priming_event and self._exchange.accepted.names_event_stream):
             return False
-        self._session.log.hang_up(self.open())
+        stream = self.open()
+        self._session.log.hang_up(stream)
         if self._observer is not None:
-            self._observer.hung_up(self._session)
+            self._observer.hung_up(self._session, stream.tag)
         return True
 
     async def ask(self, questions: dict[str, Question]) -> dict[str, Any]:

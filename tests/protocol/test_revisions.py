@@ -14,6 +14,7 @@ ALL = [*NAMES, STATELESS]
 
 # What came with which revision, from the changelogs of the specification.
 SINCE = {
+    "streamable_http": "2025-03-26",
     "batches": "2025-03-26",
     "audio": "2025-03-26",
     "annotations": "2025-03-26",
