@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Raw
 
 from mcp_echo.protocol.errors import InvalidParams, InvalidRequest, UnsupportedRevision
+from mcp_echo.protocol.modern import VERSION_HEADER, disagreement
 from mcp_echo.protocol.revisions import Revision, Supported
 
 MAX_SELF_DESCRIPTION = 16 * 1024
@@ -30,9 +31,19 @@ class _Implementation(msgspec.Struct, frozen=True):
     version: str
 
 
+class _Capabilities(msgspec.Struct, frozen=True):
+    """The capabilities that a client may declare, each of which is an object."""
+
+    experimental: dict[str, Any] = {}
+    roots: dict[str, Any] = {}
+    sampling: dict[str, Any] = {}
+    elicitation: dict[str, Any] = {}
+    tasks: dict[str, Any] = {}
+
+
 class _StrictInitialize(msgspec.Struct, frozen=True):
     protocolVersion: str
-    capabilities: dict[str, Any]
+    capabilities: _Capabilities
     clientInfo: _Implementation
 
 
@@ -71,6 +82,20 @@ def asked_for(params: Raw) -> str | None:
         return _decode_asked(params).protocolVersion
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
+
+
+def check_initialize_header(header: str | None, params: Raw) -> None:
+    """Refuse an ``initialize`` whose header names another revision than it asks for.
+
+    The header comes after ``initialize``; one that is sent with it cannot be a negotiated revision yet.
+
+    Raises:
+        InvalidRequest: They differ.
+    """
+    asked = asked_for(params)
+    if header is not None and asked is not None and header != asked:
+        told = disagreement(VERSION_HEADER, repr(header), f"asks for {asked!r}")
+        raise InvalidRequest(f"Invalid request: {told}")
 
 
 def check_version_header(header: str | None, supported: Supported) -> Revision | None:

@@ -22,6 +22,7 @@ PREFIX = "io.modelcontextprotocol/"
 VERSION_KEY = f"{PREFIX}protocolVersion"
 CAPABILITIES_KEY = f"{PREFIX}clientCapabilities"
 SERVER_INFO_KEY = f"{PREFIX}serverInfo"
+VERSION_HEADER = "MCP-Protocol-Version"
 SUBSCRIPTION_KEY = f"{PREFIX}subscriptionId"
 
 NAMED_BY = {

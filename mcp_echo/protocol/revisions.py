@@ -30,6 +30,8 @@ class Revision:
     """``outputSchema`` on tools and ``structuredContent`` in their results."""
     version_header: bool = False
     """Clients send ``MCP-Protocol-Version`` after ``initialize``."""
+    meta_names: bool = False
+    """The keys of ``_meta`` have a form to keep to."""
     implementation_details: bool = False
     """``description`` and ``websiteUrl`` of an implementation."""
     argument_errors_are_results: bool = False
@@ -71,6 +73,7 @@ LEGACY = (
         titles=True,
         structured_content=True,
         version_header=True,
+        meta_names=True,
         completions_capability=True,
     ),
     Revision(
@@ -83,6 +86,7 @@ LEGACY = (
         titles=True,
         structured_content=True,
         version_header=True,
+        meta_names=True,
         implementation_details=True,
         argument_errors_are_results=True,
         priming_event=True,
@@ -102,6 +106,7 @@ MODERN = (
         titles=True,
         structured_content=True,
         version_header=True,
+        meta_names=True,
         implementation_details=True,
         argument_errors_are_results=True,
         completions_capability=True,

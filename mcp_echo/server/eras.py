@@ -9,9 +9,14 @@ from __future__ import annotations
 
 from mcp_echo.protocol.errors import MetaIncomplete, VersionNotSupported
 from mcp_echo.protocol.jsonrpc import Request
-from mcp_echo.protocol.modern import Meta, claimed_version, disagreement, read_meta, what_is_lacking
-
-VERSION_HEADER = "MCP-Protocol-Version"
+from mcp_echo.protocol.modern import (
+    VERSION_HEADER,
+    Meta,
+    claimed_version,
+    disagreement,
+    read_meta,
+    what_is_lacking,
+)
 
 
 def read_whole_meta(request: Request, version: str | None) -> Meta:

@@ -6,7 +6,7 @@ https://modelcontextprotocol.io/specification/2025-11-25/basic/transports and â€
 from __future__ import annotations
 
 from collections.abc import Awaitable, Coroutine
-from typing import Any
+from typing import Any, TypeGuard
 
 import msgspec
 from msgspec import Raw
@@ -32,14 +32,17 @@ from mcp_echo.protocol.jsonrpc import (
 )
 from mcp_echo.protocol.legacy import (
     Initialize,
+    asked_for,
+    check_initialize_header,
     check_version_header,
     check_version_header_strictly,
     read_initialize,
 )
 from mcp_echo.protocol.levels import LOG_LEVELS
+from mcp_echo.protocol.meta import check_meta
 from mcp_echo.protocol.modern import read_params
 from mcp_echo.protocol.progress import progress_token
-from mcp_echo.protocol.revisions import Revision, Supported
+from mcp_echo.protocol.revisions import LEGACY, Revision, Supported
 from mcp_echo.redaction import secrets_in
 from mcp_echo.server.batch import Batch, check_batches, check_no_initialize
 from mcp_echo.server.clients import describe_client
@@ -47,6 +50,7 @@ from mcp_echo.server.exchange import Carriage, Exchange, Journal, Patience, Repl
 from mcp_echo.server.methods import INSTRUCTIONS, Methods, read_uri
 from mcp_echo.server.outlets import LegacyOutlet
 from mcp_echo.server.refusals import Refusals
+from mcp_echo.server.strict import Strictness
 from mcp_echo.state.changes import List
 from mcp_echo.state.events import Stream
 from mcp_echo.state.session import UNKNOWN_CLIENT, Client, Session
@@ -116,7 +120,6 @@ class LegacyEra:
         self._tally = tally
         self._refusals = Refusals(tally, methods.facts.now)
         settings = methods.facts.settings
-        self._strict = settings.strict
         self._answer_timeout = settings.client_timeout
         self._observer = methods.offer.observer
         self._listeners: dict[str, _SessionListener] = {}
@@ -127,6 +130,8 @@ class LegacyEra:
             "resources/subscribe": self._subscribe,
             "resources/unsubscribe": self._unsubscribe,
         }
+        self.strict = Strictness(self.methods) if settings.strict else None
+        """What is asked of clients beyond the lenient mode; None in it."""
 
     @property
     def methods(self) -> frozenset[str]:
@@ -145,7 +150,7 @@ class LegacyEra:
         named = check_version_header(exchange.version, self._supported)
         if isinstance(message, Request) and message.method == "initialize":
             return self._initialize(message, exchange)
-        if isinstance(message, Request) and message.method == "ping" and exchange.session_id is None:
+        if self.strict is None and _is_lone_ping(message, exchange):
             # Needs no state, so none is made: a prober must not fill the store.
             self._count(message, None, named, exchange)
             return Reply(200, result_bytes(message.id, {}))
@@ -154,6 +159,8 @@ class LegacyEra:
             check_batches(named or self._supported.assumed)
             check_no_initialize(message)
         session = self._session(exchange, named, may_create=isinstance(message, (Request, list)))
+        if self.strict is not None:
+            self.strict.check(message, session, named)
         if self._observer is not None:
             self._observer.saw_post(message, exchange.headers(), session, exchange.caller())
         if isinstance(message, Request):
@@ -166,12 +173,9 @@ class LegacyEra:
     def _session(self, exchange: Exchange, named: Revision | None, *, may_create: bool) -> Session:
         """Return the session a request belongs to; without an id one is made, where that is allowed."""
         if exchange.session_id is not None:
-            session = self._facts.store.use(exchange.session_id, exchange.principal)
-            if self._strict:
-                check_version_header_strictly(named, session.revision)
-            return session
+            return self._facts.store.use(exchange.session_id, exchange.principal)
         revision = named or self._supported.assumed
-        if self._strict or not may_create or revision is None:
+        if self.strict is not None or not may_create or revision is None:
             raise SessionRequired("Mcp-Session-Id header required: send initialize to get a session")
         session = self.new_session(exchange, revision, UNKNOWN_CLIENT)
         exchange.announce(session)
@@ -196,6 +200,8 @@ class LegacyEra:
 
     def session_ended(self, session_id: str) -> None:
         """Tell a session that is over nothing more."""
+        if self.strict is not None:
+            self.strict.ended(session_id)
         if self._observer is not None:
             self._observer.ended(session_id)
         listener = self._listeners.pop(session_id, None)
@@ -210,8 +216,12 @@ class LegacyEra:
             raise InvalidRequest(
                 "This session is initialized already; send initialize without Mcp-Session-Id"
             )
+        if self.strict is not None:
+            check_initialize_header(exchange.version, request.params)
         params, revision = self.negotiate(request.params)
         session = self.new_session(exchange, revision, describe_client(params))
+        if self.strict is not None:
+            self.strict.began(session, request.id)
         exchange.announce(session)
         session.requests += 1
         body = result_bytes(request.id, self.initialize_result(revision))
@@ -225,7 +235,9 @@ class LegacyEra:
         Raises:
             McpError: The params are wrong, or the legacy era is switched off.
         """
-        read = read_initialize(params, self._strict)
+        if self.strict is not None:
+            check_meta(params, self._supported.negotiate(asked_for(params) or "") or LEGACY[0])
+        read = read_initialize(params, self.strict is not None)
         revision = self._supported.negotiate(read.protocolVersion)
         if revision is None:
             names = self._supported.names
@@ -390,7 +402,13 @@ class LegacyEra:
         return self._refusals.answer(message, exchange, error, "legacy")
 
     def post_to_stream(self, message: Message, session: Session, stream: Stream, exchange: Exchange) -> None:
-        """Take a message whose answer goes to its session's one stream (transport of 2024-11-05)."""
+        """Take a message whose answer goes to its session's one stream (transport of 2024-11-05).
+
+        Raises:
+            McpError: It breaks a rule that strict mode enforces.
+        """
+        if self.strict is not None:
+            self.strict.check(message, session, None, has_header=False)
         if self._observer is not None:
             self._observer.saw_post(message, exchange.headers(), session, exchange.caller())
         if not isinstance(message, Request):
@@ -508,7 +526,10 @@ class LegacyEra:
         self.refuse_modern(exchange)
         exchange.insist_on_one()
         named = check_version_header(exchange.version, self._supported)
-        return self._session(exchange, named, may_create=False)
+        session = self._session(exchange, named, may_create=False)
+        if self.strict is not None:
+            check_version_header_strictly(named, session.revision)
+        return session
 
     def _listener(self, session: Session) -> _SessionListener:
         session.stay()
@@ -554,6 +575,11 @@ class LegacyEra:
         session.subscriptions -= {uri}
         self._facts.changes.unwatch(uri, self._listener(session))
         return {}
+
+
+def _is_lone_ping(message: Message | list[Message], exchange: Exchange) -> TypeGuard[Request]:
+    """Return whether this is a ping that names no session."""
+    return isinstance(message, Request) and message.method == "ping" and exchange.session_id is None
 
 
 def _session_of(call: Call) -> Session:

@@ -17,6 +17,7 @@ from mcp_echo.protocol.accept import EVENT_STREAM
 from mcp_echo.protocol.errors import (
     InternalError,
     InvalidParams,
+    InvalidRequest,
     McpError,
     MethodNotFound,
     NotAcceptable,
@@ -24,6 +25,7 @@ from mcp_echo.protocol.errors import (
 )
 from mcp_echo.protocol.jsonrpc import MessageId, Request, notification_bytes, result_bytes
 from mcp_echo.protocol.levels import LOG_LEVELS
+from mcp_echo.protocol.meta import check_meta
 from mcp_echo.protocol.modern import (
     SERVER_INFO_KEY,
     SUBSCRIPTION_KEY,
@@ -44,7 +46,7 @@ from mcp_echo.server.refusals import Refusals
 from mcp_echo.state.changes import List
 from mcp_echo.state.events import EventLog, Stream
 from mcp_echo.state.sealed import Seal, binding
-from mcp_echo.state.session import Client
+from mcp_echo.state.session import Client, shown_id
 from mcp_echo.state.tally import CANCELLED, Tally
 from mcp_echo.tools.base import Call, InputRequired, input_requests, reader_of
 
@@ -185,6 +187,8 @@ class ModernEra:
             hint = "; this one begins with initialize" if version in self._supported.legacy else ""
             raise VersionNotSupported(version, self._supported.names, hint)
         check_routing_headers(exchange.values, request.method, request.params)
+        if self._facts.settings.strict:
+            check_meta(request.params, revision)
         return meta, revision
 
     def _refusal(self, request: Request, exchange: Exchange, error: Exception) -> Reply:
@@ -331,6 +335,11 @@ class ModernEra:
         if retry.requestState is UNSET:
             return {}, responses, None
         opened = self._seal.open(retry.requestState, _tie(request, exchange.principal))
+        if self._facts.settings.strict and opened.get("id") == request.id:
+            raise InvalidRequest(
+                f"Invalid request: the id {shown_id(request.id)} is that of the request which was answered "
+                "with this requestState; a retry needs one of its own"
+            )
         return opened["answers"], responses, opened["since"]
 
     def _ask(
@@ -343,7 +352,9 @@ class ModernEra:
         return {
             "resultType": "input_required",
             "inputRequests": input_requests(asked.requests),
-            "requestState": self._seal.seal({"answers": asked.answers, "since": since}, tie),
+            "requestState": self._seal.seal(
+                {"answers": asked.answers, "since": since, "id": request.id}, tie
+            ),
         }
 
     # Methods that only this era has.

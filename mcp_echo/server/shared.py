@@ -279,6 +279,8 @@ class SharedServer(Server):
     def share(self, store: SharedStore) -> None:
         """Say where sessions are kept, before the first request."""
         self.store = store
+        if self.legacy.strict is not None:
+            self.legacy.strict.after = store.after
 
     def post(self, message: Message | list[Message], exchange: Exchange) -> Reply | None:
         """Work on one POST body; the answer comes later."""

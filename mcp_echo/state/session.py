@@ -337,6 +337,10 @@ class Session:
         """Return the promise that waits for the response with this id, once; None if none does."""
         return None if self._expected is None else self._expected.pop(number, None)
 
+    def was_asked(self, message_id: MessageId | None) -> bool:
+        """Return whether an id may be that of a question to the client, open or over."""
+        return isinstance(message_id, int) and 0 < message_id <= self._asked
+
     def pass_answer(self, message_id: MessageId | None, response: Response | None) -> None:
         """Tell the questions that are open of an answer that is none to any of them.
 
@@ -345,7 +349,7 @@ class Session:
             response: The answer; None for one that was refused because it was malformed.
         """
         if self._expected:
-            asked = isinstance(message_id, int) and 0 < message_id <= self._asked
+            asked = self.was_asked(message_id)
             go_astray(self._expected.values(), message_id, refused=response is None, asked=asked)
 
     def pass_cancellation(self, request_id: int | str) -> None:

@@ -14,7 +14,7 @@ from mcp_echo.protocol.revisions import Revision
 from mcp_echo.state.budget import StateBudget
 from mcp_echo.state.kept import client_of, describe
 from mcp_echo.state.ledger import Ledger
-from mcp_echo.state.replica import Draft, Operation, Replica, question_id
+from mcp_echo.state.replica import Draft, Operation, Replica, asked_by, question_id
 from mcp_echo.state.session import Echo, Running, Session, list_changed
 from mcp_echo.state.shared_log import SharedLog
 
@@ -313,6 +313,11 @@ class SharedSession(Session):
             return self.replica.expected.pop(number, None)
         # Who waits for it goes on at once, which must not be within an attempt that may come to nothing.
         return _HeldPromise(self, number) if number in self.replica.expected else None
+
+    def was_asked(self, message_id: MessageId | None) -> bool:
+        """Return whether an id may be that of a question to the client; another node's is taken for one."""
+        node, number = asked_by(message_id)
+        return node is not None and (node != self.keeper.node or number <= self.replica.asked)
 
     def pass_answer(self, message_id: MessageId | None, response: Response | None) -> None:
         """Hand an answer that nobody here waits for to the node that asked; see `Session.pass_answer`."""

@@ -22,6 +22,7 @@ SINCE = {
     "titles": "2025-06-18",
     "structured_content": "2025-06-18",
     "version_header": "2025-06-18",
+    "meta_names": "2025-06-18",
     "elicitation": "2025-06-18",
     "implementation_details": "2025-11-25",
     "url_elicitation": "2025-11-25",
