@@ -11,33 +11,25 @@ from mcp_echo.protocol.errors import MetaIncomplete, VersionNotSupported
 from mcp_echo.protocol.jsonrpc import Request
 from mcp_echo.protocol.modern import (
     VERSION_HEADER,
-    Meta,
     claimed_version,
     disagreement,
-    read_meta,
     what_is_lacking,
 )
 
 
-def read_whole_meta(request: Request, version: str | None) -> Meta:
-    """Return the ``_meta`` of a modern request.
+def with_disagreement(error: MetaIncomplete, request: Request, version: str | None) -> MetaIncomplete:
+    """Return the refusal of a ``_meta`` that also says what the header says, where that is another revision.
 
     Args:
+        error: What is wrong with ``_meta``.
         request: The request.
         version: What its header says; None without one.
-
-    Raises:
-        MetaIncomplete: A required member is missing, or a member has a wrong type; where the header says
-            another revision than the rest of ``_meta``, the message says so as well.
     """
-    try:
-        return read_meta(request.params)
-    except MetaIncomplete as error:
-        claimed = claimed_version(request.params)
-        if claimed is None or version is None or claimed == version:
-            raise
-        told = disagreement(VERSION_HEADER, repr(version), f"says {claimed!r}")
-        raise MetaIncomplete(f"{error.message}; {told}") from None
+    claimed = claimed_version(request.params)
+    if claimed is None or version is None or claimed == version:
+        return error
+    told = disagreement(VERSION_HEADER, repr(version), f"says {claimed!r}")
+    return MetaIncomplete(f"{error.message}; {told}")
 
 
 def half_modern(

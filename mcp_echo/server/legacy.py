@@ -150,7 +150,7 @@ class LegacyEra:
         named = check_version_header(exchange.version, self._supported)
         if isinstance(message, Request) and message.method == "initialize":
             return self._initialize(message, exchange)
-        if self.strict is None and _is_lone_ping(message, exchange):
+        if exchange.session_id is None and self.strict is None and _is_ping(message):
             # Needs no state, so none is made: a prober must not fill the store.
             self._count(message, None, named, exchange)
             return Reply(200, result_bytes(message.id, {}))
@@ -214,7 +214,7 @@ class LegacyEra:
         if exchange.session_id is not None:
             self._facts.store.use(exchange.session_id, exchange.principal)
             raise InvalidRequest(
-                "This session is initialized already; send initialize without Mcp-Session-Id"
+                "This session has begun already; send initialize without Mcp-Session-Id to begin another"
             )
         if self.strict is not None:
             check_initialize_header(exchange.version, request.params)
@@ -577,9 +577,8 @@ class LegacyEra:
         return {}
 
 
-def _is_lone_ping(message: Message | list[Message], exchange: Exchange) -> TypeGuard[Request]:
-    """Return whether this is a ping that names no session."""
-    return isinstance(message, Request) and message.method == "ping" and exchange.session_id is None
+def _is_ping(message: Message | list[Message]) -> TypeGuard[Request]:
+    return isinstance(message, Request) and message.method == "ping"
 
 
 def _session_of(call: Call) -> Session:

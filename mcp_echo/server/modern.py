@@ -19,6 +19,7 @@ from mcp_echo.protocol.errors import (
     InvalidParams,
     InvalidRequest,
     McpError,
+    MetaIncomplete,
     MethodNotFound,
     NotAcceptable,
     VersionNotSupported,
@@ -33,12 +34,13 @@ from mcp_echo.protocol.modern import (
     check_header,
     check_parameter_headers,
     check_routing_headers,
+    read_meta,
     read_params,
 )
 from mcp_echo.protocol.revisions import Revision, Supported
 from mcp_echo.redaction import secrets_in
 from mcp_echo.server.clients import shared_client
-from mcp_echo.server.eras import read_whole_meta
+from mcp_echo.server.eras import with_disagreement
 from mcp_echo.server.exchange import Exchange, Journal, Patience, Reply
 from mcp_echo.server.methods import INSTRUCTIONS, Method, Methods, read_call
 from mcp_echo.server.outlets import ModernOutlet
@@ -177,7 +179,10 @@ class ModernEra:
             return self._refusal(request, exchange, error)
 
     def _admit(self, request: Request, exchange: Exchange) -> tuple[Meta, Revision]:
-        meta = read_whole_meta(request, exchange.version)
+        try:
+            meta = read_meta(request.params)
+        except MetaIncomplete as error:
+            raise with_disagreement(error, request, exchange.version) from None
         if self._observer is not None:
             self._observer.saw_modern(request, exchange.headers(), _client(meta), exchange.caller())
         version = str(meta.version)

@@ -89,7 +89,7 @@ def describe_session(call: Call, session: Session) -> SessionInfoResult:
 
 
 def _text(result: SessionInfoResult) -> str:
-    client = "unknown (it has not introduced itself)"
+    client = "unknown (no name was given in this session)"
     if result.client_name is not None:
         client = result.client_name
         if result.client_version is not None:

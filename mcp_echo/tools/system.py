@@ -55,7 +55,6 @@ def request_timing(call: Call, _: NoArguments) -> Answer:
         session_requests=None if session is None else session.requests,
         average_response_time=None if session is None else session.average_response_seconds,
     )
-    cpu = _UNREADABLE if result.cpu_percent is None else f"{result.cpu_percent:.1f}%"
     text = (
         "⏱️ Request Timing Analysis\n\n"
         "📊 Performance Metrics:\n"
@@ -63,7 +62,7 @@ def request_timing(call: Call, _: NoArguments) -> Answer:
         f"- Processing Time: {milliseconds(processing)}\n"
         f"- Performance: {sign} {grade}\n\n"
         "🖥️ System Resources:\n"
-        f"- CPU Usage: {cpu}\n"
+        f"- CPU Usage: {_cpu(result.cpu_percent)}\n"
         f"- Memory Usage: {_memory(result.process_memory, result.total_memory)}\n"
         f"- Active Sessions: {result.active_sessions}\n" + _session_statistics(call, now)
     )
@@ -84,6 +83,10 @@ def _session_statistics(call: Call, now: float) -> str:
         f"- Requests in Session: {session.requests}\n"
         f"- Average Response Time: {'none yet' if average is None else milliseconds(average)}"
     )
+
+
+def _cpu(percent: float | None) -> str:
+    return _UNREADABLE if percent is None else f"{percent:.1f}% of a core, by this process"
 
 
 def _memory(process: int | None, total: int | None) -> str:

@@ -55,7 +55,7 @@ def test_session_info_tells_what_the_server_knows_of_the_session() -> None:
 @pytest.mark.parametrize(
     ("client", "line"),
     [
-        (UNKNOWN_CLIENT, "- Client: unknown (it has not introduced itself)"),
+        (UNKNOWN_CLIENT, "- Client: unknown (no name was given in this session)"),
         (Client("\x1b]0;x\x07", "\u202e1"), r"- Client: \x1b]0;x\x07 v\u202e1"),
     ],
 )

@@ -205,6 +205,11 @@ class ReportTests(ServerTestCase):
         assert len(counts) == MAX_NAMES + 1
         assert sum(counts.values()) == 2 * MAX_NAMES + 2
 
+    def test_a_client_of_an_older_revision_may_offer_what_a_later_one_forbids(self) -> None:
+        """2026-07-28 server/tools, x-mcp-header: a rule of that revision."""
+        result = self.call("invalid_space_in_header", {"value": "x"}, session=self.initialize_properly())
+        assert (result["isError"], "may offer this tool" in result["content"][0]["text"]) == (False, True)
+
 
 class ModernReportTests(ModernTestCase):
     """Records of clients that have no session: by caller and by what the client says of itself."""

@@ -328,3 +328,12 @@ class ResourceTests(HandleTestCase):
         self.request("DELETE", headers={"Mcp-Session-Id": session})
         self.client.flush()
         assert (len(changes), listening.over) == (0, True)
+
+    def test_a_resource_of_a_template_can_be_subscribed_to(self) -> None:
+        """2025-11-25 server/resources: what can be read is there, whether a list or a template names it."""
+        self.serve({"MCP_ECHO_CONFORMANCE": "core"})
+        session = self.initialize()
+        for uri in ("test://watched-resource", "test://template/7/data", "echo://server"):
+            for which in ("subscribe", "unsubscribe"):
+                answer = self.rpc(f"resources/{which}", {"uri": uri}, session=session)
+                assert answer.json["result"] == {}, uri

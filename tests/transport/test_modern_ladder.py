@@ -561,7 +561,7 @@ class FixtureTests(ModernTestCase):
             for value in ("x", 7, ["x"], {"a": "x"}, None):
                 result = self.tool(name, {"value": value})
                 assert result["isError"], name
-                assert "has not checked its annotations" in result["content"][0]["text"]
+                assert "its header annotation is illegal" in result["content"][0]["text"]
 
     def test_a_tool_with_any_header_sent_for_it_is_answered(self) -> None:
         """Our choice: nothing that a client writes into a header is a fault of ours."""
