@@ -18,6 +18,7 @@ import socket
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -43,7 +44,32 @@ GOALS = {
     "KiB of resident memory a session": 1.5,
     "KiB of resident memory an idle stream": 12.0,
     f"ms to sweep {STORED} sessions of which {EXPIRED} have expired": 2.0,
+    "s that the worst body of 1 MB delays another client's /health": 0.2,
 }
+
+MEGABYTE = 1_000_000
+
+WORST = {
+    "parameters of a URL": b"?token",
+    "objects in base64": b"eyJ",
+    "parts of tokens": b"eyJ.",
+    "escapes of escapes": b"%25",
+    "words": b"a ",
+    "named values": b"password: ",
+    "brackets in a string": b"[",
+    "controls": b"\\u001b",
+    "deletes": b"\x7f",
+    "ends of lines": "\u2028".encode(),
+}
+"""What a text of a megabyte is made of, which stands where it is quoted, masked, logged and refused."""
+
+SHAPES = {
+    "empty arrays": b"[[]],",
+    "empty objects": b"{},",
+    "small texts": b'"a",',
+    "members": b'{"token":"a"},',
+}
+"""What an array of a megabyte is made of."""
 
 _INITIALIZE = (
     b'{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18",'
@@ -253,6 +279,44 @@ def sweep_milliseconds() -> float:
     return statistics.median(costs)
 
 
+def worst_bodies() -> Iterator[tuple[str, bytes]]:
+    """Yield the bodies of a megabyte that cost most, and what they are."""
+    call = b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"%b","arguments":{"%b":%b}}}'
+    for name, unit in WORST.items():
+        text = unit * ((MEGABYTE - 200) // len(unit))
+        yield f"{name} as a method", b'{"jsonrpc":"2.0","id":1,"method":"%b"}' % text
+        for tool, member in (
+            (b"echo", b"message"),
+            (b"bearerDecode", b"token"),
+            (b"printHeader", b"category"),
+        ):
+            yield f"{name} for {tool.decode()}", call % (tool, member, b'"%b"' % text)
+    for name, unit in SHAPES.items():
+        array = b"[%b0]" % (unit * (MEGABYTE // len(unit) - 40))
+        yield name, call % (b"echo", b"message", array)
+        yield f"{name}, fewer", call % (b"echo", b"message", array[: 45_000 * len(unit) + 1] + b"0]")
+    deep = b"[" * 120 + b"]" * 120 + b","
+    yield "deep arrays", call % (b"echo", b"message", b"[%b0]" % (deep * (MEGABYTE // len(deep) - 1)))
+
+
+def worst_delay() -> float:
+    """Return the seconds that the worst body keeps another client waiting, with everything logged."""
+    worst = 0.0
+    with running(lambda port: [*_daemon(port), "--debug"]) as server:
+        heavy, light = Connection(server.port), Connection(server.port)
+        session = heavy.session()
+        for _name, body in worst_bodies():
+            sending = threading.Thread(target=heavy.ask, args=(body, session))
+            sending.start()
+            while sending.is_alive():
+                begun = time.monotonic()
+                light.socket.sendall(b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+                light.receive()
+                worst = max(worst, time.monotonic() - begun)
+            sending.join()
+    return worst
+
+
 def allow_many_files() -> None:
     """Let this process, and the servers it starts, have thousands of connections."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -263,7 +327,7 @@ def main() -> int:
     """Measure everything; return 1 if something is over its bound."""
     allow_many_files()
     failed = 0
-    measures = (echo_ratio, session_kib, stream_kib, sweep_milliseconds)
+    measures = (echo_ratio, session_kib, stream_kib, sweep_milliseconds, worst_delay)
     for (name, goal), measure in zip(GOALS.items(), measures, strict=True):
         found, bound = measure(), goal * HEAD_ROOM
         verdict = "ok" if found <= bound else "OVER"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from ipaddress import ip_network
 from typing import Any, Literal
 
@@ -123,6 +123,24 @@ def _one_of(*choices: str) -> Callable[[str], str]:
         raise ValueError(f"must be one of {', '.join(choices)}")
 
     return parse
+
+
+_LEVELS = {
+    "DEBUG": ("debug", "trace", "verbose", "all", "10"),
+    "INFO": ("info", "information", "notice", "20"),
+    "WARNING": ("warning", "warn", "30"),
+    "ERROR": ("error", "err", "40"),
+    "CRITICAL": ("critical", "crit", "fatal", "alert", "emergency", "emerg", "panic", "50"),
+}
+"""Level → how programs write it, or the nearest to it that they have: Python, syslog, log4j and others."""
+
+
+def _log_level(value: str) -> str:
+    word = value.strip().lower()
+    for level, spellings in _LEVELS.items():
+        if word in spellings:
+            return level
+    raise ValueError(f"must be one of {', '.join(_LEVELS)}")
 
 
 def _setting(
@@ -262,6 +280,14 @@ class Settings:
     max_message_size: int = _setting(
         _whole(1024, 1 << 30), "1048576", "ECHO_MAX_MESSAGE_SIZE", "Largest request body.", unit="bytes"
     )
+    max_json_values: int = _setting(
+        _whole(10, 10_000_000),
+        "50000",
+        "MCP_ECHO_MAX_JSON_VALUES",
+        "JSON values in one request body: arrays, objects, names of members, strings, numbers, true, false "
+        "and null; each may take 100 bytes of memory, however short it is written.",
+        unit="values",
+    )
     max_connections: int = _setting(
         _whole(0, 1_000_000),
         "0",
@@ -363,11 +389,12 @@ class Settings:
     reveal_secrets: bool = _setting(
         _flag, "false", "MCP_ECHO_REVEAL_SECRETS", "Show tokens, cookies and keys in full: for a lab only."
     )
-    keepalive_style: Literal["event", "comment"] = _setting(
-        _one_of("event", "comment"),
-        "event",
+    keepalive_style: Literal["auto", "event", "comment"] = _setting(
+        _one_of("auto", "event", "comment"),
+        "auto",
         "MCP_ECHO_KEEPALIVE_STYLE",
-        "Keep-alives on GET streams: event (event: keep-alive) or comment (an SSE comment line).",
+        "Keep-alives on GET streams: event (event: keep-alive), comment (an SSE comment line), or auto: the "
+        "event for readers of /mcp whose Accept lists text/event-stream and takes no JSON, else the comment.",
     )
     keepalive_interval: float = _setting(
         _seconds, "15", "MCP_ECHO_KEEPALIVE_INTERVAL", "Time between two keep-alives.", unit="seconds"
@@ -437,10 +464,10 @@ class Settings:
         unit="messages",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = _setting(
-        _one_of("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"),
+        _log_level,
         "INFO",
         "ECHO_LOG_LEVEL LOG_LEVEL",
-        "Least level that is logged.",
+        "Least level that is logged: DEBUG, INFO, WARNING, ERROR or CRITICAL, in any usual spelling.",
     )
     log_file: str | None = _setting(
         _optional_text, "", "LOG_FILE", "File to log to, its directories made; empty for standard output."
@@ -518,6 +545,28 @@ class Effective:
     """Field name → the value as it was written."""
     warnings: tuple[str, ...] = ()
 
+    def without(self, name: str, problem: str) -> Effective:
+        """Return the settings with the default for one whose value cannot be used.
+
+        Args:
+            name: The field.
+            problem: What is wrong with its value.
+
+        Raises:
+            ConfigError: The value is meant for this program and no other.
+        """
+        variable = self.origins[name].rpartition(" ")[2]
+        if not _may_be_foreign(self.origins[name]):
+            raise ConfigError(problem)
+        (setting,) = (each for each in DECLARED if each.name == name)
+        return replace(
+            self,
+            settings=replace(self.settings, **{name: setting.parse(setting.default)}),
+            origins={**self.origins, name: "default"},
+            values={**self.values, name: setting.default},
+            warnings=(*self.warnings, _passed_over(setting, variable, problem)),
+        )
+
     @property
     def secrets(self) -> tuple[str, ...]:
         """The values, and parts of them, that must not be shown."""
@@ -545,16 +594,21 @@ def load(options: Mapping[str, str], environ: Mapping[str, str]) -> Effective:
     parsed: dict[str, Any] = {}
     origins: dict[str, str] = {}
     values: dict[str, str] = {}
-    for setting in DECLARED:
-        origins[setting.name], values[setting.name] = _written(setting, options, environ)
-        try:
-            parsed[setting.name] = setting.parse(values[setting.name])
-        except ValueError as error:
-            where = origins[setting.name].rpartition(" ")[2]
-            found = "" if setting.secret or setting.address else f", not {values[setting.name]!r}"
-            raise ConfigError(f"{where} {error}{found}") from None
-    settings = Settings(**parsed)
     warnings = _unknown_variables(environ)
+    for setting in DECLARED:
+        origin, value = _written(setting, options, environ)
+        try:
+            meant = setting.parse(value)
+        except ValueError as error:
+            where = origin.rpartition(" ")[2]
+            found = "" if setting.secret or setting.address else f", not {value!r}"
+            problem = f"{where} {error}{found}"
+            if not _may_be_foreign(origin):
+                raise ConfigError(problem) from None
+            warnings += (_passed_over(setting, where, problem),)
+            origin, value, meant = "default", setting.default, setting.parse(setting.default)
+        parsed[setting.name], origins[setting.name], values[setting.name] = meant, origin, value
+    settings = Settings(**parsed)
     if origins["allowed_hosts"] == "default" and not _is_local(settings):
         warnings += (
             "The server can be reached from other machines, but MCP_ECHO_ALLOWED_HOSTS has only this one's "
@@ -570,6 +624,24 @@ def _written(setting: Declared, options: Mapping[str, str], environ: Mapping[str
         if variable in environ:
             return f"environment {variable}", environ[variable]
     return "default", setting.default
+
+
+def _may_be_foreign(origin: str) -> bool:
+    """Return whether a value comes from a variable that may be set for other programs: LOG_LEVEL, LOG_FILE.
+
+    Names that begin with MCP_ or ECHO_ are this program's: what is wrong there was meant for it, and a limit
+    that is passed over would be a hole.
+    """
+    kind, _, variable = origin.partition(" ")
+    return kind == "environment" and not variable.startswith(("MCP_", "ECHO_"))
+
+
+def _passed_over(setting: Declared, variable: str, problem: str) -> str:
+    used = setting.default or "none"
+    return (
+        f"{problem}; {variable} may be meant for another program, so the default ({used}) is used instead: "
+        f"set --{setting.option} for this one"
+    )
 
 
 def _unknown_variables(environ: Mapping[str, str]) -> tuple[str, ...]:

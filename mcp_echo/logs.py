@@ -28,13 +28,16 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from mcp_echo.config import ConfigError, Settings
+from mcp_echo.protocol import strict_json
 from mcp_echo.redaction import (
-    fingerprint,
+    excerpt,
+    mask_body,
     mask_json,
     mask_known,
     mask_session_ids,
     mask_tokens,
     one_line,
+    short_id,
 )
 from mcp_echo.state.session import Session
 
@@ -50,6 +53,11 @@ FIELDS = (
     "body",
 )
 """Event fields that are shown beside the text, in this order."""
+
+_MOST_READ = 64 * 1024
+"""Bytes of a body that is read to be shown: it is held as JSON, masked, and as a line at once."""
+_MOST_VALUES_READ = 20_000
+"""JSON values of a body that is read to be shown."""
 
 _BARE = re.compile(r"[\w.:/-]+")
 
@@ -238,16 +246,23 @@ def _text(event: LogEvent) -> str:
     return _masked(formatEvent(event))
 
 
+_SHORTEST_MASKED = 8
+"""Characters of the shortest text of letters and digits alone that may be masked."""
+
+_LONGEST_FIELD = 512
+"""Characters of a field that a line shows; names and methods are shorter, unless somebody tries."""
+
 _MOST_CLEAN, _LONGEST_CLEAN = 256, 64
 _clean: set[str] = set()
 """Some texts that were found to have nothing to mask: most lines say the same few things."""
 
 
 def _masked(text: str) -> str:
-    # Whatever would be masked has a mark in it: a dot, a space, a slash, an equals sign, a hyphen.
-    if text.isalnum() or text in _clean:
+    # A secret is longer, or has a mark in it: a dot, a space, a slash, an equals sign, a hyphen.
+    if (len(text) < _SHORTEST_MASKED and text.isalnum()) or text in _clean:
         return text
-    masked = mask_session_ids(mask_tokens(text))
+    # Any UUID may be a session's id: which ones are is not known here.
+    masked = mask_session_ids(mask_tokens(text), lambda _: True)
     if masked == text and len(text) <= _LONGEST_CLEAN and len(_clean) < _MOST_CLEAN:
         _clean.add(text)
     return masked
@@ -259,7 +274,7 @@ def _fields(event: LogEvent) -> list[tuple[str, Any]]:
 
 def _field(name: str, value: Any) -> Any:
     # What a body may show has been decided where it was read, member by member.
-    return _masked(value) if isinstance(value, str) and name != "body" else value
+    return _masked(excerpt(value, _LONGEST_FIELD)) if isinstance(value, str) and name != "body" else value
 
 
 def _quoted(value: Any) -> str:
@@ -313,27 +328,36 @@ class FailureCount:
 class LogJournal:
     """Writes down what the server does, through twisted.logger.
 
-    Session ids appear as a short hash: the log must not hold what would let its reader take a session over.
+    Of session ids it has the beginning: enough for the owner to find the session, and too little for whoever
+    reads the log to take it over.
 
     Args:
         verbose: Whether details are wanted at all; preparing them costs time.
         reveal: Whether bodies are logged with their secrets.
         secrets: The operator's own, which no traceback must show.
+        is_session: Tells whether a UUID is the id of a session, rather than one of a client's own making.
     """
 
     _log = Logger("mcp_echo")
 
-    def __init__(self, verbose: bool, reveal: bool, secrets: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        verbose: bool,
+        reveal: bool,
+        secrets: Iterable[str] = (),
+        is_session: Callable[[str], bool] = lambda _: True,
+    ) -> None:
         self.verbose = verbose
         self._reveal = reveal
         self._secrets = tuple(secrets)
+        self._is_session = is_session
 
     def note(
         self, text: str, *, session: Session | None = None, session_id: str | None = None, **fields: Any
     ) -> None:
         """Write down an event that an operator wants to see."""
-        hashed = _hashed(session) if session_id is None else fingerprint(session_id)
-        self._log.info(text, session_id=hashed, **fields)
+        shown = _shown_id(session) if session_id is None else short_id(session_id)
+        self._log.info(text, session_id=shown, **fields)
 
     def debug(
         self, text: str, *, session: Session | None = None, body: bytes | None = None, **fields: Any
@@ -341,7 +365,7 @@ class LogJournal:
         """Write down a detail that matters while looking for a fault."""
         if self.verbose:
             shown = None if body is None else self._shown(body)
-            self._log.debug(text, session_id=_hashed(session), body=shown, **fields)
+            self._log.debug(text, session_id=_shown_id(session), body=shown, **fields)
 
     def failure(
         self, text: str, *, session: Session | None = None, secrets: Iterable[str] = (), **fields: Any
@@ -354,16 +378,26 @@ class LogJournal:
             secrets: The client's, which the traceback must not show.
             fields: Further fields of the event.
         """
-        self._log.failure(text, session_id=_hashed(session), secrets=(*self._secrets, *secrets), **fields)
+        self._log.failure(text, session_id=_shown_id(session), secrets=(*self._secrets, *secrets), **fields)
 
     def _shown(self, body: bytes) -> str:
         if self._reveal:
             return body.decode("utf-8", "backslashreplace")
-        try:
-            return mask_session_ids(msgspec.json.encode(mask_json(msgspec.json.decode(body))).decode())
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return f"({len(body)} bytes that are not JSON)"
+        return mask_session_ids(_masked_body(body), self._is_session)
 
 
-def _hashed(session: Session | None) -> str | None:
-    return None if session is None else fingerprint(session.id)
+def _masked_body(body: bytes) -> str:
+    """Return a body member by member, masked; of one that is too long for that, its beginning."""
+    if len(body) > _MOST_READ:
+        return mask_body(body, len(body))
+    try:
+        value = strict_json.read(body, _MOST_VALUES_READ)
+    except strict_json.TooManyValues:
+        return mask_body(body, len(body))
+    except strict_json.NotJson:
+        return f"({len(body)} bytes that are not JSON)"
+    return msgspec.json.encode(mask_json(value)).decode()
+
+
+def _shown_id(session: Session | None) -> str | None:
+    return None if session is None else short_id(session.id)

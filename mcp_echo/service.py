@@ -126,7 +126,10 @@ class EchoService(MultiService):
         self._drain_timeout = settings.drain_timeout
         self._keeping: StoreService | None = None
         self.journal = LogJournal(
-            settings.debug or settings.log_level == "DEBUG", settings.reveal_secrets, effective.secrets
+            settings.debug or settings.log_level == "DEBUG",
+            settings.reveal_secrets,
+            effective.secrets,
+            lambda session_id: self.store.knows(session_id),
         )
         node = new_node(settings.node)
         self.engine = open_engine(reactor, settings, node) if engine is None else engine

@@ -171,8 +171,9 @@ def makeService(options: Options, reactor: Any = None) -> IService:  # the plugi
 
 
 def _application(reactor: Any, options: Options) -> IService:
-    from mcp_echo.logs import LogFile, observer, standard_output
+    from mcp_echo.logs import observer, standard_output
 
+    options.effective, log_file = _with_log_file(options.effective)
     settings, place = options.effective.settings, options.place
     outer: Mapping[str, Any] = options.parent or {}
     # Told where to log, twistd does so itself, unless we were told as well; in the background, where there
@@ -182,7 +183,6 @@ def _application(reactor: Any, options: Options) -> IService:
         not in_foreground or any(outer.get(name) for name in ("logfile", "syslog", "logger"))
     )
     service = _served_by(reactor, options, outer, twistd_logs)
-    log_file = None if settings.log_file is None else LogFile(settings.log_file)
     number = None if place is None else place.number
     log_observer = None if twistd_logs else observer(settings, log_file or standard_output(), number)
     for warning in options.effective.warnings:
@@ -199,6 +199,22 @@ def _application(reactor: Any, options: Options) -> IService:
 
         ParentWatch(reactor, place, stop).setServiceParent(application)
     return application
+
+
+def _with_log_file(effective: Effective) -> tuple[Effective, LogFile | None]:
+    """Return the settings, and the file to log to if there is one that can be written.
+
+    Raises:
+        ConfigError: There is one that cannot, and it is certainly meant for this program.
+    """
+    from mcp_echo.logs import LogFile
+
+    if effective.settings.log_file is None:
+        return effective, None
+    try:
+        return effective, LogFile(effective.settings.log_file)
+    except ConfigError as error:
+        return effective.without("log_file", str(error)), None
 
 
 def _served_by(

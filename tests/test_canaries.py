@@ -226,7 +226,7 @@ def _offer_that_fails(settings: Settings) -> Offer:
     return replace(offer, tools={**offer.tools, **broken})
 
 
-class CanaryTests(MetricsTestCase):
+class CanaryCase(MetricsTestCase):
     """One server that writes every kind of log, and a client that plants."""
 
     settings = {
@@ -356,7 +356,9 @@ class CanaryTests(MetricsTestCase):
         self.canaries.watch(handle, OWN)
         return handle, meta
 
-    # The tests.
+
+class CanaryTests(CanaryCase):
+    """A secret of its own in every place, and every output looked through."""
 
     def test_no_legacy_tool_shows_a_secret(self) -> None:
         session = self.open_legacy()

@@ -37,6 +37,7 @@ SAMPLES: dict[str, tuple[tuple[str, object], tuple[str, object]]] = {
     "enable_binary": (("false", False), ("0", False)),
     "enable_compression": (("yes", True), ("1", True)),
     "max_message_size": (("1024", 1024), ("2048", 2048)),
+    "max_json_values": (("10", 10), ("10000000", 10_000_000)),
     "max_connections": (("1", 1), ("1000000", 1_000_000)),
     "max_headers": (("1", 1), ("10000", 10_000)),
     "max_header_bytes": (("256", 256), ("8192", 8192)),
@@ -56,7 +57,7 @@ SAMPLES: dict[str, tuple[tuple[str, object], tuple[str, object]]] = {
     "principal_from": (("subject", "subject"), ("SUBJECT", "subject")),
     "legacy_sse": (("true", True), ("on", True)),
     "reveal_secrets": (("true", True), ("Yes", True)),
-    "keepalive_style": (("comment", "comment"), ("COMMENT", "comment")),
+    "keepalive_style": (("comment", "comment"), ("EVENT", "event")),
     "keepalive_interval": (("1", 1.0), ("2.5", 2.5)),
     "max_queue_messages": (("1", 1), ("7", 7)),
     "max_queue_bytes": (("1024", 1024), ("4096", 4096)),
@@ -67,7 +68,7 @@ SAMPLES: dict[str, tuple[tuple[str, object], tuple[str, object]]] = {
     "state_key": ((KEY, KEY), (OTHER_KEY, OTHER_KEY)),
     "conformance": (("core", ("core",)), ("tasks, skills", ("tasks", "skills"))),
     "max_batch": (("1", 1), ("2", 2)),
-    "log_level": (("debug", "DEBUG"), ("Error", "ERROR")),
+    "log_level": (("debug", "DEBUG"), ("Error", "ERROR"), ("warn", "WARNING")),
     "log_file": (("/tmp/a", "/tmp/a"), ("b", "b")),
     "log_format": (("json", "json"), ("JSON", "json")),
 }
@@ -123,7 +124,7 @@ BAD: dict[str, list[str]] = {
     "page_size": ["", "0", "10001"],
     "state_key": ["hunter2", KEY[:-1], f"{KEY}=", KEY.replace("_", "/"), f"{KEY}\n", "ä" * 43 + "="],
     "max_batch": ["0"],
-    "log_level": ["", "LOUD"],
+    "log_level": ["", "LOUD", "0", "15", "-10", "1", "30.0", "info,mcp=debug", "off"],
     "log_format": ["xml"],
 }
 
@@ -168,6 +169,7 @@ def test_the_defaults_are_those_that_are_documented() -> None:
         enable_binary=True,
         enable_compression=False,
         max_message_size=1_048_576,
+        max_json_values=50_000,
         max_connections=0,
         max_headers=100,
         max_header_bytes=16_384,
@@ -184,7 +186,7 @@ def test_the_defaults_are_those_that_are_documented() -> None:
         principal_from="x-user-id",
         legacy_sse=False,
         reveal_secrets=False,
-        keepalive_style="event",
+        keepalive_style="auto",
         keepalive_interval=15.0,
         max_queue_messages=100,
         max_queue_bytes=262_144,
@@ -239,7 +241,7 @@ def test_the_environment_goes_over_the_default(setting: Declared) -> None:
 @every_setting
 def test_the_command_line_goes_over_the_environment(setting: Declared) -> None:
     """Our choice: what is said last, and by hand, counts."""
-    (in_environment, _), (written, meant) = SAMPLES[setting.name]
+    (in_environment, _), (written, meant) = SAMPLES[setting.name][:2]
     effective = load({setting.name: written}, dict.fromkeys(setting.variables, in_environment))
     assert getattr(effective.settings, setting.name) == meant
     assert effective.origins[setting.name] == f"option --{setting.name.replace('_', '-')}"
@@ -314,6 +316,79 @@ def test_any_value_is_taken_or_refused(setting: Declared, value: str) -> None:
 def test_a_bad_value_that_is_overruled_does_no_harm() -> None:
     """Our choice: only the value in force is read."""
     assert load({"max_sessions": "5"}, {"MCP_MAX_SESSIONS": "many"}).settings.max_sessions == 5
+
+
+@pytest.mark.parametrize(
+    ("level", "spellings"),
+    [
+        ("DEBUG", "debug DEBUG Trace VERBOSE all 10"),
+        ("INFO", "info Information notice NOTICE 20"),
+        ("WARNING", "warn WARN Warning 30"),
+        ("ERROR", "err ERROR 40"),
+        ("CRITICAL", "critical crit FATAL alert emergency EMERG panic 50"),
+    ],
+)
+def test_a_level_is_understood_as_other_programs_write_it(level: str, spellings: str) -> None:
+    """Our choice: Python's logging and its numbers, syslog (RFC 5424 section 6.2.1), log4j and pino."""
+    for spelling in [*spellings.split(), f" {spellings.split()[0]} "]:
+        for effective in (
+            load({"log_level": spelling}, {}),
+            load({}, {"ECHO_LOG_LEVEL": spelling}),
+            load({}, {"LOG_LEVEL": spelling}),
+        ):
+            assert (effective.settings.log_level, effective.warnings) == (level, ())
+            assert effective.values["log_level"] == spelling
+
+
+FOREIGN = [*BAD["log_level"], "*", "warn,error", "5", "rust=trace", "\x1b[2J", "9" * 5000]
+
+
+@pytest.mark.parametrize("value", FOREIGN, ids=lambda value: repr(value[:20]))
+def test_a_level_that_is_meant_for_another_program_is_passed_over(value: str) -> None:
+    """Our choice: many shells set LOG_LEVEL, for whatever runs in them; what is used instead is told."""
+    effective = load({}, {"LOG_LEVEL": value})
+    assert effective.settings == load({}, {}).settings
+    assert (effective.origins["log_level"], effective.values["log_level"]) == ("default", "INFO")
+    (warning,) = effective.warnings
+    assert warning.startswith(
+        f"LOG_LEVEL must be one of DEBUG, INFO, WARNING, ERROR, CRITICAL, not {value!r}"
+    )
+    assert warning.endswith("so the default (INFO) is used instead: set --log-level for this one")
+
+
+@pytest.mark.parametrize("value", FOREIGN, ids=lambda value: repr(value[:20]))
+def test_a_level_that_is_meant_for_this_program_is_refused(value: str) -> None:
+    """As above: nobody else reads the option and the variable that begin with its name."""
+    for options, environ in (({"log_level": value}, {}), ({}, {"ECHO_LOG_LEVEL": value})):
+        with pytest.raises(ConfigError):
+            load(options, {**environ, "LOG_LEVEL": "info"})
+
+
+def test_a_level_for_another_program_does_no_harm_beside_ours() -> None:
+    """Our choice: only the value in force is read."""
+    for options, environ in (({"log_level": "error"}, {}), ({}, {"ECHO_LOG_LEVEL": "error"})):
+        effective = load(options, {**environ, "LOG_LEVEL": "LOUD"})
+        assert (effective.settings.log_level, effective.warnings) == ("ERROR", ())
+
+
+def test_only_names_that_others_use_may_be_foreign() -> None:
+    """Our choice: a limit that is misspelt stops the start; passed over, it would be a hole."""
+    foreign = {name for each in DECLARED for name in each.variables if not name.startswith(("MCP_", "ECHO_"))}
+    assert foreign == {"LOG_LEVEL", "LOG_FILE"}
+
+
+def test_a_log_file_that_may_be_meant_for_another_program_can_be_done_without() -> None:
+    """Our choice: LOG_FILE is set for other programs too; what it is not used for is told."""
+    given = load({"debug": "true"}, {"LOG_FILE": "/x"})
+    left = given.without("log_file", "LOG_FILE /x cannot be written")
+    assert left.settings == load({"debug": "true"}, {}).settings
+    assert (left.origins["log_file"], left.values["log_file"]) == ("default", "")
+    assert left.warnings == (
+        "LOG_FILE /x cannot be written; LOG_FILE may be meant for another program, so the default (none) is "
+        "used instead: set --log-file for this one",
+    )
+    with pytest.raises(ConfigError, match="/x cannot be written"):
+        load({"log_file": "/x"}, {"LOG_FILE": "/y"}).without("log_file", "LOG_FILE /x cannot be written")
 
 
 def test_an_unknown_variable_of_ours_is_warned_about() -> None:

@@ -120,9 +120,23 @@ class MakeServiceTests(SynchronousTestCase):
         assert application.getComponent(ILogObserver) is not None
 
     def test_a_log_file_that_cannot_be_written_ends_the_start(self) -> None:
-        options = self.options({"nodaemon": True}, LOG_FILE="/proc/nope/x.log")
+        options = self.options({"nodaemon": True})
+        options["log-file"] = "/proc/nope/x.log"
+        options.postOptions()
         error = self.assertRaises(SystemExit, makeService, options, MemoryReactorClock())
         assert "LOG_FILE" in str(error.code)
+
+    def test_a_log_file_of_the_environment_that_cannot_be_written_is_done_without(self) -> None:
+        """Our choice: LOG_FILE may be set for another program, and the log goes where it goes without it."""
+        for outer in ({"nodaemon": True}, {}):
+            events: list[Any] = []
+            globalLogPublisher.addObserver(events.append)
+            self.addCleanup(globalLogPublisher.removeObserver, events.append)
+            options = self.options(outer, LOG_FILE="/proc/nope/x.log")
+            makeService(options, MemoryReactorClock())
+            assert options.effective.settings.log_file is None
+            assert "LOG_FILE /proc/nope/x.log cannot be written" in events[-1]["text"]
+            assert "--log-file" in events[-1]["text"]
 
     def test_a_taken_port_is_told_on_standard_error_in_the_foreground(self) -> None:
         for outer, expected in (({"nodaemon": True}, SystemExit), ({}, StartError)):

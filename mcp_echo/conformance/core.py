@@ -276,7 +276,7 @@ async def _ask_twice(call: Call, _: NoArguments) -> Answer:
 
 async def _ask_what_is_declared(call: Call, _: NoArguments) -> Answer:
     possible = {"user_name": ASK_NAME, "greeting": sampling("Suggest a greeting."), "client_roots": ROOTS}
-    declared = dict(call.client.capabilities)
+    declared = call.client.capabilities
     questions = {
         key: question
         for key, question in possible.items()

@@ -152,7 +152,7 @@ class Fleet(MultiService):
     def status(self) -> str:
         """Return what all workers do now, in one line."""
         doing = "Draining" if self._stopping else "Serving"
-        counts = [re.findall(r"(\d+) (?:sessions|streams)", process.status) for process in self.alive]
+        counts = [re.findall(r"(\d{1,15}) (?:sessions|streams)", process.status) for process in self.alive]
         told = [(int(found[0]), int(found[1])) for found in counts if len(found) == 2]
         # The sessions are those of the one store, which each worker counts; the streams are its own.
         sessions = max((sessions for sessions, _ in told), default=0)

@@ -34,7 +34,9 @@ class Argument:
 
     def complete(self, begun: str) -> list[str]:
         """Return the suggestions that contain what the user has begun to write."""
-        return [each for each in self.suggestions if begun.lower() in each.lower()]
+        # No text is shorter in lower case, and a long one is not written out for nothing.
+        possible = (each for each in self.suggestions if len(begun) <= len(each.lower()))
+        return [each for each in possible if begun.lower() in each.lower()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,11 @@ def _diagnosis(
         words = f"{instructions}\n\nWhat was reported: {reported}" if reported else instructions
         return [user_message(text(words))]
 
-    symptom = Argument("symptom", "What goes wrong, in your own words.", suggestions=symptoms)
+    symptom = Argument(
+        "symptom",
+        "What goes wrong, in your own words.",
+        suggestions=symptoms,
+    )
     return Prompt(name, title, description, (symptom,), render)
 
 
@@ -89,7 +95,8 @@ PROMPTS = {
         _diagnosis(
             "diagnose-auth",
             "Diagnose authentication",
-            "Find out which credentials reach the server and what is wrong with them.",
+            "Find out which credentials reach the server and what is wrong with them. Use it when calls are "
+            "refused with 401 or 403, or run as the wrong user.",
             "Find out why authentication fails between this client and the MCP server.\n"
             "1. Call authContext: which identity headers arrived, which are missing?\n"
             "2. Call printHeader with category auth: was Authorization passed through unchanged?\n"
@@ -107,7 +114,8 @@ PROMPTS = {
         _diagnosis(
             "diagnose-session",
             "Diagnose the session",
-            "Find out whether state survives from request to request.",
+            "Find out whether state survives from request to request. Use it when a session is lost, changes "
+            "its id or gets no notifications.",
             "Find out whether this client keeps its state on the MCP server.\n"
             "1. If there is a protocol session, call sessionInfo and note the id, the age and the request "
             "count. Otherwise call createEchoSession and pass its handle as session from here on.\n"

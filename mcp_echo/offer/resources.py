@@ -12,6 +12,7 @@ import msgspec
 from mcp_echo.protocol.errors import ResourceNotFound, SessionNotFound
 from mcp_echo.protocol.jsonrpc import encode
 from mcp_echo.protocol.revisions import Revision
+from mcp_echo.redaction import excerpt
 from mcp_echo.state.session import Session
 from mcp_echo.tools.base import Call
 from mcp_echo.tools.handles import MESSAGES_URI, STATE_URI
@@ -33,7 +34,7 @@ def json_content(value: Any) -> Content:
 
 def no_resource(uri: str) -> ResourceNotFound:
     """Return the error for a URI that leads nowhere."""
-    return ResourceNotFound(f"Resource not found: {uri}", {"uri": uri})
+    return ResourceNotFound(f"Resource not found: {excerpt(uri)}", {"uri": uri})
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ class Template:
 
     def match(self, uri: str) -> str | None:
         """Return what stands in the place of the variable in ``uri``, or None if it does not fit."""
-        before, after = re.split(r"\{\w+\}", self.uri)
+        before, after = re.split(r"\{\w{1,64}\}", self.uri)
         found = re.fullmatch(f"{re.escape(before)}([^/?#]+){re.escape(after)}", uri)
         return found[1] if found else None
 
@@ -114,14 +115,15 @@ RESOURCES = {
             SERVER_URI,
             "server",
             "Server",
-            "The server's settings, where each came from, and its health.",
+            "The server's settings, where each came from, and its health. Read it to check the set-up.",
             _server,
         ),
         Resource(
             SESSION_URI,
             "session",
             "Your session",
-            "What the server knows of your protocol session. Subscribe to hear of changes.",
+            "What the server knows of your protocol session. Read it when the session may be lost; subscribe "
+            "to hear of changes.",
             _own_session,
         ),
     )
@@ -132,14 +134,16 @@ TEMPLATES = (
         STATE_URI,
         "echo-session",
         "Echo session",
-        "The state behind a handle from createEchoSession. Subscribe to hear of changes.",
+        "The state behind a handle from createEchoSession. Read it to see what is kept; subscribe to hear of "
+        "changes.",
         _state,
     ),
     Template(
         MESSAGES_URI,
         "echo-session-messages",
         "Messages of an echo session",
-        "The message queue behind a handle, oldest first. Subscribe to hear of new messages.",
+        "The message queue behind a handle, oldest first. Read it when notifications do not arrive; "
+        "subscribe to hear of new messages.",
         _messages,
     ),
 )

@@ -13,6 +13,9 @@ EVENT_STREAM = "text/event-stream"
 OPENMETRICS = "application/openmetrics-text"
 PLAIN_TEXT = "text/plain"
 
+_LONGEST_KEPT = 256
+"""Characters of the longest header whose meaning is kept."""
+
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
@@ -26,6 +29,11 @@ class Accepted:
     event_stream: bool
     names_json: bool
     names_event_stream: bool
+
+    @property
+    def event_stream_alone(self) -> bool:
+        """Whether the client asks for event streams and takes no JSON: a reader of events, no MCP client."""
+        return self.names_event_stream and not self.json
 
 
 def _qualities(header: str) -> dict[str, float]:
@@ -52,9 +60,13 @@ def _quality(qualities: dict[str, float], media_type: str) -> float:
     return 0.0
 
 
-@lru_cache(maxsize=256)
 def parse_accept(header: str | None) -> Accepted:
     """Return what ``header`` accepts; a missing or empty header accepts everything."""
+    # Clients send the same few over and over; what is kept of them is bounded.
+    return _kept(header) if header is None or len(header) <= _LONGEST_KEPT else _parsed(header)
+
+
+def _parsed(header: str | None) -> Accepted:
     qualities = _qualities(header or "*/*") or {"*/*": 1.0}
     return Accepted(
         json=_quality(qualities, JSON) > 0,
@@ -64,7 +76,9 @@ def parse_accept(header: str | None) -> Accepted:
     )
 
 
-@lru_cache(maxsize=256)
+_kept = lru_cache(maxsize=256)(_parsed)
+
+
 def accepts_gzip(header: str | None) -> bool:
     """Return whether ``Accept-Encoding`` lets a response be gzip-coded; a missing header does not."""
     qualities = _qualities(header or "")

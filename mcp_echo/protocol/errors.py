@@ -11,7 +11,7 @@ McpError
 │   ├── WrongHttpMethod      the path exists, the HTTP method does not
 │   ├── NotAcceptable        the client excludes every media type we could send
 │   ├── WrongMediaType       a body that is not application/json
-│   ├── BodyTooLarge         more bytes than ECHO_MAX_MESSAGE_SIZE
+│   ├── BodyTooLarge         more than ECHO_MAX_MESSAGE_SIZE or MCP_ECHO_MAX_JSON_VALUES
 │   ├── MalformedHttp        not HTTP as RFC 9112 has it
 │   ├── RequestTooSlow       longer than MCP_ECHO_HEADER_TIMEOUT or MCP_ECHO_BODY_TIMEOUT
 │   ├── TargetTooLong        a request line of more than MCP_ECHO_MAX_HEADER_BYTES
@@ -48,6 +48,11 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from mcp_echo.redaction import cut, quoted
+
+MAX_MESSAGE = 2000
+"""Characters of a message; what quotes a client at more length is cut before it is worked on."""
+
 
 class McpError(Exception):
     """A failure that is answered with a JSON-RPC error object.
@@ -67,8 +72,8 @@ class McpError(Exception):
     """Whole seconds until another try makes sense; None where time alone changes nothing."""
 
     def __init__(self, message: str, data: Any = None) -> None:
-        super().__init__(message)
-        self.message = message
+        self.message = cut(message, MAX_MESSAGE)
+        super().__init__(self.message)
         self.data = data
 
     def code_in(self, modern: bool) -> int:
@@ -113,7 +118,7 @@ class UnsupportedRevision(InvalidRequest):
 
     def __init__(self, requested: str, supported: list[str]) -> None:
         super().__init__(
-            f"Unsupported protocol version {requested!r}; supported are {', '.join(supported)}",
+            f"Unsupported protocol version {quoted(requested)}; supported are {', '.join(supported)}",
             {"supported": supported, "requested": requested},
         )
 
@@ -167,7 +172,7 @@ class WrongMediaType(InvalidRequest):
 
 
 class BodyTooLarge(InvalidRequest):
-    """The body is larger than the configured limit (RFC 9110 section 15.5.14)."""
+    """The body is larger, or holds more values, than the configured limits (RFC 9110 section 15.5.14)."""
 
     status = 413
 
@@ -366,7 +371,7 @@ class VersionNotSupported(McpError):
 
     def __init__(self, requested: str, supported: list[str], hint: str = "") -> None:
         super().__init__(
-            f"Unsupported protocol version {requested!r}; supported are {', '.join(supported)}{hint}",
+            f"Unsupported protocol version {quoted(requested)}; supported are {', '.join(supported)}{hint}",
             {"supported": supported, "requested": requested},
         )
 

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from mcp_echo.protocol import strict_json
-from mcp_echo.protocol.errors import InvalidRequest, McpError, ParseError
+from mcp_echo.protocol.errors import MAX_MESSAGE, BodyTooLarge, InvalidRequest, McpError, ParseError
 from mcp_echo.redaction import mask_json, mask_tokens
 
 MessageId = int | str
@@ -86,16 +86,29 @@ _ESCAPED_LETTER = re.compile(rb"\\u00[67]")
 # A terminal or a log viewer that prints an answer must not be driven by what a client had echoed: DEL, C1,
 # the two Unicode line ends (which also end lines in JavaScript) and bidirectional controls leave as
 # \u escapes. C0 controls always do (RFC 8259 section 7).
-_UNSAFE_IN_TERMINALS = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+_UNSAFE_IN_TERMINALS = re.compile(
+    rb"\x7f|\xc2[\x80-\x9f]|\xd8\x9c|\xe2(?:\x80[\x8e\x8f\xa8-\xae]|\x81[\xa6-\xa9])"
+)
+"""DEL, U+0080 to U+009F, U+061C, U+200E and U+200F, U+2028 to U+202E, U+2066 to U+2069, in UTF-8."""
+_PIECE = re.compile(rb".{1,65536}[\x80-\xbf]*+", re.DOTALL)
+"""Bytes that end where a character does."""
+_ESCAPES = {
+    code: f"\\u{code:04x}" for code in range(0x7F, 0x3000) if _UNSAFE_IN_TERMINALS.match(chr(code).encode())
+}
 
 
 def encode(value: Any) -> bytes:
     """Return ``value`` as JSON on one line, free of characters that act on a terminal."""
     data = _encoder.encode(value)
-    if data.isascii() and b"\x7f" not in data:
+    if (data.isascii() and b"\x7f" not in data) or _UNSAFE_IN_TERMINALS.search(data) is None:
         return data
-    text = data.decode()
-    return _UNSAFE_IN_TERMINALS.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode()
+    # Piece by piece, since text that is decoded and escaped takes several times its size.
+    return b"".join(map(_escaped, _PIECE.findall(data)))
+
+
+def _escaped(piece: bytes) -> bytes:
+    # A table is quick where there are many of them.
+    return piece.decode().translate(_ESCAPES).encode() if _UNSAFE_IN_TERMINALS.search(piece) else piece
 
 
 def result_bytes(message_id: MessageId, result: Any) -> bytes:
@@ -115,7 +128,7 @@ def error_bytes(message_id: MessageId | None, error: McpError, modern: bool = Fa
     if message_id is not None:
         body["id"] = message_id
     # Errors quote what they refuse, and end up in chats and tickets.
-    message, data = mask_tokens(error.message), mask_json(error.data)
+    message, data = mask_tokens(error.message), mask_json(error.data, MAX_MESSAGE)
     body["error"] = _ErrorObject(error.code_in(modern), message, data)
     return encode(body)
 
@@ -130,7 +143,9 @@ def notification_bytes(method: str, params: dict[str, Any]) -> bytes:
     return encode({"jsonrpc": "2.0", "method": method, "params": params})
 
 
-def decode(body: bytes, max_batch: int = MAX_BATCH) -> Message | list[Message]:
+def decode(
+    body: bytes, max_batch: int = MAX_BATCH, max_values: int = strict_json.MAX_VALUES
+) -> Message | list[Message]:
     """Return the message in ``body``, or the list of them when it is a JSON array.
 
     Whatever is wrong comes back as a `Malformed`, never as an exception: an array may hold good and bad.
@@ -138,13 +153,25 @@ def decode(body: bytes, max_batch: int = MAX_BATCH) -> Message | list[Message]:
     Args:
         body: What should be JSON in UTF-8.
         max_batch: Most elements of an array.
+        max_values: Most JSON values, names of members counted.
     """
     try:
-        whole = strict_json.read(body)
+        whole = strict_json.read(body, max_values, "body")
+    except strict_json.TooManyValues:
+        return Malformed(
+            BodyTooLarge(
+                f"The body has more JSON values than MCP_ECHO_MAX_JSON_VALUES allows ({max_values}; each "
+                "array, object, name of a member, string, number, true, false and null is one): send less in "
+                "one message, or raise the setting"
+            )
+        )
     except strict_json.NotJson as error:
         return Malformed(ParseError(f"Parse error: {error}"))
     if not isinstance(whole, list):
-        return _read_message(body, whole)
+        known_id = _readable_id(whole)
+        # It can be thirty times the body, and what comes next makes values of its own.
+        del whole
+        return _read_message(body, known_id)
     if not whole:
         return Malformed(InvalidRequest("Invalid request: an empty array holds no message"))
     if len(whole) > max_batch:
@@ -154,23 +181,26 @@ def decode(body: bytes, max_batch: int = MAX_BATCH) -> Message | list[Message]:
                 f"({max_batch})"
             )
         )
+    known_ids = [_readable_id(element) for element in whole]
+    del whole
     return [
-        _read_message(bytes(raw), element) for raw, element in zip(_decode_elements(body), whole, strict=True)
+        _read_message(bytes(raw), known_id)
+        for raw, known_id in zip(_decode_elements(body), known_ids, strict=True)
     ]
 
 
-def _read_message(body: bytes, whole: Any) -> Message:
-    """Return the message in ``body``, which ``whole`` is the value of."""
+def _read_message(body: bytes, known_id: MessageId | None) -> Message:
+    """Return the message in ``body``, to be answered under ``known_id`` if it is none."""
     try:
         envelope = _decode_envelope(body)
     except msgspec.ValidationError as error:
-        return Malformed(InvalidRequest(f"Invalid request: {error}"), _readable_id(whole))
+        return Malformed(InvalidRequest(f"Invalid request: {error}"), known_id)
     if envelope.method is UNSET or _may_repeat(body):
         repeated = _repeated(body)
         if repeated is not None:
             return Malformed(
                 InvalidRequest(f"Invalid request: the member {repeated} is given more than once"),
-                None if repeated == "id" else _readable_id(whole),
+                None if repeated == "id" else known_id,
             )
     return _checked(envelope)
 

@@ -5,14 +5,16 @@ https://modelcontextprotocol.io/specification/2025-11-25/basic/lifecycle
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from msgspec import Raw
 
+from mcp_echo.protocol.decoding import UNREADABLE, read
 from mcp_echo.protocol.errors import InvalidParams, InvalidRequest, UnsupportedRevision
 from mcp_echo.protocol.modern import VERSION_HEADER, disagreement
 from mcp_echo.protocol.revisions import Revision, Supported
+from mcp_echo.redaction import quoted
 
 MAX_SELF_DESCRIPTION = 16 * 1024
 """Largest ``initialize`` params kept with a session, in bytes: names and capabilities, not payload."""
@@ -71,8 +73,8 @@ def read_initialize(params: Raw, strict: bool) -> Initialize:
     try:
         if strict:
             _decode_strict(params)
-        return _decode(params)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return cast(Initialize, read(_decode, params))
+    except UNREADABLE as error:
         raise InvalidParams(f"Invalid initialize params: {error}") from None
 
 
@@ -94,7 +96,7 @@ def check_initialize_header(header: str | None, params: Raw) -> None:
     """
     asked = asked_for(params)
     if header is not None and asked is not None and header != asked:
-        told = disagreement(VERSION_HEADER, repr(header), f"asks for {asked!r}")
+        told = disagreement(VERSION_HEADER, quoted(header), f"asks for {quoted(asked)}")
         raise InvalidRequest(f"Invalid request: {told}")
 
 

@@ -15,6 +15,7 @@ from msgspec import UNSET, Raw, UnsetType
 from mcp_echo.protocol.errors import MetaInvalid
 from mcp_echo.protocol.progress import WrongToken, progress_token
 from mcp_echo.protocol.revisions import Revision
+from mcp_echo.redaction import quoted
 
 
 class _WithMeta(msgspec.Struct):
@@ -55,7 +56,7 @@ def check_meta(params: Raw, revision: Revision) -> None:
 
 def _check_member(key: str, value: Any, revision: Revision) -> None:
     if not is_meta_key(key):
-        raise MetaInvalid(f"Invalid params: _meta has the key {key[:100]!r}, which no key may be")
+        raise MetaInvalid(f"Invalid params: _meta has the key {quoted(key)}, which no key may be")
     if revision.stateless and not _is_trace_context(key, value):
         raise MetaInvalid(f"Invalid params: {key} in _meta does not have the format of the W3C")
 

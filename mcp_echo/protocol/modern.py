@@ -16,7 +16,9 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
+from mcp_echo.protocol.decoding import UNREADABLE, Decode, read, read_without_nulls
 from mcp_echo.protocol.errors import HeaderMismatch, InvalidParams, MetaIncomplete
+from mcp_echo.redaction import quoted
 
 PREFIX = "io.modelcontextprotocol/"
 VERSION_KEY = f"{PREFIX}protocolVersion"
@@ -53,7 +55,7 @@ class Meta(msgspec.Struct, frozen=True):
     """The reserved members of a modern request's ``_meta``; a missing one is UNSET."""
 
     version: str | UnsetType = msgspec.field(name=VERSION_KEY, default=UNSET)
-    capabilities: dict[str, Any] | UnsetType = msgspec.field(name=CAPABILITIES_KEY, default=UNSET)
+    capabilities: Raw | UnsetType = msgspec.field(name=CAPABILITIES_KEY, default=UNSET)
     client_info: Raw | UnsetType = msgspec.field(name=f"{PREFIX}clientInfo", default=UNSET)
     log_level: str | UnsetType = msgspec.field(name=f"{PREFIX}logLevel", default=UNSET)
     progress_token: int | str | UnsetType = msgspec.field(name="progressToken", default=UNSET)
@@ -94,14 +96,22 @@ def read_meta(params: Raw) -> Meta:
     Raises:
         MetaIncomplete: A required member is missing, or a member has a wrong type.
     """
-    try:
-        meta = _decode_meta(params).meta
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise MetaIncomplete(f"Invalid params: {error}") from None
+    meta = _meta_in(params)
     if meta is UNSET or lacking(meta):
         raise MetaIncomplete(f"Invalid params: {told_lacking(meta)}")
-    if meta.client_info is not UNSET and bytes(meta.client_info)[:1] != b"{":
-        raise MetaIncomplete("Invalid params: clientInfo must be an object")
+    for name, member in (("clientInfo", meta.client_info), (CAPABILITIES_KEY, meta.capabilities)):
+        if member is not UNSET and bytes(member)[:1] != b"{":
+            raise MetaIncomplete(f"Invalid params: {name} must be an object")
+    return meta
+
+
+def _meta_in(params: Raw) -> Meta | UnsetType:
+    try:
+        meta: Meta | UnsetType = read(_decode_meta, params).meta
+    except UNREADABLE as error:
+        raise MetaIncomplete(f"Invalid params: {error}") from None
+    if meta is not UNSET and meta.client_info is not UNSET and bytes(meta.client_info) == b"null":
+        return msgspec.structs.replace(meta, client_info=UNSET)
     return meta
 
 
@@ -192,9 +202,9 @@ def check_header(values: HeaderValues, name: str, expected: str) -> None:
         return
     found = one_value(values, name)
     if found is None:
-        raise HeaderMismatch(f"{name} is missing; the body says {expected!r}")
+        raise HeaderMismatch(f"{name} is missing; the body says {quoted(expected)}")
     if found != expected:
-        raise HeaderMismatch(disagreement(name, repr(found), f"says {expected!r}"))
+        raise HeaderMismatch(disagreement(name, quoted(found), f"says {quoted(expected)}"))
 
 
 class _Name(msgspec.Struct):
@@ -302,7 +312,7 @@ def check_parameter_headers(
         if found is None:
             raise HeaderMismatch(f"{name} is missing; the argument {argument} is given")
         if not _agrees(found, value):
-            raise HeaderMismatch(f"{name} says {found!r}, the argument {argument} something else")
+            raise HeaderMismatch(f"{name} says {quoted(found)}, the argument {argument} something else")
 
 
 def _value_at(path: Path, arguments: Any) -> Any:
@@ -356,13 +366,16 @@ def is_answer(method: str, answer: Any) -> bool:
     return isinstance(answer, dict) and all(member in answer for member in _ANSWER_MEMBERS[method])
 
 
-def read_params(decode: Callable[[Raw], Any], params: Raw) -> Any:
-    """Return decoded params.
+def read_params(decode: Decode, params: Raw) -> Any:
+    """Return decoded params; null is taken for an absent member.
 
     Raises:
         InvalidParams: They do not fit.
     """
     try:
-        return decode(params)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        try:
+            return decode(params)
+        except msgspec.ValidationError:
+            return read_without_nulls(decode, params)
+    except UNREADABLE as error:
         raise InvalidParams(f"Invalid params: {error}") from None

@@ -37,7 +37,7 @@ class Revision:
     argument_errors_are_results: bool = False
     """Bad tool arguments are answered with an ``isError`` result instead of -32602 (SEP-1303)."""
     priming_event: bool = False
-    """Event streams open with an event id and empty data (SEP-1699)."""
+    """Event streams of POST open with an event id and empty data (SEP-1699)."""
     completions_capability: bool = False
     """``completions`` is a capability to declare."""
     elicitation: bool = False

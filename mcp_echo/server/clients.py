@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import msgspec
+from msgspec import Raw
 
 from mcp_echo.protocol.legacy import MAX_SELF_DESCRIPTION, Initialize
 from mcp_echo.state.session import Client
@@ -13,6 +15,19 @@ from mcp_echo.state.session import Client
 def describe_client(params: Initialize) -> Client:
     """Return what a client says of itself in ``initialize``."""
     return shared_client(msgspec.json.encode([params.clientInfo, params.capabilities]))
+
+
+class _Said(msgspec.Struct, array_like=True):
+    info: _Info
+    capabilities: Raw
+
+
+class _Info(msgspec.Struct):
+    name: Any = None
+    version: Any = None
+
+
+_decode = msgspec.json.Decoder(_Said).decode
 
 
 def shared_client(described: bytes) -> Client:
@@ -26,12 +41,12 @@ def shared_client(described: bytes) -> Client:
 
 
 def _read_client(described: bytes) -> Client:
-    info, capabilities = msgspec.json.decode(described)
-    name, version = info.get("name"), info.get("version")
+    said = _decode(described)
+    name, version = said.info.name, said.info.version
     return Client(
         name if isinstance(name, str) else None,
         version if isinstance(version, str) else None,
-        capabilities,
+        said.capabilities,
     )
 
 

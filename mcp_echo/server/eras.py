@@ -15,6 +15,7 @@ from mcp_echo.protocol.modern import (
     disagreement,
     what_is_lacking,
 )
+from mcp_echo.redaction import excerpt, quoted
 
 
 def with_disagreement(error: MetaIncomplete, request: Request, version: str | None) -> MetaIncomplete:
@@ -28,7 +29,7 @@ def with_disagreement(error: MetaIncomplete, request: Request, version: str | No
     claimed = claimed_version(request.params)
     if claimed is None or version is None or claimed == version:
         return error
-    told = disagreement(VERSION_HEADER, repr(version), f"says {claimed!r}")
+    told = disagreement(VERSION_HEADER, quoted(version), f"says {quoted(claimed)}")
     return MetaIncomplete(f"{error.message}; {told}")
 
 
@@ -46,16 +47,18 @@ def half_modern(
     if request.method != "initialize":
         body = f"names no revision: {what_is_lacking(request.params)}"
         hint = "; Mcp-Session-Id is of the revisions with initialize" if in_session else ""
-        return MetaIncomplete(f"Invalid params: {disagreement(VERSION_HEADER, repr(version), body)}{hint}")
+        return MetaIncomplete(
+            f"Invalid params: {disagreement(VERSION_HEADER, quoted(version or ''), body)}{hint}"
+        )
     if version is None or version == asked:
         return MetaIncomplete(
-            f"Invalid params: {asked!r} has no initialize; {what_is_lacking(request.params)}, "
+            f"Invalid params: {quoted(asked or '')} has no initialize; {what_is_lacking(request.params)}, "
             "which each of its requests carries instead"
         )
-    told = disagreement(VERSION_HEADER, repr(version), f"is an initialize {_asking(asked)}")
+    told = disagreement(VERSION_HEADER, quoted(version), f"is an initialize {_asking(asked)}")
     return MetaIncomplete(
         f"Invalid params: {told}. Leave the header out of initialize; or leave initialize out, and "
-        f"send what each request of {version} carries: {what_is_lacking(request.params)}"
+        f"send what each request of {excerpt(version)} carries: {what_is_lacking(request.params)}"
     )
 
 
@@ -71,9 +74,9 @@ def not_spoken(version: str | None, asked: str | None, supported: list[str]) -> 
         return VersionNotSupported(asked or "", supported)
     if asked is None or asked == version:
         return VersionNotSupported(version, supported)
-    told = disagreement(VERSION_HEADER, repr(version), f"is an initialize {_asking(asked)}")
+    told = disagreement(VERSION_HEADER, quoted(version), f"is an initialize {_asking(asked)}")
     return VersionNotSupported(version, supported, f"; {told}")
 
 
 def _asking(asked: str | None) -> str:
-    return "that names no revision" if asked is None else f"for {asked!r}"
+    return "that names no revision" if asked is None else f"for {quoted(asked)}"

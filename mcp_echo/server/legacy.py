@@ -43,7 +43,7 @@ from mcp_echo.protocol.meta import check_meta
 from mcp_echo.protocol.modern import read_params
 from mcp_echo.protocol.progress import progress_token
 from mcp_echo.protocol.revisions import LEGACY, Revision, Supported
-from mcp_echo.redaction import secrets_in
+from mcp_echo.redaction import quoted, secrets_in
 from mcp_echo.server.batch import Batch, check_batches, check_no_initialize
 from mcp_echo.server.clients import describe_client
 from mcp_echo.server.exchange import Carriage, Exchange, Journal, Patience, Reply
@@ -489,7 +489,9 @@ class LegacyEra:
         self._watch_lists(session)
         if self._observer is not None:
             self._observer.saw_get(exchange.headers(), session, exchange.caller())
-        return Carriage(session.log, stream, resumable=True, primed=session.revision.priming_event)
+        # The priming event belongs on the streams of POST alone (Sending Messages, rule 6); clients that read
+        # each event as JSON report one here as an error.
+        return Carriage(session.log, stream, resumable=True)
 
     def _stream(self, session: Session, last_event_id: str | None) -> Stream:
         """Return the stream a client comes back to, or a new one to listen on.
@@ -552,7 +554,7 @@ class LegacyEra:
     def _set_level(self, params: Raw, call: Call) -> Any:
         level = read_params(_read_level, params).level
         if level not in LOG_LEVELS:
-            raise InvalidParams(f"Invalid log level {level!r}; levels are {', '.join(LOG_LEVELS)}")
+            raise InvalidParams(f"Invalid log level {quoted(level)}; levels are {', '.join(LOG_LEVELS)}")
         _session_of(call).log_level = level
         return {}
 

@@ -13,11 +13,11 @@ from msgspec import Raw
 from mcp_echo import __version__
 from mcp_echo.offer import Offer
 from mcp_echo.offer.resources import SESSION_URI, no_resource
-from mcp_echo.protocol.errors import InvalidParams, MethodNotFound, TooMuchInFlight
+from mcp_echo.protocol.errors import MAX_MESSAGE, InvalidParams, MethodNotFound, TooMuchInFlight
 from mcp_echo.protocol.jsonrpc import NO_PARAMS
 from mcp_echo.protocol.modern import read_params
 from mcp_echo.protocol.revisions import Revision, Supported
-from mcp_echo.redaction import mask_tokens
+from mcp_echo.redaction import excerpt, quoted
 from mcp_echo.tools.base import (
     Answer,
     Answered,
@@ -31,6 +31,7 @@ from mcp_echo.tools.base import (
     WholeResult,
 )
 from mcp_echo.tools.handles import may_watch
+from mcp_echo.tools.schemas import without_nulls
 
 INSTRUCTIONS = (
     "mcp-echo shows what reaches an MCP server. Call echo and replayLastEcho to test that state survives, "
@@ -38,6 +39,9 @@ INSTRUCTIONS = (
     "the server, and clientProbe to test the client. Where there is no protocol session, createEchoSession "
     "makes a handle to pass on."
 )
+
+_OBJECT_OR_NULL = (b"{", b"n")
+"""What the arguments of a tool begin with, given or not."""
 
 MAX_COMPLETIONS = 100
 """Most values of one completion (server/utilities/completion, Completion Results)."""
@@ -154,7 +158,7 @@ class Methods:
         """
         do = table.get(method)
         if do is None:
-            raise MethodNotFound(f"Method not found: {method}")
+            raise MethodNotFound(f"Method not found: {excerpt(method)}")
         return do(params, call)
 
     def tool(self, name: str) -> Tool[Any]:
@@ -211,7 +215,7 @@ class Methods:
         named = read_params(read_call, params)
         call.tool = named.name
         tool = self.tool(named.name)
-        if bytes(named.arguments)[:1] != b"{":
+        if bytes(named.arguments)[:1] not in _OBJECT_OR_NULL:
             raise InvalidParams("Invalid params: arguments must be an object")
         if call.log_level is not None:
             call.log("debug", {"tool": tool.name, "event": "started"})
@@ -246,7 +250,8 @@ class Methods:
         text = () if answer.text is None else ({"type": "text", "text": answer.text},)
         result: dict[str, Any] = {"content": [*text, *answer.content]}
         if call.revision.structured_content and answer.structured is not None:
-            result["structuredContent"] = answer.structured
+            structured = answer.structured
+            result["structuredContent"] = without_nulls(structured) if tool.has_nulls else structured
         result["isError"] = answer.is_error
         return result
 
@@ -306,7 +311,7 @@ class Methods:
         wanted = read_params(read_prompt_call, params)
         prompt = self.offer.prompts.get(wanted.name)
         if prompt is None:
-            raise InvalidParams(f"Unknown prompt: {wanted.name}")
+            raise InvalidParams(f"Unknown prompt: {excerpt(wanted.name)}")
         prompt.check(wanted.arguments)
         messages = prompt.render(call, wanted.arguments)
         if isinstance(messages, list):
@@ -329,15 +334,15 @@ class Methods:
     def _completions(self, ref: _Reference, begun: _Begun) -> list[str]:
         if ref.type == "ref/resource":
             if not any(template.uri == ref.uri for template in self.offer.templates):
-                raise InvalidParams(f"Unknown resource template: {ref.uri}")
+                raise InvalidParams(f"Unknown resource template: {excerpt(ref.uri or '')}")
             # The variable is a handle: suggesting one would hand it to whoever asks.
             return []
         prompt = self.offer.prompts.get(ref.name or "") if ref.type == "ref/prompt" else None
         if prompt is None:
-            raise InvalidParams(f"Unknown reference: {ref.type} {ref.name}")
+            raise InvalidParams(f"Unknown reference: {excerpt(f'{ref.type} {ref.name}')}")
         argument = next((each for each in prompt.arguments if each.name == begun.name), None)
         if argument is None:
-            raise InvalidParams(f"Prompt {prompt.name} takes no argument {begun.name}")
+            raise InvalidParams(f"Prompt {prompt.name} takes no argument {excerpt(begun.name)}")
         return argument.complete(begun.value)
 
     def _page(self, key: str, entries: Iterable[Any], params: Raw) -> dict[str, Any]:
@@ -358,12 +363,12 @@ def _place(key: str, cursor: str, length: int) -> int:
     except (binascii.Error, ValueError):
         listed = place = ""
     if listed != key or not place.isascii() or not place.isdigit() or not 0 < int(place) < length:
-        raise InvalidParams(f"Invalid cursor: {cursor!r}")
+        raise InvalidParams(f"Invalid cursor: {quoted(cursor)}")
     return int(place)
 
 
 def _failed(error: Exception) -> Answer:
-    return Answer(mask_tokens(str(error)), None, is_error=True)
+    return Answer(excerpt(str(error), MAX_MESSAGE), None, is_error=True)
 
 
 def _contents(uri: str, mime_type: str, content: dict[str, Any]) -> dict[str, Any]:

@@ -38,7 +38,7 @@ from mcp_echo.protocol.modern import (
     read_params,
 )
 from mcp_echo.protocol.revisions import Revision, Supported
-from mcp_echo.redaction import secrets_in
+from mcp_echo.redaction import excerpt, quoted, secrets_in
 from mcp_echo.server.clients import shared_client
 from mcp_echo.server.eras import with_disagreement
 from mcp_echo.server.exchange import Exchange, Journal, Patience, Reply
@@ -48,7 +48,7 @@ from mcp_echo.server.refusals import Refusals
 from mcp_echo.state.changes import List
 from mcp_echo.state.events import EventLog, Stream
 from mcp_echo.state.sealed import Seal, binding
-from mcp_echo.state.session import Client, shown_id
+from mcp_echo.state.session import UNKNOWN_CLIENT, Client, shown_id
 from mcp_echo.state.tally import CANCELLED, Tally
 from mcp_echo.tools.base import Call, InputRequired, input_requests, reader_of
 
@@ -73,7 +73,7 @@ MAX_SUBSCRIPTIONS = 64
 
 
 class _Retry(msgspec.Struct, frozen=True):
-    inputResponses: dict[str, Any] | UnsetType = UNSET
+    inputResponses: dict[str, Raw] | UnsetType = UNSET
     requestState: str | UnsetType = UNSET
 
 
@@ -91,6 +91,7 @@ class _Listen(msgspec.Struct, frozen=True):
 _read_retry = msgspec.json.Decoder(_Retry).decode
 _read_listen = msgspec.json.Decoder(_Listen).decode
 _read_object = msgspec.json.Decoder(dict[str, Any]).decode
+_read_members = msgspec.json.Decoder(dict[str, Raw]).decode
 
 _NOT_BOUND = frozenset({"_meta", "inputResponses", "requestState"})
 """Params that differ between a request and its retry."""
@@ -173,7 +174,7 @@ class ModernEra:
                 self._count(request, None, revision, exchange)
                 return None
             if request.method not in self._table:
-                raise MethodNotFound(f"Method not found: {request.method}")
+                raise MethodNotFound(f"Method not found: {excerpt(request.method)}")
             return self._answer(request, exchange, meta, revision)
         except Exception as error:
             return self._refusal(request, exchange, error)
@@ -221,8 +222,9 @@ class ModernEra:
     def _answer(self, request: Request, exchange: Exchange, meta: Meta, revision: Revision) -> Reply | None:
         if request.method == "tools/call":
             self._check_parameter_headers(request, exchange)
-        outlet = self._outlet(request, exchange, meta)
-        call = self._call(exchange, meta, revision, outlet)
+        client = _client(meta)
+        outlet = self._outlet(request, exchange, client)
+        call = self._call(exchange, meta, client, revision, outlet)
         try:
             result = self._methods.perform(self._table, request.method, request.params, call)
         except InputRequired as asked:
@@ -290,14 +292,16 @@ class ModernEra:
     def _server_info(self) -> dict[str, Any]:
         return self._methods.implementation(next(iter(self._supported.modern.values())))
 
-    def _call(self, exchange: Exchange, meta: Meta, revision: Revision, outlet: ModernOutlet) -> Call:
+    def _call(
+        self, exchange: Exchange, meta: Meta, client: Client, revision: Revision, outlet: ModernOutlet
+    ) -> Call:
         level = None if meta.log_level is UNSET else meta.log_level
         if level is not None and level not in LOG_LEVELS:
-            raise InvalidParams(f"Invalid log level {level!r}; levels are {', '.join(LOG_LEVELS)}")
+            raise InvalidParams(f"Invalid log level {quoted(level)}; levels are {', '.join(LOG_LEVELS)}")
         return Call(
             self._facts,
             None,
-            _client(meta),
+            client,
             exchange.principal,
             revision,
             exchange.headers,
@@ -309,15 +313,14 @@ class ModernEra:
             None if meta.progress_token is UNSET else meta.progress_token,
         )
 
-    def _outlet(self, request: Request, exchange: Exchange, meta: Meta) -> ModernOutlet:
+    def _outlet(self, request: Request, exchange: Exchange, client: Client) -> ModernOutlet:
         answers: dict[str, Any] = {}
-        responses: dict[str, Any] = {}
+        responses: dict[str, Raw] = {}
         since = None
         if request.method in _ASKING:
             answers, responses, since = self._retried(request, exchange)
-        capabilities = {} if meta.capabilities is UNSET else meta.capabilities
         return ModernOutlet(
-            exchange, self._patience, capabilities, answers, responses, since, self._facts.store.budget
+            exchange, self._patience, client, answers, responses, since, self._facts.store.budget
         )
 
     def _check_parameter_headers(self, request: Request, exchange: Exchange) -> None:
@@ -330,7 +333,7 @@ class ModernEra:
 
     def _retried(
         self, request: Request, exchange: Exchange
-    ) -> tuple[dict[str, Any], dict[str, Any], float | None]:
+    ) -> tuple[dict[str, Any], dict[str, Raw], float | None]:
         """Return earlier answers, the answers of this round, and when the client was first asked."""
         raw = bytes(request.params)
         if b"requestState" not in raw and b"inputResponses" not in raw and b"\\" not in raw:
@@ -383,7 +386,9 @@ class ModernEra:
         limits.check_in_flight_of(caller.principal, caller.address)
         owner = limits.begin(caller.principal, caller.address)
         exchange.when_over(lambda: limits.finish(owner))
-        outlet = ModernOutlet(exchange, self._patience, {}, {}, {}, None, self._facts.store.budget)
+        outlet = ModernOutlet(
+            exchange, self._patience, UNKNOWN_CLIENT, {}, {}, None, self._facts.store.budget
+        )
         last = self._complete(request.method, {"_meta": {SUBSCRIPTION_KEY: request.id}})
         farewell = result_bytes(request.id, last)
         log, stream = outlet.open(farewell)
@@ -407,16 +412,15 @@ class ModernEra:
 def _client(meta: Meta) -> Client:
     """Return what the client says of itself in a request."""
     info = b"{}" if meta.client_info is UNSET else bytes(meta.client_info)
-    capabilities = b"{}" if meta.capabilities is UNSET else msgspec.json.encode(meta.capabilities)
+    capabilities = b"{}" if meta.capabilities is UNSET else bytes(meta.capabilities)
     return shared_client(b"[" + info + b"," + capabilities + b"]")
 
 
 def _tie(request: Request, principal: str | None) -> str:
     """Return what names this very request, however its JSON is written."""
-    params = read_params(_read_object, request.params)
-    return binding(
-        principal, request.method, {key: value for key, value in params.items() if key not in _NOT_BOUND}
-    )
+    params: dict[str, Raw] = read_params(_read_members, request.params)
+    bound = {key: msgspec.json.decode(raw) for key, raw in params.items() if key not in _NOT_BOUND}
+    return binding(principal, request.method, bound)
 
 
 def _lists(wanted: _Filter) -> dict[List, bool]:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import msgspec
+from msgspec import Raw
 
 from mcp_echo.offer import Observer
 from mcp_echo.protocol.errors import CapabilityMissing, InvalidParams
@@ -15,7 +16,7 @@ from mcp_echo.redaction import mask_json
 from mcp_echo.server.exchange import Carriage, Exchange, Patience, Promise
 from mcp_echo.state.budget import StateBudget
 from mcp_echo.state.events import EventLog, Stream
-from mcp_echo.state.session import Session, shown_id
+from mcp_echo.state.session import Client, Session, shown_id
 from mcp_echo.state.store import Clock
 from mcp_echo.tools.base import SESSION_MADE, AskError, InputRequired, NoAnswer, Pong, Question
 
@@ -200,7 +201,7 @@ class LegacyOutlet:
         for question in questions.values():
             if not self._session.revision.can_ask(question.method, question.params):
                 raise AskError(f"Revision {self._session.revision.name} has no such {question.method}")
-            if not is_declared(dict(self._session.client.capabilities), question.method, question.params):
+            if not is_declared(self._session.client.capabilities, question.method, question.params):
                 needed = required_capability(question.method, question.params)
                 raise AskError(f"This session's client has not declared the capability {', '.join(needed)}")
         if self.obstacle is not None and not self._session.open_streams:
@@ -250,7 +251,7 @@ class ModernOutlet:
     Args:
         exchange: The HTTP request.
         patience: Ways to wait.
-        capabilities: What the client declares in this request.
+        client: What the client declares in this request.
         answers: What it has answered in earlier rounds.
         responses: What it answers in this one.
         since: Seconds since the epoch when it was first asked; None if it was not yet.
@@ -261,9 +262,9 @@ class ModernOutlet:
         self,
         exchange: Exchange,
         patience: Patience,
-        capabilities: dict[str, Any],
+        client: Client,
         answers: dict[str, Any],
-        responses: dict[str, Any],
+        responses: dict[str, Raw],
         since: float | None,
         budget: StateBudget,
     ) -> None:
@@ -272,7 +273,7 @@ class ModernOutlet:
         self.reads_json = exchange.accepted.json
         self._exchange = exchange
         self._patience = patience
-        self._capabilities = capabilities
+        self._client = client
         self._answers = answers
         self._responses = responses
         self.since = since
@@ -325,16 +326,21 @@ class ModernOutlet:
             CapabilityMissing: The client has not declared that it can be asked this.
             InvalidParams: An answer is none to its question.
         """
-        for question in questions.values():
-            if not is_declared(self._capabilities, question.method, question.params):
-                raise CapabilityMissing(required_capability(question.method, question.params))
+        self._insist_on_capabilities(questions)
         for key, question in questions.items():
             if key in self._responses:
-                self._answers[key] = _checked(key, question, self._responses[key])
+                answer = msgspec.json.decode(self._responses[key])
+                self._answers[key] = _checked(key, question, answer)
         missing = {key: question for key, question in questions.items() if key not in self._answers}
         if missing:
             raise InputRequired(missing, self._answers)
         return {key: self._answers[key] for key in questions}
+
+    def _insist_on_capabilities(self, questions: dict[str, Question]) -> None:
+        capabilities = self._client.capabilities
+        for question in questions.values():
+            if not is_declared(capabilities, question.method, question.params):
+                raise CapabilityMissing(required_capability(question.method, question.params))
 
 
 def _checked(key: str, question: Question, answer: Any) -> Any:

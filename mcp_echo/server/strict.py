@@ -16,6 +16,7 @@ from mcp_echo.protocol.legacy import check_version_header_strictly
 from mcp_echo.protocol.meta import check_meta
 from mcp_echo.protocol.progress import progress_token
 from mcp_echo.protocol.revisions import Revision
+from mcp_echo.redaction import excerpt
 from mcp_echo.state.session import Session, shown_id
 from mcp_echo.state.used_ids import UsedIds
 
@@ -126,8 +127,8 @@ class Strictness:
         """
         if not session.initialized and request.method not in FREE_BEFORE_INITIALIZED:
             raise InvalidRequest(
-                f"Invalid request: {request.method} came before notifications/initialized, which has to be "
-                "sent first"
+                f"Invalid request: {excerpt(request.method)} came before notifications/initialized, which "
+                "has to be sent first"
             )
         known = self._known.get(session.id)
         if request.id in before or (known is not None and request.id in known.ids):

@@ -63,7 +63,7 @@ def encode_echo(echo: Echo) -> bytes:
 
 def describe(client: Client) -> bytes:
     """Return what a client said of itself as it is kept."""
-    return msgspec.json.encode([client.name, client.version, dict(client.capabilities)])
+    return msgspec.json.encode([client.name, client.version, client.capabilities])
 
 
 @lru_cache(maxsize=256)

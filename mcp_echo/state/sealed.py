@@ -22,7 +22,7 @@ LIFETIME = 300
 """Seconds a client has for its answer."""
 
 
-_SEALED = re.compile(r"(?:[A-Za-z0-9_-]{4})*(?:[A-Za-z0-9_-]{2}==|[A-Za-z0-9_-]{3}=)?", re.ASCII)
+_SEALED = re.compile(r"(?:[A-Za-z0-9_-]{4})*+(?:[A-Za-z0-9_-]{2}==|[A-Za-z0-9_-]{3}=)?", re.ASCII)
 
 
 class _Content(msgspec.Struct, array_like=True):

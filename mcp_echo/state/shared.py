@@ -161,6 +161,10 @@ class SharedStore:
         kept = Kept(revision.name, describe(client), self.node, max(1, round(timeout * 1000)), label)
         return self.unit.create(want, kept, revision)
 
+    def knows(self, session_id: str) -> bool:
+        """Return whether this node has a copy of such a session; see `SessionStore.knows`."""
+        return self.copies.get(session_id) is not None
+
     def close(self, session_id: str, principal: str | None, handle: bool = False) -> None:
         """End a session; see `SessionStore.close`."""
         self.unit.close(Want(session_id, principal, handle))

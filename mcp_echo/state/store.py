@@ -138,6 +138,9 @@ class SessionStore(Protocol):
             SessionNotFound: No such session, it has expired, or it is another principal's.
         """
 
+    def knows(self, session_id: str) -> bool:
+        """Return whether this process knows a session or handle of this id, whoever's it is: for the log."""
+
     def close(self, session_id: str, principal: str | None, handle: bool = False) -> None:
         """End a session on its client's wish.
 
@@ -299,6 +302,10 @@ class MemoryStore:
         del lane[session.id]
         lane[session.id] = session
         return session
+
+    def knows(self, session_id: str) -> bool:
+        """Return whether a session or handle of this id lives; see `SessionStore.knows`."""
+        return session_id in self._sessions
 
     def _find(self, session_id: str, principal: str | None, handle: bool) -> Session:
         session = self._sessions.get(session_id)

@@ -122,7 +122,10 @@ def _pretty(value: dict[str, Any]) -> str:
 BEARER_DECODE = Tool(
     name="bearerDecode",
     title="Decode bearer token",
-    description="Decode JWT tokens without verification (debugging only).",
+    description=(
+        "Return what a JWT says and its problems; the signature is not verified. Call it when a token is "
+        "refused."
+    ),
     arguments=BearerDecodeArguments,
     result=BearerDecodeResult,
     run=bearer_decode,
@@ -264,7 +267,10 @@ def _auth_text(result: AuthContextResult, token: str | None, call: Call) -> str:
 AUTH_CONTEXT = Tool(
     name="authContext",
     title="Authentication context",
-    description="Complete authentication context analysis.",
+    description=(
+        "Return who the request says is calling, and what of it is believed. Call it on 401, 403 or a wrong "
+        "user."
+    ),
     arguments=NoArguments,
     result=AuthContextResult,
     run=auth_context,

@@ -9,6 +9,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 import msgspec
 
 from mcp_echo.config import Effective, Settings
+from mcp_echo.protocol.decoding import UNREADABLE, read_without_nulls
 from mcp_echo.protocol.errors import McpError
 from mcp_echo.protocol.headers import Headers
 from mcp_echo.protocol.levels import log_params, reaches
@@ -16,11 +17,13 @@ from mcp_echo.protocol.modern import Path, mirrored_arguments
 from mcp_echo.protocol.progress import ProgressToken
 from mcp_echo.protocol.proxies import Caller
 from mcp_echo.protocol.revisions import Revision
+from mcp_echo.redaction import excerpt
 from mcp_echo.state.changes import Changes
 from mcp_echo.state.limits import Limits
 from mcp_echo.state.session import Client, Session
 from mcp_echo.state.store import Clock, SessionStore
 from mcp_echo.tools.machine import Machine
+from mcp_echo.tools.schemas import Schema, input_schema, output_schema
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,6 +308,7 @@ Arguments = TypeVar("Arguments", bound=msgspec.Struct)
 
 Answered = Answer | WholeResult
 Run = Callable[[Call, Arguments], Answered | Awaitable[Answered]]
+Adapt = Callable[[Schema, Revision], Schema]
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,63 +322,74 @@ class Tool(Generic[Arguments]):
     name: str
     title: str
     description: str
+    """What it does and, for a model that has to choose, when to call it."""
     arguments: type[Arguments]
     result: type[msgspec.Struct] | None
     run: Run[Arguments]
     idempotent: bool = True
     read_only: bool = True
     open_world: bool = False
-    stateless_arguments: type[Arguments] | None = None
-    """What it takes in the modern era, where that is something else because there is no session."""
-    input_schema: dict[str, Any] | None = None
+    adapt: Adapt = lambda schema, _: schema
+    """Makes the input schema say what only holds in some revisions."""
+    input_schema: Schema | None = None
     """The schema to publish where ``arguments`` cannot express it."""
     _decode: Callable[[bytes | msgspec.Raw], Arguments] = field(init=False, repr=False)
-    _decode_stateless: Callable[[bytes | msgspec.Raw], Arguments] = field(init=False, repr=False)
     headers: dict[Path, str] = field(init=False, repr=False)
     """Argument → the suffix of the ``Mcp-Param-`` header that modern clients mirror it to."""
+    has_nulls: bool = field(init=False)
+    """Whether what is None has to be taken from its result; ``omit_defaults`` sees to that by itself."""
 
     def __post_init__(self) -> None:
-        stateless = self.stateless_arguments or self.arguments
         object.__setattr__(self, "_decode", msgspec.json.Decoder(self.arguments).decode)
-        object.__setattr__(self, "_decode_stateless", msgspec.json.Decoder(stateless).decode)
-        object.__setattr__(self, "headers", mirrored_arguments(self._schema(stateless=True)))
+        object.__setattr__(self, "headers", mirrored_arguments(self._schema()))
+        trimmed = self.result is None or self.result.__struct_config__.omit_defaults
+        object.__setattr__(self, "has_nulls", not trimmed)
 
     def call(self, call: Call, arguments: msgspec.Raw) -> Answered | Awaitable[Answered]:
-        """Validate ``arguments``, undecoded JSON, and run the tool.
+        """Validate ``arguments``, undecoded JSON, and run the tool; null is taken for an absent argument.
 
         Raises:
             ArgumentError: The arguments do not fit the tool's definition.
             ToolError: The tool could not do its work.
         """
-        decode = self._decode_stateless if call.revision.stateless else self._decode
         try:
-            decoded = decode(arguments)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            try:
+                decoded = self._decode(arguments)
+            except msgspec.ValidationError:
+                decoded = read_without_nulls(self._decode, arguments)
+        except UNREADABLE as error:
             raise ArgumentError(self.name, error) from error
         return self.run(call, decoded)
 
-    def _schema(self, *, stateless: bool) -> dict[str, Any]:
-        if self.input_schema is not None:
-            return self.input_schema
-        return schema((self.stateless_arguments if stateless else None) or self.arguments)
+    def _schema(self) -> Schema:
+        return input_schema(self.arguments) if self.input_schema is None else self.input_schema
 
     def describe(self, revision: Revision) -> dict[str, Any]:
         """Return the tool's entry in ``tools/list``, with only what ``revision`` knows."""
         entry: dict[str, Any] = {"name": self.name, "description": self.description}
         if revision.titles:
             entry["title"] = self.title
-        entry["inputSchema"] = self._schema(stateless=revision.stateless)
+        entry["inputSchema"] = self.adapt(self._schema(), revision)
         if revision.structured_content and self.result is not None:
-            entry["outputSchema"] = schema(self.result)
+            entry["outputSchema"] = output_schema(self.result)
         if revision.annotations:
-            entry["annotations"] = {
-                "title": self.title,
-                "readOnlyHint": self.read_only,
-                "destructiveHint": False,
-                "idempotentHint": self.idempotent,
-                "openWorldHint": self.open_world,
-            }
+            entry["annotations"] = self._annotations(revision)
         return entry
+
+    def _annotations(self, revision: Revision) -> dict[str, Any]:
+        """Return what clients may know of the tool's effects.
+
+        Only what changes something can be destructive, or idempotent, which it is not unless it says so.
+        Where a tool has a title of its own, it is not said again here.
+        https://modelcontextprotocol.io/specification/2025-11-25/schema#toolannotations
+        """
+        hints: dict[str, Any] = {} if revision.titles else {"title": self.title}
+        hints["readOnlyHint"] = self.read_only
+        if not self.read_only:
+            hints["destructiveHint"] = False
+        if self.idempotent and not self.read_only:
+            hints["idempotentHint"] = True
+        return {**hints, "openWorldHint": self.open_world}
 
 
 class ArgumentError(Exception):
@@ -390,19 +405,6 @@ class ArgumentError(Exception):
         super().__init__(f"Invalid arguments for tool {tool}: {reason}")
 
 
-def schema(of: type[msgspec.Struct]) -> dict[str, Any]:
-    """Return the JSON Schema of a struct: itself at the root, nested structs under ``$defs``."""
-    (_, components) = msgspec.json.schema_components([of], ref_template="#/$defs/{name}")
-    definitions: dict[str, Any] = dict(components)
-    root: dict[str, Any] = {
-        key: value for key, value in definitions.pop(of.__name__).items() if key != "title"
-    }
-    root.pop("description", None)
-    if definitions:
-        root["$defs"] = definitions
-    return root
-
-
 class UnknownToolError(McpError):
     """No tool has this name."""
 
@@ -410,7 +412,7 @@ class UnknownToolError(McpError):
     status = 200
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"Unknown tool: {name}")
+        super().__init__(f"Unknown tool: {excerpt(name)}")
 
 
 Catalogue = Mapping[str, Tool[Any]]

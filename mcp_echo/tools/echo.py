@@ -14,12 +14,15 @@ from mcp_echo.redaction import printable
 from mcp_echo.state.session import Echo
 from mcp_echo.tools.base import SESSION_MADE, Answer, Call, Tool, ToolError
 from mcp_echo.tools.handles import (
-    RequiredSessionArgument,
     SessionArgument,
     announce_echo,
     named_session,
     needed_session,
+    with_handle_where_stateless,
 )
+
+_PIECE = 65536
+"""Characters put in upper case at once."""
 
 
 class EchoArguments(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -33,7 +36,7 @@ class EchoArguments(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 class BinaryEchoArguments(EchoArguments, frozen=True):
     """What echo takes when binary data is enabled."""
 
-    data: Annotated[str | None, Meta(description="Bytes to echo beside the message, in base64.")] = None
+    data: Annotated[str | None, Meta(description="Bytes to echo as well, in base64.")] = None
     mime_type: Annotated[
         str,
         msgspec.Meta(
@@ -43,24 +46,18 @@ class BinaryEchoArguments(EchoArguments, frozen=True):
     ] = msgspec.field(name="mimeType", default="application/octet-stream")
 
 
-class EchoResult(msgspec.Struct, rename="camel"):
+class EchoResult(msgspec.Struct, rename="camel", omit_defaults=True):
     """What echo answers; a modern call without a handle has neither session nor count."""
 
     message: str
-    session: str | None
-    echo_count: int | None
+    session: str | None = None
+    echo_count: int | None = None
 
 
 class ReplayArguments(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """What replayLastEcho takes."""
 
     session: SessionArgument = None
-
-
-class StatelessReplayArguments(ReplayArguments, frozen=True):
-    """What replayLastEcho takes where there is no protocol session."""
-
-    session: RequiredSessionArgument
 
 
 class ReplayResult(msgspec.Struct, rename="camel"):
@@ -73,16 +70,21 @@ class ReplayResult(msgspec.Struct, rename="camel"):
 
 def echo(call: Call, arguments: EchoArguments) -> Answer:
     """Answer with the message, and count it where there is a session to count it in."""
-    message = arguments.message.upper() if arguments.uppercase else arguments.message
+    message = _upper(arguments.message) if arguments.uppercase else arguments.message
     echoed = _echoed(message, arguments)
     content = _content(echoed, call.revision)
     session = named_session(call, arguments.session)
     if session is None:
-        return Answer(printable(message), EchoResult(message, None, None), content)
+        return Answer(printable(message), EchoResult(message), content)
     session.remember_echo(echoed)
     announce_echo(call, session)
     text = f"{printable(message)}\n\nSession: {session.id}\nEcho count in session: {session.echo_count}"
     return Answer(text, EchoResult(message, session.id, session.echo_count), content)
+
+
+def _upper(text: str) -> str:
+    """Return a text in upper case, made in pieces: Python takes 12 bytes a character while it makes one."""
+    return "".join(text[start : start + _PIECE].upper() for start in range(0, len(text), _PIECE))
 
 
 def _echoed(message: str, arguments: EchoArguments) -> Echo:
@@ -140,7 +142,7 @@ def echo_tool(binary: bool) -> Tool[Any]:
     return Tool(
         name="echo",
         title="Echo",
-        description="Echo messages with session context tracking.",
+        description="Return a message and count it in the session. Call it first, to see that calls arrive.",
         arguments=BinaryEchoArguments if binary else EchoArguments,
         result=EchoResult,
         run=echo,
@@ -152,11 +154,13 @@ def echo_tool(binary: bool) -> Tool[Any]:
 REPLAY_LAST_ECHO = Tool(
     name="replayLastEcho",
     title="Replay last echo",
-    description="Demonstrates stateful behavior by replaying the last echoed message.",
+    description=(
+        "Return the last echoed message. Call it after echo, to see whether state survives between requests."
+    ),
     arguments=ReplayArguments,
-    stateless_arguments=StatelessReplayArguments,
     result=ReplayResult,
     run=replay_last_echo,
     read_only=False,
     idempotent=False,
+    adapt=with_handle_where_stateless,
 )

@@ -33,7 +33,8 @@ class GoatArguments(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """What whoIStheGOAT takes."""
 
     subject: Annotated[
-        Annotated[str, Meta(max_length=1000)] | None, Meta(description="Subject to analyze.")
+        Annotated[str, Meta(max_length=1000)] | None,
+        Meta(description="Whom or what to score; the caller by default."),
     ] = None
 
 
@@ -88,7 +89,7 @@ def _named_in_token(text: str | None) -> str | None:
 WHO_IS_THE_GOAT = Tool(
     name="whoIStheGOAT",
     title="Who is the GOAT?",
-    description="AI-powered excellence analyzer (fun diagnostic tool).",
+    description="Return a score from a hash of the subject: a joke, the same every time. Call it for fun.",
     arguments=GoatArguments,
     result=GoatResult,
     run=who_is_the_goat,

@@ -15,37 +15,60 @@ from msgspec import Meta
 from mcp_echo.protocol.errors import SessionNotFound, TooManySessions, TooManySessionsForPrincipal
 from mcp_echo.protocol.jsonrpc import notification_bytes
 from mcp_echo.protocol.levels import log_params
-from mcp_echo.redaction import printable
+from mcp_echo.protocol.revisions import Revision
 from mcp_echo.state.session import Session
 from mcp_echo.state.store import SessionStore
 from mcp_echo.tools.base import Answer, Call, Tool, ToolError
+from mcp_echo.tools.misnamed import fault_in
+from mcp_echo.tools.schemas import Schema
 from mcp_echo.tools.texts import moment, span, timestamp
 
 MESSAGES_URI = "echo://session/{session}/messages"
 STATE_URI = "echo://session/{session}"
 
-_HANDLE = "Handle of an echo session, from createEchoSession."
 SessionArgument = Annotated[
-    str | None, Meta(description=f"{_HANDLE} Without one, the protocol session if there is one.")
+    str | None,
+    Meta(
+        description="Handle from createEchoSession; without it the protocol session, if any.",
+        # For clients to see; whatever else comes is refused in words of our own.
+        extra_json_schema={"pattern": "^es_"},
+    ),
 ]
-RequiredSessionArgument = Annotated[str, Meta(description=_HANDLE)]
+
+_CREATE = "Call createEchoSession and pass the session it returns."
+_NEEDED = "Handle: call createEchoSession first and pass the session it returns."
+
+
+def with_handle(schema: Schema, _: Revision) -> Schema:
+    """Return the input schema of a tool that needs a handle, which says where to get one."""
+    properties = schema["properties"]
+    session = {**properties["session"], "description": _NEEDED}
+    return {**schema, "properties": {**properties, "session": session}, "required": ["session"]}
+
+
+def with_handle_where_stateless(schema: Schema, revision: Revision) -> Schema:
+    """Return the input schema of a tool that needs a handle where there is no protocol session."""
+    return with_handle(schema, revision) if revision.stateless else schema
 
 
 def named_session(call: Call, handle: str | None) -> Session | None:
     """Return the session a tool is to work on: the one of the handle, else the protocol session, or None.
 
     Raises:
-        ToolError: The handle is unknown, expired or someone else's; all read the same.
+        ToolError: The handle is no handle, or it is unknown, expired or someone else's; those read the same.
     """
     if handle is None:
         return call.session
+    instead = "" if call.session is None else " Without session the protocol session is used."
+    return _session_behind(call, handle, f"{_CREATE}{instead}")
+
+
+def _session_behind(call: Call, handle: str, advice: str = _CREATE) -> Session:
     try:
         session = call.facts.store.use(handle, call.principal, handle=True)
     except SessionNotFound:
-        raise ToolError(
-            f"Echo session {printable(handle[:64])} is unknown or has expired. "
-            "Call createEchoSession and pass the session it returns."
-        ) from None
+        fault = fault_in(handle) or f"Echo session {handle} is unknown or has expired."
+        raise ToolError(f"{fault} {advice}") from None
     session.requests += 1
     return session
 
@@ -58,7 +81,8 @@ def needed_session(call: Call, handle: str | None) -> Session:
     """
     session = named_session(call, handle)
     if session is None:
-        raise ToolError("This needs an echo session: call createEchoSession and pass the session it returns.")
+        revision = call.revision.name
+        raise ToolError(f"Revision {revision} has no protocol session, and no handle was given. {_CREATE}")
     return session
 
 
@@ -107,7 +131,7 @@ class CreateArguments(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     ] = None
     ttl_seconds: Annotated[
         Annotated[int, Meta(ge=1, le=86400)] | None,
-        Meta(description="Seconds it is kept after its last use; at most the server's session timeout."),
+        Meta(description="Seconds it is kept after its last use."),
     ] = msgspec.field(name="ttlSeconds", default=None)
 
 
@@ -147,7 +171,7 @@ def create_echo_session(call: Call, arguments: CreateArguments) -> Answer:
 class CloseArguments(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """What closeEchoSession takes."""
 
-    session: RequiredSessionArgument
+    session: SessionArgument = None
 
 
 class CloseResult(msgspec.Struct, rename="camel"):
@@ -158,8 +182,17 @@ class CloseResult(msgspec.Struct, rename="camel"):
 
 
 def close_echo_session(call: Call, arguments: CloseArguments) -> Answer:
-    """End an echo session."""
-    session = needed_session(call, arguments.session)
+    """End an echo session.
+
+    Raises:
+        ToolError: None is named.
+    """
+    if arguments.session is None:
+        raise ToolError(
+            "No handle was given: pass the session that createEchoSession returned. A protocol session is "
+            "ended with DELETE."
+        )
+    session = _session_behind(call, arguments.session)
     call.facts.store.close(session.id, call.principal, handle=True)
     text = f"👋 Echo Session Closed\n\nSession: {session.id}\nEchoes in it: {session.echo_count}"
     return Answer(text, CloseResult(session.id, session.echo_count))
@@ -172,9 +205,9 @@ def create_tool(timeout: float, store: str) -> Tool[CreateArguments]:
         name="createEchoSession",
         title="Create echo session",
         description=(
-            "Make an echo session and return its handle. Its state is kept until "
-            f"{timeout:g} seconds after its last use, unless ttlSeconds says less{lost}. Pass the handle as "
-            "session to echo, replayLastEcho, sessionInfo and closeEchoSession."
+            "Create state and return its handle, to pass on as session. Call it where "
+            f"there is no protocol session. It is kept until {timeout:g} seconds after its last use, or "
+            f"ttlSeconds if less{lost}."
         ),
         arguments=CreateArguments,
         result=CreateResult,
@@ -187,10 +220,11 @@ def create_tool(timeout: float, store: str) -> Tool[CreateArguments]:
 CLOSE_ECHO_SESSION = Tool(
     name="closeEchoSession",
     title="Close echo session",
-    description="End an echo session made with createEchoSession and forget its state.",
+    description="End an echo session and return its count. Call it when its handle is no longer needed.",
     arguments=CloseArguments,
     result=CloseResult,
     run=close_echo_session,
     read_only=False,
     idempotent=False,
+    adapt=with_handle,
 )

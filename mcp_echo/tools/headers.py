@@ -66,9 +66,7 @@ def categorize(name: str) -> Category:
 class PrintHeaderArguments(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """What printHeader takes."""
 
-    category: Annotated[
-        Category | None, Meta(description="Filter by category (auth, standard, mcp, custom).")
-    ] = None
+    category: Annotated[Category | None, Meta(description="Show only headers of this category.")] = None
 
 
 class Field(msgspec.Struct):
@@ -96,7 +94,9 @@ def shown(call: Call, name: str, value: str) -> str:
 
 def print_header(call: Call, arguments: PrintHeaderArguments) -> Answer:
     """List the request's headers by category, spelled and ordered as they arrived."""
-    every = [Field(name, shown(call, name, value), categorize(name)) for name, value in call.headers]
+    every = [
+        Field(mask_tokens(name), shown(call, name, value), categorize(name)) for name, value in call.headers
+    ]
     counts = {category: sum(field.category == category for field in every) for category in _HEADINGS}
     wanted = [field for field in every if arguments.category in (None, field.category)]
     sections = ["📋 HTTP Headers Analysis"]
@@ -120,7 +120,10 @@ def print_header(call: Call, arguments: PrintHeaderArguments) -> Answer:
 PRINT_HEADER = Tool(
     name="printHeader",
     title="Print headers",
-    description="Display all HTTP headers categorized by type.",
+    description=(
+        "Return this request's HTTP headers as they arrived, secrets masked. Call it to see what a gateway "
+        "changed."
+    ),
     arguments=PrintHeaderArguments,
     result=PrintHeaderResult,
     run=print_header,
@@ -232,7 +235,10 @@ def _status(policy: CorsPolicy, verdict: Verdict) -> str:
 CORS_ANALYSIS = Tool(
     name="corsAnalysis",
     title="CORS analysis",
-    description="Analyze CORS configuration and headers.",
+    description=(
+        "Return what a browser would do with this request, and why. Call it when a web page cannot use the "
+        "server."
+    ),
     arguments=NoArguments,
     result=CorsResult,
     run=cors_analysis,

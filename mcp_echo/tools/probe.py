@@ -11,7 +11,7 @@ from mcp_echo.protocol.jsonrpc import notification_bytes
 from mcp_echo.protocol.levels import LOG_LEVELS, log_params
 from mcp_echo.protocol.modern import is_declared, required_capability
 from mcp_echo.protocol.progress import WrongToken
-from mcp_echo.redaction import mask_json, printable
+from mcp_echo.redaction import excerpt, mask_json, printable
 from mcp_echo.state.changes import LISTS
 from mcp_echo.tools.base import SESSION_MADE, Answer, AskError, Call, NoAnswer, Question, Tool
 from mcp_echo.tools.texts import milliseconds, yes
@@ -32,11 +32,11 @@ _OF_THE_REQUEST = frozenset({"progress", "cancellation"})
 class ProbeArguments(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """What clientProbe takes."""
 
-    feature: Annotated[Feature, Meta(description="What of the client to test.")]
-    mode: Annotated[Literal["form", "url"], Meta(description="The mode of elicitation to test.")] = "form"
+    feature: Annotated[Feature, Meta(description="Feature of the client to test.")]
+    mode: Annotated[Literal["form", "url"], Meta(description="Mode of elicitation.")] = "form"
     seconds: Annotated[
-        Annotated[float, Meta(gt=0, le=30)],
-        Meta(description="How long to wait for a cancellation or a new list."),
+        Annotated[float, Meta(ge=0.01, le=30)],
+        Meta(description="Seconds to wait for a cancellation or a list request."),
     ] = 2.0
 
 
@@ -48,7 +48,7 @@ class ProbeResult(msgspec.Struct, rename="camel"):
     protocol_version: str
     declared: bool | None
     sent: list[str]
-    answer: dict[str, Any] | str | None
+    answer: Any
     round_trip: float | None
     problems: list[str]
     verdict: Verdict
@@ -137,7 +137,7 @@ async def _ask(call: Call, report: _Report, question: Question) -> None:
             f"Revision {call.revision.name} does not have this, so the client is not asked"
         )
         return
-    report.declared = is_declared(dict(call.client.capabilities), question.method, question.params)
+    report.declared = is_declared(call.client.capabilities, question.method, question.params)
     if not report.declared:
         report.problems.append(_undeclared(call, question))
         return
@@ -229,7 +229,7 @@ def _faults(question: Question, answer: Any) -> list[str]:
 def _elicitation_faults(question: Question, answer: dict[str, Any]) -> list[str]:
     action = answer.get("action")
     if action not in ("accept", "decline", "cancel"):
-        return [f"action is {action!r}, not accept, decline or cancel"]
+        return [f"action is {excerpt(repr(action))}, not accept, decline or cancel"]
     content = answer.get("content")
     if action != "accept" or question.params.get("mode") == "url":
         return []
@@ -364,9 +364,8 @@ CLIENT_PROBE = Tool(
     name="clientProbe",
     title="Client probe",
     description=(
-        "Tests the client: asks it for sampling, elicitation or roots, pings it, sends it progress or log "
-        "messages, waits to be cancelled, or announces changed lists; reports what came back and what was "
-        "wrong with it."
+        "Test one feature of the client and return what came back and what was wrong. Call it to see what "
+        "the client really supports."
     ),
     arguments=ProbeArguments,
     result=ProbeResult,

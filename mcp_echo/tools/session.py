@@ -8,7 +8,7 @@ from mcp_echo.redaction import mask_tokens, printable
 from mcp_echo.state.session import Session
 from mcp_echo.tools.auth import PrincipalShown, principal_text, shown_principal
 from mcp_echo.tools.base import SESSION_MADE, Answer, Call, Tool
-from mcp_echo.tools.handles import RequiredSessionArgument, SessionArgument, needed_session
+from mcp_echo.tools.handles import SessionArgument, needed_session, with_handle_where_stateless
 from mcp_echo.tools.texts import moment, span, yes
 
 
@@ -16,12 +16,6 @@ class SessionInfoArguments(msgspec.Struct, forbid_unknown_fields=True, frozen=Tr
     """What sessionInfo takes."""
 
     session: SessionArgument = None
-
-
-class StatelessSessionInfoArguments(SessionInfoArguments, frozen=True):
-    """What sessionInfo takes where there is no protocol session."""
-
-    session: RequiredSessionArgument
 
 
 class SessionInfoResult(msgspec.Struct, rename="camel"):
@@ -129,9 +123,11 @@ def _text(result: SessionInfoResult) -> str:
 SESSION_INFO = Tool(
     name="sessionInfo",
     title="Session information",
-    description="Display current session information.",
+    description=(
+        "Return what the server keeps of the session, times in s. Call it when a session is lost or mixed up."
+    ),
     arguments=SessionInfoArguments,
-    stateless_arguments=StatelessSessionInfoArguments,
     result=SessionInfoResult,
     run=session_info,
+    adapt=with_handle_where_stateless,
 )

@@ -100,7 +100,10 @@ def _memory(process: int | None, total: int | None) -> str:
 REQUEST_TIMING = Tool(
     name="requestTiming",
     title="Request timing",
-    description="Display request performance statistics with session context.",
+    description=(
+        "Return times (s) and sizes (bytes) of this request, process and session. Call it when answers are "
+        "slow."
+    ),
     arguments=NoArguments,
     result=RequestTimingResult,
     run=request_timing,
@@ -215,7 +218,9 @@ def _enabled(flag: bool) -> str:
 ENVIRONMENT_DUMP = Tool(
     name="environmentDump",
     title="Environment dump",
-    description="Show sanitized environment configuration.",
+    description=(
+        "Return every setting and where it came from, secrets masked. Call it to check the server's set-up."
+    ),
     arguments=NoArguments,
     result=EnvironmentDumpResult,
     run=environment_dump,
@@ -323,7 +328,10 @@ def _problems(facts: Facts, sessions: int, since_cleanup: float | None) -> list[
 HEALTH_PROBE = Tool(
     name="healthProbe",
     title="Health probe",
-    description="Deep health check with session statistics.",
+    description=(
+        "Return the server's sessions, memory (bytes), times (s) and store. Call it when the server is in "
+        "doubt."
+    ),
     arguments=NoArguments,
     result=HealthProbeResult,
     run=health_probe,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 KEEP_ALIVE_EVENT = b'event: keep-alive\ndata: {"type":"ping"}\n\n'
-"""A keep-alive that listeners for ``keep-alive`` see; MCP clients skip event types they do not know."""
+"""A keep-alive that listeners for ``keep-alive`` see; MCP clients skip it, and some log a warning."""
 
 KEEP_ALIVE_COMMENT = b": keep-alive\n\n"
 """A keep-alive that no listener sees."""

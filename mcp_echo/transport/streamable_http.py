@@ -12,7 +12,7 @@ from twisted.web.iweb import IRequest
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from mcp_echo.config import Settings
-from mcp_echo.protocol.accept import EVENT_STREAM, accepts_gzip
+from mcp_echo.protocol.accept import EVENT_STREAM, accepts_gzip, parse_accept
 from mcp_echo.protocol.errors import (
     InternalError,
     InvalidRequest,
@@ -66,9 +66,6 @@ class StreamableHttp:
         self._guards = Guards(settings)
         self._callers = Callers(settings)
         self._legacy_sse = LegacySse(server, settings.legacy_sse)
-        self._listen_keep_alive = (
-            sse.KEEP_ALIVE_EVENT if settings.keepalive_style == "event" else sse.KEEP_ALIVE_COMMENT
-        )
 
     def resource(self) -> DirectResource:
         """Return the root resource."""
@@ -193,7 +190,7 @@ class StreamableHttp:
         body = request.content.read()
         if self._journal.verbose:
             self._journal.debug("Request", body=body, peer=exchange.caller().address)
-        return decode(body, self._settings.max_batch)
+        return decode(body, self._settings.max_batch, self._settings.max_json_values)
 
     def _check_post(self, request: IRequest, exchange: HttpExchange) -> None:
         accepted = exchange.accepted
@@ -216,15 +213,26 @@ class StreamableHttp:
             opening = sse.OPENING_COMMENT
             if carriage.primed:
                 opening = sse.priming(carriage.log.position(carriage.stream))
-        if not carriage.stream.listening:
-            return self._streams.carry(
-                EventStream(request, carriage, opening, sse.KEEP_ALIVE_COMMENT, self._streams.written)
-            )
+        keep_alive = self._keep_alive(request, carriage)
         running = self._streams.carry(
-            EventStream(request, carriage, opening, self._listen_keep_alive, self._streams.written)
+            EventStream(request, carriage, opening, keep_alive, self._streams.written)
         )
-        request.forget()
+        if carriage.stream.listening:
+            request.forget()
         return running
+
+    def _keep_alive(self, request: EchoRequest, carriage: Carriage) -> bytes:
+        """Return the keep-alive that a stream's reader takes.
+
+        Several MCP clients log a warning for each event that they do not know; readers that ask for events
+        alone, such as EventSource, see an event and never a comment.
+        """
+        style = self._settings.keepalive_style if carriage.stream.listening else "comment"
+        # A stream of /sse cannot be resumed, and only MCP clients read one.
+        if style == "auto" and carriage.resumable:
+            accepted = parse_accept(joined(request, b"accept"))
+            return sse.KEEP_ALIVE_EVENT if accepted.event_stream_alone else sse.KEEP_ALIVE_COMMENT
+        return sse.KEEP_ALIVE_EVENT if style == "event" else sse.KEEP_ALIVE_COMMENT
 
     def _send(self, request: IRequest, reply: Reply) -> bytes:
         body = reply.body

@@ -8,6 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mcp_echo.config import load
+from mcp_echo.tools import catalogue
+
 CLIENTS = Path(__file__).parent / "clients"
 
 TOKEN = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiJ1c2VyMTIzIn0.c2lnbmF0dXJl"
@@ -36,9 +39,10 @@ TEXTS = {
     "whoIStheGOAT": "🐐 GOAT Analysis Complete",
     "createEchoSession": "🆕 Echo Session Created",
 }
-"""What each answer must contain, in the order of the catalogue."""
+"""What the answer of each tool that is called for its answer must contain."""
 
-TOOLS = (*TEXTS, "closeEchoSession", "clientProbe")
+TOOLS = tuple(catalogue(load({}, {}).settings))
+"""What each client must be told of."""
 
 PROBED = {
     "sampling": {"role": "assistant", "content": {"type": "text", "text": "pong"}, "model": "e2e"},

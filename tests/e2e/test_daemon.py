@@ -119,7 +119,8 @@ def test_a_taken_port_ends_the_start(command: Sequence[str], tmp_path: Path) -> 
         ([], {"MCP_SESSION_TIMEOUT": "soon"}, "MCP_SESSION_TIMEOUT must be a number of seconds"),
         ([], {"MCP_PROTOCOL_VERSIONS_SUPPORTED": "1999-01-01"}, "MCP_PROTOCOL_VERSIONS_SUPPORTED"),
         (["--allowed-origins", "ht!tp"], {}, "'ht!tp' is no origin"),
-        ([], {"LOG_FILE": "/dev/null/mcp.log"}, "LOG_FILE /dev/null/mcp.log cannot be written"),
+        (["--log-file", "/dev/null/mcp.log"], {}, "LOG_FILE /dev/null/mcp.log cannot be written"),
+        ([], {"ECHO_LOG_LEVEL": "loud"}, "ECHO_LOG_LEVEL must be one of DEBUG, INFO"),
     ],
 )
 def test_a_setting_that_cannot_be_ends_the_start(
@@ -134,6 +135,15 @@ def test_a_closed_standard_output_ends_the_start(tmp_path: Path) -> None:
     """Our choice: a connection would get its descriptor, and its client the log."""
     command = ["sh", "-c", 'exec "$@" >&-', "sh", *MODULE, "--port", "0"]
     assert _fails_in_one_line(command, tmp_path).startswith("mcp-echo: standard output is closed")
+
+
+def test_what_the_shell_sets_for_other_programs_does_not_end_the_start(start: Start) -> None:
+    """Our choice: LOG_LEVEL and LOG_FILE belong to nobody; what is done instead is said."""
+    daemon = start(env={"LOG_LEVEL": "hyper=warn", "LOG_FILE": "/dev/null/app.log"})
+    assert "LOG_LEVEL must be one of" in daemon.log()
+    assert "LOG_FILE /dev/null/app.log cannot be written" in daemon.log()
+    quiet = start(env={"LOG_LEVEL": "warn"})
+    assert quiet.log() == ""
 
 
 def test_the_directories_of_the_log_file_are_made(start: Start, tmp_path: Path) -> None:

@@ -419,7 +419,7 @@ def test_a_modern_subscription_s_events_arrive_one_by_one(behind: Deployment) ->
 def test_a_quiet_stream_gets_keep_alives(behind: Deployment) -> None:
     """Our choice: one every MCP_ECHO_KEEPALIVE_INTERVAL, so that no hop takes the stream for dead."""
     with behind.legacy() as wire:
-        events = Events(wire.stream())
+        events = Events(wire.stream(Accept="text/event-stream"))
 
         assert [json.loads(events.next("keep-alive")["data"]) for _ in range(3)] == [{"type": "ping"}] * 3
 

@@ -106,12 +106,26 @@ DEEP = b"[" * 3000 + b"]" * 3000
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        (b"", "truncated"),
+        (b"", "the body is empty"),
+        (b" \r\n", "the body is empty"),
         (b'{"jsonrpc":"2.0","id":5,"method":"x"', "truncated"),
         (b'{"jsonrpc":"2.0","id":5,"method":"x"} x', "trailing characters"),
-        (b"\xef\xbb\xbf{}", "byte 0"),
+        (b"\xef\xbb\xbf{}", "the body begins with a byte order mark"),
         (b"\xff", "byte 0"),
-        ('{"jsonrpc":"2.0","id":5,"method":"x"}'.encode("utf-16"), "byte 0"),
+        *(
+            ('{"jsonrpc":"2.0","id":5,"method":"é"}'.encode(encoding), words)
+            for encoding, words in {
+                "utf-8-sig": "begins with a byte order mark",
+                "utf-16": "begins with a byte order mark of UTF-16; it must be in UTF-8",
+                "utf-16-le": "seems to be in UTF-16; it must be in UTF-8",
+                "utf-16-be": "seems to be in UTF-16; it must be in UTF-8",
+                "utf-32": "begins with a byte order mark of UTF-32; it must be in UTF-8",
+                "utf-32-le": "seems to be in UTF-32; it must be in UTF-8",
+                "utf-32-be": "seems to be in UTF-32; it must be in UTF-8",
+            }.items()
+        ),
+        (b"\xff\xfe", "not UTF-8 (byte 0)"),
+        (b"\x00\x01\x02\x03\x04", "invalid character (byte 0)"),
         (b'{"jsonrpc":"2.0","id":5,"method":"\xff"}', "not UTF-8"),
         (b'{"jsonrpc":"2.0","id":"\xc3","method":"x"}', "not UTF-8"),
         (b'{"jsonrpc":"2.0","id":5,"method":"x","params":{"a":NaN}}', "byte 51"),

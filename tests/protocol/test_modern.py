@@ -108,7 +108,8 @@ def test_the_reserved_members_are_read() -> None:
         }
     )
     read = read_meta(raw(given))
-    assert (read.version, read.capabilities) == (VERSION, {"sampling": {}})
+    assert read.version == VERSION
+    assert msgspec.json.decode(read.capabilities) == {"sampling": {}}
     assert (read.log_level, read.progress_token) == ("info", "p")
     assert msgspec.json.decode(read.client_info) == {"name": "c", "version": "1"}
 
@@ -148,7 +149,6 @@ def test_what_is_missing_is_named(params: object, named: list[str]) -> None:
         meta(**{"io.modelcontextprotocol/logLevel": 1}),
         meta(**{"io.modelcontextprotocol/clientInfo": "curl"}),
         meta(progressToken={}),
-        meta(progressToken=None),
         b"[]",
         b"{",
         b'{"_meta":"\xff"}',

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import time
+import tracemalloc
+from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcp_echo.protocol.strict_json import MAX_DEPTH, NotJson, read
+from mcp_echo.protocol.strict_json import MAX_DEPTH, MAX_VALUES, NotJson, TooManyValues, read
+from tests import json_shapes
+from tests.json_shapes import Shape, counted, filled
 
 
 def nested(depth: int, opening: str = "[", closing: str = "]", core: str = "1") -> bytes:
@@ -62,3 +69,101 @@ def test_whatever_is_read_is_json_and_whatever_is_not_says_why(data: bytes) -> N
     assert reason != ""
     if reason is None:
         assert json.loads(data) == value
+
+
+# The names of an object's members count as well.
+COUNTED = [
+    (b"1", 1),
+    (b'"a,b:[{"', 1),
+    (b"[]", 1),
+    (b"{ }", 1),
+    (b"[[ ],{\n}]", 3),
+    (b'[1, "\\"", null ,true]', 5),
+    (b'{"a":1}', 3),
+    (b'{"a":{"b":[0]},"c":""}', 8),
+]
+
+
+@pytest.mark.parametrize(("unit", "values"), COUNTED)
+@pytest.mark.parametrize("limit", [10, 1000, 1024, 50_000])
+def test_values_are_bounded_to_the_value(unit: bytes, values: int, limit: int) -> None:
+    """Our choice: what takes memory is counted, and what only looks like it, in strings, is not."""
+    read(filled(unit, values, limit), limit)
+    with pytest.raises(TooManyValues, match=f"more than {limit} values"):
+        read(filled(unit, values, limit + 1), limit)
+
+
+awkward = st.text('[]{}",:\\ \n', max_size=4)
+trees = st.recursive(
+    awkward | st.integers() | st.none(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(awkward, inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(trees, st.sampled_from([None, 1]))
+def test_values_are_counted_as_they_are(tree: object, indent: int | None) -> None:
+    """As above, compared with a count on the decoded value; deep enough to be looked at."""
+    outside = 2 * MAX_DEPTH
+    text = json.dumps([[[]] * outside, tree], indent=indent).encode()
+    count = 2 + outside + counted(tree)
+    read(text, count)
+    with pytest.raises(TooManyValues):
+        read(text, count - 1)
+
+
+@given(
+    st.binary(max_size=30), st.sampled_from([b"[", b"[[]],", b'"', b'{"a":', b"\\", b'"\\"', b",", b'{"":['])
+)
+def test_a_long_text_that_is_no_json_says_so(middle: bytes, opening: bytes) -> None:
+    """Our choice: what is no JSON is not called too long, unless it is too deep to be looked at."""
+    with pytest.raises(NotJson) as refused:
+        read(opening * 400 + middle, 100)
+    assert not isinstance(refused.value, TooManyValues)
+
+
+SHORTEST = 0.03
+"""Seconds of processor time below which a ratio tells nothing; the square of a length takes much longer."""
+
+shapes = pytest.mark.parametrize("shape", json_shapes.ALL.values(), ids=json_shapes.ALL)
+
+
+def try_to_read(body: bytes) -> None:
+    with suppress(NotJson):
+        read(body)
+
+
+def peak_of(do: Callable[[], object]) -> int:
+    """Return how many bytes are taken at most while something is done."""
+    gc.collect()
+    tracemalloc.start()
+    try:
+        do()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@shapes
+@pytest.mark.parametrize("count", [MAX_VALUES, 8 * MAX_VALUES])
+def test_memory_is_bounded_by_the_length(shape: Shape, count: int) -> None:
+    """Our choice: 8 times the text and 8 MiB, of which reading alone may take five eighths."""
+    body = shape(count)
+    assert peak_of(lambda: try_to_read(body)) <= (8 * len(body) + 8 * 2**20) * 5 // 8
+
+
+def seconds_of(body: bytes) -> float:
+    """Return the least processor time that reading a text took."""
+    took = []
+    for _ in range(3):
+        before = time.process_time()
+        try_to_read(body)
+        took.append(time.process_time() - before)
+    return min(took)
+
+
+@shapes
+def test_time_grows_as_the_length_does(shape: Shape) -> None:
+    """Our choice: three times twice the text takes less than three times 2.6 times the time."""
+    once, later = (seconds_of(shape(size)) for size in (MAX_VALUES, 8 * MAX_VALUES))
+    assert later <= max(2.6**3 * once, SHORTEST)

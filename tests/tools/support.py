@@ -24,6 +24,7 @@ from mcp_echo.state.store import MemoryStore
 from mcp_echo.tools import catalogue
 from mcp_echo.tools.base import Answer, AskError, Call, Facts, Outlet, Pong, Question, ToolError
 from mcp_echo.tools.machine import Machine
+from mcp_echo.tools.schemas import without_nulls
 
 MIB = 1024 * 1024
 
@@ -201,8 +202,13 @@ def finished(work: Coroutine[Any, Any, Any]) -> Any:
 
 
 def wire(answer: Answer) -> Any:
-    """Return the structured result as a client receives it."""
+    """Return every member of the structured result; those that are None are not sent (see `sent`)."""
     return json.loads(encode(answer.structured))
+
+
+def sent(answer: Answer) -> Any:
+    """Return the structured result as a client receives it."""
+    return json.loads(encode(without_nulls(answer.structured)))
 
 
 def base64url(data: bytes | object) -> str:

@@ -2,51 +2,67 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jsonschema
 import pytest
 
+from mcp_echo.protocol.jsonrpc import encode
 from mcp_echo.protocol.revisions import KNOWN, LEGACY, Revision
-from tests.tools.support import UNREADABLE, Scene, jwt, wire
+from mcp_echo.tools.base import ArgumentError
+from tests.tools import schema_rules
+from tests.tools.support import UNREADABLE, Scene, jwt, sent, wire
 
-NAMES = [
-    "echo",
-    "replayLastEcho",
-    "printHeader",
-    "bearerDecode",
-    "authContext",
-    "requestTiming",
-    "corsAnalysis",
-    "environmentDump",
-    "healthProbe",
-    "sessionInfo",
-    "whoIStheGOAT",
-    "createEchoSession",
-    "closeEchoSession",
-    "clientProbe",
-]
+TOKEN = jwt({"sub": "x", "iat": 1, "exp": 1e30, "nested": {"a": [1, None, "b"]}})
 
-ARGUMENTS = {
-    "echo": {"message", "uppercase", "session", "data", "mimeType"},
-    "replayLastEcho": {"session"},
-    "sessionInfo": {"session"},
-    "printHeader": {"category"},
-    "bearerDecode": {"token"},
-    "whoIStheGOAT": {"subject"},
-    "createEchoSession": {"label", "ttlSeconds"},
-    "closeEchoSession": {"session"},
-    "clientProbe": {"feature", "mode", "seconds"},
+
+class Published(NamedTuple):
+    """What a tool is listed as, and calls that it answers well; a new tool is one entry below."""
+
+    takes: frozenset[str] = frozenset()
+    needs: tuple[str, ...] = ()
+    """The arguments without which it does nothing."""
+    needs_handle_where_stateless: bool = False
+    changes: bool = False
+    """Whether it makes, changes or ends state."""
+    reaches_out: bool = False
+    """Whether it reaches beyond the server."""
+    calls: tuple[dict[str, Any], ...] = ({},)
+
+
+TOOLS = {
+    "echo": Published(
+        frozenset({"message", "uppercase", "session", "data", "mimeType"}),
+        needs=("message",),
+        changes=True,
+        calls=({"message": "m"}, {"message": "\u2028", "data": "aGk=", "mimeType": "image/png"}),
+    ),
+    "replayLastEcho": Published(frozenset({"session"}), needs_handle_where_stateless=True, changes=True),
+    "printHeader": Published(frozenset({"category"}), calls=({}, {"category": "mcp"})),
+    "bearerDecode": Published(
+        frozenset({"token"}),
+        calls=({}, {"token": "nonsense"}, {"token": f"{TOKEN.partition('.')[0]}.a.b.c.d"}),
+    ),
+    "authContext": Published(),
+    "requestTiming": Published(),
+    "corsAnalysis": Published(),
+    "environmentDump": Published(),
+    "healthProbe": Published(),
+    "sessionInfo": Published(frozenset({"session"}), needs_handle_where_stateless=True),
+    "whoIStheGOAT": Published(frozenset({"subject"}), calls=({}, {"subject": "x"})),
+    "createEchoSession": Published(
+        frozenset({"label", "ttlSeconds"}), changes=True, calls=({}, {"label": "x", "ttlSeconds": 1})
+    ),
+    "closeEchoSession": Published(frozenset({"session"}), needs=("session",), changes=True, calls=()),
+    "clientProbe": Published(
+        frozenset({"feature", "mode", "seconds"}),
+        needs=("feature",),
+        reaches_out=True,
+        calls=({"feature": "sampling"}, {"feature": "list-changed"}, {"feature": "logging"}),
+    ),
 }
 
-REQUIRED = {"echo": ["message"], "closeEchoSession": ["session"], "clientProbe": ["feature"]}
-# Without a protocol session, state has to be named.
-REQUIRED_WHERE_STATELESS = REQUIRED | {"replayLastEcho": ["session"], "sessionInfo": ["session"]}
-
-# Tools that make, change or end state, and those that reach beyond the server.
-CHANGING = {"echo", "replayLastEcho", "createEchoSession", "closeEchoSession"}
-NOT_TWICE_THE_SAME = CHANGING | {"clientProbe"}
-REACHING_OUT = {"clientProbe"}
+NAMES = list(TOOLS)
 
 tools = pytest.mark.parametrize("name", NAMES)
 revisions = pytest.mark.parametrize("revision", KNOWN, ids=lambda revision: revision.name)
@@ -73,9 +89,10 @@ def test_a_tool_takes_the_documented_arguments(name: str, revision: Revision) ->
     """The tool's specified arguments; an unknown one is refused. 2026-07-28 server/tools, Stateful Tools:
     the need for a handle is expressed in the schema."""
     schema = describe(name, revision)["inputSchema"]
-    assert set(schema["properties"]) == ARGUMENTS.get(name, set())
-    required = REQUIRED_WHERE_STATELESS if revision.stateless else REQUIRED
-    assert schema.get("required", []) == required.get(name, [])
+    tool = TOOLS[name]
+    assert schema["properties"].keys() == tool.takes
+    handle = ("session",) if revision.stateless and tool.needs_handle_where_stateless else ()
+    assert tuple(schema.get("required", ())) == (*tool.needs, *handle)
     assert schema["additionalProperties"] is False
     assert all(each["description"].endswith(".") for each in schema["properties"].values())
 
@@ -105,12 +122,31 @@ def test_a_description_has_only_what_its_revision_knows(name: str, revision: Rev
 
 @tools
 def test_annotations_tell_which_tools_change_the_session(name: str) -> None:
-    """2025-11-25 schema, ToolAnnotations."""
-    hints = describe(name)["annotations"]
-    assert hints["readOnlyHint"] is (name not in CHANGING)
-    assert hints["idempotentHint"] is (name not in NOT_TWICE_THE_SAME)
-    assert hints["openWorldHint"] is (name in REACHING_OUT)
-    assert hints["destructiveHint"] is False
+    """2025-11-25 schema, ToolAnnotations: what only reads is neither destructive nor idempotent, and nothing
+    is idempotent that does not say so."""
+    tool = TOOLS[name]
+    hints = {"readOnlyHint": not tool.changes, "openWorldHint": tool.reaches_out}
+    if tool.changes:
+        hints["destructiveHint"] = False
+    assert describe(name)["annotations"] == hints
+
+
+@tools
+def test_a_title_is_said_once(name: str) -> None:
+    """2025-06-18 schema, BaseMetadata: title; before, only the annotations had one."""
+    title = Scene().tools[name].title
+    old = describe(name, LEGACY[1])
+    assert (old["annotations"]["title"], "title" in old) == (title, False)
+    assert describe(name)["title"] == title
+
+
+@tools
+def test_a_description_tells_what_comes_back_and_when_to_call(name: str) -> None:
+    """Our choice: a model chooses by it, so that it says more than what the tool is."""
+    description = Scene().tools[name].description
+    assert "return" in description.lower()
+    assert "Call it " in description
+    assert description.endswith(".")
 
 
 @tools
@@ -121,7 +157,6 @@ def test_no_diagnostic_tool_mirrors_an_argument_to_a_header(name: str) -> None:
     assert "x-mcp-header" not in str(tool.describe(KNOWN[-1]))
 
 
-TOKEN = jwt({"sub": "x", "iat": 1, "exp": 1e30, "nested": {"a": [1, None, "b"]}})
 HEADERS = [
     ("Authorization", f"Bearer {TOKEN}"),
     ("Origin", "https://odd.example"),
@@ -129,16 +164,7 @@ HEADERS = [
     ("X-Odd", "\x9b"),
 ]
 
-CALLS = [(name, {}) for name in NAMES if name not in REQUIRED] + [
-    ("echo", {"message": "\u2028", "data": "aGk=", "mimeType": "image/png"}),
-    ("printHeader", {"category": "mcp"}),
-    ("bearerDecode", {"token": "nonsense"}),
-    ("bearerDecode", {"token": f"{TOKEN.partition('.')[0]}.a.b.c.d"}),
-    ("whoIStheGOAT", {"subject": "x"}),
-    ("createEchoSession", {"label": "x", "ttlSeconds": 1}),
-    ("clientProbe", {"feature": "sampling"}),
-    ("clientProbe", {"feature": "list-changed"}),
-]
+CALLS = [(name, arguments) for name, tool in TOOLS.items() for arguments in tool.calls]
 
 
 @pytest.mark.parametrize("machine", [None, UNREADABLE], ids=["machine", "no-machine"])
@@ -152,7 +178,7 @@ def test_a_structured_result_fits_its_own_schema(
     scene.call("echo", {"message": "before"})
     answer = scene.call(name, arguments, headers)
     assert not answer.is_error
-    jsonschema.Draft202012Validator(schema_of_result(name)).validate(wire(answer))
+    jsonschema.Draft202012Validator(schema_of_result(name)).validate(sent(answer))
 
 
 @pytest.mark.parametrize("name", ["echo", "replayLastEcho", "sessionInfo", "closeEchoSession"])
@@ -165,10 +191,69 @@ def test_a_result_about_a_handle_fits_the_schema_too(name: str, revision: Revisi
     arguments = {"session": handle, **({"message": "m"} if name == "echo" else {})}
     answer = scene.call(name, arguments)
     assert not answer.is_error
-    jsonschema.Draft202012Validator(schema_of_result(name)).validate(wire(answer))
+    jsonschema.Draft202012Validator(schema_of_result(name)).validate(sent(answer))
 
 
 @tools
 def test_a_schema_is_strict_enough_to_refuse_something_else(name: str) -> None:
     """A schema that takes anything would make the test above worthless."""
     assert not jsonschema.Draft202012Validator(schema_of_result(name)).is_valid({})
+
+
+# What every client reads.
+
+FIRST_TOOLS = 14
+"""The tools that the list began with, which may be long; each later one has its share."""
+FIRST_BYTES, LATER_BYTES = 14_000, 900
+
+
+def listed(revision: Revision) -> list[dict[str, Any]]:
+    return [tool.describe(revision) for tool in Scene().tools.values()]
+
+
+def length(value: object) -> int:
+    return len(encode(value))
+
+
+@revisions
+def test_the_list_is_short_enough_for_a_model_to_have_it_at_hand(revision: Revision) -> None:
+    """Our choice: clients give all of it to the model with every turn."""
+    entries = listed(revision)
+    later = entries[FIRST_TOOLS:]
+    assert length({"tools": entries}) <= FIRST_BYTES + LATER_BYTES * len(later)
+    assert [entry["name"] for entry in later if length(entry) > LATER_BYTES] == []
+
+
+@revisions
+@pytest.mark.parametrize("binary", ["true", "false"])
+def test_schemas_keep_to_what_every_client_reads(revision: Revision, binary: str) -> None:
+    """The rules and their sources are in `schema_rules`."""
+    for tool in Scene({"enable_binary": binary}).tools.values():
+        entry = tool.describe(revision)
+        assert schema_rules.faults_in(entry["inputSchema"], of_arguments=True) == [], tool.name
+        if "outputSchema" in entry:
+            assert schema_rules.faults_in(entry["outputSchema"]) == [], tool.name
+
+
+OPTIONAL = [
+    (name, argument, tool.calls[0])
+    for name, tool in TOOLS.items()
+    for argument in sorted(tool.takes - set(tool.needs))
+]
+
+
+@revisions
+@pytest.mark.parametrize(("name", "argument", "enough"), OPTIONAL)
+def test_null_is_an_absent_argument(name: str, argument: str, enough: Any, revision: Revision) -> None:
+    """Our choice: clients fill in every argument of a schema, with null for what nobody gave."""
+    scene = Scene(revision=revision.name)
+    scene.call("echo", {"message": "before"})
+    left_out, null = scene.call(name, enough), scene.call(name, {**enough, argument: None})
+    assert null.is_error == left_out.is_error
+
+
+@pytest.mark.parametrize(("name", "required"), [("echo", "message"), ("clientProbe", "feature")])
+def test_null_is_no_value_for_an_argument_that_is_required(name: str, required: str) -> None:
+    """As above: it is missing, and the refusal says which."""
+    with pytest.raises(ArgumentError, match=f"missing required field `{required}`"):
+        Scene().call(name, {required: None})

@@ -125,7 +125,7 @@ def test_bytes_that_are_no_base64_are_refused_and_not_remembered() -> None:
     [
         ({}, "`message`"),
         ({"message": 1}, "$.message"),
-        ({"message": None}, "$.message"),
+        ({"message": None}, "`message`"),
         ({"message": "m", "uppercase": "yes"}, "$.uppercase"),
         ({"message": "m", "upercase": True}, "`upercase`"),
         ({"message": "m", "data": "aGk=", "mimeType": "no type"}, "$.mimeType"),

@@ -57,6 +57,19 @@ class ConversationTests(SseTestCase):
         assert ids == [("a", True), (2, True), (3, False)]
         assert listening.messages[0]["result"]["protocolVersion"] == "2024-11-05"
 
+    def test_a_quiet_stream_is_kept_alive_by_comments(self) -> None:
+        """Our choice: only MCP clients read it, and the Python SDK asks for event streams alone and logs a
+        warning for an event that it does not know."""
+        self.service.streams.start()
+        self.addCleanup(self.service.streams.stop)
+        listening, _ = self.open()
+        before = listening.events
+        for _ in range(3):
+            self.clock.advance(15)
+            self.client.flush()
+        assert listening.body.count(b": keep-alive\n\n") == 2
+        assert listening.events == before
+
     def test_events_carry_no_ids(self) -> None:
         """This transport has no resumability."""
         listening, path = self.open()

@@ -221,11 +221,15 @@ class StreamTests(LimitTestCase):
     def test_a_stream_that_is_taken_over_is_not_one_more(self) -> None:
         """A client that lost its connection may notice before the server does."""
         session = self.initialize("2025-11-25")
-        streams = [self.listen(session) for _ in range(2)]
-        again = self.listen(session, **{"Last-Event-ID": streams[0].events[0]["id"]})
+        self.rpc("resources/subscribe", {"uri": "echo://session"}, session=session)
+        first = self.listen(session)
+        self.rpc("tools/call", {"name": "echo", "arguments": {"message": "m"}}, session=session)
+        self.client.flush()
+        second = self.listen(session)
+        again = self.listen(session, **{"Last-Event-ID": first.events[0]["id"]})
         assert again.status == 200
         self.client.flush()
-        assert [stream.over for stream in streams] == [True, False]
+        assert (first.over, second.over) == (True, False)
 
     def test_an_answer_that_is_fetched_again_counts_while_it_is_read(self) -> None:
         session = self.initialize("2025-11-25")

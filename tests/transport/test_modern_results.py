@@ -100,7 +100,7 @@ class EveryResultTests(ModernTestCase):
         """server/tools, Structured Content."""
         result = self.tool("echo", {"message": "m"})
         assert result["content"] == [{"type": "text", "text": "m"}]
-        assert result["structuredContent"] == {"message": "m", "session": None, "echoCount": None}
+        assert result["structuredContent"] == {"message": "m"}
         assert result["isError"] is False
 
 

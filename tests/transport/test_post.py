@@ -404,12 +404,7 @@ class ToolTests(ServerTestCase):
         """Schema, CallToolRequest: name is required, arguments is an object."""
         for name in NAMES:
             session = self.initialize(name)
-            for params in (
-                {},
-                {"name": 1},
-                {"name": "echo", "arguments": []},
-                {"name": "echo", "arguments": None},
-            ):
+            for params in ({}, {"name": 1}, {"name": "echo", "arguments": []}):
                 answer = self.rpc("tools/call", params, session=session)
                 assert answer.json["error"]["code"] == -32602, params
 

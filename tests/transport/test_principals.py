@@ -207,8 +207,6 @@ class BeliefTests(PrincipalTestCase):
         assert self.message("ping", {}, BOB, session).status == 200
         twice = {"X-User-Id": ["alice", "bob"], "X-Forwarded-For": "203.0.113.7"}
         assert self.principal(twice) == {
-            "name": None,
-            "source": None,
             "peer": "127.0.0.1",
             "peerIsTrusted": False,
             "clientAddress": "127.0.0.1",
@@ -216,7 +214,7 @@ class BeliefTests(PrincipalTestCase):
 
     def test_a_peer_that_is_not_listed_is_not_believed(self) -> None:
         self.serve({"MCP_ECHO_TRUSTED_PROXIES": "10.0.0.0/8,unix,::1"})
-        assert self.principal({**ALICE, "X-Forwarded-For": "203.0.113.7"})["name"] is None
+        assert "name" not in self.principal({**ALICE, "X-Forwarded-For": "203.0.113.7"})
 
     def test_tools_tell_what_was_believed_and_why(self) -> None:
         forwarded = {**ALICE, "X-Forwarded-For": "198.51.100.1, 203.0.113.7"}
@@ -333,7 +331,7 @@ class SubjectTests(PrincipalTestCase):
             {"Authorization": "Bearer a.b.c.d.e"},
             {"Authorization": "Basic eDp5"},
         ):
-            assert self.principal(headers)["name"] is None
+            assert "name" not in self.principal(headers)
 
     def test_two_tokens_or_a_subject_too_long_are_refused(self) -> None:
         """Our choice, as for the header."""

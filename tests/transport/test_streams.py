@@ -93,10 +93,19 @@ class GetTests(StreamTestCase):
         self.rpc("tools/list", session=session)
         assert listening.messages == []
 
-    def test_the_first_event_is_an_id_without_data_since_2025_11_25(self) -> None:
-        """Sending Messages, rule 6: SHOULD; clients of older revisions choke on empty data."""
-        for revision, expected in (("2025-11-25", [{"id": "g1-0", "data": ""}]), ("2025-06-18", [])):
-            assert self.listen(self.initialize(revision)).events == expected
+    def test_a_stream_opens_with_a_comment_in_every_revision(self) -> None:
+        """Sending Messages, rule 6, primes streams of POST alone: some clients read every event of a GET as
+        JSON, and report an empty one as an error."""
+        for revision in ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"):
+            assert self.listen(self.initialize(revision)).body == b": open\n\n"
+
+    def test_an_answer_that_is_resumed_by_get_opens_with_a_comment_too(self) -> None:
+        """As above: what a client comes back for has an id already."""
+        session = self.initialize("2025-11-25")
+        answer = self.rpc("tools/list", session=session, Accept="text/event-stream")
+        again = self.listen(session, **{"Last-Event-ID": answer.events[0]["id"]})
+        assert again.body.startswith(b": open\n\n")
+        assert [message["id"] for message in again.messages] == [1]
 
     def test_deleting_the_session_ends_its_streams(self) -> None:
         """MAY close the stream; a session that is gone has nothing more to say."""
@@ -272,20 +281,67 @@ class KeepAliveTests(StreamTestCase):
         self.clock.advance(15)
         self.client.flush()
 
-    def test_a_quiet_stream_is_kept_alive_by_an_event(self) -> None:
-        """The documented frame; MCP clients skip event types they do not know."""
-        listening = self.start()
+    def beats(self, listening: Listening) -> str:
+        """Return what keeps a stream alive; the first beat finds the opening just sent."""
         for _ in range(3):
             self.beat()
-        assert listening.events == [KEEP_ALIVE] * 2, "the first beat finds the opening just sent"
+        events, comments = listening.events, listening.body.count(b": keep-alive\n\n")
+        assert (events, comments) in (([KEEP_ALIVE] * 2, 0), ([], 2)), listening.body
+        return "event" if events else "comment"
 
-    def test_the_event_can_be_a_comment(self) -> None:
-        """MCP_ECHO_KEEPALIVE_STYLE=comment."""
-        listening = self.start(MCP_ECHO_KEEPALIVE_STYLE="comment")
-        for _ in range(3):
-            self.beat()
-        assert listening.events == []
-        assert listening.body.count(b": keep-alive\n\n") == 2
+    def test_a_reader_of_events_alone_is_kept_alive_by_an_event(self) -> None:
+        """The documented frame, for EventSource and for people: they see no comment."""
+        self.start()
+        for accept in (
+            "text/event-stream",
+            "Text/Event-Stream;charset=utf-8",
+            "text/event-stream, text/html",
+            "text/event-stream, application/json;q=0",
+        ):
+            assert self.beats(self.listen(self.initialize(), Accept=accept)) == "event", accept
+
+    def test_a_reader_that_takes_json_too_is_kept_alive_by_a_comment(self) -> None:
+        """Our choice: the Python SDKs list both, and log a warning for every event that they do not know; a
+        wildcard tells nothing of events."""
+        self.start()
+        for accept in (
+            "application/json, text/event-stream",
+            "text/event-stream;q=0.5, application/json;q=0.1",
+            "text/event-stream, */*",
+            "text/event-stream, application/*",
+            "text/*",
+            "*/*",
+            "",
+        ):
+            assert self.beats(self.listen(self.initialize(), Accept=accept)) == "comment", accept
+
+    def test_two_accept_lines_are_one_list(self) -> None:
+        """RFC 9110 section 5.3; httpx sends two when a client and a library each set one."""
+        self.start()
+        fields = {"Accept": ["application/json", "text/event-stream"], "Mcp-Session-Id": self.initialize()}
+        assert self.beats(Listening(self.begin("GET", headers=fields))) == "comment"
+
+    def test_one_style_can_be_told_for_all_readers(self) -> None:
+        """MCP_ECHO_KEEPALIVE_STYLE."""
+        for style in ("comment", "event"):
+            self.start(MCP_ECHO_KEEPALIVE_STYLE=style)
+            for accept in ("text/event-stream", "application/json, text/event-stream", "*/*"):
+                assert self.beats(self.listen(self.initialize(), Accept=accept)) == style, accept
+
+    def test_the_answer_to_a_post_is_kept_alive_by_comments_in_every_style(self) -> None:
+        """Our choice: who reads it knows MCP, whatever its Accept says."""
+        params = {"name": "clientProbe", "arguments": {"feature": "roots"}}
+        question = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+        for style in ("auto", "event", "comment"):
+            self.start(MCP_ECHO_KEEPALIVE_STYLE=style)
+            session = self.initialize(capabilities={"roots": {}})
+            headers = {"Mcp-Session-Id": session, "Accept": "text/event-stream"}
+            asked = Posted(self, question, headers)
+            for _ in range(3):
+                self.beat()
+            assert [message["method"] for message in asked.messages] == ["roots/list"]
+            assert asked.body.count(b": keep-alive\n\n") == 2
+            assert KEEP_ALIVE not in asked.events
 
     def test_a_busy_stream_needs_none(self) -> None:
         listening = self.start()
