@@ -264,7 +264,7 @@ def sweep_milliseconds() -> float:
     now = [0.0]
     costs = []
     for _ in range(5):
-        store = MemoryStore(100, STORED, lambda: now[0], lambda: now[0])
+        store = MemoryStore(100, STORED, lambda: now[0])
         revision = next(iter(Supported().legacy.values()))
         for number in range(STORED):
             now[0] = 0.0 if number < EXPIRED else 50.0

@@ -382,7 +382,8 @@ class LogJournal:
 
     def _shown(self, body: bytes) -> str:
         if self._reveal:
-            return body.decode("utf-8", "backslashreplace")
+            shown = body[:_MOST_READ].decode("utf-8", "backslashreplace")
+            return shown if len(body) <= _MOST_READ else f"{shown} [{len(body)} bytes in all]"
         return mask_session_ids(_masked_body(body), self._is_session)
 
 

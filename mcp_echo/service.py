@@ -158,7 +158,6 @@ class EchoService(MultiService):
             settings.session_timeout,
             settings.max_sessions,
             now,
-            wall,
             lambda: EventLog(settings.max_queue_messages, settings.max_queue_bytes),
             self._session_ended,
             StateBudget(settings.max_state_bytes, self.journal.note),
@@ -166,10 +165,14 @@ class EchoService(MultiService):
             node,
         )
         limits = Limits(settings)
-        self.facts = Facts(effective, self.store, Machine(), now, wall, now(), Changes(), self._spawn, limits)
+        # Whoever has the operator's key has nothing else in common with this process than what day it is.
+        agreed = now if settings.state_key is None else wall
+        self.facts = Facts(
+            effective, self.store, Machine(), now, wall, now(), Changes(), self._spawn, limits, agreed
+        )
         if settings.metrics_port is not None:
             self.tally = Tally()
-        self.server = self._server(Server, self.journal, Seal(wall, settings.state_key))
+        self.server = self._server(Server, self.journal, Seal(agreed, settings.state_key))
 
     def _build_shared(self, effective: Effective, now: Clock, wall: Clock, engine: Engine) -> None:
         """Make a server whose sessions an engine keeps."""
@@ -193,10 +196,12 @@ class EchoService(MultiService):
         limits.after = store.after
         changes = SharedChanges(store, store.peers, handle_of)
         self.store = store
-        self.facts = Facts(effective, store, Machine(), now, wall, now(), changes, store.spawn, limits)
+        self.facts = Facts(
+            effective, store, Machine(), now, wall, now(), changes, store.spawn, limits, store.agreed_now
+        )
         if settings.metrics_port is not None:
             self.tally = HeldTally(store)
-        seal = Seal(wall, settings.state_key)
+        seal = Seal(store.agreed_now, settings.state_key)
         server = self._server(SharedServer, HeldJournal(self.journal, store), seal)
         server.share(store)
         self.server = server

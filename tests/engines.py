@@ -12,6 +12,7 @@ from mcp_echo.state.engine import (
     Change,
     Close,
     Conflict,
+    Counts,
     Create,
     Ended,
     EngineHealth,
@@ -82,6 +83,7 @@ class DictRecords:
     time: int = EPOCH
     """Milliseconds of the clock, which stands still until told otherwise."""
     records: dict[str, Kept] = field(default_factory=dict)
+    counts: Counts = field(default_factory=Counts)
     ended: list[Ended] = field(default_factory=list)
     """What was taken away and no sweep has told of yet."""
     nodes: dict[str, Listener] = field(default_factory=dict)
@@ -98,6 +100,12 @@ class DictRecords:
         for kept in [kept for kept in self.records.values() if kept.expires <= self.time]:
             del self.records[kept.id]
             self.ended.append(Ended(kept.id, kept.expires - kept.created))
+            self.count(expired=1)
+
+    def count(self, created: int = 0, expired: int = 0, closed: int = 0) -> None:
+        """Count what was made or has ended."""
+        more = (created, expired, closed)
+        self.counts = Counts(*(old + new for old, new in zip(self.counts, more, strict=True)))
 
     def totals(self) -> Totals:
         """Return the sums over all records."""
@@ -139,6 +147,11 @@ class DictEngine:
         self._failures = 0
         self._limit = limit
         self._limit_per_principal = limit_per_principal
+
+    @property
+    def counts(self) -> Counts:
+        """What was made and has ended; see `Engine.counts`."""
+        return self.records.counts
 
     def open(self) -> None:
         """Do nothing: it is always open."""
@@ -198,7 +211,8 @@ class DictEngine:
         failure = "made unavailable" if self._failures else None
         breaker = "closed" if self.available else "open"
         latency = 0.0 if self.submitted else None
-        return EngineHealth("dict", "here", self.available, breaker, latency, self._failures, failure)
+        reason = None if self.available else "made unavailable"
+        return EngineHealth("dict", "here", self.available, breaker, latency, self._failures, failure, reason)
 
     def _reach(self) -> None:
         if not self.available:
@@ -220,6 +234,7 @@ class DictEngine:
             return Found(kept.seen(operation.known))
         if isinstance(operation, Close):
             del self.records.records[kept.id]
+            self.records.count(closed=1)
         elif operation.version != kept.version:
             return Conflict(kept.seen(operation.known))
         else:
@@ -248,6 +263,7 @@ class DictEngine:
         self.records.records[create.id] = Kept(
             create.id, create.owner, create.handle, create.timeout, create.state, now, now
         )
+        self.records.count(created=1)
         return Applied(now)
 
     def _seconds_until_one_ends(self, records: list[Kept]) -> int:

@@ -227,7 +227,7 @@ class LostLinesTests(SynchronousTestCase):
 
 
 class JournalTests(SynchronousTestCase):
-    SESSION = Session("11111111-2222", None, Supported().offered, UNKNOWN_CLIENT, 0, 0, 3600)
+    SESSION = Session("11111111-2222", None, Supported().offered, UNKNOWN_CLIENT, 0, 3600)
 
     def written(self, verbose: bool = True, reveal: bool = False) -> tuple[LogJournal, list[dict[str, Any]]]:
         events: list[dict[str, Any]] = []
@@ -280,6 +280,15 @@ class JournalTests(SynchronousTestCase):
         journal, events = self.written(reveal=True)
         journal.debug("Request", body=b'{"token":"opaque-s3cret"}')
         assert "opaque-s3cret" in events[0]["body"]
+
+    def test_of_a_long_body_the_beginning_is_shown(self) -> None:
+        """Our choice: a line is held several times while it is written, in wide characters perhaps."""
+        journal, events = self.written(reveal=True)
+        body = json.dumps(["s3cret", "a" * 1_000_000, "\U0001f410"], ensure_ascii=False).encode()
+        journal.debug("Request", body=body)
+        assert events[0]["body"].startswith('["s3cret", "aaa')
+        assert events[0]["body"].endswith(f"aaa [{len(body)} bytes in all]")
+        assert len(events[0]["body"]) < 70_000
 
     def test_of_a_long_body_the_beginning_is_shown_masked(self) -> None:
         """A line must not take as long as a body of the largest size."""

@@ -82,16 +82,18 @@ def written(node: Any, path: Path) -> tuple[str | bytes, int]:
     """Return the pattern and the flags of a call, evaluated where it stands."""
     module = ".".join(("mcp_echo", *path.relative_to(PACKAGE).with_suffix("").parts))
     names = dict(vars(__import__(module.removesuffix(".__init__"), fromlist=["x"])))
-    if any(isinstance(each, ast.Name) and each.id not in names for each in ast.walk(node.args[0])):
-        # Made of literal texts, escaped, and of what is written in the rest of it.
-        return "".join(each.value for each in ast.walk(node.args[0]) if isinstance(each, ast.Constant)), 0
 
     def value(each: ast.expr) -> Any:
         return eval(compile(ast.Expression(each), str(path), "eval"), names)
 
     flags = [value(each) for each in node.args[1:] if "re." in ast.unparse(each)]
     flags += [value(each.value) for each in node.keywords if each.arg == "flags"]
-    return value(node.args[0]), int(sum(flags))
+    try:
+        return value(node.args[0]), int(sum(flags))
+    except NameError:
+        # Made of literal texts, escaped, and of what is written in the rest of it.
+        texts = [each.value for each in ast.walk(node.args[0]) if isinstance(each, ast.Constant)]
+        return "".join(each for each in texts if isinstance(each, str)), 0
 
 
 ALL = [each for path in sorted(PACKAGE.rglob("*.py")) for each in patterns_in(path)]

@@ -262,6 +262,17 @@ class TooManyStreams(TooManyRequests):
         )
 
 
+class TooMuchUnread(TooManyRequests):
+    """More waits for a client than it may leave unread while it goes on to ask."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "More answers wait on this session's event stream than one request may bring "
+            "(ECHO_MAX_MESSAGE_SIZE, MCP_ECHO_MAX_BATCH); read the stream, then send this again",
+            1,
+        )
+
+
 class TooMuchInFlight(TooManyRequests):
     """As many requests are being worked on as may be.
 
@@ -431,7 +442,7 @@ class TooManySessions(InternalError):
 class StoreUnavailable(InternalError):
     """Where sessions are kept cannot be reached, or takes nothing more.
 
-    No 404: that would have every client begin a new session, all at once, although nothing is lost.
+    No 404: that would have every client begin a new session, all at once, although theirs may be there.
 
     Args:
         retry_after: Whole seconds until another try makes sense.
@@ -441,8 +452,8 @@ class StoreUnavailable(InternalError):
 
     def __init__(self, retry_after: int) -> None:
         super().__init__(
-            "The session store cannot be reached at the moment; no session is lost. "
-            f"Try again in {retry_after} s."
+            "The session store cannot be reached, or keeps nothing, at the moment. Do not begin a new "
+            f"session: try again in {retry_after} s."
         )
         self.retry_after = retry_after
 

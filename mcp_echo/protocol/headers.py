@@ -27,3 +27,8 @@ class Headers:
         """Return the first value of the field ``name``, in any spelling, or None."""
         wanted = name.lower()
         return next((value for key, value in self._fields if key.lower() == wanted), None)
+
+    def all(self, name: str) -> list[str]:
+        """Return the values of every line of the field ``name``, in any spelling, in order."""
+        wanted = name.lower()
+        return [value for key, value in self._fields if key.lower() == wanted]

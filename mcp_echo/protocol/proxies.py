@@ -7,13 +7,15 @@ https://modelcontextprotocol.io/specification/2025-11-25/basic/security_best_pra
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any, NamedTuple
 
 import msgspec
 
+from mcp_echo.protocol.credentials import as_sent, is_invisible
 from mcp_echo.protocol.errors import InvalidRequest
+from mcp_echo.redaction.placeholders import is_unfilled
 
 UNIX = "unix"
 """The word for peers on a Unix socket, which have no address."""
@@ -112,18 +114,34 @@ def parse_address(text: str) -> IPv4Address | IPv6Address | None:
     return address
 
 
+_DUTY = "it must name the caller, and be left away where there is none"
+
+
 def named_principal(values: Sequence[str], field: str) -> str | None:
     """Return the principal that a header field names; None when there is none or it is empty.
+
+    An empty value is what proxies send for callers that are not logged in. Whatever else is there names
+    somebody or is refused: nobody is an owner like any other, and all who are nobody share what it owns.
 
     Args:
         values: The values of the field, which may only have one.
         field: Its name, for the error.
 
     Raises:
-        InvalidRequest: It is given more than once, or is too long: neither names anybody.
+        InvalidRequest: It is given more than once, is too long, cannot be seen or is a variable that was not
+            filled in: none of these names anybody.
     """
-    _insist_on_one(values, field)
-    return _bounded(values[0], field) if values and values[0] else None
+    name = single_value(values, field)
+    if not name:
+        return None
+    if all(map(is_invisible, as_sent(name))):
+        raise InvalidRequest(f"Invalid request: {field} has no character that can be seen; {_DUTY}")
+    if is_unfilled(name):
+        raise InvalidRequest(
+            f"Invalid request: {field} is {name}, a variable that the proxy has not filled in; {_DUTY}"
+        )
+    # A token's principal is a JSON array of two texts; no name may read like one.
+    return _bounded(_json([name]) if name.startswith("[") else name, field)
 
 
 def single_value(values: Sequence[str], field: str) -> str | None:
@@ -132,29 +150,49 @@ def single_value(values: Sequence[str], field: str) -> str | None:
     Raises:
         InvalidRequest: It is given more than once.
     """
-    _insist_on_one(values, field)
+    if len(values) > 1:
+        raise InvalidRequest(f"Invalid request: {field} is given {len(values)} times")
     return values[0] if values else None
 
 
-def token_principal(claims: dict[str, Any] | None) -> str | None:
+def token_principal(claims: Mapping[str, Any] | None) -> str:
     """Return the principal of a token's claims: issuer and subject, which together name one (RFC 7519 4.1.2).
 
     Args:
-        claims: The claims, or None when there is no token that can be read.
+        claims: The claims; None for a token that is encrypted.
 
     Raises:
-        InvalidRequest: The two are too long.
+        NamesNobody: The two do not name anybody, or are too long.
     """
-    issuer, subject = (claims or {}).get("iss"), (claims or {}).get("sub")
-    if not isinstance(subject, str) or not (issuer is None or isinstance(issuer, str)):
-        return None
-    # As JSON, so that no other pair of texts reads the same.
-    return _bounded(msgspec.json.encode([issuer, subject]).decode(), "the token's iss and sub")
+    if claims is None:
+        raise NamesNobody("it is encrypted (JWE), and its claims cannot be read here")
+    subject, issuer = claims.get("sub"), claims.get("iss")
+    if not isinstance(subject, str):
+        raise NamesNobody("its sub is no string" if "sub" in claims else "it has no sub")
+    if all(map(is_invisible, subject)):
+        raise NamesNobody("its sub is empty, or has no character that can be seen")
+    if not (isinstance(issuer, str) or "iss" not in claims):
+        raise NamesNobody("its iss is no string")
+    return _bounded(_json([issuer, subject]), "the bearer token's iss and sub")
 
 
-def _insist_on_one(values: Sequence[str], field: str) -> None:
-    if len(values) > 1:
-        raise InvalidRequest(f"Invalid request: {field} is given {len(values)} times")
+class NamesNobody(InvalidRequest):
+    """There is a token, and it cannot be told whom it names: nobody is not meant.
+
+    Args:
+        reason: A clause about the token.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"Invalid request: the bearer token names nobody: {reason}. "
+            "MCP_ECHO_PRINCIPAL_FROM=subject takes the caller from its iss and sub"
+        )
+
+
+def _json(texts: Sequence[str | None]) -> str:
+    # As JSON no other texts read the same.
+    return msgspec.json.encode(texts).decode()
 
 
 def _bounded(principal: str, source: str) -> str:

@@ -88,6 +88,15 @@ def read(data: bytes, max_values: int = MAX_VALUES, name: str = "text") -> Any:
         raise NotJson(_why(error, data, name)) from None
 
 
+def is_read(data: bytes, max_values: int = MAX_VALUES) -> bool:
+    """Return whether a text is one that `read` takes."""
+    try:
+        read(data, max_values)
+    except NotJson:
+        return False
+    return True
+
+
 def _may_be_too_much(data: bytes, max_values: int) -> bool:
     """Return whether a text may be too deep or hold too many values: never False when one is or does.
 

@@ -20,7 +20,8 @@ from mcp_echo.redaction.masking import (
     secrets_in,
     short_id,
 )
-from mcp_echo.redaction.schemes import is_placeholder, split_credentials
+from mcp_echo.redaction.placeholders import is_placeholder
+from mcp_echo.redaction.schemes import split_credentials
 from mcp_echo.redaction.text import cut, fingerprint, mask, one_line, printable
 
 __all__ = [

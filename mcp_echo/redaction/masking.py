@@ -14,8 +14,9 @@ from typing import Any
 
 from mcp_echo.redaction import shapes
 from mcp_echo.redaction.names import is_secret_name, is_secret_parameter
+from mcp_echo.redaction.placeholders import is_placeholder
 from mcp_echo.redaction.schemes import NAMES as SCHEMES
-from mcp_echo.redaction.schemes import is_placeholder, split_credentials
+from mcp_echo.redaction.schemes import split_credentials
 from mcp_echo.redaction.text import LONGEST, LONGEST_QUOTE, cut, mask, printable
 
 _SHORTEST_SECRET = 4

@@ -6,7 +6,7 @@ https://modelcontextprotocol.io/specification/2025-03-26/basic#batching
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from typing import Any, NamedTuple
 
 from mcp_echo.protocol.errors import InvalidRequest, McpError
 from mcp_echo.protocol.jsonrpc import Malformed, Message, Request
@@ -46,6 +46,9 @@ def check_no_initialize(messages: list[Message]) -> None:
 class Batch:
     """One array of messages and its answer.
 
+    On an event stream each response goes out as soon as it is there, so that none waits for another. In one
+    JSON array they come together, in the order of the requests.
+
     Args:
         session: The session it belongs to.
         exchange: The HTTP request.
@@ -76,6 +79,8 @@ class Batch:
         self._take_note = take_note
         self._patience = patience
         self._spawn = spawn
+        accepted = exchange.accepted
+        self._streams = accepted.names_event_stream or not accepted.json
 
     def answer(self, messages: list[Message]) -> Reply | None:
         """Return the reply; None when an event stream or later work answers.
@@ -84,51 +89,59 @@ class Batch:
             InvalidRequest: The session's revision has no batches.
         """
         check_batches(self._session.revision)
-        answers = [self._element(message) for message in messages]
-        ready = [answer for answer in answers if isinstance(answer, bytes)]
-        if any(answer is not None and not isinstance(answer, bytes) for answer in answers):
-            self._exchange.run(self._later(answers), until_left=False)
+        with self._session.log.burst():
+            answers = [self._element(message) for message in messages]
+        if any(isinstance(answer, Later) for answer in answers):
+            self._exchange.run(self._rest(answers), until_left=False)
             return None
-        return self._deliver(ready)
+        return self._end([answer for answer in answers if isinstance(answer, bytes)])
 
-    def _element(self, message: Message) -> bytes | Promise | None:
-        """Return the response to one element, or a promise of it, or None where none is due."""
+    def _element(self, message: Message) -> bytes | Later | None:
+        """Return the response to one element, or a promise of it; None if none is due or it has gone out."""
         if isinstance(message, Malformed):
             if message.is_response:
                 self._session.pass_answer(message.id, None)
-            return self._refuse(message, self._exchange, message.error)
+            return self._answered(self._refuse(message, self._exchange, message.error))
         if not isinstance(message, Request):
             self._take_note(message, self._session)
             return None
         if message.method == "initialize":
-            return self._refuse(message, self._exchange, InvalidRequest(_NO_INITIALIZE))
+            return self._answered(self._refuse(message, self._exchange, InvalidRequest(_NO_INITIALIZE)))
         answer = self._perform(message, self._session, self._exchange, self._outlet)
         if not isinstance(answer, Coroutine):
-            return answer.body
+            return self._answered(answer.body)
         # Each goes on by itself: none waits for another, and each can be cancelled.
-        promise = self._patience.promise(None)
+        later = Later(self._patience.promise(None))
         running = self._session.begin(message.id)
-        running.stop = self._spawn(_keep(promise, answer))
-        return promise
+        running.stop = self._spawn(self._keep(later, answer))
+        return later
 
-    async def _later(self, answers: list[bytes | Promise | None]) -> Reply | None:
-        bodies = [each if each is None or isinstance(each, bytes) else await each for each in answers]
-        return self._deliver([body for body in bodies if body])
-
-    def _deliver(self, bodies: list[bytes]) -> Reply | None:
-        accepted = self._exchange.accepted
-        if self._outlet.opened is None:
-            if not bodies:
-                return Reply(202)
-            if accepted.json and not accepted.names_event_stream:
-                return Reply(200, b"[" + b",".join(bodies) + b"]")
-        stream = self._outlet.open()
-        for body in bodies:
-            self._session.log.append(stream, body)
-        self._session.log.end(stream)
+    def _answered(self, body: bytes) -> bytes | None:
+        """Send a response where the client reads a stream; return it where it has to wait for the others."""
+        if not self._streams:
+            return body
+        self._session.log.append(self._outlet.open(), body)
         return None
 
+    async def _keep(self, later: Later, pending: Awaitable[Reply | None]) -> None:
+        answer = await pending
+        later.promise.keep(None if answer is None else self._answered(answer.body))
 
-async def _keep(promise: Promise, pending: Awaitable[Reply | None]) -> None:
-    answer = await pending
-    promise.keep(None if answer is None else answer.body)
+    async def _rest(self, answers: list[bytes | Later | None]) -> Reply | None:
+        """Wait for what comes later, and end the answer."""
+        bodies = [await each.promise if isinstance(each, Later) else each for each in answers]
+        return self._end([body for body in bodies if body])
+
+    def _end(self, bodies: list[bytes]) -> Reply | None:
+        if self._outlet.opened is not None:
+            self._session.log.end(self._outlet.opened)
+            return None
+        # Without any request there is nothing to answer, and cancelled ones are not answered.
+        return Reply(200, b"[" + b",".join(bodies) + b"]") if bodies else Reply(202)
+
+
+class Later(NamedTuple):
+    """A response that is being worked on."""
+
+    promise: Promise
+    """Kept with the response; with None where it has gone out, or is not to."""

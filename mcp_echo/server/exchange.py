@@ -40,6 +40,7 @@ class Carriage:
         resumable: Whether events have ids, and clients are asked to come back.
         primed: Whether the stream opens with an event id and no data.
         farewell: A message to end the stream with when the server stops.
+        has_gap: Whether messages that the client comes back for are there no more.
     """
 
     log: Log
@@ -47,6 +48,7 @@ class Carriage:
     resumable: bool = False
     primed: bool = False
     farewell: bytes | None = None
+    has_gap: bool = False
 
 
 class Exchange(Protocol):

@@ -477,21 +477,22 @@ class LegacyEra:
     # Streams and endings.
 
     def listen(self, exchange: Exchange) -> Carriage:
-        """Return the stream that a GET reads.
+        """Return the stream that a GET reads; it opens with a comment if what was asked for is not all there.
 
         An id in ``Last-Event-ID`` that is unknown here opens a new stream: a 404 would end the session.
 
         Raises:
             McpError: There is no such session, or the revision is not spoken.
         """
-        session = self._existing_session(exchange)
-        stream = self._stream(session, exchange.last_event_id)
+        session, last_seen = self._existing_session(exchange), exchange.last_event_id
+        has_gap = last_seen is not None and session.log.has_gap(last_seen)
+        stream = self._stream(session, last_seen)
         self._watch_lists(session)
         if self._observer is not None:
             self._observer.saw_get(exchange.headers(), session, exchange.caller())
         # The priming event belongs on the streams of POST alone (Sending Messages, rule 6); clients that read
         # each event as JSON report one here as an error.
-        return Carriage(session.log, stream, resumable=True)
+        return Carriage(session.log, stream, resumable=True, has_gap=has_gap)
 
     def _stream(self, session: Session, last_event_id: str | None) -> Stream:
         """Return the stream a client comes back to, or a new one to listen on.

@@ -106,17 +106,25 @@ class _Subscription:
         self._log = log
         self._stream = stream
 
-    def tell(self, method: str, params: dict[str, Any]) -> None:
-        """Send a notification that names its subscription."""
-        self._log.append(self._stream, notification_bytes(method, {"_meta": self._meta, **params}))
+    def acknowledge(self, honoured: dict[str, Any]) -> None:
+        """Tell which part of the filter is honoured; it is the begin of the answer."""
+        params = {"notifications": honoured}
+        self._log.append(self._stream, self._notification("notifications/subscriptions/acknowledged", params))
+
+    def _notification(self, method: str, params: dict[str, Any]) -> bytes:
+        """Return a notification that names its subscription."""
+        return notification_bytes(method, {"_meta": self._meta, **params})
 
     def list_changed(self, which: List) -> None:
         """Tell that a list has changed."""
-        self.tell(f"notifications/{which}/list_changed", {})
+        self._tell(f"notifications/{which}/list_changed", {})
 
     def resource_updated(self, uri: str) -> None:
         """Tell that a resource has changed."""
-        self.tell("notifications/resources/updated", {"uri": uri})
+        self._tell("notifications/resources/updated", {"uri": uri})
+
+    def _tell(self, method: str, params: dict[str, Any]) -> None:
+        self._log.tell(self._stream, self._notification(method, params))
 
     def told_until(self, uri: str, count: int) -> None:
         """Note nothing: it hears of every echo on this node, from now on."""
@@ -319,9 +327,12 @@ class ModernEra:
         since = None
         if request.method in _ASKING:
             answers, responses, since = self._retried(request, exchange)
-        return ModernOutlet(
-            exchange, self._patience, client, answers, responses, since, self._facts.store.budget
-        )
+        return ModernOutlet(exchange, self._patience, client, answers, responses, since, self._new_log)
+
+    def _new_log(self) -> EventLog:
+        """Return the log of one response: nobody can come back to it, so that nothing written is kept."""
+        settings, budget = self._facts.settings, self._facts.store.budget
+        return EventLog(settings.max_queue_messages, settings.max_queue_bytes, budget, keeps=False)
 
     def _check_parameter_headers(self, request: Request, exchange: Exchange) -> None:
         called = read_params(read_call, request.params)
@@ -355,7 +366,7 @@ class ModernEra:
     ) -> dict[str, Any]:
         if self._observer is not None:
             self._observer.asked(request, call.client, call.caller())
-        since = outlet.since or self._facts.wall()
+        since = self._facts.agreed_now if outlet.since is None else outlet.since
         tie = _tie(request, outlet.principal)
         return {
             "resultType": "input_required",
@@ -386,16 +397,12 @@ class ModernEra:
         limits.check_in_flight_of(caller.principal, caller.address)
         owner = limits.begin(caller.principal, caller.address)
         exchange.when_over(lambda: limits.finish(owner))
-        outlet = ModernOutlet(
-            exchange, self._patience, UNKNOWN_CLIENT, {}, {}, None, self._facts.store.budget
-        )
+        outlet = ModernOutlet(exchange, self._patience, UNKNOWN_CLIENT, {}, {}, None, self._new_log)
         last = self._complete(request.method, {"_meta": {SUBSCRIPTION_KEY: request.id}})
         farewell = result_bytes(request.id, last)
         log, stream = outlet.open(farewell)
         subscription = _Subscription(request.id, log, stream, reader_of(caller, _client(meta)))
-        subscription.tell(
-            "notifications/subscriptions/acknowledged", {"notifications": _honoured(wanted, uris)}
-        )
+        subscription.acknowledge(_honoured(wanted, uris))
         changes = self._facts.changes
         for which, asked in _lists(wanted).items():
             if asked:

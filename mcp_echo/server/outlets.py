@@ -9,19 +9,26 @@ import msgspec
 from msgspec import Raw
 
 from mcp_echo.offer import Observer
+from mcp_echo.protocol import strict_json
 from mcp_echo.protocol.errors import CapabilityMissing, InvalidParams
 from mcp_echo.protocol.jsonrpc import Response, notification_bytes, request_bytes
 from mcp_echo.protocol.modern import is_answer, is_declared, required_capability
 from mcp_echo.redaction import mask_json
 from mcp_echo.server.exchange import Carriage, Exchange, Patience, Promise
-from mcp_echo.state.budget import StateBudget
 from mcp_echo.state.events import EventLog, Stream
 from mcp_echo.state.session import Client, Session, shown_id
 from mcp_echo.state.store import Clock
-from mcp_echo.tools.base import SESSION_MADE, AskError, InputRequired, NoAnswer, Pong, Question
+from mcp_echo.tools.base import PROGRESS, SESSION_MADE, AskError, InputRequired, NoAnswer, Pong, Question
 
 PING = Question("ping", {})
 
+CANCELLED = "notifications/cancelled"
+
+MAX_ANSWER = 256 * 1024
+"""Largest answer to a question that is read, in bytes: it is shown, and in the modern era carried on."""
+
+MAX_ANSWER_VALUES = 10_000
+"""Most JSON values in one: it is held as it came and masked, with a sentence for whatever is wrong in it."""
 
 MAX_STRAYS = 3
 """Answers to nothing that are told of with one question."""
@@ -31,16 +38,18 @@ class _Open:
     """A question to the client that waits for its answer.
 
     Args:
-        number: Its id.
         promise: Waits for the answer.
+        send: Sends on the stream that the question goes out on.
         now: The steady clock, in seconds.
     """
 
-    __slots__ = ("_begun", "_now", "number", "promise", "seconds", "strays")
+    __slots__ = ("_begun", "_now", "number", "promise", "seconds", "send", "strays")
 
-    def __init__(self, number: int | str, promise: Promise, now: Clock) -> None:
-        self.number = number
+    def __init__(self, promise: Promise, send: Callable[[bytes], bool], now: Clock) -> None:
+        self.number: int | str = 0
+        """Its id, once it has one."""
         self.promise = promise
+        self.send = send
         self.strays: list[str] = []
         """What came instead of its answer, as sentences."""
         self.seconds: float | None = None
@@ -48,9 +57,10 @@ class _Open:
         self._now = now
         self._begun = now()
 
-    def keep(self, response: Response) -> None:
-        """Here is the answer."""
-        self.seconds = self._now() - self._begun
+    def keep(self, response: Response | None) -> None:
+        """Here is the answer; None where the session has ended."""
+        if response is not None:
+            self.seconds = self._now() - self._begun
         self.promise.keep(response)
 
     def astray(self, what: str) -> None:
@@ -62,7 +72,9 @@ class _Open:
 class LegacyOutlet:
     """The answer stream of one POST, opened by the first message that has to come before the result.
 
-    A client that reads no stream here finds the messages in its session's queue.
+    For a client that reads no stream here, log messages and questions go to its session's queue. Progress
+    stays out: a listening stream is for what no running request is related to (basic/transports, Listening
+    for Messages, rule 4), and after the response there must be none (basic/utilities/progress).
 
     Args:
         session: The session.
@@ -112,7 +124,7 @@ class LegacyOutlet:
     @property
     def obstacle(self) -> str | None:
         """Why nothing can be sent on a stream of this request's own; None where it can."""
-        if self._exchange.accepted.names_event_stream or self.opened is not None:
+        if self._has_stream:
             return None
         return "This request's Accept does not list text/event-stream"
 
@@ -132,12 +144,18 @@ class LegacyOutlet:
 
     def send(self, data: bytes) -> bool:
         """Send a message ahead of the result; return whether a stream has taken it."""
-        if self._exchange.accepted.names_event_stream:
+        if self._has_stream:
             return self._session.log.append(self.open(), data)
         return self._session.log.queue(data)
 
+    @property
+    def _has_stream(self) -> bool:
+        return self.opened is not None or self._exchange.accepted.names_event_stream
+
     def notify(self, method: str, params: dict[str, Any]) -> bool:
         """Send a notification ahead of the result; see `mcp_echo.tools.base.Outlet.notify`."""
+        if method == PROGRESS and not self._has_stream:
+            return False
         return self.send(notification_bytes(method, params))
 
     def sleep(self, seconds: float) -> Awaitable[None]:
@@ -157,27 +175,37 @@ class LegacyOutlet:
     async def ask(self, questions: dict[str, Question]) -> dict[str, Any]:
         """Return the client's answers: results, or an `AskError` each.
 
+        A question that is not answered in time is cancelled (basic/lifecycle, Timeouts: SHOULD), and so is
+        one whose request is cancelled or whose session ends: what asked it waits no longer.
+
         Raises:
             AskError: No stream leads to the client, or it has not declared the capability.
         """
         self._insist_on_a_way(questions)
-        opened: dict[str, _Open] = {}
-        try:
-            for key, question in questions.items():
-                opened[key] = self._open(question, self.send)
-            return {key: await self._answer(each) for key, each in opened.items()}
-        finally:
-            self._close(opened)
+        put = await self._put({key: (question, self.send) for key, question in questions.items()})
+        return {key: answer for key, (answer, _) in put.items()}
 
     async def ping(self) -> dict[str, Pong]:
         """Ping the client on each stream that leads to it; see `mcp_echo.tools.base.Outlet.ping`."""
+        pongs = await self._put({way: (PING, send) for way, send in self._ways()})
+        return {way: Pong(answer, opened.seconds) for way, (answer, opened) in pongs.items()}
+
+    async def _put(
+        self, questions: dict[str, tuple[Question, Callable[[bytes], bool]]]
+    ) -> dict[str, tuple[Any, _Open]]:
+        """Send questions, each on its stream, and return what came of each."""
         opened: dict[str, _Open] = {}
+        answers: dict[str, tuple[Any, _Open]] = {}
         try:
-            for way, send in self._ways():
-                opened[way] = self._open(PING, send)
-            return {way: Pong(await self._answer(each), each.seconds) for way, each in opened.items()}
+            for key, (question, send) in questions.items():
+                opened[key] = self._open(question, send)
+            for key, each in opened.items():
+                answers[key] = (await self._answer(each), each)
         finally:
-            self._close(opened)
+            for key, each in opened.items():
+                reason = answers[key][0] if key in answers else "The request that asked this was cancelled"
+                self._close(each, str(reason))
+        return answers
 
     def _ways(self) -> Iterator[tuple[str, Callable[[bytes], bool]]]:
         """Yield the streams that lead to the client, by name, and what sends on each."""
@@ -215,34 +243,38 @@ class LegacyOutlet:
         Raises:
             AskError: No stream has taken it.
         """
-        opened = _Open(0, self._patience.promise(self._answer_timeout), self._now)
+        opened = _Open(self._patience.promise(self._answer_timeout), send, self._now)
         opened.number = self._session.expect_answer(opened)
         if not send(request_bytes(opened.number, question.method, question.params)):
-            self._close({question.method: opened})
+            self._session.take_expected(opened.number)
+            opened.promise.drop()
             raise AskError(
                 f"No stream of the session has taken {question.method}, so the client is not asked"
             )
         return opened
 
-    def _close(self, opened: dict[str, _Open]) -> None:
-        """Wait no longer for answers, and note what came instead of them."""
-        for each in opened.values():
-            self._session.take_expected(each.number)
-            each.promise.drop()
-        self._strays = [*self.strays, *dict.fromkeys(s for each in opened.values() for s in each.strays)]
+    def _close(self, opened: _Open, reason: str) -> None:
+        """Wait no longer for an answer: cancel the question if it is open, and note what came instead."""
+        if self._session.take_expected(opened.number) is not None:
+            opened.send(notification_bytes(CANCELLED, {"requestId": opened.number, "reason": reason}))
+        opened.promise.drop()
+        if opened.strays:
+            self._strays = list(dict.fromkeys([*self.strays, *opened.strays]))
 
     async def _answer(self, opened: _Open) -> Any:
         try:
-            response: Response = await opened.promise
+            response: Response | None = await opened.promise
         except TimeoutError:
             return NoAnswer(f"No answer came in this session within {self._answer_timeout:g} s")
-        if response.result is None:
-            error = mask_json(msgspec.json.decode(response.error or b"null"))
-            return AskError(f"The client answered with an error: {msgspec.json.encode(error).decode()}")
+        if response is None:
+            return NoAnswer("The session ended before the client answered")
         try:
-            return msgspec.json.decode(response.result)
-        except msgspec.MsgspecError as error:
-            return AskError(f"The client's answer cannot be read: {error}")
+            if response.result is not None:
+                return _read_answer(response.result)
+            error = mask_json(_read_answer(response.error or Raw(b"null")))
+        except AskError as unreadable:
+            return unreadable
+        return AskError(f"The client answered with an error: {msgspec.json.encode(error).decode()}")
 
 
 class ModernOutlet:
@@ -254,8 +286,8 @@ class ModernOutlet:
         client: What the client declares in this request.
         answers: What it has answered in earlier rounds.
         responses: What it answers in this one.
-        since: Seconds since the epoch when it was first asked; None if it was not yet.
-        budget: Counts what waits to be written.
+        since: Seconds of the clock of `Facts.agreed` when it was first asked; None if it was not yet.
+        new_log: Makes a log that keeps only what waits to be written.
     """
 
     def __init__(
@@ -266,9 +298,9 @@ class ModernOutlet:
         answers: dict[str, Any],
         responses: dict[str, Raw],
         since: float | None,
-        budget: StateBudget,
+        new_log: Callable[[], EventLog],
     ) -> None:
-        self._budget = budget
+        self._new_log = new_log
         self.principal = exchange.principal
         self.reads_json = exchange.accepted.json
         self._exchange = exchange
@@ -293,8 +325,7 @@ class ModernOutlet:
     def open(self, farewell: bytes | None = None) -> tuple[EventLog, Stream]:
         """Return the response stream, opened now if it was not yet."""
         if self.log is None or self.opened is None:
-            # Nobody can come back to it, so that nothing is kept once it is written.
-            self.log = EventLog(budget=self._budget, keeps=False)
+            self.log = self._new_log()
             self.opened = self.log.answer()
             self._exchange.open_stream(Carriage(self.log, self.opened, farewell=farewell))
         return self.log, self.opened
@@ -329,8 +360,7 @@ class ModernOutlet:
         self._insist_on_capabilities(questions)
         for key, question in questions.items():
             if key in self._responses:
-                answer = msgspec.json.decode(self._responses[key])
-                self._answers[key] = _checked(key, question, answer)
+                self._answers[key] = _checked(key, question, self._responses[key])
         missing = {key: question for key, question in questions.items() if key not in self._answers}
         if missing:
             raise InputRequired(missing, self._answers)
@@ -343,7 +373,26 @@ class ModernOutlet:
                 raise CapabilityMissing(required_capability(question.method, question.params))
 
 
-def _checked(key: str, question: Question, answer: Any) -> Any:
+def _read_answer(raw: Raw) -> Any:
+    """Return a client's answer, decoded.
+
+    Raises:
+        AskError: It is larger than answers are read.
+    """
+    data = bytes(raw)
+    if len(data) > MAX_ANSWER:
+        raise AskError(f"The client's answer has {len(data)} bytes; up to {MAX_ANSWER} are read")
+    try:
+        return strict_json.read(data, MAX_ANSWER_VALUES)
+    except strict_json.NotJson as error:
+        raise AskError(f"The client's answer cannot be read: {error}") from None
+
+
+def _checked(key: str, question: Question, raw: Raw) -> Any:
+    try:
+        answer = _read_answer(raw)
+    except AskError as error:
+        raise InvalidParams(f"inputResponses.{key}: {error}") from None
     if not is_answer(question.method, answer):
         raise InvalidParams(f"inputResponses.{key} is no answer to {question.method}")
     return answer

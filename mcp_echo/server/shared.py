@@ -115,7 +115,7 @@ class HeldExchange:
         if isinstance(log, EventLog):
             # A log of this request's own keeps only what somebody reads; it is not kept elsewhere.
             log.attach(carriage.stream, _Soon())
-            undo = log.close
+            undo = partial(log.detach, carriage.stream)
 
         def open_now() -> None:
             if self._exchange.left:

@@ -9,8 +9,8 @@ one; a change that was worked out from another version than the one that is kept
 answered with what is kept. So whoever works out a change from a copy need not hold a lock, and counters that
 many nodes raise come out exact.
 
-Time is the engine's: the clock of the Redis server, or that of the machine that all users of one SQLite file
-share.
+Time is the engine's: the clock of the Redis server, or one that all users of one SQLite file share. It tells
+how much time has passed, and what day it is only roughly: see `mcp_echo.stores.sqlite_clock`.
 """
 
 from __future__ import annotations
@@ -49,6 +49,15 @@ class Totals(NamedTuple):
     records: int = 0
     handles: int = 0
     held: Held = Held()
+
+
+class Counts(NamedTuple):
+    """What all nodes have made and ended since the records were begun with."""
+
+    created: int = 0
+    expired: int = 0
+    """Taken away because nobody used them."""
+    closed: int = 0
 
 
 class Record(NamedTuple):
@@ -187,7 +196,7 @@ class EngineHealth(NamedTuple):
     where: str
     """Where it is, without any password."""
     available: bool
-    """Whether it takes operations, as far as is known."""
+    """Whether it keeps what it is given, as far as is known: to be there, or to be read, is not enough."""
     breaker: Literal["closed", "open", "half-open"]
     """Open: operations are refused without being tried. Half-open: one is being tried."""
     latency: float | None
@@ -196,6 +205,8 @@ class EngineHealth(NamedTuple):
     """Batches that failed since the start."""
     last_failure: str | None
     """What the last of them failed with, without any password."""
+    reason: str | None = None
+    """Why it is not available, without any password; None while it is."""
 
 
 class Listener(Protocol):
@@ -213,6 +224,11 @@ class Listener(Protocol):
         Called once soon after the start, and whenever it is so.
         """
 
+    def replaced(self) -> None:
+        """The records are others than until now, as if somebody had put a copy of an earlier day in their
+        place: nothing that is known of them here is right any more.
+        """
+
 
 class Engine(Protocol):
     """Keeps records. All failures to reach it are `StoreUnavailable`."""
@@ -225,6 +241,10 @@ class Engine(Protocol):
     @property
     def totals(self) -> Totals:
         """The sums as of the last operation or sweep."""
+
+    @property
+    def counts(self) -> Counts:
+        """What was made and has ended, as of the last operation or sweep."""
 
     def open(self) -> None:
         """Open what has to be opened before the server starts, blocking.

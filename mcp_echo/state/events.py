@@ -5,8 +5,11 @@ appended to that request's stream; every other one is queued for whichever liste
 has been written stays in the log until it is pushed out, so that a client that lost its connection can resume
 with ``Last-Event-ID``.
 
-A message that there is no room to keep, in this queue or in all of them together, still goes to the
-connection that reads its stream, and is forgotten once it is written.
+The bounds of the log say what can be resumed, never what a connection gets that reads: a message that there
+is no room to keep, or none any more, waits for the connection of its stream, and is forgotten once that has
+taken it or is lost. What belongs to an answer waits however much it is, as it would if it were no stream.
+News waits within the bounds of a queue; what one request adds at once counts from the next message on, since
+no connection can read while it is added.
 
 Rules: each message goes out on exactly one stream; event ids are unique in the session and name their
 stream; a resumed stream never replays another stream's messages.
@@ -16,7 +19,9 @@ https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#resuma
 from __future__ import annotations
 
 import re
-from typing import Protocol
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol, TypeVar
 
 from mcp_echo.state.budget import StateBudget
 
@@ -25,6 +30,9 @@ MAX_MESSAGES = 100
 
 MAX_BYTES = 256 * 1024
 """Bytes of messages kept per session unless told otherwise."""
+
+_ANY = 1 << 62
+"""A sequence higher than any."""
 
 _EVENT_ID = re.compile(r"([gr]\d{1,15})-(\d{1,15})", re.ASCII)
 
@@ -45,10 +53,12 @@ class Reader(Protocol):
 class Event:
     """One message, and where it stands in its log."""
 
-    __slots__ = ("data", "kept", "sequence", "stream", "waiting", "written")
+    __slots__ = ("data", "due", "kept", "sequence", "stream", "waiting", "written")
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, *, due: bool = False) -> None:
         self.data = data
+        self.due = due
+        """True for a part of the answer to a request; False for news."""
         self.kept = False
         """True while it is in the log; False for one that only waits for its connection to write it."""
         self.sequence = 0
@@ -70,7 +80,7 @@ class Stream:
     It outlives connections; at most one connection reads it at a time.
     """
 
-    __slots__ = ("ended", "listening", "reader", "resumed", "tag", "unread")
+    __slots__ = ("ended", "gone", "listening", "reader", "resumed", "tag", "unread")
 
     def __init__(self, tag: str, listening: bool) -> None:
         self.tag = tag
@@ -83,6 +93,8 @@ class Stream:
         """True while its connection is one that came back for it."""
         self.ended = False
         """True when no message will follow: the request is answered, or the session is over."""
+        self.gone = 0
+        """The highest sequence of its messages that are kept no more."""
 
 
 class Log(Protocol):
@@ -109,6 +121,9 @@ class Log(Protocol):
     def find(self, last_event_id: str) -> Stream | None:
         """Return the stream that ``last_event_id`` names; None when it is malformed or no longer known."""
 
+    def has_gap(self, last_event_id: str) -> bool:
+        """Return whether messages may have come after that event that nobody can get any more."""
+
     def resume(self, last_event_id: str) -> Stream | None:
         """Return the stream that ``last_event_id`` names, set back to just behind that event, or None."""
 
@@ -121,14 +136,20 @@ class Log(Protocol):
     def take(self, stream: Stream) -> Event | None:
         """Return the next message for ``stream``'s connection to write, or None."""
 
+    def unread(self, stream: Stream) -> tuple[int, int]:
+        """Return how many messages wait for ``stream``'s connection, and their bytes."""
+
     def position(self, stream: Stream) -> str:
         """Return an event id of ``stream`` from which a client that has seen nothing yet can resume."""
 
     def queue(self, data: bytes) -> bool:
         """Append a message for whichever listening stream reads; return whether one does now."""
 
+    def burst(self) -> AbstractContextManager[None]:
+        """Add messages without letting them push each other out before a connection can read any."""
+
     def append(self, stream: Stream, data: bytes) -> bool:
-        """Append a message that belongs on ``stream`` alone.
+        """Append a part of an answer, which belongs on ``stream`` alone.
 
         Returns:
             Whether its connection has it, or is to get it, or a client that comes back for it can.
@@ -158,6 +179,7 @@ class EventLog:
     """
 
     __slots__ = (
+        "_before_burst",
         "_budget",
         "_events",
         "_keeps",
@@ -181,6 +203,8 @@ class EventLog:
     ) -> None:
         self._max_messages = max_messages
         self._max_bytes = max_bytes
+        self._before_burst = _ANY
+        """The highest sequence of which messages may be too many; those after it are still being added."""
         self._budget = StateBudget() if budget is None else budget
         self._keeps = keeps
         self._events: list[Event] = []
@@ -243,6 +267,11 @@ class EventLog:
         named = event_id(last_event_id)
         return self._streams.get(named[0]) if named else None
 
+    def has_gap(self, last_event_id: str) -> bool:
+        """Return whether messages may have come after that event that nobody can get any more."""
+        stream = self.find(last_event_id)
+        return stream is None or stream.gone > int(last_event_id.partition("-")[2])
+
     def resume(self, last_event_id: str) -> Stream | None:
         """Return the stream that ``last_event_id`` names, set back to just behind that event.
 
@@ -257,8 +286,10 @@ class EventLog:
         held += [event for event in stream.unread if not event.kept]
         held.sort(key=lambda event: event.sequence)
         for event in held:
-            # What was never written is due whatever the client claims to have seen.
+            # What was never written has to go out whatever the client claims to have seen.
             event.waiting = event.sequence > seen or not event.written
+            if not (event.kept or event.waiting):
+                self._release(event)
         self._budget.waiting -= len(stream.unread)
         stream.unread = [event for event in held if event.waiting]
         self._budget.waiting += len(stream.unread)
@@ -347,6 +378,10 @@ class EventLog:
             self._release(event)
         return event
 
+    def unread(self, stream: Stream) -> tuple[int, int]:
+        """Return how many messages wait for ``stream``'s connection, and their bytes."""
+        return len(stream.unread), sum(len(event.data) for event in stream.unread)
+
     def position(self, stream: Stream) -> str:
         """Return an event id of ``stream`` from which a client that has seen nothing yet can resume."""
         first = stream.unread[0].sequence - 1 if stream.unread else self._sequence
@@ -355,19 +390,25 @@ class EventLog:
     def queue(self, data: bytes) -> bool:
         """Append a message for whichever listening stream reads; return whether one does now."""
         listener = self._listener()
-        return self._append(data, listener) and listener is not None
+        return self._append(Event(data), listener) and listener is not None
 
     def append(self, stream: Stream, data: bytes) -> bool:
-        """Append a message that belongs on ``stream`` alone; see `Log.append`."""
-        return self._append(data, stream)
+        """Append a part of an answer, which belongs on ``stream`` alone; see `Log.append`."""
+        return self._append(Event(data, due=True), stream)
 
-    def _append(self, data: bytes, stream: Stream | None) -> bool:
-        event = Event(data)
+    def tell(self, stream: Stream, data: bytes) -> None:
+        """Append news that belongs on ``stream`` alone."""
+        self._append(Event(data), stream)
+
+    def _append(self, event: Event, stream: Stream | None) -> bool:
         read_now = stream is not None and stream.reader is not None
-        if (self._keeps or read_now) and self._make_room(len(data)):
+        if (self._keeps or read_now) and self._make_room(len(event.data)):
             self._hold(event, kept=True)
         elif not read_now:
             self._count_loss(event)
+            if stream is not None:
+                self._sequence += 1
+                stream.gone = self._sequence
             return False
         else:
             self._hold(event, kept=False)
@@ -376,8 +417,8 @@ class EventLog:
             return True
         self._give(stream, event)
         self._wake(stream)
-        if event.waiting and not event.kept:
-            self._bound_unkept(stream)
+        if event.waiting and not event.due:
+            self._bound_news(stream)
         return event.written or event.waiting
 
     def _hold(self, event: Event, *, kept: bool) -> None:
@@ -394,6 +435,8 @@ class EventLog:
     def _release(self, event: Event) -> None:
         """Hold a message no longer, wherever it stands."""
         size = len(event.data)
+        if event.stream is not None:
+            event.stream.gone = max(event.stream.gone, event.sequence)
         if event.kept:
             self._events.remove(event)
             self._kept_bytes -= size
@@ -407,18 +450,31 @@ class EventLog:
 
     def _make_room(self, size: int) -> bool:
         """Push the oldest messages out for one of ``size`` bytes; return whether it can be kept then."""
-        if size > self._max_bytes:
-            return False
-        if not self._budget.has_room(size - self._kept_bytes):
-            # Not even all of the own messages would make room: none of them has to go.
+        if size > self._max_bytes or not self._could_make_room(size):
             return False
         while self._events and not (
             len(self._events) < self._max_messages
             and self._kept_bytes + size <= self._max_bytes
             and self._budget.has_room(size)
         ):
-            self._drop(self._events[0])
+            self._push_out(self._events[0])
         return True
+
+    def _could_make_room(self, size: int) -> bool:
+        """Return whether all queues together have room, at the least once the messages here have gone."""
+        if self._budget.has_room(size):
+            return True
+        freed = sum(len(event.data) for event in self._events if not _is_coming(event))
+        return self._budget.has_room(size - freed)
+
+    def _push_out(self, event: Event) -> None:
+        """Keep a message no longer; a connection that is to take it still gets it."""
+        if not _is_coming(event):
+            self._drop(event)
+            return
+        self._events.remove(event)
+        self._kept_bytes -= len(event.data)
+        event.kept = False
 
     def _drop(self, event: Event) -> None:
         """Let a message go, and count it if nobody has seen it."""
@@ -435,22 +491,27 @@ class EventLog:
         if self._keeps and not event.kept:
             self._budget.lose_message(len(event.data), self._max_bytes)
 
-    def _bound_unkept(self, stream: Stream) -> None:
-        """Bound what only waits for a connection that does not read at the moment.
+    @contextmanager
+    def burst(self) -> Iterator[None]:
+        """Add messages without letting them push each other out before a connection can read any."""
+        self._before_burst = self._sequence
+        try:
+            yield
+        finally:
+            self._before_burst = _ANY
 
-        An answer waits until its connection takes it, as its bytes would if it were no stream. What a
-        listening stream is told waits within the bounds of a queue and of all queues together.
-        """
-        unkept = [event for event in stream.unread if not event.kept]
-        waiting = sum(len(event.data) for event in unkept)
-        while len(unkept) > self._max_messages or (
-            stream.listening
-            and unkept
-            and ((len(unkept) > 1 and waiting > self._max_bytes) or not self._budget.has_room(0))
-        ):
-            oldest = unkept.pop(0)
-            waiting -= len(oldest.data)
-            self._drop(oldest)
+    def _bound_news(self, stream: Stream) -> None:
+        """Bound the news that waits for a connection that does not read at the moment."""
+        if len(stream.unread) > self._max_messages or self.bytes > self._max_bytes:
+            news = [event for event in stream.unread if not event.due]
+            for event in surplus(news, self._max_messages, self._max_bytes):
+                if event.sequence <= self._before_burst:
+                    self._drop(event)
+        for event in list(stream.unread):
+            if self._budget.has_room(0):
+                break
+            if not (event.due or event.kept):
+                self._drop(event)
 
     def hang_up(self, stream: Stream) -> None:
         """Close the connection that reads ``stream``; the stream goes on, for the client to resume."""
@@ -464,9 +525,13 @@ class EventLog:
         self._forget_if_spent(stream)
 
     def close(self) -> None:
-        """End every stream: the session is over, and nobody can come back for what was written."""
+        """End the listening streams: the session is over, and nobody can come back for what was written.
+
+        A request that is still being worked on gets its answer, and its stream ends with that.
+        """
         for stream in list(self._streams.values()):
-            self.end(stream)
+            if stream.listening:
+                self.end(stream)
         self._keeps = False
         self._forget_unread()
 
@@ -482,3 +547,44 @@ class EventLog:
             return
         if not any(event.stream is stream for event in self._events):
             self._streams.pop(stream.tag, None)
+
+
+class _Message(Protocol):
+    """Something with the bytes of a message."""
+
+    @property
+    def data(self) -> bytes:
+        """The bytes."""
+
+
+Waiting = TypeVar("Waiting", bound=_Message)
+
+
+def surplus(waiting: Iterable[Waiting], max_messages: int, max_bytes: int) -> list[Waiting]:
+    """Return the oldest of some messages, which are too many to wait for a connection.
+
+    One that is larger than all together may be waits for itself, so that it costs no other.
+
+    Args:
+        waiting: The messages, oldest first.
+        max_messages: How many may wait.
+        max_bytes: Bytes that they may have together.
+    """
+    small: list[Waiting] = []
+    large: list[Waiting] = []
+    for each in waiting:
+        (large if len(each.data) > max_bytes else small).append(each)
+    count = len(small)
+    size = sum(len(each.data) for each in small)
+    beyond = large[:-1]
+    for each in small:
+        if count <= max_messages and size <= max_bytes:
+            break
+        count, size = count - 1, size - len(each.data)
+        beyond.append(each)
+    return beyond
+
+
+def _is_coming(event: Event) -> bool:
+    """Return whether a connection is about to take an event."""
+    return event.waiting and event.stream is not None and event.stream.reader is not None

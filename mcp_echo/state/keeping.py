@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+import msgspec
 
 from mcp_echo.protocol.errors import StoreUnavailable
 from mcp_echo.state.copies import Copies
@@ -17,6 +20,11 @@ from mcp_echo.state.store import EndReason
 _MEAN_OVER = 64
 """Changes over which the mean size of a session is taken, each counting less the longer it is ago."""
 
+SPOILT_QUIET = 60_000
+"""Milliseconds between two lines of the log about records that cannot be used."""
+SPOILT_RETRY = 30
+"""Seconds after which a record that cannot be used may be another one."""
+
 
 class Keeping:
     """Has changes of sessions kept, and follows those of others.
@@ -28,6 +36,7 @@ class Keeping:
         bounds: How much the log of one session keeps.
         ended: Told of every session that has ended here, and why.
         echoed: Told of every echo in a session that somebody here wants to hear of.
+        tell: Told, in a sentence for the operator, of a record that cannot be used.
     """
 
     def __init__(
@@ -38,6 +47,7 @@ class Keeping:
         bounds: Bounds,
         ended: Callable[[str, EndReason, Replica | None], None],
         echoed: Callable[[str], None],
+        tell: Callable[[str], None] | None = None,
     ) -> None:
         self.engine = engine
         self.node = engine.node
@@ -50,6 +60,9 @@ class Keeping:
         self.mean_state = 0.0
         """Bytes that a session takes without messages and echo: the mean of those changed here lately."""
         self._echoed = echoed
+        self._tell = tell
+        self._spoilt_until = 0
+        """Milliseconds of the engine's clock until which no further record is told of that cannot be used."""
         self._marks = secrets.randbits(32) << 16
         self._cut_off = -LEASE
         """Milliseconds of the engine's clock when it could not be reached last."""
@@ -62,20 +75,46 @@ class Keeping:
             now: Milliseconds of the engine's clock.
         """
         # After an outage the leases of all have run out: those who live get the time to say so.
-        patient = now - self._cut_off < LEASE
+        # A clock that was set back meanwhile tells nothing of it.
+        patient = 0 <= now - self._cut_off < LEASE
         return Draft(replica, now, self.budget.has_room, patient)
 
     async def submit(self, operation: EngineOperation) -> Outcome:
         """Have the engine carry out an operation.
 
         Raises:
-            StoreUnavailable: See `Engine.submit`.
+            StoreUnavailable: See `Engine.submit`; or what the engine keeps is not what it should be.
         """
         try:
             return await self.engine.submit(operation)
         except StoreUnavailable:
             self._cut_off = self.engine.now()
             raise
+        except Exception as error:
+            raise self._spoilt(error) from None
+
+    def _spoilt(self, error: Exception) -> StoreUnavailable:
+        """Return the refusal where a record cannot be used; the operator hears of one a minute."""
+        now = self.engine.now()
+        if self._tell is not None and not self._spoilt_until - SPOILT_QUIET <= now < self._spoilt_until:
+            self._spoilt_until = now + SPOILT_QUIET
+            self._tell(
+                "A session in the store is not what was kept there, and is answered with 503 until it "
+                f"expires ({type(error).__name__}: {error}); see who else writes to the store"
+            )
+        return StoreUnavailable(SPOILT_RETRY)
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Refuse a record that is not what was kept.
+
+        Raises:
+            StoreUnavailable: It is not.
+        """
+        try:
+            yield
+        except (msgspec.MsgspecError, TypeError, ValueError, AttributeError) as error:
+            raise self._spoilt(error) from None
 
     def mark(self) -> int:
         """Return the number of the next change that this node makes."""
@@ -125,11 +164,14 @@ class Keeping:
                 self.telling = None
 
     async def follow(self, replica: Replica, record: Record, known: int) -> None:
-        """Take over what somebody else has kept."""
-        if record.version < replica.version:
-            return
-        with self.copies.changing(replica):
-            if not replica.follow(record, known):
+        """Take over what somebody else has kept.
+
+        A record may have gone back: to the copy that an operator has put in the place of a file, or to what
+        was known by the replica of Redis that has taken over.
+        """
+        gone_back = record.version < replica.version
+        with self.copies.changing(replica), self.reading():
+            if gone_back or not replica.follow(record, known):
                 outcome = await self.submit(Peek(replica.id))
                 if isinstance(outcome, Found):
                     replica.follow(outcome.record)
@@ -151,5 +193,6 @@ class Keeping:
             idle = self.engine.now() - replica.used
             reason = "expired" if idle >= replica.kept.timeout else "closed"
         self.copies.forget(replica)
-        replica.end()
+        for size in replica.end():
+            self.lose(size)
         self.ended(replica.id, reason, replica)

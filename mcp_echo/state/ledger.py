@@ -9,6 +9,9 @@ several nodes, one of which may die at any moment:
   over when its client comes back there.
 - What the holder has written is known up to its last word. What it had not, when it let go or its lease ran
   out, waits again for whichever stream listens; a client that resumes the stream itself gets the rest there.
+- The bounds say what can be resumed, never what a connection gets that reads. A message that there is no room
+  to keep, or none any more, waits for its connection on this node, outside the ledger. One that is on its way
+  to a connection on another node stays over and above the bounds until that has taken it.
 - A message gets a new sequence number each time it is given to a stream, so that within one stream the
   numbers only grow, and ``Last-Event-ID`` always means "everything after that".
 
@@ -24,6 +27,7 @@ from typing import NamedTuple
 import msgspec
 
 from mcp_echo.state.engine import Entry, Held
+from mcp_echo.state.events import surplus
 
 LEASE = 45_000
 """Milliseconds for which a node holds a stream without saying so again: three missed heartbeats."""
@@ -45,6 +49,8 @@ class Row(msgspec.Struct, array_like=True):
     """The highest sequence that is known to have been written to its client."""
     ended: bool = False
     """True when no message will follow."""
+    gone: int = 0
+    """The highest sequence of its messages that are kept no more, or were not kept."""
 
     def is_held(self, now: int) -> bool:
         """Return whether a node reads it, as far as is known."""
@@ -101,6 +107,7 @@ class Ledger:
         "changed",
         "entries",
         "has_room",
+        "here",
         "lost",
         "node",
         "now",
@@ -130,6 +137,8 @@ class Ledger:
         """Bytes when the copy was made, which all sessions' bytes together include."""
         self.now = 0
         """Milliseconds of the engine's clock at which the change is worked out."""
+        self.here: set[str] = set()
+        """Tags of the streams that a connection on this node reads, or is about to."""
         self.patient = False
         """Whether leases of other nodes are left alone though they have run out."""
         self.has_room: Callable[[int], bool] = lambda _size: True
@@ -229,14 +238,23 @@ class Ledger:
 
     def _append(self, tag: str, data: bytes) -> None:
         self.changed = True
-        if self._make_room(len(data)):
+        if self._is_elsewhere(tag):
+            self._send(tag, data)
+        elif self._make_room(len(data)):
             self._add(tag, data)
-        elif tag in self.rows and self.rows[tag].holder == self.node:
+        elif tag in self.here:
             self.unkept.append(Unkept(tag, self._next(), data))
+            self._note_gone(tag, self.summary.sequence)
         else:
-            self._lose(len(data))
+            self.lose(len(data))
+            self._note_gone(tag, self._next())
             return
         self.queued += 1
+
+    def _note_gone(self, tag: str, sequence: int) -> None:
+        row = self.rows.get(tag)
+        if row is not None:
+            row.gone = max(row.gone, sequence)
 
     def _next(self) -> int:
         self.summary.sequence += 1
@@ -251,28 +269,87 @@ class Ledger:
             # It was forgotten when the last that could be resumed from it made room for this.
             self._remember(Row(tag, tag.startswith("g"), written=entry.sequence - 1))
 
-    def _lose(self, size: int) -> None:
+    def lose(self, size: int) -> None:
+        """Count a message of ``size`` bytes that nobody will get."""
         self.summary.dropped += 1
         self.lost.append(size)
 
     def _make_room(self, size: int) -> bool:
         """Push the oldest messages out for one of ``size`` bytes; return whether it can be kept then."""
-        if size > self.bounds.bytes or not self.has_room(size - self.before):
+        resting, rest = self._resting()
+        if size > self.bounds.bytes or not self.has_room(self.bytes - self.before - rest + size):
             return False
-        while self.entries and not (
-            len(self.entries) < self.bounds.messages
-            and self.bytes + size <= self.bounds.bytes
-            and self.has_room(self.bytes - self.before + size)
-        ):
-            self._push_out(self.entries[0])
+        self._trim(resting, rest, 1, size)
         return True
+
+    def _resting(self) -> tuple[list[Entry], int]:
+        """Return the messages that are not on their way to another node, and their bytes."""
+        if not any(self._is_elsewhere(tag) for tag in self.rows):
+            return self.entries, self.bytes
+        resting = [entry for entry in self.entries if not self._is_in_transit(entry)]
+        return resting, sum(len(entry.data) for entry in resting)
+
+    def _is_elsewhere(self, tag: str) -> bool:
+        """Return whether another node reads a stream, as far as is known."""
+        row = self.rows.get(tag)
+        return row is not None and row.is_held(self.now) and row.holder != self.node
+
+    def _is_in_transit(self, entry: Entry) -> bool:
+        return self._is_elsewhere(entry.stream) and not self._is_written(entry)
+
+    def _trim(self, resting: list[Entry], rest: int, more: int = 0, size: int = 0) -> None:
+        """Push out the oldest messages, until the others are within the bounds together with those to come.
+
+        Args:
+            resting: Those that count.
+            rest: Their bytes.
+            more: How many are to come.
+            size: Their bytes.
+        """
+        surplus: list[Entry] = []
+        count, total = len(resting) + more, self.bytes - self.before + size
+        for entry in resting:
+            if (
+                count <= self.bounds.messages
+                and rest + size <= self.bounds.bytes
+                and (not size or self.has_room(total))
+            ):
+                break
+            surplus.append(entry)
+            count, rest, total = count - 1, rest - len(entry.data), total - len(entry.data)
+        for entry in surplus:
+            self._push_out(entry)
+
+    def _send(self, tag: str, data: bytes) -> None:
+        """Add a message for a stream that another node reads, at the cost of older ones that go there."""
+        if not self.has_room(self.bytes - self.before + len(data)):
+            self.lose(len(data))
+            self._note_gone(tag, self._next())
+            return
+        self._add(tag, data)
+        going = [entry for entry in self.entries if self._is_in_transit(entry)]
+        for entry in surplus(going, self.bounds.messages, self.bounds.bytes):
+            # What one request adds does not push itself out: nobody can take it before it is kept.
+            if entry.sequence not in self.added:
+                self._push_out(entry)
 
     def _push_out(self, entry: Entry) -> None:
         if not self._is_written(entry):
-            self._lose(len(entry.data))
+            self._let_wait(entry)
+        if entry is not self.entries[0]:
+            # Other nodes see by the oldest one what was pushed out, but not what went from the middle.
+            self.summary.moves += 1
         self._take_out(entry)
+        self._note_gone(entry.stream, entry.sequence)
         if entry.stream in self.rows:
             self._forget_if_spent(self.rows[entry.stream])
+
+    def _let_wait(self, entry: Entry) -> None:
+        """Leave a message that is kept no longer to its connection here, or else count it as lost."""
+        if entry.stream not in self.here:
+            self.lose(len(entry.data))
+        elif entry.sequence in self.added:
+            self.unkept.append(Unkept(entry.stream, entry.sequence, entry.data))
 
     def _take_out(self, entry: Entry) -> None:
         self.entries.remove(entry)
@@ -306,6 +383,7 @@ class Ledger:
     def _hold(self, row: Row) -> None:
         self.changed = True
         row.holder, row.until = self.node, self.now + LEASE
+        self.here.add(row.tag)
 
     def renew(self, read: Container[str]) -> None:
         """Say again that this node reads what it reads, and see to what others have left behind.
@@ -330,6 +408,12 @@ class Ledger:
         for row in [row for row in self.rows.values() if row.holder == self.node and row.tag not in read]:
             self._let_go(row)
 
+    def note_read_here(self, tag: str) -> None:
+        """Note that a connection on this node reads a stream, unless another node has taken it over."""
+        row = self.rows.get(tag)
+        if row is not None and row.holder == self.node:
+            self.here.add(tag)
+
     def wrote(self, tag: str, sequence: int) -> None:
         """Note what the connection on this node has written."""
         row = self.rows.get(tag)
@@ -348,6 +432,7 @@ class Ledger:
     def _let_go(self, row: Row) -> None:
         self.changed = True
         row.holder, row.until = "", 0
+        self.here.discard(row.tag)
         if row.listening:
             self._move(self.of_stream(row.tag, row.written), "")
         self._forget_if_spent(row)
@@ -399,15 +484,13 @@ class Ledger:
                 self._forget(idle)
 
     def _forget(self, row: Row) -> None:
-        entries = self.of_stream(row.tag, 0)
-        # Other nodes see by the oldest one what was pushed out, but not what went from the middle.
-        self.summary.moves += bool(entries)
-        for entry in entries:
+        for entry in self.of_stream(row.tag, 0):
             self._push_out(entry)
         self.rows.pop(row.tag, None)
 
     def settle(self) -> Summary:
-        """Return what is to be kept beside the messages."""
+        """Return what is to be kept beside the messages, which are within their bounds then."""
+        self._trim(*self._resting())
         self.summary.rows = list(self.rows.values())
         self.summary.first = self.entries[0].sequence if self.entries else self.summary.sequence + 1
         return self.summary

@@ -18,12 +18,15 @@ import msgspec
 from mcp_echo.protocol.jsonrpc import MessageId
 from mcp_echo.protocol.revisions import KNOWN, Revision
 from mcp_echo.state.engine import Change, Held, Record
-from mcp_echo.state.events import Event, Reader, Stream
+from mcp_echo.state.events import Event, Reader, Stream, surplus
 from mcp_echo.state.kept import Kept, decode, decode_echo, encode, encode_echo
 from mcp_echo.state.ledger import Bounds, Ledger, Summary, Unkept
 from mcp_echo.state.session import Echo, Running, go_astray
 
 REVISIONS = {revision.name: revision for revision in KNOWN}
+
+UNKNOWN = 0
+"""The version of a copy of which it is not known whether it was ever kept: no record has it."""
 
 MARKS = 8
 """Nodes whose last change of a session is remembered in it."""
@@ -51,6 +54,12 @@ class HeldStream(Stream):
         event.sequence, event.stream, event.kept = sequence, self, kept
         self.unread.append(event)
         self.offered = max(self.offered, sequence)
+
+    def take_unkept(self) -> list[Unkept]:
+        """Return what waits for its connection and is not kept; from now on nothing waits."""
+        unkept = [Unkept(self.tag, event.sequence, event.data) for event in self.unread if not event.kept]
+        self.unread.clear()
+        return unkept
 
 
 def question_id(node: str, number: int) -> str:
@@ -107,6 +116,7 @@ class Replica:
         "streams",
         "tried",
         "unclaimed",
+        "uncounted",
         "used",
         "version",
         "waiting",
@@ -119,7 +129,7 @@ class Replica:
         self.id = session_id
         self.owner = owner
         self.handle = handle
-        self.version = 0
+        self.version = UNKNOWN
         self.kept: Kept
         self.echo: Echo | None = None
         self.ledger = Ledger(Summary(), (), bounds, node)
@@ -141,6 +151,8 @@ class Replica:
         """Mark → how many of them a try took, for tries of which it is not known how they ended."""
         self.unclaimed: list[Unkept] = []
         """Messages that were not kept, for streams that have no connection here yet."""
+        self.uncounted = 0
+        """Messages lost on the way to a connection here, which what is kept does not tell yet."""
         self.has_ended = False
         self.look_is_due = False
         """Whether this node is about to look whether others have changed it."""
@@ -199,14 +211,14 @@ class Replica:
             False when messages have moved since the copy was made, and the record has to be read from the
             first message on; nothing is taken over then.
         """
-        kept = decode(record.state)
+        kept, echo = decode(record.state), decode_echo(record.echo)
         before = self.ledger
         if known and kept.log.moves != before.summary.moves:
             return False
         old = [entry for entry in before.entries if kept.log.first <= entry.sequence <= known]
         self.version, self.kept, self.used = record.version, kept, record.used
         self.ledger = Ledger(kept.log, [*old, *record.entries], before.bounds, before.node)
-        self.echo = decode_echo(record.echo)
+        self.echo = echo
         return True
 
     def apply(self, draft: Draft, change: Change, now: int) -> None:
@@ -217,6 +229,7 @@ class Replica:
             self.used = now
         if draft.worked_ledger is not None:
             self.ledger = draft.worked_ledger.adopt()
+            self.uncounted -= draft.counted
 
     @property
     def attended(self) -> set[str]:
@@ -256,6 +269,7 @@ class Replica:
         # A copy: a stream that ends leaves at once.
         for stream in list(self.streams.values()):
             lost += self._deliver_to(stream, [message for message in unkept if message.stream == stream.tag])
+        self.uncounted += len(lost)
         return lost
 
     def _deliver_to(self, stream: HeldStream, unkept: list[Unkept]) -> list[int]:
@@ -264,8 +278,9 @@ class Replica:
             return []
         stream.is_new = False
         if row is None or row.holder != self.ledger.node:
-            self._taken_over(stream)
-            return [len(message.data) for message in unkept]
+            return [len(message.data) for message in [*unkept, *self._taken_over(stream)]]
+        before = stream.offered
+        self._note_pushed_out(stream)
         kept = self.ledger.of_stream(stream.tag, stream.offered)
         coming = [(entry.sequence, entry.data, True) for entry in kept]
         coming += [(message.sequence, message.data, False) for message in unkept]
@@ -274,80 +289,120 @@ class Replica:
         stream.ended = row.ended
         if stream.reader is not None and (stream.unread or stream.ended):
             stream.reader.wake()
-        return self._bound(stream)
+        # Only what comes has others give way: what one request has brought has time until then.
+        return self._bound(stream, before) if coming else []
 
-    def _bound(self, stream: HeldStream) -> list[int]:
-        """Bound what waits for a connection that does not read at the moment.
+    def _note_pushed_out(self, stream: HeldStream) -> None:
+        """Have what was pushed out of the log wait for its connection alone."""
+        if stream.unread:
+            kept = {entry.sequence for entry in self.ledger.of_stream(stream.tag, 0)}
+            for event in stream.unread:
+                event.kept = event.kept and event.sequence in kept
 
-        What was pushed out of the log goes; whoever did that has counted it. What was not kept waits as it
-        does in memory, see `mcp_echo.state.events.EventLog`.
+    def _bound(self, stream: HeldStream, before: int) -> list[int]:
+        """Bound the news that only waits for a connection that does not read at the moment.
+
+        An answer waits until its connection takes it, see `mcp_echo.state.events.EventLog`. There are answers
+        on the one stream of a session of revision 2024-11-05, too.
+
+        Args:
+            stream: The stream.
+            before: The highest sequence it had before it was given what came last.
 
         Returns:
             The sizes of messages lost.
         """
-        if not stream.unread:
+        if not stream.listening or stream.tag == self.kept.legacy_stream:
             return []
-        entries, bounds = self.ledger.entries, self.ledger.bounds
-        first = entries[0].sequence if entries else self.ledger.summary.sequence + 1
-        stream.unread = [event for event in stream.unread if not event.kept or event.sequence >= first]
-        unkept = [event for event in stream.unread if not event.kept]
-        waiting = sum(len(event.data) for event in unkept)
-        lost: list[int] = []
-        while len(unkept) > bounds.messages or (
-            stream.listening and len(unkept) > 1 and waiting > bounds.bytes
-        ):
-            oldest = unkept.pop(0)
-            stream.unread.remove(oldest)
-            waiting -= len(oldest.data)
-            lost.append(len(oldest.data))
-        return lost
+        beyond = [
+            event
+            for event in surplus(stream.unread, *self.ledger.bounds)
+            if not event.kept and event.sequence <= before
+        ]
+        for event in beyond:
+            stream.unread.remove(event)
+        return [len(event.data) for event in beyond]
 
     def drop_unclaimed(self) -> list[int]:
         """Forget what was not kept and no connection has come for; return the sizes."""
         unclaimed, self.unclaimed = self.unclaimed, []
         return [len(message.data) for message in unclaimed]
 
-    def _taken_over(self, stream: HeldStream) -> None:
-        """Close the connection: another node reads the stream now, or its lease ran out."""
+    def _taken_over(self, stream: HeldStream) -> list[Unkept]:
+        """Close the connection: another one reads the stream now, or its lease ran out.
+
+        Returns:
+            What only this connection could have got.
+        """
         self.streams.pop(stream.tag, None)
+        self._note_pushed_out(stream)
+        unkept = stream.take_unkept()
         reader, stream.reader = stream.reader, None
-        stream.unread.clear()
         if reader is not None:
             reader.replaced()
+        return unkept
 
     def attach(self, stream: HeldStream, reader: Reader) -> None:
         """Let a connection read a stream from now on, in place of the one that did."""
         before = self.streams.get(stream.tag)
-        if before is not None and before is not stream:
-            self._taken_over(before)
+        own = [] if before is None or before is stream else self._taken_over(before)
         left = self.leaving.pop(stream.tag, None)
         if left is not None:
             left.came_back = True
         stream.reader = reader
         self.streams[stream.tag] = stream
-        own = [message for message in self.unclaimed if message.stream == stream.tag]
+        own += [message for message in self.unclaimed if message.stream == stream.tag]
         self.unclaimed = [message for message in self.unclaimed if message.stream != stream.tag]
         self._deliver_to(stream, own)
 
-    def detach(self, stream: HeldStream) -> bool:
-        """Take the connection off a stream; return whether the stream was its."""
+    def detach(self, stream: HeldStream) -> list[Unkept] | None:
+        """Take the connection off a stream.
+
+        Returns:
+            What only this connection could have got; None if the stream is another's by now.
+        """
         stream.reader = None
         if self.streams.get(stream.tag) is not stream:
-            return False
+            return None
         del self.streams[stream.tag]
-        stream.unread.clear()
+        self._note_pushed_out(stream)
         self.leaving[stream.tag] = stream
-        return True
+        return stream.take_unkept()
 
-    def end(self) -> None:
-        """End every stream here: the session is over."""
+    def end(self) -> list[int]:
+        """End the listening streams here: the session is over.
+
+        A request that is still being worked on gets its answer, and its stream ends with that.
+
+        Returns:
+            The sizes of messages lost.
+        """
         self.has_ended = True
-        self.later.clear()
-        for stream in list(self.streams.values()):
+        later, self.later = self.later, []
+        lost = [size for operation, _ in later for size in self.carry_out(operation)]
+        for promise in list(self.expected.values()):
+            promise.keep(None)
+        for stream in [stream for stream in self.streams.values() if stream.listening]:
             stream.ended = True
             if stream.reader is not None:
                 stream.reader.wake()
-        self.streams.clear()
+            self.streams.pop(stream.tag, None)
+        return lost
+
+    def carry_out(self, operation: Operation) -> list[int]:
+        """Make a change after the end: nothing of it is kept, but connections here get what is theirs.
+
+        Returns:
+            The sizes of messages lost.
+        """
+        draft = Draft(self, self.ledger.now, lambda _size: False)
+        operation(draft)
+        if draft.worked_ledger is None:
+            return []
+        ledger = draft.worked_ledger
+        unkept, lost = ledger.unkept, ledger.lost
+        self.ledger = ledger.adopt()
+        return lost + self.deliver(unkept)
 
 
 class Draft:
@@ -364,6 +419,7 @@ class Draft:
         "_has_room",
         "_now",
         "_patient",
+        "counted",
         "echo",
         "kept",
         "replica",
@@ -380,6 +436,8 @@ class Draft:
         self.kept = copy.copy(replica.kept)
         self.echo = replica.echo
         self.touch = False
+        self.counted = 0
+        """Messages lost here that the change tells of."""
         self.worked_ledger: Ledger | None = None
         self._now = now
         self._has_room = has_room
@@ -390,8 +448,11 @@ class Draft:
         """The log, to be changed."""
         if self.worked_ledger is None:
             self.worked_ledger = self.replica.ledger.copy(self._now, self._has_room, self._patient)
+            self.counted = self.replica.uncounted
+            self.worked_ledger.summary.dropped += self.counted
             for stream in self.replica.streams.values():
                 self.worked_ledger.wrote(stream.tag, stream.written)
+                self.worked_ledger.note_read_here(stream.tag)
         return self.worked_ledger
 
     def change(self, mark: int) -> Change:

@@ -37,12 +37,12 @@ class Seal:
     """Seals and opens state.
 
     Args:
-        wall: Seconds since the epoch.
+        now: Seconds of a clock that all who have the key agree on.
         key: 32 bytes in URL-safe base64, the same on every server that must open it; None for a new one.
     """
 
-    def __init__(self, wall: Clock, key: str | None = None) -> None:
-        self._wall = wall
+    def __init__(self, now: Clock, key: str | None = None) -> None:
+        self._now = now
         self._fernet: Fernet | MultiFernet = Fernet(key or self.new_key())
 
     @staticmethod
@@ -57,7 +57,7 @@ class Seal:
     def seal(self, value: Any, binding: str) -> str:
         """Return ``value``, JSON-encodable, as a text that only `open` with the same binding turns back."""
         content = msgspec.json.encode(_Content(binding, value))
-        return self._fernet.encrypt_at_time(content, int(self._wall())).decode()
+        return self._fernet.encrypt_at_time(content, int(self._now())).decode()
 
     def open(self, text: str, binding: str) -> Any:
         """Return what was sealed.
@@ -70,7 +70,7 @@ class Seal:
         if not _SEALED.fullmatch(text) or urlsafe_b64encode(urlsafe_b64decode(text)).decode() != text:
             raise InvalidParams("requestState is not one of this server's")
         try:
-            content = _decode(self._fernet.decrypt_at_time(text.encode(), LIFETIME, int(self._wall())))
+            content = _decode(self._fernet.decrypt_at_time(text.encode(), LIFETIME, int(self._now())))
         except (InvalidToken, msgspec.DecodeError):
             raise InvalidParams("requestState is not one of this server's, or has expired") from None
         if content.binding != binding:

@@ -140,8 +140,7 @@ class Running:
 class Session:
     """The state of one session.
 
-    Times named ``…_at`` are seconds of the wall clock, for people. The others are seconds of a clock that
-    never jumps, for arithmetic.
+    All times are seconds of a clock that never jumps: what day it was is told from how long ago it was.
 
     Args:
         session_id: The server-minted id.
@@ -149,7 +148,6 @@ class Session:
         revision: The protocol revision it speaks.
         client: What the client said of itself.
         now: Seconds of the steady clock.
-        wall: Seconds since the epoch.
         timeout: Seconds of idleness after which it is gone.
         handle: Whether it is state that modern requests name by a handle, and no protocol session.
         label: What its maker calls it, or None.
@@ -167,7 +165,6 @@ class Session:
         "calls_due",
         "client",
         "created",
-        "created_at",
         "echo_count",
         "handle",
         "id",
@@ -175,7 +172,6 @@ class Session:
         "initialized",
         "label",
         "last_activity",
-        "last_activity_at",
         "last_echo",
         "legacy_stream",
         "log_level",
@@ -196,7 +192,6 @@ class Session:
         revision: Revision,
         client: Client,
         now: float,
-        wall: float,
         timeout: float,
         handle: bool = False,
         label: str | None = None,
@@ -208,7 +203,6 @@ class Session:
         self.revision = revision
         self.client = client
         self.created = self.last_activity = now
-        self.created_at = self.last_activity_at = wall
         self.timeout = timeout
         self.handle = handle
         self.label = label
@@ -335,7 +329,10 @@ class Session:
             self._running.pop(request_id, None)
 
     def expect_answer(self, promise: Any) -> int | str:
-        """Return the id for a request to the client, whose response will keep ``promise``."""
+        """Return the id for a request to the client, whose response will keep ``promise``.
+
+        At the end of the session it is kept with None.
+        """
         if self._expected is None:
             self._expected = {}
         self._asked += 1
@@ -371,6 +368,8 @@ class Session:
 
     def end(self) -> None:
         """End the session's streams, and give up what it holds."""
+        for promise in list((self._expected or {}).values()):
+            promise.keep(None)
         if self._log is not None:
             self._log.close()
         if self._new_log is not None:

@@ -18,7 +18,7 @@ from mcp_echo.protocol.jsonrpc import MessageId, Response
 from mcp_echo.protocol.revisions import Revision
 from mcp_echo.state.commits import Commits
 from mcp_echo.state.copies import Copies, Waits
-from mcp_echo.state.engine import Engine, EngineHealth, Found, Load
+from mcp_echo.state.engine import Counts, Engine, EngineHealth, Found, Load
 from mcp_echo.state.keeping import Keeping
 from mcp_echo.state.kept import Kept, describe
 from mcp_echo.state.ledger import Bounds
@@ -87,7 +87,7 @@ class SharedStore:
         self.now = now
         self.peers = Peers(self)
         self.copies = Copies(waits.promise)
-        self.keeping = Keeping(engine, self.copies, self.budget, bounds, ended, echoed)
+        self.keeping = Keeping(engine, self.copies, self.budget, bounds, ended, echoed, tell)
         self.upkeep = Upkeep(self.keeping, self.copies, waits, spawn)
         self._commits = Commits(self.keeping, self.copies, self.statistics, limit, limit_per_principal)
         self._waits = waits
@@ -118,6 +118,15 @@ class SharedStore:
             held.queued + own.queues,
             held.waiting + own.waiting,
         )
+
+    @property
+    def counts(self) -> Counts | None:
+        """What all nodes have made and ended since the store was made."""
+        return self.engine.counts
+
+    def agreed_now(self) -> float:
+        """Return the seconds of the clock that all nodes have in common."""
+        return self.engine.now() / 1000
 
     def health(self) -> EngineHealth:
         """Return how the engine is doing."""
@@ -258,9 +267,10 @@ class SharedStore:
         # Another request may have read it meanwhile.
         replica = self.copies.get(want.id)
         if replica is None:
-            replica = Replica(
-                want.id, want.owner, want.handle, outcome.record, self.keeping.bounds, self.node
-            )
+            with self.keeping.reading():
+                replica = Replica(
+                    want.id, want.owner, want.handle, outcome.record, self.keeping.bounds, self.node
+                )
             self.copies.remember(replica)
         return replica
 
@@ -299,6 +309,10 @@ class SharedStore:
     def caught_up(self) -> None:
         """Look at everything held; see `Listener.caught_up`."""
         self.upkeep.caught_up()
+
+    def replaced(self) -> None:
+        """The records are others than until now; see `Listener.replaced`."""
+        self.upkeep.replaced()
 
     async def surely(self, work: Callable[[], Awaitable[T]]) -> T | None:
         """Return what ``work`` returns, which is tried for as long as the engine cannot be reached."""

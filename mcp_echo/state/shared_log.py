@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import secrets
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 from mcp_echo.state.events import Event, Reader, Stream, event_id
-from mcp_echo.state.ledger import Ledger
+from mcp_echo.state.ledger import Ledger, Unkept
 from mcp_echo.state.replica import Draft, HeldStream
 
 if TYPE_CHECKING:
@@ -57,7 +58,8 @@ class SharedLog:
     @property
     def pending(self) -> int:
         """How many messages no connection has taken yet, as far as is known here."""
-        return self._ledger.waiting
+        held = self._session.replica.streams.values()
+        return self._ledger.waiting + sum(not event.kept for stream in held for event in stream.unread)
 
     @property
     def open_streams(self) -> int:
@@ -95,6 +97,12 @@ class SharedLog:
             stream.reader = _Elsewhere() if here is None else here.reader
         return stream
 
+    def has_gap(self, last_event_id: str) -> bool:
+        """Return whether messages may have come after that event that nobody can get any more."""
+        named = event_id(last_event_id)
+        row = self._ledger.rows.get(named[0]) if named else None
+        return named is None or row is None or row.gone > named[1]
+
     def resume(self, last_event_id: str) -> Stream | None:
         """Return the stream that ``last_event_id`` names, set back to just behind that event, or None."""
         stream = self.find(last_event_id)
@@ -109,11 +117,13 @@ class SharedLog:
         self._session.do(lambda draft: draft.ledger.queue(data), len(data))
         return self.listeners > 0
 
+    def burst(self) -> AbstractContextManager[None]:
+        """Do nothing: all that one request adds is kept at once, and connections read after that."""
+        return nullcontext()
+
     def append(self, stream: Stream, data: bytes) -> bool:
         """Append a message that belongs on ``stream`` alone; see `mcp_echo.state.events.Log.append`."""
-        # What a connection here waits for gets to it, whatever its size: it is a part of an answer.
-        size = 0 if stream.reader is not None else len(data)
-        self._session.do(lambda draft: draft.ledger.append(stream.tag, data), size)
+        self._session.do(lambda draft: draft.ledger.append(stream.tag, data))
         return stream.reader is not None or stream.tag in self._ledger.rows
 
     def end(self, stream: Stream) -> None:
@@ -129,8 +139,9 @@ class SharedLog:
     def detach(self, stream: Stream) -> None:
         """Take the connection off ``stream``; what it had not been given goes back to the queue."""
         held = _held(stream)
-        if self._session.replica.detach(held):
-            self._session.later(lambda draft: _release(draft, held))
+        lost = self._session.replica.detach(held)
+        if lost is not None:
+            self._session.later(lambda draft: _release(draft, held, lost))
 
     def take(self, stream: Stream) -> Event | None:
         """Return the next message for ``stream``'s connection to write, or None."""
@@ -140,6 +151,15 @@ class SharedLog:
         _held(stream).written = event.sequence
         self._session.noticed()
         return event
+
+    def unread(self, stream: Stream) -> tuple[int, int]:
+        """Return how many messages wait for ``stream``'s connection, and their bytes, as far as is known."""
+        row = self._ledger.rows.get(stream.tag)
+        kept = [] if row is None else self._ledger.of_stream(stream.tag, row.written)
+        here = self._session.replica.streams.get(stream.tag)
+        unkept = [] if here is None else [event for event in here.unread if not event.kept]
+        sizes = [len(entry.data) for entry in kept] + [len(event.data) for event in unkept]
+        return len(sizes), sum(sizes)
 
     def position(self, stream: Stream) -> str:
         """Return an event id of ``stream`` from which a client that has seen nothing yet can resume."""
@@ -158,7 +178,9 @@ def _held(stream: Stream) -> HeldStream:
     return stream
 
 
-def _release(draft: Draft, stream: HeldStream) -> None:
+def _release(draft: Draft, stream: HeldStream, lost: list[Unkept]) -> None:
+    for message in lost:
+        draft.ledger.lose(len(message.data))
     if stream.came_back:
         # On this very node: what that connection has written, the next one knows when it leaves.
         return

@@ -90,10 +90,9 @@ class SharedSession(Session):
         self.handle = replica.handle
         self.revision = revision
         self.client = client_of(kept.client)
-        self.created = now - (engine_now - replica.created) / 1000
-        self.created_at = replica.created / 1000
+        # A clock that was set back says that it was made later than now.
+        self.created = now - max(0, engine_now - replica.created) / 1000
         self.last_activity = now
-        self.last_activity_at = engine_now / 1000
         self.timeout = kept.timeout / 1000
         self.label = kept.label
         self.initialized = kept.initialized

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple, Protocol
 from mcp_echo.protocol.errors import SessionNotFound, TooManySessions, TooManySessionsForPrincipal
 from mcp_echo.protocol.revisions import Revision
 from mcp_echo.state.budget import StateBudget
-from mcp_echo.state.engine import EngineHealth
+from mcp_echo.state.engine import Counts, EngineHealth
 from mcp_echo.state.events import EventLog
 from mcp_echo.state.session import Client, Session
 
@@ -22,7 +22,7 @@ EndReason = Literal["expired", "closed"]
 
 @dataclass(slots=True)
 class Statistics:
-    """What a store has seen since the server started."""
+    """What this process has done in a store since it started."""
 
     created: int = 0
     expired: int = 0
@@ -90,6 +90,10 @@ class SessionStore(Protocol):
     @property
     def holdings(self) -> Holdings:
         """What all sessions hold."""
+
+    @property
+    def counts(self) -> Counts | None:
+        """What all nodes together have made and ended; None where `statistics` tells it: there is but one."""
 
     def health(self) -> EngineHealth:
         """Return how the place where they are kept is doing."""
@@ -162,7 +166,6 @@ class MemoryStore:
         timeout: Seconds of idleness after which a session is gone.
         limit: How many sessions may live at once.
         now: The steady clock.
-        wall: The wall clock.
         new_log: Makes a session's message queue.
         ended: Told of every session that ends, and why.
         budget: Counts what all sessions hold; None for one of its own, without limit.
@@ -175,7 +178,6 @@ class MemoryStore:
         timeout: float,
         limit: int,
         now: Clock,
-        wall: Clock,
         new_log: Callable[[], EventLog] = EventLog,
         ended: Callable[[Session, EndReason], None] | None = None,
         budget: StateBudget | None = None,
@@ -186,11 +188,11 @@ class MemoryStore:
         self.limit = limit
         self.node = new_node() if node is None else node
         self.handles = 0
+        self.counts: Counts | None = None
         self.budget = StateBudget() if budget is None else budget
         self._limit_per_principal = limit_per_principal
         self.statistics = Statistics()
         self._now = now
-        self._wall = wall
         self._new_log = new_log
         self._ended = ended
         self._sessions: dict[str, Session] = {}
@@ -268,7 +270,6 @@ class MemoryStore:
             revision,
             client,
             self._now(),
-            self._wall(),
             timeout,
             handle,
             label,
@@ -296,7 +297,6 @@ class MemoryStore:
         """Return a session; see `SessionStore.use`."""
         session = self._find(session_id, principal, handle)
         session.last_activity = self._now()
-        session.last_activity_at = self._wall()
         lane = self._lanes[session.timeout]
         # By its own id, not by the caller's copy, which the lane would keep alive.
         del lane[session.id]

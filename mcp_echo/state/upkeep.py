@@ -10,7 +10,7 @@ from mcp_echo.protocol.errors import StoreUnavailable
 from mcp_echo.state.copies import Copies, Waits
 from mcp_echo.state.engine import Applied, Conflict, Found, Peek
 from mcp_echo.state.keeping import Keeping
-from mcp_echo.state.replica import Draft, Operation, Replica
+from mcp_echo.state.replica import UNKNOWN, Draft, Operation, Replica
 from mcp_echo.state.store import Statistics
 
 RETRY = 0.5
@@ -48,6 +48,8 @@ class Upkeep:
     def later(self, replica: Replica, operation: Operation, size: int = 0) -> None:
         """Make a change as soon as may be; see `mcp_echo.state.shared_session.Keeper.later`."""
         if replica.has_ended:
+            for lost in replica.carry_out(operation):
+                self._keeping.lose(lost)
             return
         known = self._copies.get(replica.id)
         if known is None:
@@ -150,6 +152,15 @@ class Upkeep:
             if replica.needed:
                 self._look(replica)
 
+    def replaced(self) -> None:
+        """Believe no copy any more; see `mcp_echo.state.engine.Listener.replaced`."""
+        for replica in self._copies:
+            if replica.needed:
+                replica.version = UNKNOWN
+                self._look(replica)
+            else:
+                self._copies.forget(replica)
+
     def _look(self, replica: Replica) -> None:
         # One that is still to begin sees all that has happened until then.
         if not replica.look_is_due:
@@ -161,10 +172,10 @@ class Upkeep:
         await self._copies.lock(replica)
         replica.look_is_due = False
         try:
-            known = replica.known
+            known = 0 if replica.version == UNKNOWN else replica.known
             outcome = await self._keeping.submit(Peek(replica.id, known))
             if isinstance(outcome, Found):
-                if outcome.record.version > replica.version:
+                if outcome.record.version != replica.version:
                     await self._keeping.follow(replica, outcome.record, known)
             else:
                 self._keeping.gone(replica)

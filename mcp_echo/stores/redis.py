@@ -11,7 +11,7 @@ not follow a cluster from node to node. With several shards the limit is divided
 refuses although another has room, and the limit for each owner holds for each of them.
 
 A user of its own needs the keys ``<prefix>{*``, the channels ``<prefix>:*``, and the commands
-``+@connection +@scripting +@read +@write +@pubsub +time``.
+``+@connection +@scripting +@read +@write +@pubsub +time``; with ``+info`` it is warned when Redis evicts.
 """
 
 from __future__ import annotations
@@ -23,8 +23,12 @@ from typing import Any
 
 from twisted.internet import defer
 from twisted.internet.defer import Deferred, fail, gatherResults
+from twisted.internet.task import deferLater
+from twisted.python.failure import Failure
 
+from mcp_echo.protocol.errors import StoreUnavailable
 from mcp_echo.state.engine import (
+    Counts,
     Ended,
     EngineHealth,
     Held,
@@ -33,12 +37,13 @@ from mcp_echo.state.engine import (
     Outcome,
     Totals,
 )
+from mcp_echo.stores.breaker import PAUSE
 from mcp_echo.stores.redis_address import parse_address
-from mcp_echo.stores.redis_answers import Answer, Refused, Swept, read_answer
+from mcp_echo.stores.redis_answers import Answer, Refused, Swept, is_full, read_answer
 from mcp_echo.stores.redis_batches import Batches, run_script, unavailable
 from mcp_echo.stores.redis_codec import Call, Codec
 from mcp_echo.stores.redis_condition import Condition
-from mcp_echo.stores.redis_dial import Dialer
+from mcp_echo.stores.redis_dial import Dialer, eviction_policy
 from mcp_echo.stores.redis_link import Link, Wire
 from mcp_echo.stores.redis_nudges import Nudges
 
@@ -86,6 +91,7 @@ class RedisEngine:
             reactor, self._codec, shards, self._address.timeout, self._answered, self._failed, steady
         )
         self._shard_totals = [_NOTHING] * shards
+        self._shard_counts = [Counts()] * shards
         self._steady = steady
         self._ahead = wall() - steady()
         """Seconds by which Redis's clock is ahead of the steady one."""
@@ -95,6 +101,12 @@ class RedisEngine:
         self._untold: list[Ended] = []
         """What was taken away by sweeps that could not go on to their end."""
         self._stopping = False
+        self._full: str | None = None
+        """What Redis said at the greeting if it has no memory left."""
+        self._suspects: set[int] = set()
+        """Shards that a trial was refused in, and that have to be tried before a connection is used."""
+        self._trials: dict[int, Deferred[Any]] = {}
+        """Shard → trials that go on in it."""
 
     def open(self) -> None:
         """See that everything is there that is needed to connect; a Redis that is down may come up later.
@@ -129,6 +141,8 @@ class RedisEngine:
 
     async def _stop(self) -> None:
         self._stopping = True
+        for trials in list(self._trials.values()):
+            trials.cancel()
         with suppress(defer.TimeoutError):
             await self._batches.finish().addTimeout(self._address.timeout, self._reactor)
         ends = [part.stop() for part in (self._link, self._nudges) if part is not None]
@@ -168,6 +182,11 @@ class RedisEngine:
         """Return the secret that all nodes share; see `Engine.secret`."""
         return self._call(self._codec.secret(proposal))
 
+    @property
+    def counts(self) -> Counts:
+        """What was made and has ended, as of the last batch of each shard; see `Engine.counts`."""
+        return Counts(*map(sum, zip(*self._shard_counts, strict=True)))
+
     def health(self) -> EngineHealth:
         """Return how it is doing."""
         return self._condition.health()
@@ -179,16 +198,28 @@ class RedisEngine:
 
     async def _greet(self, wire: Wire) -> None:
         self._condition.breaker.begin()
-        keys, argument = self._codec.batch(0, [self._codec.probe()])
+        self._full = None
+        for shard in sorted({0, *self._suspects}):
+            await self._greet_shard(wire, shard)
+        self._suspects.clear()
+        self._condition.policy_is(await eviction_policy(wire))
+
+    async def _greet_shard(self, wire: Wire, shard: int) -> None:
+        keys, argument = self._codec.batch(shard, [self._codec.trial(shard)])
         answer = read_answer(await run_script(wire, keys, argument), 1)
         outcome = answer.outcomes[0]
         if isinstance(outcome, Refused):
-            raise ValueError(outcome.reason)
-        self._take(0, answer)
+            if not is_full(outcome.reason):
+                raise ValueError(outcome.reason)
+            # It may be read, and room be made.
+            self._full = outcome.reason
+        self._take(shard, answer)
 
     def _up(self, wire: Wire) -> None:
         self._condition.up()
         self._batches.connected(wire)
+        if self._full is not None:
+            self._failed(0, self._full, unusable=False)
 
     def _down(self, reason: str) -> None:
         self._condition.down(reason)
@@ -202,13 +233,45 @@ class RedisEngine:
 
     def _take(self, shard: int, answer: Answer) -> None:
         self._ahead = answer.now / 1000 - self._steady()
+        self._shard_counts[shard] = answer.counts
         before, self._shard_totals[shard] = self._shard_totals[shard], answer.totals
         self.totals = _exchanged(self.totals, before, answer.totals)
 
-    def _failed(self, reason: str, unusable: bool) -> None:
+    def _failed(self, shard: int, reason: str, unusable: bool) -> None:
         self._condition.failed(reason)
-        if unusable and self._link is not None:
+        if unusable:
+            self._drop(reason)
+        elif self._condition.connected and shard not in self._trials and not self._stopping:
+            self._trials[shard] = Deferred.fromCoroutine(self._try(shard, reason))
+            self._trials[shard].addErrback(_over).addCallback(lambda _: self._tried(shard))
+
+    def _tried(self, shard: int) -> None:
+        del self._trials[shard]
+
+    def _drop(self, reason: str) -> None:
+        if self._link is not None:
             self._link.drop(reason)
+
+    async def _try(self, shard: int, reason: str) -> None:
+        """Find out whether more is refused than what was, and when that is over."""
+        # Not from within what tells of it.
+        await deferLater(self._reactor, 0)
+        while isinstance(outcome := await self._call(self._codec.trial(shard)), Refused):
+            if not is_full(outcome.reason):
+                # Nothing is kept in this shard any more; whether it is again, the next greeting finds out.
+                self._suspects.add(shard)
+                self._drop(outcome.reason)
+                return
+            self._condition.full(outcome.reason)
+            await deferLater(self._reactor, PAUSE)
+        self._condition.keeps()
+        if not is_full(reason):
+            self._condition.spoilt(reason)
+
+
+def _over(failure: Failure) -> None:
+    # What has kept a trial from being made is an outage, which ends with a greeting.
+    failure.trap(defer.CancelledError, StoreUnavailable)
 
 
 def _exchanged(totals: Totals, before: Totals, now: Totals) -> Totals:

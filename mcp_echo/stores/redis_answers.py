@@ -10,6 +10,7 @@ import msgspec
 from mcp_echo.state.engine import (
     Applied,
     Conflict,
+    Counts,
     Ended,
     Entry,
     Found,
@@ -53,6 +54,7 @@ class Answer(NamedTuple):
     now: int
     totals: Totals
     """The sums of its shard."""
+    counts: Counts
     outcomes: list[Any]
     """One an operation: an `Outcome`, or one of the above, or the secret."""
 
@@ -98,7 +100,7 @@ class _Reader:
 
     def __init__(self, numbers: list[int], reply: bytes, start: int) -> None:
         self._numbers = numbers
-        self._at = 6
+        self._at = 9
         self._reply = reply
         self._start = start
         self._readers = (
@@ -115,11 +117,12 @@ class _Reader:
         )
 
     def answer(self) -> Answer:
-        now, records, handles, queued, echoed, waiting = self._numbers[:6]
+        now, records, handles, queued, echoed, waiting, *counts = self._numbers[:9]
         outcomes = []
         while self._at < len(self._numbers):
             outcomes.append(self._readers[self._number()]())
-        return Answer(now, Totals(records, handles, Held(queued, echoed, waiting)), outcomes)
+        totals = Totals(records, handles, Held(queued, echoed, waiting))
+        return Answer(now, totals, Counts(*counts), outcomes)
 
     def _number(self) -> int:
         number = self._numbers[self._at]

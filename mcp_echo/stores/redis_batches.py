@@ -70,7 +70,7 @@ class Batches:
         timeout: Seconds that Redis has to answer.
         answered: Told of each answer: of which shard, what, how many seconds it took; None if it
             was for nobody.
-        failed: Told of each failure and its reason, and whether the connection is to be given up.
+        failed: Told of each failure: of which shard, its reason, whether the connection is to be given up.
         steady: A clock that only goes forward, in seconds.
     """
 
@@ -83,7 +83,7 @@ class Batches:
         shards: int,
         timeout: float,
         answered: Callable[[int, Answer, float | None], None],
-        failed: Callable[[str, bool], None],
+        failed: Callable[[int, str, bool], None],
         steady: Callable[[], float],
     ) -> None:
         self._clock = clock
@@ -105,7 +105,9 @@ class Batches:
         if self._waiting >= WAITING_CALLS or self._bytes + call.size > WAITING_BYTES:
             return fail(unavailable())
         answer: Deferred[Any] = Deferred()
-        self._lanes[call.shard].append(_Waiting(call, answer))
+        lane = self._lanes[call.shard]
+        # First, where Redis refuses what it has no memory for: no more once a batch has written something.
+        (lane.appendleft if call.may_be_refused else lane.append)(_Waiting(call, answer))
         self._waiting += 1
         self._bytes += call.size
         if self._wire is None:
@@ -200,8 +202,8 @@ class Batches:
         # Redis works on the next ones while these are told.
         self._go_on(batch.shard)
         for waiting, outcome in zip(batch.calls, answer.outcomes, strict=True):
-            if isinstance(outcome, Refused):
-                self._failed(outcome.reason, concerns_all(outcome.reason))
+            if isinstance(outcome, Refused) and not waiting.call.may_be_refused:
+                self._failed(batch.shard, outcome.reason, concerns_all(outcome.reason))
                 waiting.answer.errback(unavailable())
             elif not isinstance(outcome, Later):
                 waiting.answer.callback(outcome)
@@ -226,7 +228,7 @@ class Batches:
     def _fail(self, batch: _Batch, reason: str, *, unusable: bool) -> None:
         self._end(batch)
         # First: whoever hears of it may try again at once, and not over this connection.
-        self._failed(reason, unusable)
+        self._failed(batch.shard, reason, unusable)
         for waiting in batch.calls:
             waiting.answer.errback(unavailable())
         self._check_idle()

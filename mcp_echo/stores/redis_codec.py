@@ -12,7 +12,7 @@ from msgspec import UNSET
 
 from mcp_echo.state.engine import Change, Close, Create, Load, Operation, Peek
 
-_CREATE, _CHANGE, _LOAD, _CLOSE, _SWEEP, _BROADCAST, _LISTEN, _SECRET, _PROBE = range(1, 10)
+_CREATE, _CHANGE, _LOAD, _CLOSE, _SWEEP, _BROADCAST, _LISTEN, _SECRET, _TRIAL = range(1, 10)
 _OVERHEAD = 200
 """Bytes of an operation beside what it carries, about."""
 
@@ -29,6 +29,8 @@ class Call(NamedTuple):
     """How many bytes it takes on the way, about."""
     is_look: bool = False
     """Whether nobody waits for it, and its time is no measure of anything."""
+    may_be_refused: bool = False
+    """Whether to be refused is one of its answers, and no failure."""
 
 
 class Codec:
@@ -102,9 +104,12 @@ class Codec:
         """Return the call that reads the secret that all nodes share."""
         return Call(0, (self._bases[0] + b"secret",), (_SECRET, 1, "", _text(proposal)), _OVERHEAD)
 
-    def probe(self) -> Call:
-        """Return the call that does nothing, but only where everything else can be done as well."""
-        return Call(0, (self._bases[0] + b"probe",), (_PROBE, 1, "", _text(self.channel)), _OVERHEAD)
+    def trial(self, shard: int) -> Call:
+        """Return the call that changes nothing, but is done only where everything can be done in a shard."""
+        names = [b"s:trial", b"q:trial", b"own:trial", *((b"bus", b"secret") if shard == 0 else ())]
+        keys = tuple(self._bases[shard] + name for name in names)
+        body = (_TRIAL, len(keys), "", _text(self.channel))
+        return Call(shard, keys, body, _OVERHEAD, is_look=True, may_be_refused=True)
 
     def _channel(self, node: str) -> bytes:
         return _bytes(f"{self._prefix}:node:{node}")

@@ -15,6 +15,9 @@ from mcp_echo.stores.redis_answers import is_full
 FULL_FOR = 10.0
 """Seconds without a refusal for want of memory after which it counts as over."""
 
+SPOILT_QUIET = 60.0
+"""Seconds between two lines of the log about sessions that were spoilt."""
+
 
 class Condition:
     """Counts what works and what does not; an outage is logged once, and so is its end.
@@ -35,6 +38,11 @@ class Condition:
         self._since = 0.0
         self._full_until: float | None = None
         """When it counts as over that there is no memory left; None while there is."""
+        self._refusal: str | None = None
+        """Why nothing is kept though there is a connection; None if it is, as far as is known."""
+        self._policy: str | None = None
+        self._spoilt_until = 0.0
+        """When the log is told again of a session that was spoilt."""
         self._deaf = 0
         """Failures in a row to listen."""
         self.connected = False
@@ -42,8 +50,9 @@ class Condition:
         self.breaker = Breaker(now)
 
     def up(self) -> None:
-        """A connection is ready for use."""
+        """A connection is ready for use: on it a trial went well, or failed for want of memory."""
         self.connected = True
+        self._refusal = None
         if self.breaker.succeeded():
             self._log.info(
                 "Redis at {where} is there again, after {seconds:.1f} s",
@@ -78,15 +87,47 @@ class Condition:
         """A batch, or a part of one, was not carried out."""
         self._failures += 1
         self._last_failure = self._shown(reason)
-        if not is_full(reason):
-            return
+        if is_full(reason):
+            self.full(reason)
+
+    def full(self, reason: str) -> None:
+        """Nothing more is kept for want of memory."""
+        self._refusal = self._shown(reason)
         if self._full_until is None:
             self._log.error(
-                "Redis at {where} has no memory left: {reason}",
+                "Redis at {where} has no memory left, so that nothing more is kept until it has: raise "
+                "maxmemory, or have fewer or smaller sessions (MCP_MAX_SESSIONS, MCP_ECHO_MAX_STATE_BYTES): "
+                "{reason}",
                 where=self._address.where,
-                reason=self._last_failure,
+                reason=self._refusal,
             )
         self._full_until = self._now() + FULL_FOR
+
+    def keeps(self) -> None:
+        """A trial went well: what Redis is given is kept."""
+        self._refusal = None
+
+    def spoilt(self, reason: str) -> None:
+        """Something was refused, though everything is possible: a session is not what was kept of it."""
+        if self._now() >= self._spoilt_until:
+            self._spoilt_until = self._now() + SPOILT_QUIET
+            self._log.error(
+                "Redis at {where} refuses what is done to one session, and keeps others: {reason}; see who "
+                "else writes to its keys",
+                where=self._address.where,
+                reason=self._shown(reason),
+            )
+
+    def policy_is(self, policy: str | None) -> None:
+        """Redis has told what it takes away when its memory is full; None if it has not."""
+        if policy not in (None, "noeviction", self._policy):
+            self._log.warn(
+                "Redis at {where} may take away sessions that are in use when its memory is full "
+                "(maxmemory-policy {policy}): set maxmemory-policy noeviction",
+                where=self._address.where,
+                policy=policy,
+            )
+        self._policy = policy
 
     def deaf(self, reason: str) -> None:
         """The connection that listens was lost, or could not be made."""
@@ -107,7 +148,7 @@ class Condition:
 
     def health(self) -> EngineHealth:
         """Return it for those who ask."""
-        available = self.connected and not self.breaker.refuses
+        available = self.connected and not self.breaker.refuses and self._refusal is None
         return EngineHealth(
             "redis",
             self._address.where,
@@ -116,6 +157,7 @@ class Condition:
             self._latency,
             self._failures,
             self._last_failure,
+            None if available else self._refusal or self._last_failure or "not connected yet",
         )
 
     def _shown(self, reason: str) -> str:

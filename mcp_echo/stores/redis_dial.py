@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.internet.interfaces import IStreamClientEndpoint
 
@@ -50,6 +50,8 @@ class Dialer:
 
         async def greet_first(wire: Wire) -> None:
             await self._log_in(wire)
+            # Redis tells who is not known that he is not only if asked for little.
+            await wire.call("PING")
             # In a cluster there is but one database, which must not be named.
             if self._address.database:
                 await wire.call("SELECT", self._address.database)
@@ -75,7 +77,39 @@ class Dialer:
     async def _log_in(self, wire: Wire) -> None:
         if self._address.password is not None:
             user = (self._address.user,) if self._address.user is not None else ()
-            await wire.call("AUTH", *user, self._address.password)
+            try:
+                await wire.call("AUTH", *user, self._address.password)
+            except CancelledError:
+                raise
+            except Exception as error:
+                raise ValueError(_login_refused(str(error))) from None
+
+
+# What Redis begins with when it refuses a login. What follows is not shown: it may quote what was sent.
+_REFUSAL = re.compile(
+    r"WRONGPASS|NOAUTH|NOPERM|LOADING|MASTERDOWN|CLUSTERDOWN|MOVED|DENIED|ERR Client sent AUTH|ERR AUTH|"
+    r"ERR invalid password|ERR wrong number of arguments"
+)
+
+
+def _login_refused(reason: str) -> str:
+    """Return why a login was refused, without what it was made with, of which a server may quote any part."""
+    found = _REFUSAL.match(reason)
+    what = found[0] if found else "what answers does not take AUTH"
+    return f"{what}, at the login: see the user and the password in MCP_ECHO_STORE"
+
+
+async def eviction_policy(wire: Wire) -> str | None:
+    """Return what Redis takes away when its memory is full, by its own name; None where that is not told."""
+    try:
+        told = await wire.call("INFO", "memory")
+    except CancelledError:
+        raise
+    except Exception:
+        # A user of its own may have no right to it; whatever else it is, the next command comes upon it.
+        return None
+    found = re.search(rb"maxmemory_policy:([a-z-]+)", told) if isinstance(told, bytes) else None
+    return None if found is None else found[1].decode()
 
 
 def _tls_options(address: RedisAddress) -> Any:

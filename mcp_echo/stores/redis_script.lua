@@ -23,9 +23,21 @@ local APPLIED, FOUND, CONFLICT, MISSING, FULL, FAILED, LATER, ENDED, HEARD, SECR
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
-local sums = call('HMGET', totals, 'handles', 'queued', 'echoed', 'waiting', 'until')
+-- How long what was made and has ended is counted on after the last record, in milliseconds.
+local COUNTED = 2592000000
+
+local sums = call('HMGET', totals, 'handles', 'queued', 'echoed', 'waiting', 'until', 'created', 'expired', 'closed')
 for i = 1, 5 do sums[i] = tonumber(sums[i] or 0) end
+local created_ever, expired_ever, closed_ever
+-- An earlier version has not counted: what is there was made.
+if sums[6] then
+  created_ever, expired_ever, closed_ever = tonumber(sums[6]), tonumber(sums[7]), tonumber(sums[8])
+else
+  created_ever, expired_ever, closed_ever = call('ZCARD', index), 0, 0
+end
 local last = sums[5]
+-- Everything that was counted is gone by then.
+if last <= now then sums = { 0, 0, 0, 0 } end
 local counted = false
 
 local head, n, strings, count, bytes = {}, 0, {}, 0, 0
@@ -83,13 +95,16 @@ local function take_away(most)
   for i = 1, #old, 2 do ids[#ids + 1] = old[i] end
   local figures = call('HMGET', sizes, unpack(ids))
   call('ZREMRANGEBYRANK', index, 0, #ids - 1)
+  expired_ever = expired_ever + #ids
+  counted = true
   call('HDEL', sizes, unpack(ids))
   for i = 1, #ids do
     local lifetime = 0
     if figures[i] then
       local handle, created, queued, echoed, waiting = unpacked(figures[i])
       count_in(-handle, -queued, -echoed, -waiting)
-      lifetime = tonumber(old[2 * i]) - created
+      -- A clock that was set back has it end before it was made.
+      lifetime = math.max(0, tonumber(old[2 * i]) - created)
     end
     old[2 * i] = lifetime
   end
@@ -147,6 +162,7 @@ local function create(at, operation)
   call('PEXPIREAT', record, expires)
   call('ZADD', index, expires, id)
   call('HSET', sizes, id, pack(is_handle(whose), now, 0, 0, 0))
+  created_ever = created_ever + 1
   count_in(is_handle(whose), 0, 0, 0)
   outlive(expires, true)
   if own then
@@ -221,6 +237,7 @@ local function close(at, operation)
   call('ZREM', index, id)
   call('HDEL', sizes, id)
   if keys == 3 then call('ZREM', KEYS[at + 2], id) end
+  closed_ever = closed_ever + 1
   count_in(-is_handle(whose), -queued, -echoed, -waiting)
   for i = 1, #channels do call('PUBLISH', channels[i], id) end
   say(APPLIED, created)
@@ -271,14 +288,51 @@ local function secret(at, operation)
   say_string(call('GET', KEYS[at]))
 end
 
--- Keys: one that is never there. Then a channel. Whoever may do this may do all that is needed.
-local function probe(at, operation)
-  call('DEL', KEYS[at])
+-- Keys: a record, its log and an owner's index, which are nobody's; in one shard the bus and the secret as well.
+-- Then a channel. Does to each kind of key all that is ever done to it, and undoes it: where this is possible,
+-- everything is. It begins with what takes memory, which is not refused any more once something was written.
+local function trial(at, operation)
+  local record, log, own = KEYS[at], KEYS[at + 1], KEYS[at + 2]
+  call('HSET', record, 's', '', 'm', '', 'e', '')
+  call('PEXPIREAT', record, now + 1000)
+  call('DEL', log, own)
   call('PUBLISH', operation[4], '')
+  call('LRANGE', ended, 0, 0)
+  if operation[2] == 5 then
+    call('XTRIM', KEYS[at + 3], 'MINID', '=', now - 60000)
+    call('XRANGE', KEYS[at + 3], '-', '+', 'COUNT', 1)
+    call('GET', KEYS[at + 4])
+  end
+  call('SETNX', own, '')
+  call('PEXPIRE', own, 1000)
+  call('DEL', own)
+  call('HGET', record, 'm')
+  call('HMGET', record, 's', 'e')
+  call('HDEL', record, 'e')
+  call('XADD', log, '1-0', 't', '', 'd', '')
+  call('PEXPIREAT', log, now + 1000)
+  call('XRANGE', log, '(0-0', '+')
+  call('XDEL', log, '1-0')
+  for _, key in ipairs({ own, index }) do
+    call('ZADD', key, now, '')
+    call('ZCARD', key)
+    call('ZRANGE', key, 0, 0, 'WITHSCORES')
+    call('ZRANGEBYSCORE', key, '-inf', '-inf', 'LIMIT', 0, 1)
+    call('ZREMRANGEBYSCORE', key, '-inf', '-inf')
+    call('ZREMRANGEBYRANK', key, 1, 0)
+    call('ZREM', key, '')
+  end
+  for _, key in ipairs({ sizes, totals }) do
+    call('HSET', key, '', '')
+    call('HDEL', key, '')
+  end
+  call('RPUSH', ended, '')
+  call('LTRIM', ended, 0, -2)
+  call('DEL', record, log)
   say(APPLIED, now)
 end
 
-local doing = { create, change, load, close, sweep, broadcast, listen, secret, probe }
+local doing = { create, change, load, close, sweep, broadcast, listen, secret, trial }
 
 local at = 5
 for _, operation in ipairs(unpacked(ARGV[1])) do
@@ -298,11 +352,12 @@ for _, operation in ipairs(unpacked(ARGV[1])) do
 end
 
 if counted then
-  call('HSET', totals, 'handles', sums[1], 'queued', sums[2], 'echoed', sums[3], 'waiting', sums[4], 'until', last)
-  call('PEXPIREAT', totals, last)
+  call('HSET', totals, 'handles', sums[1], 'queued', sums[2], 'echoed', sums[3], 'waiting', sums[4], 'until', last,
+    'created', created_ever, 'expired', expired_ever, 'closed', closed_ever)
+  call('PEXPIREAT', totals, math.max(last, now) + COUNTED)
 end
 
-local all = { now, call('ZCARD', index), sums[1], sums[2], sums[3], sums[4] }
-for i = 1, n do all[6 + i] = head[i] end
+local all = { now, call('ZCARD', index), sums[1], sums[2], sums[3], sums[4], created_ever, expired_ever, closed_ever }
+for i = 1, n do all[9 + i] = head[i] end
 local packed = pack(all)
 return struct.pack('>I4', #packed) .. packed .. table.concat(strings, '', 1, count)

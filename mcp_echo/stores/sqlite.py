@@ -16,6 +16,7 @@ from twisted.python.failure import Failure
 
 from mcp_echo.protocol.errors import StoreUnavailable
 from mcp_echo.state.engine import (
+    Counts,
     Ended,
     EngineHealth,
     EngineRefused,
@@ -25,11 +26,14 @@ from mcp_echo.state.engine import (
     Totals,
 )
 from mcp_echo.stores.breaker import PAUSE
+from mcp_echo.stores.sqlite_clock import FileClock, since_boot
+from mcp_echo.stores.sqlite_clock import boot as this_boot
+from mcp_echo.stores.sqlite_files import FileLost
 from mcp_echo.stores.sqlite_news import NOTHING, News
 from mcp_echo.stores.sqlite_outages import Outages
-from mcp_echo.stores.sqlite_records import Records
+from mcp_echo.stores.sqlite_records import ITS_OWN_FAULT, Records
 from mcp_echo.stores.sqlite_schema import Address, connect, prepare
-from mcp_echo.stores.sqlite_tasks import Batch, Broadcast, Secret, Sweep, Task, Trial
+from mcp_echo.stores.sqlite_tasks import Batch, Broadcast, Note, Secret, Sweep, Task, Trial
 from mcp_echo.stores.sqlite_thread import DatabaseThread
 
 LONGEST_BATCH = 256
@@ -40,6 +44,18 @@ LOOK_SECONDS = 0.05
 """Time between two looks at what other processes have done."""
 LOOK_SECONDS_AT_REST = 0.2
 """The same when for a while nobody has done anything: each look wakes up two threads."""
+DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+"""What SQLite says of a file that is not what it was."""
+REMEDIES = {
+    sqlite3.SQLITE_FULL: "make room on the disk",
+    sqlite3.SQLITE_BUSY: "another program works on it for long: end that",
+    sqlite3.SQLITE_READONLY: "see that this user may write to it and its directory",
+    sqlite3.SQLITE_CANTOPEN: "see that this user may write to it and its directory",
+    sqlite3.SQLITE_IOERR: "see whether the disk is full or broken",
+    sqlite3.SQLITE_CORRUPT: "put a copy in its place",
+    sqlite3.SQLITE_ERROR: "somebody has changed its tables: put a copy in its place",
+}
+"""What to do about each kind of error."""
 LOOKS_UNTIL_REST = 20
 """How many looks in a row, without anything done here or elsewhere, are a while."""
 
@@ -56,7 +72,9 @@ class SqliteEngine:
         limit: How many records there may be.
         limit_per_principal: How many of them one owner may have; None for any number.
         node: The name of this process among those that use the file.
-        wall: Seconds since the epoch.
+        wall: Seconds since the epoch, by the clock that people set; see `FileClock` for what it counts.
+        uptime: Seconds since the machine was started; None for the machine's own.
+        boot: Which start of the machine this is; None for what the machine says.
 
     Raises:
         EngineRefused: The address means nothing.
@@ -74,13 +92,18 @@ class SqliteEngine:
         limit_per_principal: int | None,
         node: str,
         wall: Callable[[], float] = time.time,
+        uptime: Callable[[], float] | None = None,
+        boot: str | None = None,
     ) -> None:
         self.node = node
         self.totals = Totals()
+        self.counts = Counts()
         self._reactor = reactor
         self._address = Address.read(address)
         self._limits = (limit, limit_per_principal)
-        self._wall = wall
+        self._clock = FileClock(
+            since_boot() if uptime is None else uptime, wall, this_boot() if boot is None else boot
+        )
         self._outages = Outages(str(self._address.path), reactor.seconds)
         self._thread: DatabaseThread | None = None
         self._listener: Listener | None = None
@@ -101,20 +124,24 @@ class SqliteEngine:
         prepare(self._address)
         try:
             with closing(connect(self._address)) as connection:
+                self._clock.follow(connection)
                 records = self._records(connection)
-                self.totals = records.carry_out([]).totals
+                _, self.totals, self.counts, *_ = records.carry_out([])
         except sqlite3.Error as error:
             raise EngineRefused(f"The store {self._address.path} cannot be read: {error}") from error
 
     def start(self, listener: Listener) -> None:
         """Begin to work; see `Engine.start`."""
         self._listener = listener
-        self._thread = DatabaseThread(self._reactor, self._address, self.node, self._records, self.now)
+        self._thread = DatabaseThread(
+            self._reactor, self._address, self.node, self._records, self._clock, self._replaced
+        )
         self._look()
         self._hand_over()
 
     async def stop(self) -> None:
         """Finish what waits, write everything into the file itself, and close it."""
+        self._note_time()
         self._stopping = True
         for call in (self._next_look, self._next_trial):
             if call is not None and call.active():
@@ -128,7 +155,7 @@ class SqliteEngine:
             return
         try:
             await thread.checkpoint()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, EngineRefused) as error:
             self._log.warn(
                 "The session store {where} is left with its log beside it: {error}",
                 where=str(self._address.path),
@@ -137,8 +164,8 @@ class SqliteEngine:
         thread.close()
 
     def now(self) -> int:
-        """Return the milliseconds of the machine's clock."""
-        return round(self._wall() * 1000)
+        """Return the milliseconds of the file's time; see `FileClock`."""
+        return self._clock.now()
 
     def submit(self, operation: Operation) -> Deferred[Outcome]:
         """Carry out an operation, together with others that are waiting; see `Engine.submit`."""
@@ -148,6 +175,7 @@ class SqliteEngine:
         """Take away what has expired, a slice at a time so that others get their turn; see `Engine.sweep`."""
         while await self._ask(Sweep()):
             pass
+        self._note_time()
         ended, self._ended = self._ended, []
         return ended
 
@@ -170,10 +198,16 @@ class SqliteEngine:
             self._latency,
             outages.failures,
             outages.last_failure,
+            outages.reason,
         )
 
-    def _records(self, connection: sqlite3.Connection) -> Records:
-        return Records(connection, self.node, *self._limits, self.now)
+    def _records(self, connection: sqlite3.Connection, check: Callable[[], object] = lambda: None) -> Records:
+        return Records(connection, self.node, *self._limits, self.now, check)
+
+    def _note_time(self) -> None:
+        # What it is lost with is told of already.
+        if self._thread is not None:
+            self._ask(Note("clock", self._clock.note())).addErrback(_told_of_elsewhere)
 
     def _ask(self, task: Task) -> Deferred[Any]:
         if self._outages.refuses or self._stopping or len(self._waiting) >= MOST_WAITING:
@@ -198,9 +232,20 @@ class SqliteEngine:
         batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), LONGEST_BATCH))]
         answers = [answer for _, answer in batch]
         begun = self._reactor.seconds()
-        done = self._thread.carry_out([task for task, _ in batch])
+        done = self._carry_out(self._thread, [task for task, _ in batch])
         done.addCallbacks(self._carried_out, self._failed, (answers, begun), errbackArgs=(answers, begun))
         done.addErrback(self._broken)
+
+    @staticmethod
+    def _carry_out(thread: DatabaseThread, tasks: list[Task]) -> Deferred[Batch]:
+        def once_more(failure: Failure) -> Deferred[Batch]:
+            if _is_passing(failure.value) and _code(failure.value) not in DAMAGED:
+                return fail(failure)
+            # Nothing was done yet; what is there now may do, and else says more exactly what is wrong.
+            thread.let_go(doubtful=True)
+            return thread.carry_out(tasks)
+
+        return thread.carry_out(tasks).addErrback(once_more)
 
     def _over(self, begun: float) -> None:
         self._idle_looks = 0
@@ -209,9 +254,11 @@ class SqliteEngine:
 
     def _carried_out(self, batch: Batch, answers: list[Deferred[Any]], begun: float) -> None:
         self._over(begun)
-        self._outages.succeeded()
-        self.totals = batch.totals
+        self._outages.succeeded(batch.tried)
+        self.totals, self.counts = batch.totals, batch.counts
         self._ended += batch.ended
+        if self._outages.in_a_row:
+            self._try_later()
         # The thread goes on with what has come in meanwhile, while the reactor tells of what is done.
         self._hand_over()
         for answer, outcome in zip(answers, batch.answers, strict=True):
@@ -219,13 +266,12 @@ class SqliteEngine:
 
     def _failed(self, failure: Failure, answers: list[Deferred[Any]], begun: float) -> None:
         self._over(begun)
-        self._outages.failed(str(failure.value))
+        self._outages.failed(_told(failure.value))
         self._replace_connection(failure)
         if self._outages.refuses:
             answers += [answer for _, answer in self._waiting]
             self._waiting.clear()
-        if not self._stopping and not (self._next_trial and self._next_trial.active()):
-            self._next_trial = self._reactor.callLater(PAUSE, self._try_again)
+        self._try_later()
         self._hand_over()
         for answer in answers:
             answer.errback(_unavailable())
@@ -235,16 +281,29 @@ class SqliteEngine:
 
     def _replace_connection(self, failure: Failure) -> None:
         # What is locked will be let go of by another process; the connection is as good as ever.
-        locked = sqlite3.SQLITE_BUSY
-        if self._thread is not None and getattr(failure.value, "sqlite_errorcode", 0) & 0xFF != locked:
-            self._thread.let_go()
+        code = _code(failure.value)
+        if self._thread is not None and code != sqlite3.SQLITE_BUSY:
+            self._thread.let_go(code in DAMAGED or not _is_passing(failure.value))
+
+    def _replaced(self) -> None:
+        self._log.warn(
+            "The session store {where} was replaced or overwritten; what is there now was found whole and is "
+            "used from now on: sessions that are not in it have ended",
+            where=str(self._address.path),
+        )
+        if self._listener is not None and not self._stopping:
+            self._tell(self._listener.replaced)
+
+    def _try_later(self) -> None:
+        if not self._stopping and not (self._next_trial and self._next_trial.active()):
+            self._next_trial = self._reactor.callLater(PAUSE, self._try_again)
 
     def _try_again(self) -> None:
         if not self._outages.in_a_row:
             return
         self._outages.try_again()
         # Whether it went well is noted for the batch as a whole.
-        self._add(Trial()).addErrback(_expect_unavailable)
+        self._add(Trial()).addErrback(_told_of_elsewhere)
 
     def _look(self) -> None:
         if self._thread is not None:
@@ -270,7 +329,11 @@ class SqliteEngine:
             self._log.failure("What another process has told could not be taken in")
 
     def _saw_nothing(self, failure: Failure) -> None:
-        self._replace_connection(failure)
+        if failure.check(FileLost) and not self._outages.in_a_row and not self._stopping:
+            # As a request would find it: it is known before one comes.
+            self._add(Trial()).addErrback(_told_of_elsewhere)
+        else:
+            self._replace_connection(failure)
         self._look_again(PAUSE)
 
     def _look_again(self, seconds: float) -> None:
@@ -278,8 +341,29 @@ class SqliteEngine:
             self._next_look = self._reactor.callLater(seconds, self._look)
 
 
-def _expect_unavailable(failure: Failure) -> None:
-    failure.trap(StoreUnavailable)
+def _told_of_elsewhere(failure: Failure) -> None:
+    failure.trap(StoreUnavailable, *ITS_OWN_FAULT)
+
+
+def _code(error: BaseException | None) -> int:
+    """Return what kind of error it is, as SQLite numbers them; 0 for one of anybody else's."""
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
+
+
+def _is_passing(error: BaseException | None) -> bool:
+    """Return whether the file may still be what it was."""
+    return isinstance(error, sqlite3.OperationalError) and not isinstance(error, FileLost)
+
+
+def _told(error: BaseException | None) -> str:
+    """Return what has gone wrong, for the operator."""
+    if isinstance(error, sqlite3.Error | EngineRefused):
+        remedy = REMEDIES.get(_code(error))
+        return f"{error}: {remedy}" if remedy else str(error)
+    if isinstance(error, OSError):
+        return f"{error}: {REMEDIES[sqlite3.SQLITE_READONLY]}"
+    # What is kept is not what this version keeps, so that its code stumbles over it.
+    return f"it does not hold what it should ({type(error).__name__}: {error}): put a copy in its place"
 
 
 def _unavailable() -> StoreUnavailable:

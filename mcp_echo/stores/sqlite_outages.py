@@ -27,12 +27,17 @@ class Outages:
         """Batches that failed since the start."""
         self.last_failure: str | None = None
         self.in_a_row = 0
-        """Batches that failed since one did not."""
+        """Batches that failed since a trial went well."""
         self._breaker = Breaker(seconds)
         self._where = where
         self._seconds = seconds
         self._quiet_until = float("-inf")
         self._logged = False
+
+    @property
+    def reason(self) -> str | None:
+        """Why nothing can be written, as far as is known; None if it can."""
+        return self.last_failure if self.in_a_row else None
 
     @property
     def state(self) -> State:
@@ -48,13 +53,19 @@ class Outages:
         """Note that one batch is tried."""
         self._breaker.begin()
 
-    def succeeded(self) -> None:
-        """Note that a batch was carried out."""
+    def succeeded(self, tried: bool = True) -> None:
+        """Note that a batch was carried out.
+
+        Args:
+            tried: Whether a trial was among it: where that cannot be carried out, other things may be.
+        """
+        self._breaker.succeeded()
+        if not tried:
+            return
+        self.in_a_row = 0
         if self._logged:
             self._logged = False
             self._log.info("The session store {where} works again", where=self._where)
-        self.in_a_row = 0
-        self._breaker.succeeded()
 
     def failed(self, why: str) -> None:
         """Note that a batch was not carried out."""

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import msgspec
 from msgspec import UNSET
 
 from mcp_echo.state.engine import (
@@ -13,6 +14,7 @@ from mcp_echo.state.engine import (
     Change,
     Close,
     Conflict,
+    Counts,
     Create,
     Ended,
     Entry,
@@ -27,10 +29,12 @@ from mcp_echo.state.engine import (
     Totals,
 )
 from mcp_echo.stores.sqlite_news import remove_old, write_broadcast, write_nudges
-from mcp_echo.stores.sqlite_tasks import Batch, Broadcast, Secret, Sweep, Task, Trial
+from mcp_echo.stores.sqlite_tasks import Batch, Broadcast, Note, Secret, Sweep, Task, Trial
 
 SLICE = 200
 """How many expired records one step of a sweep takes away."""
+TRIAL = "trial"
+"""What a record is called that is there for no longer than a trial; no session is."""
 ROOM = 64
 """How many expired records, at least, are taken away to make room for one."""
 
@@ -76,7 +80,8 @@ _USE = (
     "WHERE key = ?"
 )
 _OWN = "SELECT count(*), min(expires) FROM record WHERE owner = ? AND expires > ?"
-_SUMS = "SELECT records, handles, queued, echoed, waiting FROM total"
+_COUNTS = "SELECT value FROM meta WHERE name = 'counts'"
+_SUMS = f"SELECT records, handles, queued, echoed, waiting, ({_COUNTS}) FROM total"  # noqa: S608
 
 
 class Records:
@@ -87,7 +92,8 @@ class Records:
         node: The name of this node.
         limit: How many records there may be.
         limit_per_principal: How many of them one owner may have; None for any number.
-        now: Milliseconds since the epoch.
+        now: Milliseconds of the file's time.
+        check: Called before anything is kept or answered; raises if this would be in vain.
     """
 
     def __init__(
@@ -97,16 +103,24 @@ class Records:
         limit: int,
         limit_per_principal: int | None,
         now: Callable[[], int],
+        check: Callable[[], object] = lambda: None,
     ) -> None:
         self._connection = connection
+        self._check = check
         self._cursor = connection.cursor()
         self._node = node
         self._limit = limit
         self._limit_per_principal = limit_per_principal
         self._clock = now
         self._now = 0
+        self._tried = False
+        """Whether a trial has gone well in this batch."""
         self._sums: list[int] = []
         self._before: list[int] = []
+        self._counts: list[int] = []
+        """How many records were made, have expired, were closed."""
+        self._counted: list[int] = []
+        """The same before this batch."""
         self._ended: list[Ended] = []
         self._nudges: dict[tuple[str, str], None] = {}
         self._steps: dict[type, Callable[[Any], Any]] = {
@@ -118,6 +132,7 @@ class Records:
             Sweep: self._sweep,
             Broadcast: self._broadcast,
             Secret: self._secret,
+            Note: self._note,
             Trial: self._trial,
         }
 
@@ -158,7 +173,11 @@ class Records:
         self._cursor.execute("BEGIN" if reading else "BEGIN IMMEDIATE")
         # Not before: with the lock comes the right to say what is now.
         self._now = self._clock()
-        self._sums = list(self._cursor.execute(_SUMS).fetchone())
+        self._tried = False
+        *self._sums, counts = self._cursor.execute(_SUMS).fetchone()
+        # A file of an earlier version has not counted.
+        self._counts = [self._sums[0], 0, 0] if counts is None else _counted(counts)
+        self._counted = self._counts.copy()
         self._before = self._sums.copy()
         self._ended = []
         self._nudges = {}
@@ -170,9 +189,13 @@ class Records:
             self._cursor.execute(
                 "UPDATE total SET records = ?, handles = ?, queued = ?, echoed = ?, waiting = ?", self._sums
             )
+        if self._counts != self._counted:
+            self._note(Note("counts", msgspec.json.encode(self._counts)))
+        self._check()
         self._cursor.execute("COMMIT")
         records, handles, *held = self._sums
-        return Batch(answers, Totals(records, handles, Held(*held)), self._ended)
+        totals = Totals(records, handles, Held(*held))
+        return Batch(answers, totals, Counts(*self._counts), self._ended, self._tried)
 
     def _roll_back(self) -> None:
         # Some failures end the transaction by themselves.
@@ -216,17 +239,21 @@ class Records:
         return Missing() if row is None else Found(self._seen(row, peek.known))
 
     def _create(self, create: Create) -> Outcome:
-        now, owner = self._now, _as_kept(create.owner)
+        owner = _as_kept(create.owner)
         full = self._refusal(owner)
         if full is not None:
             return full
-        expires = now + create.timeout
+        self._insert(create, owner)
+        self._counts[0] += 1
+        return Applied(self._now)
+
+    def _insert(self, create: Create, owner: bytes | None) -> None:
+        now, expires = self._now, self._now + create.timeout
         self._cursor.execute(
             _CREATE, (create.id, owner, create.handle, now, create.timeout, now, expires, create.state)
         )
         self._sums[0] += 1
         self._sums[1] += create.handle
-        return Applied(now)
 
     def _refusal(self, owner: bytes | None) -> Full | None:
         if owner is not None and self._limit_per_principal is not None:
@@ -281,6 +308,7 @@ class Records:
         if row is None:
             return Missing()
         self._take_away([row])
+        self._counts[2] += 1
         self._tell(close)
         return Applied(row.created)
 
@@ -288,6 +316,7 @@ class Records:
         found = self._cursor.execute(_EXPIRED, (self._now, most)).fetchall()
         rows = list(map(_Row._make, found))
         self._take_away(rows)
+        self._counts[1] += len(rows)
         self._ended += [Ended(row.id, row.expires - row.created) for row in rows]
         return len(rows)
 
@@ -318,9 +347,22 @@ class Records:
         kept = self._cursor.execute("SELECT value FROM meta WHERE name = 'secret'").fetchone()[0]
         return bytes(kept)
 
+    def _note(self, note: Note) -> None:
+        self._cursor.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", note)
+
     def _trial(self, _: Trial) -> None:
+        """Do to a record all that is done to one, whether there is room for it or not."""
+        self._insert(Create(TRIAL, None, False, 1, b""), None)
+        added = (Entry(1, "", b""),)
+        self._change(Change(TRIAL, None, False, 1, True, b"", b"", add=added))
+        row = self._find(TRIAL)
+        self._take_away([] if row is None else [row])
         # Not an update: where nothing is different SQLite writes nothing.
         self._cursor.execute("INSERT OR REPLACE INTO meta VALUES ('trial', x'')")
+        self._tried = True
+
+
+_counted = msgspec.json.Decoder(list[int]).decode
 
 
 def _as_kept(owner: str | None) -> bytes | None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
 from mcp_echo.state.engine import EngineRefused
+from mcp_echo.stores.sqlite_files import FileLost, removed
 
 APPLICATION_ID = 0x6D637065
 """What makes a database file ours: ``mcpe`` in the header (https://sqlite.org/pragma.html)."""
@@ -165,25 +167,56 @@ def prepare(address: Address) -> None:
         EngineRefused: It cannot be used.
     """
     path = address.path
-    try:
+    with _refusing(path):
         if not path.parent.is_dir():
             raise EngineRefused(
                 f"The directory of the store {path} does not exist: make it, or name another file"
             )
-        if not path.exists() or (path.is_file() and path.stat().st_size == 0):
+        if _is_missing(path):
             _make(address)
-        elif not path.is_file():
-            raise EngineRefused(f"The store {path} is no file: name another")
-        _identify(address)
-        _check(address)
-        _keep_private(path)
-        with closing(connect(address)) as connection:
-            _log_ahead(connection)
-            _migrate(connection, path)
+        _take(address)
+
+
+def take_again(address: Address) -> None:
+    """Make sure of a file as `prepare` does, but make none: the one that was in use is missed.
+
+    Raises:
+        EngineRefused: It cannot be used.
+        FileLost: It is not there.
+    """
+    path = address.path
+    with _refusing(path):
+        if _is_missing(path):
+            raise removed(path)
+        _take(address)
+
+
+@contextmanager
+def _refusing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except FileLost:
+        raise
     except (OSError, sqlite3.Error) as error:
         raise EngineRefused(
             f"The store {path} cannot be used: {error}; see that this user may write to it and its directory"
         ) from error
+
+
+def _is_missing(path: Path) -> bool:
+    return not path.exists() or (path.is_file() and path.stat().st_size == 0)
+
+
+def _take(address: Address) -> None:
+    path = address.path
+    if not path.is_file():
+        raise EngineRefused(f"The store {path} is no file: name another")
+    _identify(address)
+    _check(address)
+    _keep_private(path)
+    with closing(connect(address)) as connection:
+        _log_ahead(connection)
+        _migrate(connection, path)
 
 
 def _make(address: Address) -> None:
@@ -206,6 +239,9 @@ def _make(address: Address) -> None:
         with closing(connect(new)) as connection:
             _log_ahead(connection)
             _migrate(connection, path)
+        for left_over in _files(path)[1:]:
+            # The log of a file that is no more would be taken for one of this file.
+            left_over.unlink(missing_ok=True)
         new.path.replace(path)
     finally:
         os.close(descriptor)

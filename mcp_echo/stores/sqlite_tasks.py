@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from mcp_echo.state.engine import Ended, Operation, Totals
+from mcp_echo.state.engine import Counts, Ended, Operation, Totals
 
 
 class Sweep(NamedTuple):
@@ -23,11 +23,18 @@ class Secret(NamedTuple):
     proposal: bytes
 
 
+class Note(NamedTuple):
+    """Keep a value under a name. Answered with None."""
+
+    name: str
+    value: bytes
+
+
 class Trial(NamedTuple):
-    """Write something, to see whether that is possible. Answered with None."""
+    """Do all that is done to a record, to see whether that is possible. Answered with None."""
 
 
-Task = Operation | Sweep | Broadcast | Secret | Trial
+Task = Operation | Sweep | Broadcast | Secret | Note | Trial
 
 
 class Batch(NamedTuple):
@@ -36,5 +43,8 @@ class Batch(NamedTuple):
     answers: list[Any]
     """One a task; an exception for one that was wrong in itself."""
     totals: Totals
+    counts: Counts
     ended: list[Ended]
     """The expired records that were taken away."""
+    tried: bool
+    """Whether a trial was among them that went well, which shows that all is well."""

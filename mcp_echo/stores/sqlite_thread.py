@@ -3,17 +3,43 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from twisted.enterprise.adbapi import ConnectionPool
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
 
+from mcp_echo.stores.sqlite_clock import FileClock
+from mcp_echo.stores.sqlite_files import Files, overwritten
 from mcp_echo.stores.sqlite_news import News, Seen
 from mcp_echo.stores.sqlite_records import Records
-from mcp_echo.stores.sqlite_schema import CONNECTING, Address, set_up
+from mcp_echo.stores.sqlite_schema import CONNECTING, Address, set_up, take_again
 from mcp_echo.stores.sqlite_tasks import Batch, Task
+
+LONGEST_CHECKPOINT = 5.0
+"""Seconds after a change by another process in which it may write its log into the database."""
+
+
+class _Pool(ConnectionPool):
+    """A pool that has a look before it connects.
+
+    Args:
+        look: Called before each connection is made; raises if there is to be none.
+    """
+
+    def __init__(self, look: Callable[[], None], *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._look = look
+
+    def connect(self) -> Any:
+        """Return the connection of this thread."""
+        if self.threadID() not in self.connections:
+            self._look()
+        return super().connect()
 
 
 class DatabaseThread:
@@ -23,27 +49,43 @@ class DatabaseThread:
         reactor: The reactor.
         address: Which file.
         node: The name of this node.
-        records: Makes the records on a connection.
-        now: Milliseconds since the epoch.
+        records: Makes the records on a connection; told what to call before anything is kept.
+        clock: Tells the time of the file.
+        replaced: Told, in the reactor's thread, when another file was found in the place of the one in use.
     """
+
+    _log = Logger("mcp_echo")
 
     def __init__(
         self,
         reactor: Any,
         address: Address,
         node: str,
-        records: Callable[[sqlite3.Connection], Records],
-        now: Callable[[], int],
+        records: Callable[[sqlite3.Connection, Callable[[], object]], Records],
+        clock: FileClock,
+        replaced: Callable[[], None],
     ) -> None:
         self._reactor = reactor
         self._address = address
         self._node = node
         self._new_records = records
-        self._now = now
+        self._clock = clock
+        self._replaced = replaced
         self._seen = Seen()
         self._connection: sqlite3.Connection | None = None
         self._records: Records | None = None
-        self._pool = ConnectionPool(
+        self._files: Files | None = None
+        """Those of the connection, or of the last one there was."""
+        self._version = 0
+        """The state of the file as the connection in use numbers it."""
+        self._others_until = 0.0
+        """Seconds of the steady clock until which another process may be writing to the database."""
+        self._foreign = False
+        """Whether somebody has written to the database past SQLite."""
+        self._doubtful = False
+        """Whether the file has to be looked at as at the start before it is used again."""
+        self._pool = _Pool(
+            self._look_at_the_file,
             "sqlite3",
             address.uri("mode=rw"),
             cp_reactor=reactor,
@@ -63,9 +105,13 @@ class DatabaseThread:
         result: Deferred[News] = self._pool.runWithConnection(self._look)
         return result
 
-    def let_go(self) -> None:
-        """Use another connection from now on: this one may never work again."""
-        deferToThreadPool(self._reactor, self._pool.threadpool, self._disconnect)
+    def let_go(self, doubtful: bool) -> None:
+        """Use another connection from now on: this one may never work again.
+
+        Args:
+            doubtful: Whether the file may not be what it was.
+        """
+        deferToThreadPool(self._reactor, self._pool.threadpool, self._disconnect, doubtful)
 
     def checkpoint(self) -> Deferred[None]:
         """Write everything into the file itself."""
@@ -75,31 +121,105 @@ class DatabaseThread:
     def close(self) -> None:
         """Wait for what is being done, and close the connection."""
         self._pool.close()
+        if self._files is not None:
+            self._files.clear_away()
+
+    def _look_at_the_file(self) -> None:
+        if self._files is None:
+            # `SqliteEngine.open` has just done so.
+            return
+        self._files.clear_away()
+        if self._doubtful or self._files.is_moved:
+            take_again(self._address)
 
     def _connected(self, connection: sqlite3.Connection) -> None:
         try:
             set_up(connection, self._address)
-            self._records = self._new_records(connection)
+            self._clock.follow(connection)
+            files = Files.of(self._address.path)
+            self._records = self._new_records(connection, self._check)
         except BaseException:
             connection.close()
             raise
+        before, self._files = self._files, files
         self._connection = connection
+        self._version = _data_version(connection)
+        self._doubtful = False
         self._seen.data_version = None
+        foreign, self._foreign = self._foreign, False
+        if before is not None and (foreign or before.database != files.database or before.size > files.size):
+            self._seen = Seen()
+            self._reactor.callFromThread(self._replaced)
 
-    def _disconnect(self) -> None:
-        if self._connection is not None:
-            self._pool.disconnect(self._connection)
-            self._connection = self._records = None
+    def _check(self) -> None:
+        if self._files is None or self._connection is None:
+            return
+        now = self._files.check()
+        if now.written != self._files.written and not self._others_write(self._connection):
+            self._foreign = True
+            raise overwritten(self._address.path)
+        self._files = now
+
+    def _others_write(self, connection: sqlite3.Connection) -> bool:
+        """Return whether other processes have just changed something, so that it was they who wrote."""
+        version, now = _data_version(connection), time.monotonic()
+        if version != self._version:
+            self._version, self._others_until = version, now + LONGEST_CHECKPOINT
+        return now < self._others_until
+
+    def _wrote(self) -> None:
+        """Note when the database was written to, in case this process has just done so."""
+        if self._files is not None:
+            with suppress(OSError):
+                self._files = self._files._replace(written=self._address.path.stat().st_mtime_ns)
+
+    def _disconnect(self, doubtful: bool) -> None:
+        self._doubtful |= doubtful
+        if self._connection is None:
+            return
+        if self._files is not None and self._files.log_is_gone:
+            self._rescue(self._connection)
+        self._pool.disconnect(self._connection)
+        self._connection = self._records = None
+
+    def _rescue(self, connection: sqlite3.Connection) -> None:
+        """Write what is in a log that was removed into the file, before the log is closed and gone."""
+        try:
+            left, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            outcome = (
+                "what was written last is lost: another process is in the way" if left else "nothing is lost"
+            )
+        except sqlite3.Error as error:
+            outcome = f"what was written last is lost: {error}"
+        self._reactor.callFromThread(
+            self._log.warn,
+            "The log beside the session store {where} was removed while it was in use; {outcome}",
+            where=str(self._address.path),
+            outcome=outcome,
+        )
 
     def _carry_out(self, _: Any, tasks: Sequence[Task]) -> Batch:
         if self._records is None:
             raise sqlite3.OperationalError("not connected")
-        return self._records.carry_out(tasks)
+        try:
+            batch = self._records.carry_out(tasks)
+        except sqlite3.Error:
+            # What goes wrong with files that are lost does not say so.
+            self._check()
+            raise
+        self._wrote()
+        return batch
 
     def _look(self, _: Any) -> News:
         if self._connection is None:
             raise sqlite3.OperationalError("not connected")
-        return self._seen.look(self._connection, self._node, self._now())
+        self._check()
+        return self._seen.look(self._connection, self._node, self._clock.now())
+
+
+def _data_version(connection: sqlite3.Connection) -> int:
+    # It changes when others do something, and not when this connection does.
+    return int(connection.execute("PRAGMA data_version").fetchone()[0])
 
 
 def _checkpoint(connection: Any) -> None:

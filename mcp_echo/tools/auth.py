@@ -3,31 +3,37 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
+from mcp_echo.protocol import credentials
+from mcp_echo.protocol.credentials import Credentials
 from mcp_echo.protocol.headers import Headers
-from mcp_echo.redaction import fingerprint, mask, mask_tokens, printable, split_credentials
+from mcp_echo.protocol.identity_headers import row_of, rows_of
+from mcp_echo.redaction import fingerprint, mask, mask_tokens, printable
 from mcp_echo.tools import jwt
-from mcp_echo.tools.base import Answer, Call, NoArguments, Tool
+from mcp_echo.tools.base import Answer, Call, NoArguments, Tool, ToolError
 from mcp_echo.tools.headers import shown
+from mcp_echo.tools.identity import Identity, identities_of, told, told_by_claims
+from mcp_echo.tools.jwt_claims import LAST_SECOND
+from mcp_echo.tools.jwt_problems import problems_of
 from mcp_echo.tools.texts import moment
-
-_BEARER = re.compile(r"bearer[ \t]+(\S+)[ \t]*", re.IGNORECASE)
+from mcp_echo.tools.token_search import (
+    TOKEN_HEADERS,
+    Found,
+    credentials_in,
+    in_argument,
+    in_header,
+    in_request,
+    tokens_elsewhere,
+)
 
 
 def bearer_token(headers: Headers) -> str | None:
     """Return the token of ``Authorization: Bearer`` (RFC 6750 section 2.1), or None."""
-    return token_in(headers.get("Authorization"))
-
-
-def token_in(credentials: str | None) -> str | None:
-    """Return the token in the value of an ``Authorization: Bearer`` field, or None."""
-    found = _BEARER.fullmatch(credentials or "")
-    return found[1] if found else None
+    return credentials.read(headers.get("Authorization") or "").bearer
 
 
 class BearerDecodeArguments(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -36,6 +42,10 @@ class BearerDecodeArguments(msgspec.Struct, forbid_unknown_fields=True, frozen=T
     token: Annotated[
         str | None,
         Meta(description="JWT token to decode (uses Authorization header if not provided)."),
+    ] = None
+    header: Annotated[
+        str | None,
+        Meta(description="Name of the header to decode instead, such as Cf-Access-Jwt-Assertion."),
     ] = None
 
 
@@ -53,38 +63,62 @@ class BearerDecodeResult(msgspec.Struct, rename="camel"):
     expires: str | None = None
     signature_verified: bool = False
     problems: list[str] = []
+    other_sources: list[str] = []
+    """Further headers of the request that have tokens."""
 
 
 _NOT_VERIFIED = "- Signature: not verified (anyone could have written this token)"
+_LONGEST_INDENTED = 64 * 1024
+"""Characters; each level of depth indents every line, so that more would be shown as many times as long."""
+_DEEPEST_INDENTED = 8
 
 
 def bearer_decode(call: Call, arguments: BearerDecodeArguments) -> Answer:
     """Decode a JWT without verifying it, or say why it is none."""
-    source = "argument" if arguments.token is not None else "Authorization header"
-    text = arguments.token if arguments.token is not None else bearer_token(call.headers)
-    if text is None:
-        present = call.headers.get("Authorization") is not None
-        reason = "it is not a Bearer token" if present else "the request has none"
-        problem = f"Nothing to decode: no token argument, and of the Authorization header {reason}"
-        return _not_a_token(source, problem)
-    text = text.strip()
-    if found := _BEARER.fullmatch(text):
-        text = found[1]
+    found = _found(call.headers, arguments)
+    others = [name for name in tokens_elsewhere(call.headers) if f"{name} header" != found.source]
+    if arguments.token is not None or arguments.header is not None:
+        others = []
+    if found.token is None:
+        return _not_a_token(found, others)
     try:
-        token = jwt.read(text)
+        token = jwt.read(found.token)
     except jwt.NotAToken as error:
-        return _not_a_token(source, f"This is not a JWT: {error}")
-    return _decoded(token, source, call.facts.wall())
+        reasons = (f"This is not a JWT: {error}", *found.problems)
+        return _not_a_token(found._replace(problems=reasons), others)
+    return _decoded(token, found, others, call.facts.wall())
 
 
-def _not_a_token(source: str, problem: str) -> Answer:
-    text = f"🔍 JWT Token Analysis\n\n⏱️ Token Status:\n- Status: NOT A JWT\n- Problem: {printable(problem)}"
-    return Answer(text, BearerDecodeResult(source, is_jwt=False, problems=[problem]))
+def _found(headers: Headers, arguments: BearerDecodeArguments) -> Found:
+    if arguments.token is not None and arguments.header is not None:
+        raise ToolError("Give bearerDecode a token or the name of a header, not both")
+    if arguments.token is not None:
+        return in_argument(arguments.token)
+    if arguments.header is not None:
+        return in_header(headers, arguments.header)
+    return in_request(headers)
 
 
-def _decoded(token: jwt.Token, source: str, wall: float) -> Answer:
+def _not_a_token(found: Found, others: list[str]) -> Answer:
+    lines = ["🔍 JWT Token Analysis", "", "⏱️ Token Status:", "- Status: NOT A JWT"]
+    lines.extend(f"- Problem: {problem}" for problem in found.problems)
+    lines.extend(_origin(found, others))
+    problems = list(found.problems)
+    result = BearerDecodeResult(found.source, is_jwt=False, problems=problems, other_sources=others)
+    return Answer(printable("\n".join(lines)), result)
+
+
+def _origin(found: Found, others: list[str]) -> list[str]:
+    """Return the lines that say where a token came from, where that is not where everybody looks."""
+    lines = [f"- Source: {found.source}"] if found.source not in ("argument", "Authorization header") else []
+    if others:
+        lines.append(f"- Other Tokens: {', '.join(others)} (give the name as header)")
+    return lines
+
+
+def _decoded(token: jwt.Token, found: Found, others: list[str], wall: float) -> Answer:
     times = {
-        name: None if seconds is None else moment(seconds)
+        name: None if seconds is None else _time(seconds)
         for name, seconds in (
             ("Issued", token.issued),
             ("Not Before", token.not_before),
@@ -92,6 +126,7 @@ def _decoded(token: jwt.Token, source: str, wall: float) -> Answer:
         )
     }
     status = token.status(wall)
+    problems = [*found.problems, *problems_of(token, wall)]
     lines = [f"🔍 JWT Token Analysis\n\nHeader:\n{_pretty(token.header)}\n"]
     if token.payload is not None:
         lines.append(f"Payload:\n{_pretty(token.payload)}\n")
@@ -99,9 +134,10 @@ def _decoded(token: jwt.Token, source: str, wall: float) -> Answer:
     lines.extend(f"- {name}: {time}" for name, time in times.items() if time is not None)
     lines.append(f"- Status: {status or 'ENCRYPTED (JWE)'}")
     lines.append(_NOT_VERIFIED if token.kind == "JWS" else "- Signature: none to verify in a JWE")
-    lines.extend(f"- Problem: {printable(problem)}" for problem in token.problems)
+    lines.extend(f"- Problem: {printable(problem)}" for problem in problems)
+    lines.extend(_origin(found, others))
     result = BearerDecodeResult(
-        source=source,
+        source=found.source,
         is_jwt=True,
         kind=token.kind,
         header=token.header,
@@ -110,13 +146,31 @@ def _decoded(token: jwt.Token, source: str, wall: float) -> Answer:
         issued=times["Issued"],
         not_before=times["Not Before"],
         expires=times["Expires"],
-        problems=token.problems,
+        problems=problems,
+        other_sources=others,
     )
     return Answer("\n".join(lines), result)
 
 
+def _time(seconds: float) -> str:
+    if seconds < 0:
+        return f"before {moment(0)}"
+    return moment(seconds) if seconds <= LAST_SECOND else f"after {moment(LAST_SECOND)}"
+
+
 def _pretty(value: dict[str, Any]) -> str:
+    compact = json.dumps(value, ensure_ascii=False)
+    if len(compact) > _LONGEST_INDENTED or _is_deeper(value, _DEEPEST_INDENTED):
+        return printable(compact)
     return printable(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    """Return whether decoded JSON is nested more than so many levels deep; it looks no deeper."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    if inner is None:
+        return False
+    return levels == 0 or any(_is_deeper(each, levels - 1) for each in inner)
 
 
 BEARER_DECODE = Tool(
@@ -131,24 +185,8 @@ BEARER_DECODE = Tool(
     run=bearer_decode,
 )
 
-# What each fact about the user is called by the proxies that vouch for it: Traefik ForwardAuth setups,
-# oauth2-proxy (X-Auth-Request-*, X-Forwarded-*), Authelia and authentik (Remote-*), Grafana (X-WEBAUTH-USER).
-USER_ID_HEADERS = ("X-User-Id", "X-Auth-Request-User", "X-Forwarded-User", "Remote-User", "X-WEBAUTH-USER")
-USER_NAME_HEADERS = (
-    "X-User-Name",
-    "X-Auth-Request-Preferred-Username",
-    "X-Forwarded-Preferred-Username",
-    "Remote-Name",
-)
-_EMAIL_HEADERS = ("X-User-Email", "X-Auth-Request-Email", "X-Forwarded-Email", "Remote-Email")
-_GROUP_HEADERS = ("X-User-Groups", "X-Auth-Request-Groups", "X-Forwarded-Groups", "Remote-Groups")
-_TOKEN_HEADERS = ("X-Auth-Token", "X-Auth-Request-Access-Token", "X-Forwarded-Access-Token")
 _EXPECTED = ("Authorization", "X-User-Id", "X-User-Name", "X-Auth-Token", "X-GitHub-User", "X-Request-Id")
-
-
-def first_of(headers: Headers, names: tuple[str, ...]) -> str | None:
-    """Return the value of the first of ``names`` that is present and not empty, tokens in it masked."""
-    return next((mask_tokens(value) for name in names if (value := headers.get(name))), None)
+_GENERIC = (row_of("X-User-Id") or rows_of("user_id")[0]).hop
 
 
 class PrincipalShown(msgspec.Struct, rename="camel"):
@@ -191,50 +229,79 @@ class AuthContextResult(msgspec.Struct, rename="camel"):
     token_length: int | None
     token_fingerprint: str | None
     authenticated: bool
+    """Whether the headers have what could be credentials, or name a caller; nothing is verified."""
     session: str | None
     principal: PrincipalShown
     request_id: str | None
     present: list[str]
     missing: list[str]
+    problems: list[str]
+    """What is wrong with the credentials, with the character and its place."""
+    identities: list[Identity]
+    """The headers in which gateways say who is calling."""
 
 
 def auth_context(call: Call, _: NoArguments) -> Answer:
     """Put together what the request says about its caller, as headers report it."""
     headers = call.headers
-    credentials = headers.get("Authorization")
-    token = _token(headers)
-    vouched = (*USER_ID_HEADERS, *USER_NAME_HEADERS, *_EMAIL_HEADERS, *_GROUP_HEADERS, *_TOKEN_HEADERS)
-    looked_for = dict.fromkeys((*_EXPECTED, *vouched))
+    given = _credentials(headers)
+    identities = identities_of(headers, reveal=call.facts.settings.reveal_secrets)
+    user_id = told(headers, "user_id") or told_by_claims(identities, "user_id")
+    email = told(headers, "email") or told_by_claims(identities, "email")
+    token = None if given is None else given.token
+    request_id = headers.get("X-Request-Id")
     result = AuthContextResult(
-        user_id=first_of(headers, USER_ID_HEADERS),
-        user_name=first_of(headers, USER_NAME_HEADERS),
-        github_user=first_of(headers, ("X-GitHub-User",)),
-        email=first_of(headers, _EMAIL_HEADERS),
-        groups=first_of(headers, _GROUP_HEADERS),
-        token_type=split_credentials(credentials)[0] if credentials else None,
-        token_length=len(token) if token is not None else None,
-        token_fingerprint=fingerprint(token) if token is not None else None,
-        authenticated=token is not None or first_of(headers, USER_ID_HEADERS) is not None,
+        user_id=user_id,
+        user_name=told(headers, "user_name") or told_by_claims(identities, "user_name"),
+        github_user=told(headers, "github_user"),
+        email=email,
+        groups=told(headers, "groups"),
+        token_type=None if given is None else given.scheme,
+        token_length=None if token is None else len(token),
+        token_fingerprint=fingerprint(token) if token else None,
+        authenticated=(given is not None and given.plausible) or bool(user_id or email),
         session=None if call.session is None else call.session.id,
         principal=shown_principal(call),
-        request_id=first_of(headers, ("X-Request-Id",)),
-        present=[name for name in looked_for if headers.get(name) is not None],
+        request_id=mask_tokens(request_id) if request_id else None,
+        present=_present(headers, identities),
         missing=[name for name in _EXPECTED if headers.get(name) is None],
+        problems=[] if given is None else list(given.problems),
+        identities=identities,
     )
-    return Answer(_auth_text(result, token, call), result)
+    return Answer(_auth_text(result, given, call), result)
 
 
-def _token(headers: Headers) -> str | None:
-    credentials = headers.get("Authorization")
-    if credentials:
-        return split_credentials(credentials)[1]
-    return next((value for name in _TOKEN_HEADERS if (value := headers.get(name))), None)
+def _credentials(headers: Headers) -> Credentials | None:
+    """Return the credentials of a request: those in ``Authorization``, or else a token in another header."""
+    lines = headers.all("Authorization")
+    elsewhere = next(tokens_elsewhere(headers), None)
+    if any(lines) or (lines and elsewhere is None):
+        return _checked(credentials.read(next(filter(None, lines), "")), len(lines))
+    if elsewhere is None:
+        return None
+    return _checked(credentials_in(elsewhere, headers.get(elsewhere) or ""), 1)
 
 
-def _auth_text(result: AuthContextResult, token: str | None, call: Call) -> str:
-    preview = "none"
-    if token is not None:
-        preview = token if call.facts.settings.reveal_secrets else mask(token)
+def _checked(given: Credentials, lines: int) -> Credentials:
+    """Return credentials with what only the whole request and the token itself can show."""
+    problems = list(given.problems)
+    if lines > 1:
+        problems.append(f"Authorization came in {lines} lines: servers differ in which of them they take")
+    if given.plausible and given.token.startswith("eyJ") and "." in given.token:
+        try:
+            jwt.read(given.token)
+        except jwt.NotAToken as error:
+            problems.append(f"The token looks like a JWT and is none: {error}")
+    plausible = given.plausible and len(problems) == len(given.problems)
+    return given._replace(problems=tuple(problems), plausible=plausible)
+
+
+def _present(headers: Headers, identities: list[Identity]) -> list[str]:
+    known = dict.fromkeys((*_EXPECTED, *(each.header for each in identities)))
+    return [name for name in known if headers.get(name) is not None]
+
+
+def _auth_text(result: AuthContextResult, given: Credentials | None, call: Call) -> str:
     lines = [
         "🔐 Authentication Context",
         "",
@@ -248,7 +315,8 @@ def _auth_text(result: AuthContextResult, token: str | None, call: Call) -> str:
         "🎫 Token Details:",
         f"- Token Type: {result.token_type or 'none'}",
         f"- Token Length: {result.token_length or 0} characters",
-        f"- Token Preview: {preview}",
+        f"- Token Preview: {_preview(given, call)}",
+        *(f"- Problem: {problem}" for problem in result.problems),
         "",
         "🔑 Derived Information:",
         f"- Authentication: {'✅ Authenticated' if result.authenticated else '❌ Not authenticated'}"
@@ -258,10 +326,43 @@ def _auth_text(result: AuthContextResult, token: str | None, call: Call) -> str:
         f"- Request ID: {result.request_id or 'not given'}",
         "",
         "📨 Headers:",
-        *(f"- {name}: ✅ {shown(call, name, call.headers.get(name) or '')}" for name in result.present),
+        *(f"- {name}: ✅ {_header(call, name)}" for name in result.present),
         *(f"- {name}: ❌ missing" for name in result.missing),
+        *_hops(result.identities),
     ]
     return printable("\n".join(lines))
+
+
+def _preview(given: Credentials | None, call: Call) -> str:
+    if given is None or not given.token:
+        return "none"
+    if given.is_placeholder or call.facts.settings.reveal_secrets:
+        return given.token
+    return mask(given.token)
+
+
+def _header(call: Call, name: str) -> str:
+    """Return a header's value as it may be shown; a placeholder is no secret."""
+    carries_token = name == "Authorization" or name in TOKEN_HEADERS
+    return ", ".join(
+        value if carries_token and credentials_in(name, value).is_placeholder else shown(call, name, value)
+        for value in call.headers.all(name)
+    )
+
+
+def _hops(identities: list[Identity]) -> list[str]:
+    """Return the lines that say which gateway each header comes from, but for those that any may set."""
+    told_here = [each for each in identities if each.hop != _GENERIC or each.claims or each.problem]
+    if not told_here:
+        return []
+    lines = ["", "🛂 Identity Headers (as each hop says; anybody can send them past it):"]
+    for each in told_here:
+        lines.append(f"- {each.header}: {each.tells}, set by {each.hop}")
+        if each.claims is not None:
+            lines.append(f"  {json.dumps(each.claims, ensure_ascii=False)}")
+        if each.problem is not None:
+            lines.append(f"  Problem: {each.problem}")
+    return lines
 
 
 AUTH_CONTEXT = Tool(

@@ -25,6 +25,9 @@ from mcp_echo.state.store import Clock, SessionStore
 from mcp_echo.tools.machine import Machine
 from mcp_echo.tools.schemas import Schema, input_schema, output_schema
 
+PROGRESS = "notifications/progress"
+"""The notification that belongs to one request and ends with it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:
@@ -46,6 +49,13 @@ class Facts:
     """Starts work that outlives its request, and returns what cancels it."""
     limits: Limits
     """How much one client may ask for."""
+    agreed: Clock | None = None
+    """Seconds of the clock that all who may work on one request agree on; None for the wall clock."""
+
+    @property
+    def agreed_now(self) -> float:
+        """Seconds of that clock, for spans that begin with one request and end with another."""
+        return (self.agreed or self.wall)()
 
     @property
     def settings(self) -> Settings:
@@ -256,7 +266,7 @@ class Call:
         params = {"progressToken": self.progress_token, "progress": done, "total": total}
         if message is not None and self.revision.audio:
             params["message"] = message
-        return self.outlet.notify("notifications/progress", params)
+        return self.outlet.notify(PROGRESS, params)
 
 
 def reader_of(caller: Caller, client: Client) -> str:

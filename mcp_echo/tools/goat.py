@@ -8,10 +8,12 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from mcp_echo.protocol.identity_headers import Fact
 from mcp_echo.redaction import printable
 from mcp_echo.tools import jwt
-from mcp_echo.tools.auth import USER_ID_HEADERS, USER_NAME_HEADERS, bearer_token, first_of
+from mcp_echo.tools.auth import bearer_token
 from mcp_echo.tools.base import Answer, Call, Tool
+from mcp_echo.tools.identity import told
 
 _DEFAULT_SUBJECT = "MCP Protocol"
 _FACTORS = ("Promising", "Remarkable", "Outstanding", "Legendary", "Mythical")
@@ -71,7 +73,8 @@ def who_is_the_goat(call: Call, arguments: GoatArguments) -> Answer:
 
 def _caller(call: Call) -> str | None:
     """Return what the request calls its user, by header or by token."""
-    named = first_of(call.headers, (*USER_NAME_HEADERS, "X-GitHub-User", *USER_ID_HEADERS))
+    facts: tuple[Fact, ...] = ("user_name", "github_user", "user_id")
+    named = next((name for fact in facts if (name := told(call.headers, fact))), None)
     return named or _named_in_token(bearer_token(call.headers))
 
 

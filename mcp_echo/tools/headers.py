@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from mcp_echo.protocol.cors import CorsPolicy, Verdict
 from mcp_echo.protocol.hops import known_hop
+from mcp_echo.protocol.identity_headers import row_of
 from mcp_echo.redaction import mask_header, mask_tokens, printable
 from mcp_echo.tools.base import Answer, Call, NoArguments, Tool
 
@@ -21,21 +22,11 @@ _HEADINGS: dict[Category, str] = {
     "custom": "🧩 Custom Headers:",
 }
 
+# Beside the identity headers, which have a table of their own.
 _AUTH = frozenset(
-    {
-        "authorization",
-        "cookie",
-        "proxy-authorization",
-        "remote-groups",
-        "remote-user",
-        "x-api-key",
-        "x-github-user",
-        "x-id-token",
-        "x-webauth-user",
-    }
+    """authorization cookie proxy-authorization x-amz-security-token x-api-key x-auth x-csrf-token""".split()
 )
-_AUTH_PREFIXES = ("x-auth-", "x-user-", "x-forwarded-user", "x-forwarded-email", "x-forwarded-groups",
-                  "x-forwarded-preferred-username", "x-forwarded-access-token", "remote-")  # fmt: skip
+_AUTH_PREFIXES = ("x-auth-", "x-user-")
 
 # The registered fields (RFC 9110, 9111, 9112, Fetch, Client Hints, W3C Trace Context) and the forwarding
 # fields that every proxy uses.
@@ -56,7 +47,7 @@ def categorize(name: str) -> Category:
     name = name.lower()
     if name.startswith("mcp-"):
         return "mcp"
-    if name in _AUTH or name.startswith(_AUTH_PREFIXES):
+    if name in _AUTH or name.startswith(_AUTH_PREFIXES) or row_of(name) is not None:
         return "auth"
     if name in _STANDARD or name.startswith(_STANDARD_PREFIXES):
         return "standard"
@@ -143,7 +134,7 @@ class CorsResult(msgspec.Struct, rename="camel"):
     requested_method: str
     cross_origin: bool | None
     allowed_by_browser: bool | None
-    added_by_hops: list[str]
+    hops: list[str]
     problems: list[str]
     uncertain: list[str]
 
@@ -185,7 +176,7 @@ def cors_analysis(call: Call, _: NoArguments) -> Answer:
         requested_method=call.http_method,
         cross_origin=verdict.cross_origin,
         allowed_by_browser=verdict.readable,
-        added_by_hops=list(verdict.from_hops),
+        hops=list(verdict.from_hops),
         problems=list(verdict.problems),
         uncertain=list(verdict.uncertain),
     )

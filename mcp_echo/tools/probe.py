@@ -51,7 +51,7 @@ class ProbeResult(msgspec.Struct, rename="camel"):
     answer: Any
     round_trip: float | None
     problems: list[str]
-    verdict: Verdict
+    verdict: str
 
 
 _VERDICTS: dict[Verdict, str] = {
@@ -142,7 +142,7 @@ async def _ask(call: Call, report: _Report, question: Question) -> None:
         report.problems.append(_undeclared(call, question))
         return
     # In the modern era the answer comes with another request, which carries when the first was made.
-    begun = call.outlet.since or call.facts.wall()
+    begun = call.facts.agreed_now if call.outlet.since is None else call.outlet.since
     try:
         answer = (await call.outlet.ask({"probe": question}))["probe"]
     except AskError as error:
@@ -152,7 +152,7 @@ async def _ask(call: Call, report: _Report, question: Question) -> None:
         report.problems.extend(call.outlet.strays)
     report.sent.append(question.method)
     if not isinstance(answer, NoAnswer):
-        report.round_trip = call.facts.wall() - begun
+        report.round_trip = max(0.0, call.facts.agreed_now - begun)
     if isinstance(answer, AskError):
         report.problems.insert(0, str(answer))
         return

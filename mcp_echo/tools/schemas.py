@@ -37,7 +37,8 @@ def output_schema(of: type[msgspec.Struct]) -> Schema:
     """
     components = _components(of)
     root = components[of.__name__]
-    return {**_written_out(root, components, sent=True), "required": _always_sent(root)}
+    always_sent = _always_sent(root, of.__struct_config__.omit_defaults)
+    return {**_written_out(root, components, sent=True), "required": always_sent}
 
 
 def without_nulls(result: Any) -> Any:
@@ -97,13 +98,13 @@ def _typed(schema: Schema) -> Schema:
     return {"type": _TYPES[kind], **schema, "enum": values}
 
 
-def _always_sent(schema: Schema) -> list[str]:
-    """Return the members of a result that are always there: all that cannot be None."""
+def _always_sent(schema: Schema, omits_defaults: bool) -> list[str]:
+    """Return the members of a result that are always there: all that can be neither None nor omitted."""
     required, properties = schema["required"], schema["properties"]
     return [
         name
         for name, each in properties.items()
-        if (name in required or "default" in each) and not _may_be_null(each)
+        if (name in required or ("default" in each and not omits_defaults)) and not _may_be_null(each)
     ]
 
 

@@ -34,7 +34,7 @@ class SessionInfoResult(msgspec.Struct, rename="camel"):
     dropped_messages: int
     open_streams: int
     initialized: bool
-    made_for_this_request: bool
+    is_new: bool
     protocol_version: str
     client_name: str | None
     client_version: str | None
@@ -54,13 +54,13 @@ def session_info(call: Call, arguments: SessionInfoArguments) -> Answer:
 
 def describe_session(call: Call, session: Session) -> SessionInfoResult:
     """Return what the server knows of a session; the client and revision are those of this request."""
-    now = call.facts.now()
+    now, wall = call.facts.now(), call.facts.wall()
     client = call.client
     return SessionInfoResult(
         session=session.id,
         label=session.label,
-        created=moment(session.created_at),
-        last_activity=moment(session.last_activity_at),
+        created=moment(wall - (now - session.created)),
+        last_activity=moment(wall - (now - session.last_activity)),
         age=now - session.created,
         time_until_expiry=session.timeout - (now - session.last_activity),
         total_requests=session.requests,
@@ -70,7 +70,7 @@ def describe_session(call: Call, session: Session) -> SessionInfoResult:
         dropped_messages=session.dropped,
         open_streams=session.open_streams,
         initialized=session.initialized,
-        made_for_this_request=session is call.session and call.outlet.session_made,
+        is_new=session is call.session and call.outlet.session_made,
         protocol_version=call.revision.name,
         client_name=client.name and mask_tokens(client.name),
         client_version=client.version and mask_tokens(client.version),
@@ -94,7 +94,7 @@ def _text(result: SessionInfoResult) -> str:
     if not result.is_handle:
         unheard = "" if result.initialized else " (no notifications/initialized has come in this session)"
         initialized = f"{yes(result.initialized)}{unheard}"
-    made = f"- {SESSION_MADE}\n" if result.made_for_this_request else ""
+    made = f"- {SESSION_MADE}\n" if result.is_new else ""
     return printable(
         "📊 Session Information\n\n"
         "🔑 Session Details:\n"

@@ -7,6 +7,7 @@ import msgspec
 from mcp_echo.config import DECLARED, Declared, Effective
 from mcp_echo.redaction import mask, mask_tokens, printable
 from mcp_echo.state.engine import EngineHealth
+from mcp_echo.state.store import Statistics
 from mcp_echo.tools.base import SESSION_MADE, Answer, Call, Facts, NoArguments, Tool
 from mcp_echo.tools.texts import exact_moment, milliseconds, size, span
 
@@ -128,11 +129,17 @@ class StoreShown(msgspec.Struct, rename="camel"):
     latency: float | None
     failures: int
     last_failure: str | None
+    reason: str | None
+    """Why it is not available; None while it is."""
 
 
 def shown_store(health: EngineHealth) -> StoreShown:
     """Return how the store is doing, as answers show it."""
-    return StoreShown(*health._replace(where=mask_tokens(health.where)))
+    shown = StoreShown(*health)
+    for name in ("address", "last_failure", "reason"):
+        if text := getattr(shown, name):
+            setattr(shown, name, mask_tokens(text))
+    return shown
 
 
 def _store_text(store: StoreShown) -> str:
@@ -227,8 +234,20 @@ ENVIRONMENT_DUMP = Tool(
 )
 
 
+class NodeFigures(msgspec.Struct, rename="camel"):
+    """What one of the nodes that share a store has done since it started."""
+
+    sessions_created: int
+    sessions_expired: int
+    sessions_closed: int
+
+
 class HealthProbeResult(msgspec.Struct, rename="camel"):
-    """What healthProbe answers; spans in seconds, sizes in bytes, None where there is nothing to measure."""
+    """What healthProbe answers; spans in seconds, sizes in bytes, None where there is nothing to measure.
+
+    How many sessions there are, were made, and have ended, and what they hold, is told of all nodes that
+    share the store; everything else is this node's.
+    """
 
     status: str
     active_sessions: int
@@ -248,23 +267,29 @@ class HealthProbeResult(msgspec.Struct, rename="camel"):
     problems: list[str]
     store: StoreShown
     node: str
+    this_node: NodeFigures | None
+    """What of the counts of all nodes is this node's; None where no other node shares the store."""
 
 
 def health_probe(call: Call, _: NoArguments) -> Answer:
     """Measure the server: sessions, memory, cleanup. Counts only, never another session's data."""
     result = measure(call.facts)
+    own = result.this_node
+    here = "" if own is None else " (this node)"
     lifetime = result.average_session_lifetime
+    lived = "no session has ended yet" if lifetime is None else span(lifetime)
     cleanup = result.since_last_cleanup
     status = "✅ Overall Status: HEALTHY" if not result.problems else "⚠️ Overall Status: DEGRADED"
     text = (
         "🏥 System Health Report\n\n"
         f"{status}\n"
         + "".join(f"- Problem: {problem}\n" for problem in result.problems)
-        + "\n📊 Session Statistics:\n"
+        + f"\n📊 Session Statistics{'' if own is None else ' (all nodes)'}:\n"
         f"- Active Sessions: {result.active_sessions}\n"
         f"- Total Sessions Created: {result.total_sessions_created}\n"
         f"- Sessions Expired: {result.sessions_expired}\n"
-        f"- Cleanup Run Count: {result.cleanup_runs}\n"
+        + ("" if own is None else _own_text(own))
+        + f"- Cleanup Run Count: {result.cleanup_runs}\n"
         f"- Last Cleanup: {'none yet' if cleanup is None else span(cleanup) + ' ago'}\n\n"
         "🗄️ Session Store:\n"
         f"- Store: {_store_text(result.store)}\n"
@@ -274,25 +299,35 @@ def health_probe(call: Call, _: NoArguments) -> Answer:
         f"- Session Storage: {size(result.session_storage)}\n"
         f"- Message Queues: {size(result.message_queues)}\n\n"
         "⚡ Performance:\n"
-        f"- Average Session Lifetime: {'no session has ended yet' if lifetime is None else span(lifetime)}\n"
-        f"- Session Creation Rate: {result.session_creation_rate:.1f}/min\n"
+        f"- Average Session Lifetime: {lived}{here}\n"
+        f"- Session Creation Rate: {result.session_creation_rate:.1f}/min{here}\n"
         f"- Message Queue Depth: {result.average_queue_depth:.1f} avg"
     )
     return Answer(text, result)
+
+
+def _own_text(own: NodeFigures) -> str:
+    return (
+        "\n📍 This Node:\n"
+        f"- Sessions Created: {own.sessions_created}\n"
+        f"- Sessions Expired: {own.sessions_expired}\n"
+    )
 
 
 def measure(facts: Facts) -> HealthProbeResult:
     """Return the figures of a health probe, measured now."""
     store, statistics = facts.store, facts.store.statistics
     active, holdings, health = len(store), store.holdings, store.health()
+    counts = store.counts
+    everywhere = statistics if counts is None else counts
     cleanup = None if statistics.last_sweep is None else facts.now() - statistics.last_sweep
     problems = _problems(facts, active, cleanup)
     return HealthProbeResult(
         status="degraded" if problems else "healthy",
         active_sessions=active,
-        total_sessions_created=statistics.created,
-        sessions_expired=statistics.expired,
-        sessions_closed=statistics.closed,
+        total_sessions_created=everywhere.created,
+        sessions_expired=everywhere.expired,
+        sessions_closed=everywhere.closed,
         sessions_refused=statistics.refused,
         cleanup_runs=statistics.sweeps,
         since_last_cleanup=cleanup,
@@ -306,7 +341,12 @@ def measure(facts: Facts) -> HealthProbeResult:
         problems=problems,
         store=shown_store(health),
         node=store.node,
+        this_node=None if counts is None else _own(statistics),
     )
+
+
+def _own(statistics: Statistics) -> NodeFigures:
+    return NodeFigures(statistics.created, statistics.expired, statistics.closed)
 
 
 def _problems(facts: Facts, sessions: int, since_cleanup: float | None) -> list[str]:
@@ -315,7 +355,8 @@ def _problems(facts: Facts, sessions: int, since_cleanup: float | None) -> list[
         problems.append(f"All {facts.store.limit} sessions that MCP_MAX_SESSIONS allows are in use")
     health = facts.store.health()
     if not health.available:
-        problems.append(f"The session store cannot be reached: {health.last_failure or 'no answer'}")
+        reason = mask_tokens(health.reason or "no answer")
+        problems.append(f"The session store keeps nothing, so that clients get 503: {reason}")
     budget = facts.store.budget
     if not budget.has_room(1):
         problems.append(f"Sessions hold all {budget.limit} bytes that MCP_ECHO_MAX_STATE_BYTES allows")

@@ -9,16 +9,19 @@ from twisted.internet.address import UNIXAddress
 from twisted.web.http import Request
 
 from mcp_echo.config import Settings
+from mcp_echo.protocol import credentials
+from mcp_echo.protocol.credentials import Credentials
 from mcp_echo.protocol.proxies import (
     UNIX,
     Caller,
+    NamesNobody,
     TrustedProxies,
     named_principal,
     single_value,
     token_principal,
 )
 from mcp_echo.tools import jwt
-from mcp_echo.tools.auth import token_in
+from mcp_echo.tools.jwt_claims import repeated_claims
 
 USER_ID = "X-User-Id"
 
@@ -44,7 +47,8 @@ class Callers:
         """Return who the caller is, or None when no trusted proxy says so.
 
         Raises:
-            InvalidRequest: A trusted proxy names more than one, or one with too long a name.
+            InvalidRequest: A trusted proxy names more than one, or somebody whose name cannot be read or is
+                too long.
         """
         return self._principal_of(request) if self._trusted.trusts(peer_of(request)) else None
 
@@ -75,11 +79,30 @@ def _from_user_id(request: Request) -> str | None:
 
 
 def _from_subject(request: Request) -> str | None:
-    credentials = single_value(header_values(request, "Authorization"), "Authorization")
-    token = token_in(credentials)
-    if token is None:
-        return None
+    value = single_value(header_values(request, "Authorization"), "Authorization")
+    return None if not value else _subject_of(credentials.read(value))
+
+
+def _subject_of(given: Credentials) -> str:
+    """Return whom credentials name; where they cannot be read, the caller is not nobody.
+
+    Raises:
+        InvalidRequest: They name nobody, and why.
+    """
+    if given.bearer is None:
+        raise NamesNobody(_why_no_bearer(given))
     try:
-        return token_principal(jwt.read(token).payload)
-    except jwt.NotAToken:
-        return None
+        token = jwt.read(given.bearer)
+    except jwt.NotAToken as error:
+        raise NamesNobody(f"it is no JWT ({error})") from None
+    for name in repeated_claims(token.raw_payload or b"{}"):
+        if name in ("iss", "sub"):
+            # Who has verified the token may have taken the other one.
+            raise NamesNobody(f"its {name} is given more than once")
+    return token_principal(token.payload)
+
+
+def _why_no_bearer(given: Credentials) -> str:
+    if given.problems:
+        return f"Authorization cannot be read ({given.problems[0]})"
+    return f"Authorization has the scheme {given.scheme} where Bearer belongs"

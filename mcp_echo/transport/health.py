@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mcp_echo import __version__
+from mcp_echo.redaction import mask_tokens
 from mcp_echo.tools.base import Facts
 
 
@@ -21,15 +22,23 @@ class Health:
         """True once the server has begun to stop."""
 
     def health(self) -> dict[str, Any]:
-        """Return the counts of the server, which is alive since it answers."""
+        """Return the counts of the server, which is alive since it answers.
+
+        Those of ``sessions`` are of all nodes that share the store, since it was made; ``this_node`` has what
+        this process has done since it started, where that is another question.
+        """
         store = self._facts.store
+        own, counts = store.statistics, store.counts
+        everywhere = own if counts is None else counts
+        this_node = {"created": own.created, "expired": own.expired, "closed": own.closed}
         return {
             "status": "healthy",
             "sessions": {
                 "active": len(store),
-                "total_created": store.statistics.created,
-                "expired": store.statistics.expired,
+                "total_created": everywhere.created,
+                "expired": everywhere.expired,
             },
+            **({} if counts is None else {"this_node": this_node}),
             "store": self._store(),
             "node": store.node,
             "uptime_seconds": int(self._facts.uptime),
@@ -56,4 +65,5 @@ class Health:
             "available": health.available,
             "breaker": health.breaker,
             "latency_seconds": health.latency,
+            **({} if health.reason is None else {"reason": mask_tokens(health.reason)}),
         }

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from twisted.internet.defer import Deferred
 
-from mcp_echo.protocol.errors import InvalidRequest, RouteNotFound, SessionNotFound
-from mcp_echo.protocol.jsonrpc import Malformed, Message
+from mcp_echo.protocol.errors import InvalidRequest, RouteNotFound, SessionNotFound, TooMuchUnread
+from mcp_echo.protocol.jsonrpc import Malformed, Message, Request
 from mcp_echo.protocol.revisions import Revision
 from mcp_echo.server import Carriage, Exchange, Reply, Server
+from mcp_echo.state.events import Stream
 from mcp_echo.state.session import UNKNOWN_CLIENT, Session
 from mcp_echo.transport import sse
 from mcp_echo.transport.exchange import HttpExchange
@@ -69,6 +70,7 @@ class LegacySse:
         Raises:
             RouteNotFound: The transport is not offered.
             InvalidRequest: The session is not named, or the body is an array.
+            TooMuchUnread: The client does not read what has been answered.
             SessionNotFound: There is no such session, or it has no stream.
         """
         self._offered()
@@ -87,5 +89,21 @@ class LegacySse:
             return Reply(message.error.status, self._server.legacy.refuse(message, exchange, message.error))
         if isinstance(message, list):
             raise InvalidRequest("Invalid request: this transport takes one message a POST, no array")
+        if isinstance(message, Request):
+            self._check_unread(session, stream)
         self._server.legacy.post_to_stream(message, session, stream, exchange)
         return Reply(202)
+
+    def _check_unread(self, session: Session, stream: Stream) -> None:
+        """Refuse a request while so much waits on the stream that its answer must wait for a client to read.
+
+        An answer that was promised is never dropped, so that there must not be more of them without end. What
+        may wait is what a POST of the later transport may wait for: a batch.
+
+        Raises:
+            TooMuchUnread: The client does not read what has been answered.
+        """
+        settings = self._server.facts.settings
+        messages, size = session.log.unread(stream)
+        if messages >= settings.max_batch or size >= settings.max_message_size:
+            raise TooMuchUnread

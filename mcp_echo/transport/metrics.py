@@ -73,12 +73,15 @@ HTTP_REFUSED = Figure(
 )
 SESSIONS = Figure(
     "sessions",
-    "Sessions that live now: session for those of the protocol, handle for state named by a handle.",
+    "Sessions that live now, on all nodes of the store: session for those of the protocol, handle for state "
+    "named by a handle.",
     ("kind",),
 )
 SESSIONS_LIMIT = Figure("sessions_limit", "Sessions and handles that may live at once (MCP_MAX_SESSIONS).")
-SESSIONS_CREATED = Figure("sessions_created", "Sessions and handles made.")
-SESSIONS_ENDED = Figure("sessions_ended", "Sessions and handles that have ended, by reason.", ("reason",))
+SESSIONS_CREATED = Figure("sessions_created", "Sessions and handles made here.")
+SESSIONS_ENDED = Figure(
+    "sessions_ended", "Sessions and handles that have ended here, by reason.", ("reason",)
+)
 SESSIONS_REFUSED = Figure(
     "sessions_refused",
     "Sessions and handles not made: full (MCP_MAX_SESSIONS), principal "
@@ -112,7 +115,7 @@ STATE_BYTES = Figure(
 STATE_LIMIT = Figure("state_limit_bytes", "Bytes they may take together (MCP_ECHO_MAX_STATE_BYTES).")
 ECHOES_REFUSED = Figure("echoes_refused", "Echoes not kept for replay because that limit left no room.")
 STORE = Figure("store", "Where sessions live, and the name of this process among those that share them.")
-STORE_AVAILABLE = Figure("store_available", "1 while the session store takes operations, else 0.")
+STORE_AVAILABLE = Figure("store_available", "1 while the session store keeps what it is given, else 0.")
 STORE_BREAKER = Figure(
     "store_breaker",
     "1 for the state that the circuit breaker of the store is in: closed, open (operations are refused "

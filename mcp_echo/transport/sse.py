@@ -8,6 +8,9 @@ KEEP_ALIVE_EVENT = b'event: keep-alive\ndata: {"type":"ping"}\n\n'
 KEEP_ALIVE_COMMENT = b": keep-alive\n\n"
 """A keep-alive that no listener sees."""
 
+GAP_COMMENT = b": messages may be missing after this Last-Event-ID: not all of them were kept\n\n"
+"""What a client is told that comes back for more than there is; the specification has no message for it."""
+
 OPENING_COMMENT = b": open\n\n"
 """The first bytes of a stream that has nothing to say yet: proxies hold headers back until a body starts."""
 

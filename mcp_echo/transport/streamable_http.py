@@ -23,6 +23,7 @@ from mcp_echo.protocol.errors import (
     WrongMediaType,
 )
 from mcp_echo.protocol.jsonrpc import Message, decode, encode, error_bytes
+from mcp_echo.protocol.strict_json import is_read
 from mcp_echo.redaction import secrets_in
 from mcp_echo.server import Carriage, Journal, Reply, Server
 from mcp_echo.transport import sse
@@ -75,7 +76,10 @@ class StreamableHttp:
         if failure.check(McpError):
             return self._refuse(request, cast(McpError, failure.value))
         received = cast(EchoRequest, request)
-        secrets = secrets_in(received.wire_headers(), received.body())
+        body = received.body()
+        if not is_read(body, self._settings.max_json_values):
+            body = b""
+        secrets = secrets_in(received.wire_headers(), body)
         self._journal.failure("A request failed", failure=failure, secrets=secrets)
         return self._refuse(request, InternalError())
 
@@ -213,6 +217,8 @@ class StreamableHttp:
             opening = sse.OPENING_COMMENT
             if carriage.primed:
                 opening = sse.priming(carriage.log.position(carriage.stream))
+        if carriage.has_gap:
+            opening = sse.GAP_COMMENT + opening
         keep_alive = self._keep_alive(request, carriage)
         running = self._streams.carry(
             EventStream(request, carriage, opening, keep_alive, self._streams.written)

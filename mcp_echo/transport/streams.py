@@ -126,17 +126,22 @@ class EventStream:
 
     def _write_all(self) -> bool:
         """Write what may be written; return whether this connection is done."""
-        while not (self._paused or self._gone or self._leaving):
-            event = self._log.take(self._stream)
-            if event is None:
-                break
-            self._quiet = False
-            event_id = event.id_on(self._stream) if self._carriage.resumable else None
-            block = sse.message(event.data, event_id)
-            self._request.write(block)
-            self._written.events += 1
-            self._written.bytes += len(block)
+        while not self._paused and self._write_next():
+            pass
         return self._leaving or (self._stream.ended and not self._stream.unread)
+
+    def _write_next(self) -> bool:
+        """Write one message; return whether there was one."""
+        event = None if self._gone or self._leaving else self._log.take(self._stream)
+        if event is None:
+            return False
+        self._quiet = False
+        event_id = event.id_on(self._stream) if self._carriage.resumable else None
+        block = sse.message(event.data, event_id)
+        self._request.write(block)
+        self._written.events += 1
+        self._written.bytes += len(block)
+        return True
 
     def replaced(self) -> None:
         """End this response: another connection carries the stream now."""
@@ -149,7 +154,13 @@ class EventStream:
             self.leave()
 
     def leave(self) -> None:
-        """End this response in the way its era has for it: the server is about to stop."""
+        """End this response in the way its era has for it: the server is about to stop, or hangs up.
+
+        What waits for this connection goes with it, whether the client keeps up or not: much of it nobody can
+        come back for. It is bounded, and so is the time that the client has to take it.
+        """
+        while self._write_next():
+            pass
         if not self._gone:
             if self._carriage.resumable:
                 self._request.write(sse.retry(RECONNECT_MILLISECONDS))

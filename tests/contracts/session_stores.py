@@ -71,9 +71,7 @@ class Seen(NamedTuple):
     label: str | None
     timeout: float
     created: float
-    created_at: float
     last_activity: float
-    last_activity_at: float
     initialized: bool
     requests: int
     responses: int
@@ -103,9 +101,7 @@ def look(session: Session) -> Seen:
         session.label,
         session.timeout,
         session.created,
-        session.created_at,
         session.last_activity,
-        session.last_activity_at,
         session.initialized,
         session.requests,
         session.responses,
@@ -318,7 +314,6 @@ class Memory(Bench):
             TIMEOUT,
             self.limit,
             lambda: self.time,
-            self.wall,
             lambda: EventLog(*self.bounds),
             lambda session, reason: self.note_end(session.id, reason, len(self.store)),
             StateBudget(MAX_BYTES),
@@ -509,6 +504,7 @@ class Sqlite(Shared):
             limit=self.limit,
             limit_per_principal=self.limit_per_principal,
             node=node,
+            uptime=lambda: self.time,
             wall=self.wall,
         )
 

@@ -20,6 +20,7 @@ from mcp_echo.state.engine import (
     Change,
     Close,
     Conflict,
+    Counts,
     Create,
     Engine,
     Entry,
@@ -51,6 +52,7 @@ class Ears:
         self.nudges: list[str] = []
         self.broadcasts: list[bytes] = []
         self.times_caught_up = 0
+        self.times_replaced = 0
 
     def nudged(self, record_id: str) -> None:
         self.nudges.append(record_id)
@@ -60,6 +62,9 @@ class Ears:
 
     def caught_up(self) -> None:
         self.times_caught_up += 1
+
+    def replaced(self) -> None:
+        self.times_replaced += 1
 
 
 class Bench:
@@ -133,6 +138,7 @@ class Sqlite(Bench):
             limit=limit,
             limit_per_principal=limit_per_principal,
             node=node,
+            uptime=lambda: self.time / 1000,
             wall=lambda: self.time / 1000,
         )
 
@@ -903,6 +909,28 @@ async def test_operations_together_are_each_answered_for_itself(bench: Bench) ->
 
 
 @pytest_twisted.ensureDeferred
+async def test_what_was_made_and_has_ended_is_counted_for_all_nodes(bench: Bench) -> None:
+    """Interface, Counts: of all nodes, since the records were begun with; a trial or a refusal is none."""
+    one, two = await bench.engine("a"), await bench.engine("b")
+    for number in range(3):
+        await one.submit(create(f"{number}"))
+    await two.submit(create("short", timeout=bench.moment))
+    await two.submit(Close("0", None, False))
+    await two.submit(Close("0", None, False))
+    await bench.advance(2)
+    assert len(await one.sweep()) == 1
+    for engine in (one, two):
+        await engine.submit(Peek("1"))
+        if bench.has_limits:
+            assert engine.counts == Counts(4, 1, 1)
+    late = await bench.engine("c")
+    await late.submit(create("4"))
+    if bench.has_limits:
+        assert late.counts == Counts(5, 1, 1)
+        assert late.totals == Totals(3)
+
+
+@pytest_twisted.ensureDeferred
 async def test_an_engine_says_how_it_is_doing(bench: Bench) -> None:
     """Interface, EngineHealth."""
     engine = await bench.engine("a node")
@@ -912,7 +940,7 @@ async def test_an_engine_says_how_it_is_doing(bench: Bench) -> None:
     await engine.submit(create("one"))
     health = engine.health()
     assert health[2:4] == (True, "closed")
-    assert health[5:] == (0, None)
+    assert health[5:] == (0, None, None)
     assert health.latency is not None
     assert 0 <= health.latency < PATIENCE
 

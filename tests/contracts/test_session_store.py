@@ -20,7 +20,6 @@ from tests.contracts.session_stores import (
     BENCHES,
     BOUNDS,
     CLIENT,
-    EPOCH,
     LIMIT,
     MAX_BYTES,
     MODERN_REVISION,
@@ -88,9 +87,6 @@ async def test_a_new_session_knows_who_made_it_and_when(bench: Bench) -> None:
     assert (session.principal, session.revision) == ("alice", REVISION.name)
     assert session.client == (CLIENT.name, CLIENT.version, CLIENT.capabilities)
     assert (session.created, session.last_activity) == (START, START)
-    assert (session.created_at, session.last_activity_at) == (bench.wall(), bench.wall())
-    if bench.epoch == EPOCH:
-        assert bench.wall() == 1_700_001_000.0
     assert await bench.use(session.id, "alice") == session
 
 
@@ -124,7 +120,7 @@ async def test_every_use_counts_as_activity(bench: Bench, principal: str | None)
     for _ in range(5):
         bench.advance(TIMEOUT - 1)
         used = await bench.use(session.id, principal)
-    assert (used.last_activity, used.last_activity_at) == (bench.time, bench.wall())
+    assert used.last_activity == bench.time
     assert used.created == START
 
 
@@ -827,6 +823,174 @@ async def test_what_is_too_large_to_be_kept_reaches_the_connection_that_waits_fo
     assert bench.losses["messages_dropped"] == 0
 
 
+MANY = [b"%d" % number for number in range(5 * BOUNDS.messages)]
+"""More messages than a queue holds."""
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest_twisted.ensureDeferred
+async def test_an_answer_of_more_than_a_queue_holds_reaches_its_connection_after_a_pause(
+    bench: Bench, late: bool
+) -> None:
+    """Our promise: every request has its answer; the bounds say only what can be resumed."""
+    session = await bench.create()
+
+    def answer(store: SessionStore) -> Reader:
+        log = store.use(session.id, None).log
+        reader = Reader(log, log.answer())
+        reader.paused = True
+        bench.after(store, reader.start)
+        if not late:
+            append(reader)
+        return reader
+
+    def append(reader: Reader) -> None:
+        for message in MANY:
+            reader.log.append(reader.stream, message)
+        reader.log.end(reader.stream)
+
+    reader = await bench.perform(answer, node=0)
+    if late:
+        append(reader)
+    await bench.settle()
+    assert len((await bench.use(session.id)).messages) <= BOUNDS.messages
+    reader.paused = False
+    reader.wake()
+    assert (texts(reader), reader.open) == (MANY, False)
+    assert (await bench.use(session.id)).dropped == 0
+    assert bench.losses["messages_dropped"] == 0
+
+
+@pytest.mark.parametrize("node", [0, 1])
+@pytest_twisted.ensureDeferred
+async def test_what_one_request_brings_reaches_who_listens_though_a_queue_holds_less(
+    bench: Bench, node: int
+) -> None:
+    """Our promise: no connection can read before the request is done, on whichever node it is."""
+    session = await bench.create()
+    reader = await bench.listen(session.id, node=0, paused=True)
+    assert reader is not None
+
+    def work(store: SessionStore) -> None:
+        log = store.use(session.id, None).log
+        with log.burst():
+            for message in MANY:
+                log.queue(message)
+
+    await bench.perform(work, node=node)
+    await bench.settle()
+    # A request that brings nothing pushes nothing out.
+    await bench.use(session.id, node=0)
+    await bench.settle()
+    reader.paused = False
+    reader.wake()
+    await until(lambda: len(texts(reader)) == len(MANY))
+    assert texts(reader) == MANY
+    # What the connection has taken is known a little later, and the log is within its bounds from then on.
+    await bench.settle()
+    seen = await bench.use(session.id)
+    assert (len(seen.messages) <= BOUNDS.messages, seen.dropped) == (True, 0)
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_late_answer_larger_than_a_queue_reaches_a_client_that_came_back_elsewhere(
+    bench: Bench,
+) -> None:
+    """2025-11-25 basic/transports, Resumability; our promise: on whichever node."""
+    session = await bench.create()
+
+    def answer(store: SessionStore) -> Reader:
+        log = store.use(session.id, None).log
+        reader = Reader(log, log.answer())
+        log.append(reader.stream, b"first")
+        bench.after(store, reader.start)
+        return reader
+
+    reader = await bench.perform(answer, node=0)
+    assert texts(reader) == [b"first"]
+    reader.drop()
+    await bench.settle()
+    back = await bench.listen(session.id, reader.got[0][0], node=1)
+    assert back is not None
+    await bench.settle()
+    large = b"x" * (3 * BOUNDS.bytes)
+    reader.log.append(reader.stream, large)
+    reader.log.end(reader.stream)
+    await until(lambda: not back.open)
+    assert texts(back) == [large]
+    assert (await bench.use(session.id)).dropped == 0
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_connection_that_takes_over_gets_what_only_waited_for_the_one_before(bench: Bench) -> None:
+    """2025-11-25 basic/transports, Resumability: what was never written is due to whoever comes back."""
+    session = await bench.create()
+
+    def answer(store: SessionStore) -> Reader:
+        log = store.use(session.id, None).log
+        reader = Reader(log, log.answer())
+        reader.paused = True
+        bench.after(store, reader.start)
+        log.append(reader.stream, b"x" * (BOUNDS.bytes + 1))
+        log.append(reader.stream, b"last")
+        return reader
+
+    reader = await bench.perform(answer, node=0)
+    back = await bench.listen(session.id, f"{reader.stream.tag}-0", node=0)
+    assert [len(text) for text in texts(back)] == [BOUNDS.bytes + 1, 4]
+    assert (reader.open, texts(reader)) == (False, [])
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_is_lost_with_a_connection_is_counted_and_told_to_who_comes_back(bench: Bench) -> None:
+    """Our promise: nothing is lost silently."""
+    session = await bench.create()
+
+    def answer(store: SessionStore) -> Reader:
+        log = store.use(session.id, None).log
+        reader = Reader(log, log.answer())
+        reader.paused = True
+        bench.after(store, reader.start)
+        for message in MANY:
+            log.append(reader.stream, message)
+        return reader
+
+    reader = await bench.perform(answer, node=0)
+    position = f"{reader.stream.tag}-0"
+    reader.drop()
+    await bench.settle()
+    assert await bench.use(session.id, then=lambda each: each.log.has_gap(position))
+    seen = await bench.use(session.id)
+    assert (seen.dropped, bench.losses["messages_dropped"]) == (len(MANY) - BOUNDS.messages,) * 2
+    back = await bench.listen(session.id, position)
+    assert texts(back) == MANY[-BOUNDS.messages :]
+    assert back is not None
+    assert not await bench.use(session.id, then=lambda each: each.log.has_gap(back.got[0][0]))
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_request_that_outlives_its_session_is_answered(bench: Bench) -> None:
+    """Our promise: what was taken is answered; only what listens ends with the session."""
+    session = await bench.create()
+
+    def answer(store: SessionStore) -> Reader:
+        log = store.use(session.id, None).log
+        reader = Reader(log, log.answer())
+        bench.after(store, reader.start)
+        return reader
+
+    reader = await bench.perform(answer, node=0)
+    listening = await bench.listen(session.id, node=0)
+    assert listening is not None
+    await bench.perform(lambda store: store.close(session.id, None), node=0)
+    await until(lambda: not listening.open)
+    assert reader.open
+    reader.log.append(reader.stream, b"the answer")
+    reader.log.end(reader.stream)
+    assert (texts(reader), reader.open) == ([b"the answer"], False)
+    assert (await bench.holdings()).queues == 0
+
+
 @pytest_twisted.ensureDeferred
 async def test_what_is_too_large_to_be_kept_reaches_who_listens_in_its_place(bench: Bench) -> None:
     """Our choice, as for answers; our promise: from the node where the client listens."""
@@ -859,6 +1023,22 @@ async def test_a_connection_that_does_not_read_holds_no_more_than_a_queue(bench:
     reader.wake()
     assert [text for text in texts(reader) if text in seen.messages] == seen.messages
     assert len(texts(reader)) == BOUNDS.messages + 1
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_a_connection_that_does_not_read_costs_is_counted_exactly(bench: Bench) -> None:
+    """Our promise: nothing is lost silently, and nothing counted that was not lost."""
+    session = await bench.create()
+    reader = await bench.listen(session.id, node=0, paused=True)
+    assert reader is not None
+    for message in MANY:
+        await bench.queue(session.id, message, node=0)
+    reader.paused = False
+    reader.wake()
+    await bench.settle()
+    lost = len(MANY) - BOUNDS.messages
+    assert texts(reader) == MANY[lost:]
+    assert ((await bench.use(session.id)).dropped, bench.losses["messages_dropped"]) == (lost, lost)
 
 
 @pytest_twisted.ensureDeferred

@@ -1,6 +1,9 @@
-"""Valid requests of both eras, damaged at random, against a real daemon that has to stay as it was.
+"""Requests that are damaged, and requests that are made to take long, against a real daemon.
 
-``FUZZ_SEED`` and ``FUZZ_CASES`` in the environment choose another run; a failure names its seed.
+The first mode damages valid requests of both eras at random, and the daemon has to stay as it was. The second
+measures what a request takes, in time and memory, while what is odd in it is made longer and longer.
+``FUZZ_SEED``, ``FUZZ_CASES`` and ``FUZZ_FAMILIES`` (how many of the second mode) in the environment choose
+another run, ``FUZZ_ONLY`` the families whose names a regular expression finds; a failure names its seed.
 """
 
 from __future__ import annotations
@@ -8,10 +11,13 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +26,10 @@ import pytest
 
 from mcp_echo.config import load
 from mcp_echo.tools import catalogue
+from tests import growth, json_shapes
 from tests.e2e.daemon import MODULE, Daemon, free_port, running
 from tests.e2e.raw import Closed, Connection, Silent
+from tests.test_linear_requests import HEADERS, MEMBERS, one_field, posted
 
 SEED = int(os.environ.get("FUZZ_SEED", "1"))
 CASES = int(os.environ.get("FUZZ_CASES", "4000"))
@@ -343,3 +351,228 @@ def test_no_damaged_request_fails_the_server_or_stays_in_its_memory(
         f"{descriptors} descriptors, then {descriptors_after} (FUZZ_SEED={SEED})"
     )
     assert after - before < GROWTH_ALLOWED, f"{after - before} bytes more (FUZZ_SEED={SEED})"
+
+
+# What a request takes.
+
+FAMILIES = int(os.environ.get("FUZZ_FAMILIES", "60"))
+ONLY = re.compile(os.environ.get("FUZZ_ONLY", ""))
+
+HEADER_SIZES = (512, 2048, 8192)
+BODY_SIZES = (1024, 4096, 16384, 65536)
+COUNTS = (3000, 12_000, 48_000, 192_000)
+"""Values or characters, of which a body may hold 50,000 or a MiB."""
+
+MOST_GROWTH = 2.6**2
+"""How many times more processor time four times the length may take."""
+MEASURABLE = 0.02
+"""Seconds of processor time; less is taken for this much, since it says nothing about growth."""
+LONGEST_DELAY = 1.0
+"""Seconds that another client may have to wait for its answer."""
+MEMORY_ALLOWED = 8 * 1024 * 1024
+"""Bytes of resident memory beside eight times the request."""
+TRIES = 4
+"""Readings before an outlier is believed: the machine may have been busy with something else."""
+
+WATCHED = {**SETTINGS, "MCP_ECHO_DEBUG": "true", "MCP_ECHO_INITIALIZE_RATE": "0", "MCP_ECHO_CALL_RATE": "0"}
+HEALTH = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+@dataclass(frozen=True)
+class Family:
+    """Requests that differ in the length of what is odd in them."""
+
+    name: str
+    request: Callable[[int], bytes]
+    sizes: tuple[int, ...]
+
+
+def in_header(header: str, unit: str, size: int) -> bytes:
+    """Return a request with a header line of a repeated unit."""
+    body = json.dumps(_request("tools/call", {"name": "printHeader", "arguments": {}})).encode()
+    return posted(body, {header: one_field(growth.repeated(unit, size))})
+
+
+def in_member(place: str, unit: str, size: int) -> bytes:
+    """Return a request with a repeated unit somewhere in its message."""
+    message = MEMBERS[place](growth.repeated(unit, size))
+    return posted(json.dumps({"jsonrpc": "2.0", "id": 1, **message}).encode(), {})
+
+
+def in_ids(unit: str, size: int) -> bytes:
+    """Return a batch whose ids are pieces of a repeated unit."""
+    text = growth.repeated(unit, size)
+    ids = [text[start : start + 100] for start in range(0, size, 100)]
+    batch = [{"jsonrpc": "2.0", "id": each, "method": "ping"} for each in ids[:100]]
+    return posted(json.dumps(batch).encode(), {"MCP-Protocol-Version": "2025-03-26"})
+
+
+def in_params(shape: json_shapes.Shape, count: int) -> bytes:
+    """Return a request whose params are JSON of a shape."""
+    return posted(b'{"jsonrpc":"2.0","id":1,"method":"ping","params":{"x":%b}}' % shape(count), {})
+
+
+def families() -> Iterator[Family]:
+    """Yield every family: whatever is looked for, begun again and again, wherever a client can put it."""
+    for what, unit in growth.FAMILIES.items():
+        for header in HEADERS:
+            yield Family(f"{what} in {header}", partial(in_header, header, unit), HEADER_SIZES)
+        for place in MEMBERS:
+            yield Family(f"{what} in {place}", partial(in_member, place, unit), BODY_SIZES)
+        yield Family(f"{what} in the ids of a batch", partial(in_ids, unit), HEADER_SIZES)
+    for what, shape in json_shapes.ALL.items():
+        yield Family(f"{what} in params", partial(in_params, shape), COUNTS)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What one request took."""
+
+    processor: float
+    """Seconds of processor time."""
+    delay: float
+    """Seconds that another client waited for its answer."""
+    memory: int
+    """Bytes by which resident memory was larger at most."""
+
+    def least(self, other: Reading) -> Reading:
+        """Return what both have taken."""
+        return Reading(
+            min(self.processor, other.processor),
+            min(self.delay, other.delay),
+            min(self.memory, other.memory),
+        )
+
+
+class Watch:
+    """Measures what a daemon takes for a request, from outside.
+
+    Args:
+        daemon: The daemon.
+    """
+
+    def __init__(self, daemon: Daemon) -> None:
+        self._port = daemon.port
+        self._proc = Path(f"/proc/{daemon.process.pid}")
+        # What clock_getcpuclockid(3) returns on Linux: the processor time of another process.
+        self._processor_clock = (~daemon.process.pid << 3) | 2
+
+    def read(self, data: bytes) -> Reading:
+        """Return what these bytes take."""
+        (self._proc / "clear_refs").write_text("5")
+        memory, spent = self._kilobytes("VmRSS"), time.clock_gettime(self._processor_clock)
+        with Connection(self._port) as other, Connection(self._port) as connection:
+            connection.send(data)
+            asked = time.monotonic()
+            other.send(HEALTH)
+            assert other.response().status == 200
+            delay = time.monotonic() - asked
+            self._wait_for_the_answer(connection)
+        return Reading(
+            time.clock_gettime(self._processor_clock) - spent,
+            delay,
+            1024 * (self._kilobytes("VmHWM") - memory),
+        )
+
+    @staticmethod
+    def _wait_for_the_answer(connection: Connection) -> None:
+        with suppress(Closed):
+            assert connection.response().status < 500
+
+    def _kilobytes(self, name: str) -> int:
+        (found,) = re.findall(rf"^{name}:\s+(\d+) kB$", (self._proc / "status").read_text(), re.MULTILINE)
+        return int(found)
+
+
+def outlier(data: bytes, reading: Reading, before: Reading | None) -> str | None:
+    """Return what a request takes too much of, by what a quarter of it took, or None."""
+    if before is not None and reading.processor > MOST_GROWTH * max(before.processor, MEASURABLE):
+        return f"{reading.processor:.3f} s of the processor, a quarter of it {before.processor:.3f} s"
+    if reading.delay > LONGEST_DELAY:
+        return f"{reading.delay:.3f} s in which nobody else was answered"
+    if reading.memory > 8 * len(data) + MEMORY_ALLOWED:
+        return f"{reading.memory} bytes of memory for a request of {len(data)}"
+    return None
+
+
+def what_is_wrong_with(family: Family, read: Callable[[bytes], Reading]) -> str | None:
+    """Return what a family takes too much of, or None; it is made no longer once that is found."""
+    before = None
+    for size in family.sizes:
+        data = family.request(size)
+        reading = read(data)
+        for _ in range(TRIES - 1):
+            if outlier(data, reading, before) is None:
+                break
+            reading = reading.least(read(data))
+        wrong = outlier(data, reading, before)
+        if wrong is not None:
+            return f"{family.name}, {size} long: {wrong}"
+        before = reading
+    return None
+
+
+def all_that_is_wrong_with(some: list[Family], read: Callable[[bytes], Reading]) -> Iterator[str]:
+    """Yield what families take too much of, to the first after which nobody is answered any more."""
+    for family in some:
+        try:
+            wrong = what_is_wrong_with(family, read)
+        except Silent:
+            yield f"{family.name}: nobody is answered any more"
+            return
+        if wrong is not None:
+            yield wrong
+
+
+def chosen() -> list[Family]:
+    """Return the families of this run: all shapes of JSON, and some of the others."""
+    every = [each for each in families() if ONLY.search(each.name)]
+    shapes = [each for each in every if each.sizes is COUNTS]
+    others = [each for each in every if each.sizes is not COUNTS]
+    return shapes + random.Random(SEED).sample(others, min(FAMILIES, len(others)))
+
+
+def test_no_request_takes_more_than_its_length(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Our choice: time grows as the length does, memory is at most 8 times the request and 8 MiB, and others
+    are answered meanwhile; with everything written to the log."""
+    directory: Path = tmp_path_factory.mktemp("takes")
+    port = free_port()
+    with running([*MODULE, "--port", str(port)], directory, port, WATCHED) as daemon:
+        watch = Watch(daemon)
+        for each in range(20):
+            watch.read(in_member("an argument", "a", 1000 * each))
+        wrong = list(all_that_is_wrong_with(chosen(), watch.read))
+    assert not wrong, f"FUZZ_SEED={SEED}:\n" + "\n".join(wrong)
+
+
+def test_an_outlier_is_found_by_what_it_takes() -> None:
+    """Our choice: the second mode is a measurement, and these are what it must not let pass."""
+    family = Family("a", lambda size: b"a" * size, BODY_SIZES)
+    linear = partial(_reading, lambda size: size * 1e-6)
+    assert what_is_wrong_with(family, linear) is None
+    for reading, words in (
+        (partial(_reading, lambda size: size**2 * 1e-9), "of the processor"),
+        (partial(_reading, _nothing, delay=lambda size: size / 60_000), "nobody else was answered"),
+        (partial(_reading, _nothing, memory=lambda size: size * 300), "bytes of memory"),
+    ):
+        wrong = what_is_wrong_with(family, reading)
+        assert wrong is not None
+        assert words in wrong
+    assert list(all_that_is_wrong_with([family, family], _silent)) == ["a: nobody is answered any more"]
+
+
+def _silent(_data: bytes) -> Reading:
+    raise Silent
+
+
+def _nothing(_size: int) -> int:
+    return 0
+
+
+def _reading(
+    processor: Callable[[int], float],
+    data: bytes,
+    delay: Callable[[int], float] = _nothing,
+    memory: Callable[[int], int] = _nothing,
+) -> Reading:
+    return Reading(processor(len(data)), delay(len(data)), memory(len(data)))

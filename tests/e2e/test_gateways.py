@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from mcp_echo.protocol.cors import EXPOSED_HEADERS
+from mcp_echo.protocol.identity_headers import IDENTITY_HEADERS as IDENTITY_ROWS
 from mcp_echo.redaction import fingerprint
-from mcp_echo.tools import auth
 from tests.e2e import daemon as daemons
 from tests.e2e import environments, gateways
 from tests.e2e.conftest import Needs, absent
@@ -42,15 +42,16 @@ SETTINGS = {
 FORGED = "admin"
 """Who a client would like to be."""
 
-IDENTITY_HEADERS = (
-    *auth.USER_ID_HEADERS,
-    *auth.USER_NAME_HEADERS,
-    *auth._EMAIL_HEADERS,
-    *auth._GROUP_HEADERS,
-    *auth._TOKEN_HEADERS,
-    "X-GitHub-User",
+COMMON_HOPS = (
+    "a service that the gateway asks (ForwardAuth)",
+    "oauth2-proxy or a service like it",
+    "Authelia",
 )
-"""What authContext takes an identity from."""
+IDENTITY_HEADERS = (
+    *(row.name for row in IDENTITY_ROWS if row.hop in COMMON_HOPS and not row.name.endswith("*")),
+    "X-WEBAUTH-USER",
+)
+"""What the files drop when a client sends it: what services that authenticate for a gateway set."""
 
 
 class Answered(NamedTuple):

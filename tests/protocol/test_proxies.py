@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +12,7 @@ from mcp_echo.protocol.errors import InvalidRequest
 from mcp_echo.protocol.proxies import (
     MAX_HOPS,
     MAX_PRINCIPAL,
+    NamesNobody,
     TrustedProxies,
     named_principal,
     parse_address,
@@ -111,6 +114,52 @@ def test_a_header_that_does_not_name_one_principal_is_refused(values: list[str])
         named_principal(values, "X-User-Id")
 
 
+@pytest.mark.parametrize(
+    "name", ["-", "anonymous", "null", "undefined", "al%69ce", "J\xc3\xbcrgen", "{6F9619FF}"]
+)
+def test_a_name_is_taken_as_it_is(name: str) -> None:
+    """Our choice: what a gateway means by a word is not guessed, and nothing in it is decoded."""
+    assert named_principal([name], "X-User-Id") == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "\xa0",
+        "\xc2\xa0\xe2\x80\x8b",
+        "\x85",
+        "${USER}",
+        "%USER%",
+        "(null)",
+        "{{user}}",
+        "{http.auth.user.id}",
+    ],
+)
+def test_a_name_that_nobody_has_is_refused(name: str) -> None:
+    """Our choice: blanks, and variables that a gateway left as they were, would make all callers one."""
+    with pytest.raises(InvalidRequest, match=r"X-User-Id .*; it must name the caller"):
+        named_principal([name], "X-User-Id")
+
+
+@given(st.text(max_size=30), st.text(max_size=10), st.none() | st.text(max_size=10))
+def test_no_name_reads_like_what_a_token_names(name: str, subject: str, issuer: str | None) -> None:
+    """Our choice: in a store that outlives a change of the setting they stay different principals."""
+    try:
+        by_token = token_principal({"sub": subject} | ({} if issuer is None else {"iss": issuer}))
+    except InvalidRequest:
+        return
+    for each in (name, by_token):
+        with suppress(InvalidRequest):
+            assert named_principal([each], "X-User-Id") != by_token
+
+
+@given(st.text(alphabet='[]"a', min_size=1), st.text(alphabet='[]"a', min_size=1))
+def test_two_names_are_two_principals(one: str, other: str) -> None:
+    """Our choice: however a name is written down, it stays apart from all others."""
+    same = named_principal([one], "X-User-Id") == named_principal([other], "X-User-Id")
+    assert same is (one == other)
+
+
 def test_a_field_that_may_have_one_value_has_one() -> None:
     """Our choice, as above."""
     assert (single_value([], "A"), single_value(["b"], "A")) == (None, "b")
@@ -123,16 +172,36 @@ def test_a_field_that_may_have_one_value_has_one() -> None:
     [
         ({"iss": "https://a", "sub": "alice"}, '["https://a","alice"]'),
         ({"sub": "alice"}, '[null,"alice"]'),
-        ({"iss": "https://a"}, None),
-        ({"iss": "https://a", "sub": 7}, None),
-        ({"iss": 7, "sub": "alice"}, None),
-        ({}, None),
-        (None, None),
+        ({"iss": "", "sub": " alice"}, '[""," alice"]'),
     ],
 )
-def test_a_token_names_a_principal_by_issuer_and_subject(claims: object, principal: str | None) -> None:
+def test_a_token_names_a_principal_by_issuer_and_subject(claims: dict[str, str], principal: str) -> None:
     """RFC 7519 section 4.1.2: a subject is unique within its issuer."""
-    assert token_principal(claims) == principal  # type: ignore[arg-type]
+    assert token_principal(claims) == principal
+
+
+@pytest.mark.parametrize(
+    ("claims", "reason"),
+    [
+        (None, "it is encrypted"),
+        ({}, "it has no sub"),
+        ({"iss": "https://a"}, "it has no sub"),
+        ({"Sub": "alice"}, "it has no sub"),
+        ({"sub": 7}, "its sub is no string"),
+        ({"sub": None}, "its sub is no string"),
+        ({"sub": ["alice"]}, "its sub is no string"),
+        ({"sub": ""}, "its sub is empty"),
+        ({"sub": " \u200b"}, "its sub is empty, or has no character that can be seen"),
+        ({"sub": "alice", "iss": 7}, "its iss is no string"),
+        ({"sub": "alice", "iss": None}, "its iss is no string"),
+    ],
+)
+def test_a_token_without_a_name_that_can_be_read_is_refused(
+    claims: dict[str, object] | None, reason: str
+) -> None:
+    """Our choice: who has a token is not nobody, whose sessions are those of all who are nobody."""
+    with pytest.raises(NamesNobody, match=reason):
+        token_principal(claims)
 
 
 def test_a_token_with_a_subject_that_is_too_long_is_refused() -> None:
@@ -141,7 +210,7 @@ def test_a_token_with_a_subject_that_is_too_long_is_refused() -> None:
         token_principal({"iss": "https://a", "sub": "a" * MAX_PRINCIPAL})
 
 
-@given(st.text(max_size=20), st.text(max_size=20), st.text(max_size=20), st.text(max_size=20))
+@given(*[st.text(min_size=1, max_size=20).map("s".__add__)] * 4)
 def test_two_tokens_name_one_principal_only_if_both_claims_agree(a: str, b: str, c: str, d: str) -> None:
     """RFC 7519 section 4.1.2; no text in one claim can stand for part of the other."""
     same = token_principal({"iss": a, "sub": b}) == token_principal({"iss": c, "sub": d})

@@ -41,6 +41,18 @@ def test_brackets_in_strings_or_side_by_side_are_no_depth(core: str) -> None:
     assert read(body) == json.loads(body)
 
 
+@pytest.mark.parametrize("before", [b'"[",', b'["]"],', b'{"a":"{"},', b'[[],"a"],'])
+def test_depth_is_counted_through_the_whole_text(before: bytes) -> None:
+    """As above, with more before the deepest place than is looked at in one piece."""
+    read(b"[" + before * 3000 + nested(MAX_DEPTH - 1) + b"]")
+    with pytest.raises(NotJson, match=f"more than {MAX_DEPTH} levels"):
+        read(b"[" + before * 3000 + nested(MAX_DEPTH) + b"]")
+    deep = b"[" * 100 + before * 3000 + b"0" + b"]" * 100
+    read(b"[" + deep + b"," + nested(MAX_DEPTH - 1) + b"]")
+    with pytest.raises(NotJson, match=f"more than {MAX_DEPTH} levels"):
+        read(b"[" * 100 + before * 3000 + nested(29) + b"]" * 100)
+
+
 @given(st.recursive(st.text('[]{}"\\', max_size=3), lambda inner: st.lists(inner, max_size=3), max_leaves=9))
 def test_depth_is_counted_as_it_is(value: object) -> None:
     """As above, compared with a count on the decoded value."""

@@ -25,7 +25,7 @@ def log_in(
 
 
 def session_in(budget: StateBudget) -> Session:
-    return Session("id", None, REVISION, UNKNOWN_CLIENT, 0.0, 0.0, 60, budget=budget)
+    return Session("id", None, REVISION, UNKNOWN_CLIENT, 0.0, 60, budget=budget)
 
 
 def test_a_queue_makes_room_out_of_its_own_when_all_together_are_full() -> None:
@@ -99,17 +99,32 @@ def test_a_listener_that_does_not_read_gets_no_more_than_there_is_room_for() -> 
     assert (reader.got, budget.used) == ([b"2" * 20], 100)
 
 
-def test_answers_that_nobody_reads_are_bounded_in_number() -> None:
-    """Our choice: no stream buffers without bound, not even one that is owed an answer."""
+def test_an_answer_of_many_messages_waits_whole_and_goes_with_its_connection() -> None:
+    """Our choice: what waits is bounded by what one request can be answered with, and by the stall limit."""
     budget = StateBudget(100)
     greedy, answering = log_in(budget), log_in(budget, max_messages=3)
     queued(greedy, b"g" * 100)
     reader = Connection(answering, answering.answer(), fast=False)
     for number in range(10):
         answering.append(reader.stream, b"%d" % number * 10)
-    assert (answering.bytes, answering.dropped) == (30, 7)
+    assert (answering.bytes, answering.dropped, budget.used) == (100, 0, 200)
+    reader.leave()
+    assert (answering.bytes, answering.dropped, budget.used) == (0, 10, 100)
+
+
+def test_only_messages_that_nobody_is_about_to_take_make_room_for_others() -> None:
+    """Our choice: what waits for a connection stays in memory either way, so letting it go frees nothing."""
+    budget = StateBudget(100)
+    greedy, answering = log_in(budget), log_in(budget)
+    queued(greedy, b"g" * 60)
+    reader = Connection(answering, answering.answer(), fast=False)
+    answering.append(reader.stream, b"1" * 30)
+    answering.append(reader.stream, b"2" * 20)
+    assert answering.messages == [b"1" * 30], "it can still be resumed"
     reader.read()
-    assert reader.got == [b"7" * 10, b"8" * 10, b"9" * 10]
+    assert reader.got == [b"1" * 30, b"2" * 20]
+    answering.append(reader.stream, b"3" * 20)
+    assert answering.messages == [b"3" * 20], "what was taken makes room"
 
 
 def test_an_echo_that_does_not_fit_is_forgotten_and_counted() -> None:
@@ -182,7 +197,6 @@ class BudgetMachine(RuleBasedStateMachine):
         self.store = MemoryStore(
             10,
             5,
-            lambda: self.time,
             lambda: self.time,
             lambda: EventLog(5, 300),
             budget=self.budget,
@@ -276,7 +290,7 @@ class BudgetMachine(RuleBasedStateMachine):
             for log in self.logs
             for stream in log._streams.values()
             for event in stream.unread
-            if not event.kept and not stream.listening
+            if event.due and not event.kept
         )
         assert self.budget.used - owed <= self.LIMIT
         for log in self.logs:

@@ -47,8 +47,12 @@ class LogMachine(RuleBasedStateMachine):
         self.made = 0
         self.kept: deque[tuple[int, int]] = deque()
         """(number, size) of the messages in the log."""
+        self.passing: dict[int, int] = {}
+        """Number → size, of the messages that are in the log no more and wait for their connection alone."""
+        self.news: set[int] = set()
+        """Messages that belong to no answer."""
         self.waiting: set[int] = set()
-        """Messages in the log that some connection is still to take, for the first time or once more."""
+        """Messages that some connection is still to take, for the first time or once more."""
         self.taken: set[int] = set()
         self.lost = 0
         """Messages pushed out before anyone took them."""
@@ -66,18 +70,41 @@ class LogMachine(RuleBasedStateMachine):
         while self.kept and (
             len(self.kept) == MAX_MESSAGES or sum(kept for _, kept in self.kept) + len(data) > MAX_BYTES
         ):
-            number, _ = self.kept.popleft()
-            if number in self.waiting:
-                self.waiting.discard(number)
-                self.lost += number not in self.taken
-                self.replays_lost += number in self.taken
+            number, kept = self.kept.popleft()
+            if any(number in unread for unread in self._coming()):
+                self.passing[number] = kept
+            else:
+                self._lose(number)
         self.kept.append((self.made, len(data)))
         self.waiting.add(self.made)
         if stream is None:
+            self.news.add(self.made)
+            self._bound_news(len(data))
             self.log.queue(data)
         else:
             self.order[stream].append(self.made)
             self.log.append(stream, data)
+
+    def _coming(self) -> list[list[int]]:
+        """Return the messages that each connection is about to take."""
+        return [[int(event.data) for event in each.stream.unread] for each in self.alive]
+
+    def _lose(self, number: int) -> None:
+        self.passing.pop(number, None)
+        if number in self.waiting:
+            self.waiting.discard(number)
+            self.lost += number not in self.taken
+            self.replays_lost += number in self.taken
+
+    def _bound_news(self, size: int) -> None:
+        """The one listening connection gets one more message, at the cost of its oldest ones."""
+        listener = next((each for each in self.log._streams.values() if each.listening and each.reader), None)
+        news = [] if listener is None else [int(event.data) for event in listener.unread]
+        sizes = dict(self.kept) | self.passing
+        while len(news) >= MAX_MESSAGES or sum(sizes[number] for number in news) + size > MAX_BYTES:
+            oldest = news.pop(0)
+            self._lose(oldest)
+            self.kept = deque((number, kept) for number, kept in self.kept if number != oldest)
 
     def _connect(self, stream: Stream) -> Connection:
         connection = Connection(stream)
@@ -127,6 +154,7 @@ class LogMachine(RuleBasedStateMachine):
             if number not in order:
                 order.append(number)
             self.waiting.discard(number)
+            self.passing.pop(number, None)
             self.taken.add(number)
             connection.got.append(number)
             held.append((event.id_on(stream), stream, order.index(number) + 1))
@@ -139,6 +167,9 @@ class LogMachine(RuleBasedStateMachine):
         if not connection.alive:
             return
         connection.alive = False
+        for event in connection.stream.unread:
+            if int(event.data) in self.passing:
+                self._lose(int(event.data))
         self.alive.remove(connection)
         self.log.detach(connection.stream)
         if connection.stream.listening:
@@ -154,14 +185,21 @@ class LogMachine(RuleBasedStateMachine):
             assert not kept & set(self.order[stream]), "forgot a stream that could still be resumed"
             return multiple()
         assert found is stream
-        self.waiting -= set(self.order[stream][:seen])
-        self.waiting |= set(self.order[stream][seen:]) & kept
+        for number in set(self.order[stream][:seen]) & self.taken:
+            self.waiting.discard(number)
+            self.passing.pop(number, None)
+        self.waiting |= set(self.order[stream][seen:]) & (kept | set(self.passing))
         return self._connect(stream)
 
     @invariant()
     def the_bounds_hold(self) -> None:
         assert len(self.log) == len(self.kept) <= MAX_MESSAGES
-        assert self.log.bytes == sum(size for _, size in self.kept) <= MAX_BYTES
+        assert sum(size for _, size in self.kept) <= MAX_BYTES
+        assert self.log.bytes == sum(size for _, size in self.kept) + sum(self.passing.values())
+
+    @invariant()
+    def only_connections_have_what_is_not_kept(self) -> None:
+        assert set(self.passing) <= {number for unread in self._coming() for number in unread}
 
     @invariant()
     def nothing_is_lost_but_what_is_counted(self) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mcp_echo.state.budget import StateBudget
 from mcp_echo.state.events import MAX_BYTES, MAX_MESSAGES, EventLog, Stream
 
 
@@ -38,6 +41,12 @@ class Connection:
 
     def leave(self) -> None:
         self.log.detach(self.stream)
+
+
+def resumed(log: EventLog, event_id: str) -> Stream:
+    stream = log.resume(event_id)
+    assert stream is not None
+    return stream
 
 
 def queued(log: EventLog, *messages: bytes) -> None:
@@ -316,11 +325,77 @@ def test_what_was_written_is_pushed_out_without_counting_as_dropped() -> None:
 def test_a_stream_that_nobody_reads_drops_its_oldest_too(kind: str) -> None:
     """Our choice: bounded for every kind of stream."""
     log = EventLog(max_messages=2)
-    reader = Connection(log, getattr(log, kind)(), fast=False)
+    stream = getattr(log, kind)()
     for message in (b"1", b"2", b"3"):
+        log.append(stream, message)
+    assert (Connection(log, stream).got, log.dropped) == ([b"2", b"3"], 1)
+
+
+@pytest.mark.parametrize("bounds", [{"max_messages": 2}, {"max_bytes": 20}, {"budget": StateBudget(25)}])
+def test_an_answer_reaches_its_connection_whole_after_a_pause(bounds: Any) -> None:
+    """Every request has its answer: what the log has no room for any more still waits for its connection."""
+    log = EventLog(**bounds)
+    reader = Connection(log, log.answer(), fast=False)
+    messages = [b"%010d" % number for number in range(50)]
+    for message in messages:
         log.append(reader.stream, message)
+    log.end(reader.stream)
+    assert (log.bytes, len(log)) == (500, 2), "the bounds say what can be resumed"
     reader.read()
-    assert (reader.got, log.dropped) == ([b"2", b"3"], 1)
+    assert (reader.got, log.dropped, log.bytes, len(log)) == (messages, 0, 20, 2)
+
+
+def test_a_burst_of_one_request_reaches_a_listener_that_cannot_read_meanwhile() -> None:
+    """Our choice: a connection reads between two requests, so that one's news must not count as its delay."""
+    log = EventLog(max_messages=3)
+    reader = Connection(log, log.listen(), fast=False)
+    queued(log, b"before", b"and", b"before")
+    with log.burst():
+        queued(log, *(b"%d" % number for number in range(30)))
+    assert (log.pending, log.dropped) == (30, 3), "what was there before gives way"
+    reader.read(at_most=29)
+    queued(log, b"after")
+    reader.read()
+    assert (reader.got, log.dropped) == ([*(b"%d" % number for number in range(30)), b"after"], 3)
+
+
+def test_a_burst_is_bounded_from_the_next_message_on() -> None:
+    """Our choice: a connection that does not read costs a queue, and for a moment what one request adds."""
+    log = EventLog(max_messages=3)
+    reader = Connection(log, log.listen(), fast=False)
+    with log.burst():
+        queued(log, *(b"%d" % number for number in range(30)))
+    queued(log, b"after")
+    assert (log.pending, log.dropped) == (3, 28)
+    reader.read()
+    assert reader.got == [b"28", b"29", b"after"]
+
+
+def test_answers_on_a_stream_make_no_news_give_way() -> None:
+    """Revision 2024-11-05 has both on one stream: each is bounded by its own rule."""
+    log = EventLog(max_messages=2, max_bytes=100)
+    reader = Connection(log, log.listen(), fast=False)
+    queued(log, b"news")
+    answers = [b"answer %d" % number for number in range(20)]
+    for answer in answers:
+        log.append(reader.stream, answer)
+    queued(log, b"more news")
+    reader.read()
+    assert (reader.got, log.dropped) == ([b"news", *answers, b"more news"], 0)
+
+
+def test_what_was_pushed_out_while_a_replay_was_due_is_held_no_longer_than_that() -> None:
+    """Our choice: nothing stays in memory that nobody can ask for."""
+    log = EventLog(max_messages=1)
+    reader = Connection(log, log.answer())
+    log.append(reader.stream, b"1")
+    first = reader.ids[0]
+    reader.leave()
+    again = Connection(log, resumed(log, f"{reader.stream.tag}-0"), fast=False)
+    log.append(reader.stream, b"2")
+    assert (log.bytes, log.pending) == (2, 2), "the replay waits, though it was pushed out"
+    last = Connection(log, resumed(log, first))
+    assert (again.lost, last.got, log.bytes, log.pending) == (True, [b"2"], 1, 0)
 
 
 def test_streams_that_are_over_are_forgotten() -> None:
@@ -349,12 +424,15 @@ def test_a_message_for_a_stream_that_was_forgotten_waits_for_its_client() -> Non
     assert Connection(log, back).got == [b"late"]
 
 
-def test_closing_ends_every_stream() -> None:
-    """2025-11-25 basic/transports: a terminated session has no streams."""
+def test_closing_ends_what_listens_and_lets_answers_come() -> None:
+    """2025-11-25 basic/transports: a terminated session has no streams; our choice: requests have answers."""
     log = EventLog()
-    readers = [Connection(log, log.listen()), Connection(log, log.answer())]
+    listener, waiting = Connection(log, log.listen()), Connection(log, log.answer())
     log.close()
-    assert [(reader.stream.ended, reader.woken) for reader in readers] == [(True, 1), (True, 1)]
+    assert [(reader.stream.ended, reader.woken) for reader in (listener, waiting)] == [(True, 1), (False, 0)]
+    log.append(waiting.stream, b"the answer")
+    log.end(waiting.stream)
+    assert (waiting.got, waiting.stream.ended, log.bytes) == ([b"the answer"], True, 0)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ def limits(**settings: str) -> Limits:
 
 
 def session() -> Session:
-    return Session("id", None, Supported().offered, UNKNOWN_CLIENT, 0.0, 0.0, 60)
+    return Session("id", None, Supported().offered, UNKNOWN_CLIENT, 0.0, 60)
 
 
 class Calls:

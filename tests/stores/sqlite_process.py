@@ -26,6 +26,9 @@ class Deaf:
     def caught_up(self) -> None:
         pass
 
+    def replaced(self) -> None:
+        pass
+
 
 async def write(engine: SqliteEngine) -> None:
     """Make records for ever, and say of each that it is there."""

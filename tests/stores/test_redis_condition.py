@@ -10,6 +10,7 @@ from mcp_echo.stores.redis_address import parse_address
 from mcp_echo.stores.redis_condition import FULL_FOR, Condition
 from tests.logged import Events
 
+UNKNOWN = "not connected yet"
 OOM = "OOM command not allowed when used memory > 'maxmemory'."
 
 
@@ -25,7 +26,16 @@ def condition(clock: Clock) -> Condition:
 
 def test_at_first_nothing_is_known(condition: Condition) -> None:
     """Interface, EngineHealth."""
-    assert condition.health() == ("redis", "redis://redis.example:6379/0", False, "closed", None, 0, None)
+    assert condition.health() == (
+        "redis",
+        "redis://redis.example:6379/0",
+        False,
+        "closed",
+        None,
+        0,
+        None,
+        UNKNOWN,
+    )
 
 
 def test_neither_log_nor_health_shows_the_password_whoever_quotes_it(
@@ -101,4 +111,4 @@ def test_failures_are_counted(condition: Condition) -> None:
     condition.up()
     condition.failed("ERR something")
     condition.down("lost, with nothing on the way")
-    assert condition.health()[5:] == (2, "lost, with nothing on the way")
+    assert condition.health()[5:7] == (2, "lost, with nothing on the way")

@@ -309,8 +309,8 @@ async def test_a_redis_without_memory_refuses_what_takes_memory_and_nothing_else
         await refused(engine, create("three"))
         await refused(engine, change("one", 1))
     assert isinstance(await engine.submit(load("one")), Found)
-    assert engine.health()[2:4] == (True, "closed")
-    assert "OOM" in str(engine.health().last_failure)
+    assert engine.health()[2:4] == (False, "closed")
+    assert "OOM" in str(engine.health().reason)
     outcomes = await gatherResults([begin(attempt(engine, each)) for each in (change("one", 1), load("one"))])
     assert [type(outcome) for outcome in outcomes] == [type(None), Found]
     assert isinstance(await engine.submit(Close("two", None, False)), Applied)
@@ -318,6 +318,8 @@ async def test_a_redis_without_memory_refuses_what_takes_memory_and_nothing_else
     server.ask("CONFIG", "SET", "maxmemory", "0")
     assert isinstance(await engine.submit(change("one", 1)), Applied)
     assert isinstance(await engine.submit(create("three")), Applied)
+    await until(lambda: engine.health().available)
+    assert engine.health().reason is None
     (line,) = events.texts(LogLevel.error)
     assert "memory" in line
 

@@ -109,7 +109,7 @@ class Scene:
     ) -> None:
         self.elapsed = 0.0
         effective = load(options or {}, environ or {})
-        self.store = MemoryStore(effective.settings.session_timeout, limit, self.now, self.wall, EventLog)
+        self.store = MemoryStore(effective.settings.session_timeout, limit, self.now, EventLog)
         self.facts = Facts(
             effective,
             self.store,
@@ -217,8 +217,10 @@ def base64url(data: bytes | object) -> str:
 
 
 RS256 = {"alg": "RS256", "typ": "JWT"}
+# As long as a key of 2048 bits makes it.
+SIGNATURE = base64url(b"s" * 256)
 
 
-def jwt(payload: bytes | object, header: bytes | object = RS256, signature: str = "c2lnbmF0dXJl") -> str:
+def jwt(payload: bytes | object, header: bytes | object = RS256, signature: str = SIGNATURE) -> str:
     """Return a token with this header and payload: JSON values, or the very bytes."""
     return f"{base64url(header)}.{base64url(payload)}.{signature}"

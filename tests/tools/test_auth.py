@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcp_echo.protocol.headers import Headers
-from mcp_echo.redaction import fingerprint, mask
-from mcp_echo.tools.auth import bearer_token
+from mcp_echo.protocol import credentials
+from mcp_echo.protocol.identity_headers import row_of
+from mcp_echo.redaction import fingerprint, mask, printable
+from mcp_echo.tools.token_search import TOKEN_HEADERS
+from tests.protocol.test_credentials import BROKEN
 from tests.tools.support import NOON, RS256, Scene, base64url, jwt, wire
 
 CLAIMS = {"sub": "user123", "name": "John Doe", "iat": 1516239022, "exp": 1516242622}
@@ -38,7 +42,7 @@ DECODED = (
 )
 
 
-@pytest.mark.parametrize("argument", [jwt(CLAIMS), f" Bearer  {jwt(CLAIMS)}\n", f"bearer\t{jwt(CLAIMS)}"])
+@pytest.mark.parametrize("argument", [jwt(CLAIMS), f" Bearer  {jwt(CLAIMS)}\n", f"bearer {jwt(CLAIMS)}"])
 def test_a_token_given_as_argument_is_decoded(argument: str) -> None:
     """The tool's specified answer; pasted with its scheme it is the same token."""
     assert Scene().text("bearerDecode", {"token": argument}) == DECODED
@@ -60,6 +64,7 @@ def test_without_an_argument_the_authorization_header_is_decoded() -> None:
         "expires": "2018-01-18 02:30:22 UTC",
         "signatureVerified": False,
         "problems": [],
+        "otherSources": [],
     }
 
 
@@ -87,7 +92,14 @@ def test_nothing_to_decode_says_why(headers: list[tuple[str, str]], reason: str)
         ({"exp": NOON + 9, "nbf": NOON}, "VALID"),
         ({"nbf": NOON + 1}, "NOT YET VALID"),
         ({}, "NO EXPIRY"),
-        ({"exp": "soon"}, "NO EXPIRY"),
+        ({"exp": "soon"}, "INVALID EXPIRY"),
+        ({"exp": None}, "INVALID EXPIRY"),
+        ({"exp": str(NOON - 1).partition(".")[0]}, "EXPIRED"),
+        ({"exp": str(NOON + 1).partition(".")[0]}, "VALID"),
+        ({"exp": True}, "EXPIRED"),
+        ({"exp": -1}, "EXPIRED"),
+        ({"exp": 1484425965097}, "VALID"),
+        ({"Exp": 1}, "NO EXPIRY"),
     ],
 )
 def test_the_status_follows_the_times(claims: object, status: str) -> None:
@@ -97,15 +109,15 @@ def test_the_status_follows_the_times(claims: object, status: str) -> None:
 
 DEEP = b'{"a":' + b"[" * 2500 + b"]" * 2500 + b"}"
 
-# What is no JWT, and the words that say where it shows.
+# What is no JWT, and the words that say where it shows; what it is instead is in test_lookalikes.
 NO_TOKENS = [
     ("", "1 part"),
     ("opaque-access-token", "1 part"),
     ("a.b", "2 parts"),
     ("a.b.c.d", "4 parts"),
     ("a.b.c.d.e.f", "more than 5 parts"),
-    ("." * 8000, "more than 5 parts"),
-    ("..", "header is not base64url"),
+    ("." * 8000, "a shortened copy: three dots at character 1"),
+    ("..", "header is not base64url: it is empty"),
     (jwt([1, 2]), "payload is a JSON array, not an object"),
     (jwt("text"), "payload is a JSON string, not an object"),
     (jwt(b"null"), "payload is a JSON null, not an object"),
@@ -120,61 +132,35 @@ NO_TOKENS = [
     (jwt(b'{"exp": 1e400}'), "payload is not JSON (Number out of range"),
     (jwt(b"{"), "payload is not JSON"),
     (jwt(b'{"a":' + b"9" * 5000 + b"}"), "payload is not JSON"),
-    (f"{base64url(RS256)}.ab!d.c2ln", "payload is not base64url"),
-    (f"{base64url(RS256)}.ab+/.c2ln", "payload is not base64url"),
-    (f"{base64url(RS256)}.e30=.c2ln", "payload is not base64url"),
+    (f"{base64url(RS256)}.ab!d.c2ln", "payload is not base64url: the character ! at character 44"),
+    (
+        f"{base64url(RS256)}.ab+/.c2ln",
+        "payload is not base64url: a plus sign (+) at character 44: standard base64",
+    ),
+    (f"{base64url(RS256)}.ab d.c2ln", "payload is not base64url: a space at character 44"),
+    (
+        f"{base64url(RS256)}.abc\nd.c2ln",
+        "payload is not base64url: a line feed at character 45: the value was wrapped",
+    ),
+    (f"{base64url(RS256)}.e30==.c2ln", "the length is impossible"),
     (f"{base64url(RS256)}.e.c2ln", "the length is impossible"),
-    (jwt({}, signature="sig nature"), "signature is not base64url"),
-    (jwt({}, signature="caf\u00e9"), "signature is not base64url"),
-    (jwt({"a": "x" * 9 * 1024}), "tokens of up to 8192 are read"),
-    ("x" * 8193, "it has 8193 characters"),
+    (f"{base64url(RS256)}.e31.c2ln", "payload is not base64url: character 44, its last, has bits too many"),
+    (jwt({}, signature="sig nature"), "signature is not base64url: a space at character 49"),
+    (jwt({}, signature="caf\u00e9"), "signature is not base64url: latin small letter e with acute (U+00E9)"),
 ]
 
 
 @pytest.mark.parametrize(("token", "words"), NO_TOKENS, ids=lambda value: repr(value[:40]))
 def test_what_is_no_jwt_is_told_where_it_fails(token: str, words: str) -> None:
     """RFC 7519 section 7.2, step by step; never an exception, whatever the token."""
-    for arguments, headers in (({"token": token}, []), ({}, [("Authorization", f"Bearer {token}")])):
+    for arguments, headers in (({"token": token}, []), ({}, [("X-Auth-Token", token)])):
         answer = Scene().call("bearerDecode", arguments, headers)
         lines = answer.text.splitlines()
         assert lines[2:4] == ["⏱️ Token Status:", "- Status: NOT A JWT"]
         assert lines[4].startswith("- Problem: ")
         assert wire(answer)["isJwt"] is False
-        if arguments or (" " not in token and token):
-            assert words in lines[4]
-
-
-# Claims that no calendar or verifier can use, and the problem that is named; the rest is still shown.
-ODD_CLAIMS = [
-    (b'{"exp": 1e30}', "exp is no time a calendar can show"),
-    (b'{"exp": 1e18}', "exp is no time a calendar can show"),
-    (b'{"exp": -1}', "exp is no time a calendar can show"),
-    (b'{"exp": 253402300800}', "exp is no time a calendar can show"),
-    (b'{"exp": ' + b"9" * 400 + b"}", "exp is no time a calendar can show"),
-    (b'{"exp": "1516242622"}', "exp is a string, not a number of seconds"),
-    (b'{"exp": null}', "exp is null, not a number of seconds"),
-    (b'{"exp": []}', "exp is an array, not a number of seconds"),
-    (b'{"exp": true}', "exp is a boolean, not a number of seconds"),
-    (b'{"exp": {}}', "exp is an object, not a number of seconds"),
-    (b'{"iat": "x"}', "iat is a string, not a number of seconds"),
-    (b'{"nbf": "x"}', "nbf is a string, not a number of seconds"),
-]
-
-
-@pytest.mark.parametrize(("payload", "problem"), ODD_CLAIMS, ids=lambda value: repr(value[:40]))
-def test_a_time_that_is_none_is_a_problem_and_no_failure(payload: bytes, problem: str) -> None:
-    """RFC 7519 section 2, NumericDate: a JSON number of seconds."""
-    answer = Scene().call("bearerDecode", {"token": jwt(payload)})
-    assert problem in answer.text
-    assert "- Status: NO EXPIRY\n" in answer.text
-    assert "Expires:" not in answer.text
-    assert len(wire(answer)["problems"]) == 1
-
-
-@pytest.mark.parametrize("time", [0, 253402300799, 253402300799.9])
-def test_the_first_and_last_time_of_the_calendar_can_be_shown(time: float) -> None:
-    """Our choice: 1970-01-01 to 9999-12-31."""
-    Scene().text("bearerDecode", {"token": jwt({"exp": time, "iat": time, "nbf": time})})
+        if arguments or token:
+            assert words in wire(answer)["problems"][0]
 
 
 @pytest.mark.parametrize("algorithm", ["none", "None", "nOnE"])
@@ -192,11 +178,11 @@ def test_a_header_without_an_algorithm_is_a_problem(header: object) -> None:
     assert text.endswith("- Problem: The header names no algorithm (alg)")
 
 
-@pytest.mark.parametrize("alg", ["RSA-OAEP", "dir"])
-def test_an_encrypted_token_shows_its_header_alone(alg: str) -> None:
+@pytest.mark.parametrize(("alg", "key"), [("RSA-OAEP", base64url(b"k" * 256)), ("dir", "")])
+def test_an_encrypted_token_shows_its_header_alone(alg: str, key: str) -> None:
     """RFC 7516 section 3.1: five parts; nothing is decrypted or inflated, whatever the header asks for."""
     header = {"alg": alg, "enc": "A256GCM", "zip": "DEF"}
-    token = f"{base64url(header)}.a.b.c.d"
+    token = f"{base64url(header)}.{key}.{base64url(b'i' * 12)}.{base64url(b'c' * 50)}.{base64url(b't' * 16)}"
     answer = Scene().call("bearerDecode", {"token": token})
     assert "Payload" not in answer.text
     assert '"zip": "DEF"' in answer.text
@@ -245,21 +231,6 @@ def test_no_token_raises(token: str) -> None:
 def test_no_claims_raise(payload: object, header: object) -> None:
     """Our choice, as above: every claim is typed before it is used."""
     assert Scene().text("bearerDecode", {"token": jwt(payload, header)})
-
-
-@pytest.mark.parametrize(
-    ("header", "token"),
-    [
-        ("Bearer abc", "abc"),
-        ("bearer  abc ", "abc"),
-        ("Bearer", None),
-        ("Bearer a b", None),
-        ("Bearerabc", None),
-    ],
-)
-def test_the_bearer_token_is_read_from_the_header(header: str, token: str | None) -> None:
-    """RFC 6750 section 2.1; RFC 9110 section 11.1: the scheme is case-insensitive."""
-    assert bearer_token(Headers([("Authorization", header)])) == token
 
 
 TOKEN = "x" * 847
@@ -372,3 +343,307 @@ def test_credentials_without_a_scheme_are_no_token_type(value: str) -> None:
     """Our choice: secrets are redacted; some clients send a bare key in Authorization."""
     answer = Scene().call("authContext", headers=[("Authorization", value)])
     assert "s3cr3t-api-key-1234" not in answer.text + repr(wire(answer))
+
+
+@pytest.mark.parametrize(
+    ("scheme", "shown"), [("Bearer", "Bearer"), ("bearer  ", "bearer"), ("Basic", "Basic")]
+)
+def test_a_scheme_without_credentials_is_not_authenticated(scheme: str, shown: str) -> None:
+    """Our choice: what a client sends whose variable is not set."""
+    answer = Scene().call("authContext", headers=[("Authorization", scheme)])
+    assert (
+        f"- Token Type: {shown}\n"
+        "- Token Length: 0 characters\n"
+        "- Token Preview: none\n"
+        f"- Problem: Nothing follows {shown}: an unset variable in the client?\n"
+    ) in answer.text
+    assert "- Authentication: ❌ Not authenticated" in answer.text
+    assert wire(answer)["tokenFingerprint"] is None
+
+
+@pytest.mark.parametrize("value", [row[0] for row in BROKEN], ids=lambda value: repr(value)[:40])
+def test_what_no_server_can_take_is_not_authenticated_and_told(value: str) -> None:
+    """Our choice: the problem is what one has come to find out; what may be a secret stays masked."""
+    answer = Scene().call("authContext", headers=[("Authorization", value)])
+    told = list(credentials.read(value).problems)
+    assert wire(answer)["authenticated"] is False
+    assert wire(answer)["problems"] == told
+    assert f"- Problem: {printable(told[0])}\n" in answer.text
+
+
+@pytest.mark.parametrize("placeholder", ["${UNSET_VAR}", "{{token}}", "undefined", "YOUR_TOKEN_HERE"])
+@pytest.mark.parametrize("name", ["Authorization", "X-Auth-Token"])
+def test_a_placeholder_is_shown(placeholder: str, name: str) -> None:
+    """Our choice: it is no secret, and tells which variable was not set."""
+    value = f"Bearer {placeholder}"
+    answer = Scene().call("authContext", headers=[(name, value)])
+    assert f"- Token Preview: {placeholder}\n" in answer.text
+    assert f"- {name}: ✅ {value}\n" in answer.text
+    assert wire(answer)["authenticated"] is False
+
+
+def test_a_token_that_looks_like_a_jwt_has_to_be_one() -> None:
+    """Our choice: a JWT that was cut off is a credential nowhere; an opaque token may be one."""
+    for token, authenticated in ((jwt(CLAIMS), True), (jwt(CLAIMS)[:-400], False), ("eyJrIjoiT0", True)):
+        answer = wire(Scene().call("authContext", headers=[("Authorization", f"Bearer {token}")]))
+        assert answer["authenticated"] is authenticated
+        assert bool(answer["problems"]) is not authenticated
+
+
+def test_authorization_in_two_lines_is_told() -> None:
+    """RFC 9110 section 11.6.2: one field; a hop that adds its own makes two."""
+    twice = [("Authorization", "Bearer abc"), ("authorization", "Bearer abcd")]
+    answer = Scene().call("authContext", headers=twice)
+    assert wire(answer)["problems"] == [
+        "Authorization came in 2 lines: servers differ in which of them they take"
+    ]
+    assert wire(answer)["authenticated"] is False
+    assert f"- Authorization: ✅ Bearer {mask('abc')}, Bearer {mask('abcd')}\n" in answer.text
+
+
+def test_a_gateway_that_vouches_outweighs_credentials_that_nobody_can_take() -> None:
+    """Our choice: the headers then do name a caller, and the problem is told all the same."""
+    answer = wire(Scene().call("authContext", headers=[("Authorization", "Bearer"), ("X-User-Id", "u")]))
+    assert (answer["authenticated"], answer["userId"], len(answer["problems"])) == (True, "u", 1)
+
+
+def test_groups_in_several_lines_are_one_list() -> None:
+    """RFC 9110 section 5.3: a proxy may send a line a group."""
+    headers = [("X-Forwarded-Groups", "g1"), ("X-Forwarded-Groups", "g2")]
+    answer = Scene().call("authContext", headers=headers)
+    assert wire(answer)["groups"] == "g1, g2"
+    assert "- Groups: g1, g2\n" in answer.text
+    assert "- X-Forwarded-Groups: ✅ g1, g2\n" in answer.text
+
+
+def padded(token: str) -> str:
+    return ".".join(part + "=" * (-len(part) % 4) for part in token.split("."))
+
+
+AZURE = base64.b64encode(b'{"auth_typ":"aad","claims":[{"typ":"name","val":"A"}]}').decode()
+# What a gateway sends, and what authContext makes of it: a member of its result and the value.
+GATEWAYS: list[tuple[str, list[tuple[str, str]], str, object]] = [
+    ("AWS", [("x-amzn-oidc-identity", "u"), ("x-amzn-oidc-data", padded(jwt({"sub": "u"})))], "userId", "u"),
+    ("AWS data", [("x-amzn-oidc-data", padded(jwt({"sub": "u", "email": "e@x"})))], "email", "e@x"),
+    ("AWS token", [("x-amzn-oidc-accesstoken", "12345678")], "tokenLength", 8),
+    ("Azure", [("X-MS-CLIENT-PRINCIPAL-ID", "u"), ("X-MS-CLIENT-PRINCIPAL", AZURE)], "userId", "u"),
+    ("Azure name", [("X-MS-CLIENT-PRINCIPAL-NAME", "n")], "userName", "n"),
+    ("Azure token", [("X-MS-TOKEN-AAD-ACCESS-TOKEN", "12345678")], "tokenLength", 8),
+    ("Google", [("X-Goog-Authenticated-User-Id", "accounts.google.com:1")], "userId", "1"),
+    ("Google mail", [("X-Goog-Authenticated-User-Email", "accounts.google.com:e@x")], "email", "e@x"),
+    ("Google IAP", [("X-Goog-IAP-JWT-Assertion", jwt({"sub": "u"}))], "userId", "u"),
+    ("Cloudflare", [("Cf-Access-Authenticated-User-Email", "e@x")], "email", "e@x"),
+    ("Cloudflare JWT", [("Cf-Access-Jwt-Assertion", jwt({"sub": "u", "email": "e@x"}))], "email", "e@x"),
+    ("oauth2-proxy", [("X-Auth-Request-User", "u")], "userId", "u"),
+    ("Authelia", [("Remote-User", "u"), ("Remote-Groups", "g")], "groups", "g"),
+    ("authentik", [("X-authentik-username", "u")], "userId", "u"),
+    ("Pomerium", [("X-Pomerium-Jwt-Assertion", jwt({"sub": "u"}))], "userId", "u"),
+    ("Pomerium claim", [("X-Pomerium-Claim-Email", "e@x")], "email", "e@x"),
+    ("Tailscale", [("Tailscale-User-Login", "u@x")], "userId", "u@x"),
+    (
+        "Tailscale name",
+        [("Tailscale-User-Login", "u"), ("Tailscale-User-Name", "=?utf-8?q?=C3=BC?=")],
+        "userName",
+        "ü",
+    ),
+    ("Istio", [("X-Jwt-Payload", base64url({"sub": "u"}))], "userId", "u"),
+    ("Kong", [("X-Consumer-Custom-ID", "u"), ("X-Consumer-Username", "n")], "userName", "n"),
+    ("Kong OIDC", [("X-Userinfo", base64.b64encode(b'{"sub":"u"}').decode())], "userId", "u"),
+    ("Grafana", [("X-WEBAUTH-USER", "u")], "userId", "u"),
+]
+
+
+@pytest.mark.parametrize(
+    ("headers", "member", "value"), [row[1:] for row in GATEWAYS], ids=[row[0] for row in GATEWAYS]
+)
+def test_what_a_gateway_says_of_the_caller_is_understood(
+    headers: list[tuple[str, str]], member: str, value: object
+) -> None:
+    """Each gateway's documentation, named in the table; and the hop that should have sent it is named."""
+    answer = Scene().call("authContext", headers=headers)
+    structured = wire(answer)
+    assert structured[member] == value
+    assert structured["authenticated"] is (
+        member != "userName" or any(structured[each] for each in ("userId", "email"))
+    )
+    for told, (name, _) in zip(structured["identities"], headers, strict=True):
+        row = row_of(name)
+        assert row is not None
+        assert (told["hop"], told["problem"]) == (row.hop, None)
+        assert f"- {told['header']}: {told['tells']}, set by {row.hop}\n" in answer.text + "\n"
+
+
+def test_the_claims_of_a_gateway_are_decoded_and_its_signature_is_not_shown() -> None:
+    """AWS load balancers pad the parts of their JWT; what could be sent again is not shown."""
+    token = padded(jwt({"sub": "u", "password": "hunter2", "exp": 1}))
+    answer = Scene().call("authContext", headers=[("X-Amzn-Oidc-Data", token)])
+    (told,) = wire(answer)["identities"]
+    assert told["claims"] == {"sub": "u", "password": mask("hunter2"), "exp": 1}
+    assert '  {"sub": "u", "password": ' in answer.text
+    assert token.split(".")[2] not in answer.text + repr(wire(answer))
+    assert "hunter2" not in answer.text + repr(wire(answer))
+    assert "hunter2" in Scene({"reveal_secrets": "true"}).text(
+        "authContext", headers=[("X-Amzn-Oidc-Data", token)]
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("Cf-Access-Jwt-Assertion", "nonsense", "it is no JWT: it has 1 part"),
+        ("X-MS-CLIENT-PRINCIPAL", "nonsense", "it is not a JSON object in base64"),
+        ("X-Userinfo", base64url([1]), "it is not a JSON object in base64"),
+        (
+            "X-Goog-IAP-JWT-Assertion",
+            f"{base64url({'alg': 'dir', 'enc': 'A256GCM'})}....",
+            "it is encrypted (JWE)",
+        ),
+    ],
+)
+def test_an_identity_header_that_cannot_be_read_says_why(name: str, value: str, problem: str) -> None:
+    """Our choice: that a header is there and says nothing is a finding."""
+    answer = Scene().call("authContext", headers=[(name, value)])
+    (told,) = wire(answer)["identities"]
+    assert told["problem"].startswith(problem)
+    assert f"  Problem: {problem}" in answer.text
+
+
+def test_a_caller_who_is_named_twice_is_told() -> None:
+    """Our choice: a hop that adds where it should overwrite lets the client's own value through."""
+    answer = Scene().call("authContext", headers=[("X-User-Id", "admin"), ("X-User-Id", "alice")])
+    (told,) = wire(answer)["identities"]
+    assert told["problem"] == "it came in 2 lines, and names one caller: a hop and the client have set it?"
+    assert wire(answer)["userId"] == "admin, alice"
+
+
+def test_the_token_of_a_named_header_is_decoded() -> None:
+    """Our choice: gateways have headers of their own for tokens."""
+    headers = [("Authorization", "Bearer opaque"), ("cf-access-jwt-assertion", jwt(CLAIMS))]
+    answer = Scene().call("bearerDecode", {"header": "Cf-Access-Jwt-Assertion"}, headers)
+    assert wire(answer)["payload"] == CLAIMS
+    assert wire(answer)["source"] == "Cf-Access-Jwt-Assertion header"
+    assert answer.text == f"{DECODED}\n- Source: Cf-Access-Jwt-Assertion header"
+
+
+@pytest.mark.parametrize(
+    ("headers", "problem"),
+    [
+        ([], "Nothing to decode: the request has no header X-Token"),
+        ([("X-Token", "")], "Nothing to decode: X-Token is empty"),
+        ([("X-Token", "Bearer")], "Nothing follows Bearer: an unset variable in the client?"),
+        ([("X-Token", "opaque")], "This is not a JWT: it has 1 part"),
+        ([("X-Token", jwt({})), ("X-Token", jwt({}))], "X-Token came in 2 lines, and the first is decoded"),
+    ],
+)
+def test_a_named_header_without_a_token_says_why(headers: list[tuple[str, str]], problem: str) -> None:
+    """Our choice: that is what one came to find out."""
+    answer = Scene().call("bearerDecode", {"header": "X-Token"}, headers)
+    assert wire(answer)["problems"][0].startswith(problem)
+    assert f"- Problem: {problem}" in answer.text
+
+
+def test_null_is_no_argument() -> None:
+    """Our interface: an optional argument may be null."""
+    headers = [("Authorization", f"Bearer {jwt(CLAIMS)}")]
+    assert Scene().text("bearerDecode", {"token": None, "header": None}, headers) == DECODED
+
+
+def test_a_token_and_a_header_are_one_too_many() -> None:
+    """Our choice: which of the two is meant would be a guess."""
+    answer = Scene().call("bearerDecode", {"token": "a", "header": "b"})
+    assert answer.is_error
+    assert answer.text == "Give bearerDecode a token or the name of a header, not both"
+
+
+@pytest.mark.parametrize("name", TOKEN_HEADERS)
+def test_without_authorization_the_headers_of_gateways_are_looked_in(name: str) -> None:
+    """Our choice: oauth2-proxy, load balancers and others pass the token in a header of their own."""
+    value = f"Bearer {jwt(CLAIMS)}" if name.endswith("Authorization") else jwt(CLAIMS)
+    for authorization in ([], [("Authorization", "")], [("Authorization", "Basic eDp5")]):
+        answer = Scene().call("bearerDecode", headers=[*authorization, (name.lower(), value)])
+        assert wire(answer)["source"] == f"{name} header"
+        assert wire(answer)["payload"] == CLAIMS
+        assert f"\n- Source: {name} header" in answer.text
+
+
+def test_tokens_elsewhere_are_told() -> None:
+    """Our choice: a gateway may put its own token in Authorization, and the claims elsewhere."""
+    headers = [("Authorization", "Bearer opaque"), ("X-Pomerium-Jwt-Assertion", jwt(CLAIMS))]
+    answer = Scene().call("bearerDecode", headers=headers)
+    assert wire(answer)["otherSources"] == ["X-Pomerium-Jwt-Assertion"]
+    assert answer.text.endswith("- Other Tokens: X-Pomerium-Jwt-Assertion (give the name as header)")
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ("Bearer Bearer {}", "The scheme is doubled: after the first, Bearer stands at character 8"),
+        ('"{}"', 'A quotation mark (") at character 1'),
+        ("Authorization: Bearer {}", "The value begins with the header's own name, at character 1"),
+        ("bearer\t{}", "A tab at character 7, where a space belongs"),
+        ("\ufeff{}", "Zero width no-break space (U+FEFF) at character 1"),
+    ],
+)
+def test_a_token_is_decoded_in_spite_of_what_is_around_it(value: str, problem: str) -> None:
+    """Our choice: both are told, what the token says and what keeps a server from taking it."""
+    text = value.format(jwt(CLAIMS))
+    answer = Scene().call("bearerDecode", {"token": text})
+    assert wire(answer)["payload"] == CLAIMS
+    assert wire(answer)["problems"][0].startswith(problem)
+
+
+def test_a_long_token_of_many_groups_is_decoded() -> None:
+    """An Entra token with 150 groups has 9,348 characters; what a header may hold can be decoded."""
+    claims = {**CLAIMS, "groups": [f"{number:08x}-0000-4000-8000-000000000000" for number in range(180)]}
+    headers = [("Authorization", f"Bearer {jwt(claims)}")]
+    assert len(headers[0][1]) > 9_348
+    answer = Scene().call("bearerDecode", headers=headers)
+    assert wire(answer)["payload"] == claims
+    assert "- Status: EXPIRED\n" in answer.text
+
+
+@pytest.mark.parametrize("unit", [b"[]", b'{"a":[]}', b"[" * 100 + b"]" * 100])
+def test_what_is_shown_grows_no_faster_than_the_token(unit: bytes) -> None:
+    """Our choice: indented by its depth, a token of a megabyte would be shown as a hundred."""
+    token = jwt(b'{"a":[' + b",".join([unit] * (700_000 // len(unit))) + b"]}")
+    assert len(Scene().text("bearerDecode", {"token": token})) < 2 * len(token)
+
+
+def test_times_beyond_the_calendar_are_told_as_such() -> None:
+    """Our choice: they count, as they do for verifiers, and cannot be written as a date."""
+    answer = wire(Scene().call("bearerDecode", {"token": jwt({"iat": -5, "exp": 1484425965097})}))
+    assert answer["issued"] == "before 1970-01-01 00:00:00 UTC"
+    assert answer["expires"] == "after 9999-12-31 23:59:59 UTC"
+    assert answer["status"] == "VALID"
+    assert answer["problems"][1].startswith(
+        "exp is 1484425965097: milliseconds, which mean 2017-01-14 20:32:45 UTC"
+    )
+
+
+def test_no_text_from_a_token_makes_a_line_of_its_own() -> None:
+    """Our choice: a claim or a header's name could say anything, in the answer's own form."""
+    forged = "x\n- Status: VALID"
+    claims = {"sub": forged, "email": forged, "name": forged, forged: 1, "exp": forged}
+    token = jwt(claims, {"alg": forged, "crit": [forged], "typ": forged, "kid": [forged], forged: 1})
+    answers = [
+        Scene().text("bearerDecode", {"token": token}),
+        Scene().text("bearerDecode", {"header": forged}),
+        Scene().text("bearerDecode", {"token": f"Bearer {forged}"}),
+        Scene().text("authContext", headers=[("Cf-Access-Jwt-Assertion", token)]),
+        Scene().text("authContext", headers=[("Tailscale-User-Name", "=?utf-8?q?x=0A-_Status:_VALID?=")]),
+    ]
+    for text in answers:
+        assert "- Status: VALID" not in text.splitlines()
+
+
+def test_what_is_no_header_s_name_is_told() -> None:
+    """RFC 9110 section 5.1: a token."""
+    answer = Scene().call("bearerDecode", {"header": "X Token:"})
+    assert wire(answer)["problems"] == ['Nothing to decode: "X Token:" is no name of a header']
+
+
+@pytest.mark.parametrize("name", ["X-Auth-Token", "X-Amzn-Oidc-Accesstoken"])
+def test_an_empty_authorization_hides_no_other_token(name: str) -> None:
+    """Our choice: some proxies empty the header where they pass the token in another."""
+    answer = wire(Scene().call("authContext", headers=[("Authorization", ""), (name, "12345678")]))
+    assert (answer["tokenLength"], answer["authenticated"]) == (8, True)

@@ -40,8 +40,13 @@ TOOLS = {
     "replayLastEcho": Published(frozenset({"session"}), needs_handle_where_stateless=True, changes=True),
     "printHeader": Published(frozenset({"category"}), calls=({}, {"category": "mcp"})),
     "bearerDecode": Published(
-        frozenset({"token"}),
-        calls=({}, {"token": "nonsense"}, {"token": f"{TOKEN.partition('.')[0]}.a.b.c.d"}),
+        frozenset({"token", "header"}),
+        calls=(
+            {},
+            {"token": "nonsense"},
+            {"token": f"{TOKEN.partition('.')[0]}.a.b.c.d"},
+            {"header": "X-Missing"},
+        ),
     ),
     "authContext": Published(),
     "requestTiming": Published(),

@@ -88,12 +88,22 @@ def test_an_unknown_category_is_refused() -> None:
         ("X-Forwarded-For", "standard"),
         ("Sec-Fetch-Mode", "standard"),
         ("traceparent", "standard"),
+        ("X-Amzn-Oidc-Data", "auth"),
+        ("Cf-Access-Jwt-Assertion", "auth"),
+        ("X-MS-CLIENT-PRINCIPAL", "auth"),
+        ("Tailscale-User-Login", "auth"),
+        ("X-Pomerium-Claim-Anything", "auth"),
+        ("X-Forwarded-Client-Cert", "auth"),
+        ("Cf-Ray", "custom"),
         ("X-Anything", "custom"),
         ("", "custom"),
     ],
 )
 def test_every_header_has_a_category(name: str, category: str) -> None:
-    """The documented categories; names are case-insensitive (RFC 9110 section 5.1)."""
+    """The documented categories; names are case-insensitive (RFC 9110 section 5.1).
+
+    What says who is calling is told by one table, with the page of each gateway.
+    """
     assert categorize(name) == categorize(name.upper()) == category
 
 
@@ -206,7 +216,7 @@ def test_cors_analysis_blames_no_page_for_what_a_hop_may_have_added() -> None:
         "Status: ❔ no problem found; what cannot be told from this request is named above"
     )
     structured = wire(answer)
-    assert (structured["addedByHops"], structured["problems"]) == (["X-Amzn-Trace-Id"], [])
+    assert (structured["hops"], structured["problems"]) == (["X-Amzn-Trace-Id"], [])
     assert (structured["allowedByBrowser"], len(structured["uncertain"])) == (None, 2)
 
 

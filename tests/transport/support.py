@@ -109,6 +109,8 @@ class ServerTestCase(SynchronousTestCase):
     """A test with a server of its own; `settings` are environment variables."""
 
     settings: dict[str, str] = {}
+    stepped = 0.0
+    """Seconds by which somebody has set the wall clock forward since the test began."""
 
     def setUp(self) -> None:
         self.clock = Clock()
@@ -125,7 +127,7 @@ class ServerTestCase(SynchronousTestCase):
             self.clock,
             effective,
             now=self.clock.seconds,
-            wall=lambda: WALL + self.clock.seconds(),
+            wall=lambda: WALL + self.stepped + self.clock.seconds(),
             engine=self.engine(effective.settings),
         )
         self.store = self.service.store

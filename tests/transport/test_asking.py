@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mcp_echo.server.outlets import MAX_ANSWER, MAX_ANSWER_VALUES
 from tests.transport.support import BOTH, Listening, Posted, ServerTestCase
 
 CAPABILITIES = {"sampling": {}, "elicitation": {"form": {}, "url": {}}, "roots": {"listChanged": True}}
@@ -77,6 +78,11 @@ def report(response: Any) -> Any:
     return response["result"]["structuredContent"]
 
 
+def is_cancellation(message: Any) -> bool:
+    """Return whether a message is notifications/cancelled."""
+    return bool(message.get("method") == "notifications/cancelled")
+
+
 def asked(source: Posted | Listening) -> Any:
     """Return the one request on a stream."""
     (question,) = [message for message in source.messages if {"id", "method"} <= set(message)]
@@ -134,6 +140,23 @@ class QuestionTests(AskingTestCase):
         assert "answer" not in found
         assert "User rejected sampling request" in found["problems"][0]
 
+    def test_an_answer_too_large_to_be_shown_is_reported(self) -> None:
+        """Our choice: it is held several times while it is shown."""
+        many = {"roots": [None] * MAX_ANSWER_VALUES}
+        long = {"roots": [{"uri": "file:///" + "a" * MAX_ANSWER}]}
+        for members, words in (
+            ({"result": many}, f"more than {MAX_ANSWER_VALUES} values"),
+            ({"result": long}, f"up to {MAX_ANSWER} are read"),
+            ({"error": {"code": 1, "message": "x", "data": many}}, f"more than {MAX_ANSWER_VALUES} values"),
+            ({"error": {"code": 1, "message": "x", "data": long}}, f"up to {MAX_ANSWER} are read"),
+        ):
+            call = self.probe("roots")
+            self.reply(asked(call)["id"], **members)
+            found = report(call.messages[-1])
+            assert "answer" not in found
+            (problem,) = found["problems"]
+            assert words in problem
+
     def test_a_client_that_does_not_answer_is_reported_in_time(self) -> None:
         """MCP_ECHO_CLIENT_TIMEOUT: our setting; lifecycle, Timeouts: SHOULD."""
         call = self.probe("sampling")
@@ -145,6 +168,82 @@ class QuestionTests(AskingTestCase):
         assert (call.over, "within 5 s" in report(call.messages[-1])["problems"][0]) == (True, True)
         (session,) = self.store
         assert session.take_expected(asked(call)["id"]) is None, "nothing is kept for an answer"
+
+    def test_a_question_that_is_not_answered_in_time_is_cancelled_before_the_answer(self) -> None:
+        """lifecycle, Timeouts: SHOULD issue a cancellation for it, which names its id as it was given."""
+        for revision in ("2025-03-26", "2025-06-18", "2025-11-25"):
+            session = self.introduce(revision)
+            call = self.probe("sampling", session, message_id="call")
+            question = asked(call)
+            self.clock.advance(5)
+            self.client.flush()
+            *_, cancelled, answer = call.messages
+            assert (cancelled["method"], answer["id"]) == ("notifications/cancelled", "call")
+            reason = "No answer came in this session within 5 s"
+            assert cancelled["params"] == {"requestId": question["id"], "reason": reason}
+            assert call.events[-2]["id"].partition("-")[0] == call.events[-1]["id"].partition("-")[0]
+
+    def test_a_question_on_a_get_stream_is_cancelled_there(self) -> None:
+        """Cancellation, Behavior; Our choice: where it was asked."""
+        listening = self.listen(self.session)
+        call = self.probe("sampling", accept="application/json")
+        self.clock.advance(5)
+        self.client.flush()
+        question, cancelled = listening.messages
+        assert cancelled["params"]["requestId"] == question["id"]
+        assert "within 5 s" in report(call.json)["problems"][0]
+
+    def test_a_question_that_was_answered_is_not_cancelled(self) -> None:
+        """Cancellation, Behavior: MUST only reference requests believed to be in progress."""
+        call = self.probe("sampling")
+        self.reply(asked(call)["id"], error={"code": -1, "message": "User rejected sampling request"})
+        self.pass_time(6)
+        assert [message.get("method") for message in call.messages] == ["sampling/createMessage", None]
+
+    def test_only_the_questions_that_were_not_answered_are_cancelled(self) -> None:
+        """Cancellation, Behavior: as above."""
+        self.serve({**self.settings, "MCP_ECHO_CONFORMANCE": "core"})
+        session = self.introduce()
+        params = {"name": "test_input_required_result_multiple_inputs", "arguments": {}}
+        message = {"jsonrpc": "2.0", "id": 9, "method": "tools/call", "params": params}
+        call = Posted(self, message, {"Mcp-Session-Id": session, "Accept": BOTH})
+        questions = [each["id"] for each in call.messages if "method" in each]
+        self.reply(questions[1], session, result={})
+        self.clock.advance(5)
+        self.client.flush()
+        cancelled = [each["params"]["requestId"] for each in call.messages if is_cancellation(each)]
+        assert cancelled == [questions[0], *questions[2:]]
+        assert "id" in call.messages[-1]
+
+    def test_a_question_of_a_cancelled_call_is_cancelled_too(self) -> None:
+        """Our choice: nobody waits for it any more; the stream carries no response, but this it may."""
+        call = self.probe("sampling", message_id=9)
+        question = asked(call)
+        self.cancel(9)
+        assert call.over
+        assert call.messages[-1]["params"] == {
+            "requestId": question["id"],
+            "reason": "The request that asked this was cancelled",
+        }
+
+    def test_a_question_of_a_session_that_ends_is_cancelled_and_its_call_answered(self) -> None:
+        """Our choice: a request that was taken is answered, and nobody is left waiting."""
+        for end in ("DELETE", "expiry"):
+            self.serve({**self.settings, "MCP_SESSION_TIMEOUT": "2"})
+            session = self.introduce()
+            call = self.probe("sampling", session, message_id=9)
+            question = asked(call)
+            if end == "DELETE":
+                self.request("DELETE", headers={"Mcp-Session-Id": session})
+            else:
+                self.clock.advance(3)
+                self.store.expire()
+            self.client.flush()
+            *_, cancelled, answer = call.messages
+            reason = "The session ended before the client answered"
+            assert cancelled["params"] == {"requestId": question["id"], "reason": reason}
+            assert (answer["id"], report(answer)["problems"], call.over) == (9, [reason], True)
+            assert self.clock.getDelayedCalls() == []
 
     def test_an_answer_that_comes_too_late_is_taken_and_dropped(self) -> None:
         """Sending Messages, rule 4: it is a valid message; nobody waits for it any more."""
@@ -463,7 +562,9 @@ class CancellationTests(AskingTestCase):
             assert not call.over
             before = call.messages
             self.cancel("slow")
-            assert (call.over, call.messages) == (True, before)
+            came = call.messages[len(before) :]
+            assert call.over
+            assert [each["method"] for each in came] == ["notifications/cancelled"] * (feature == "roots")
             assert self.clock.getDelayedCalls() == []
 
     def test_a_cancelled_call_that_has_sent_nothing_yet_gets_no_response_either(self) -> None:
@@ -578,6 +679,52 @@ class CancellationTests(AskingTestCase):
         call.leave()
         self.pass_time(1)
         assert self.rpc("ping", session=self.session).status == 200
+
+
+class ProgressTests(AskingTestCase):
+    """basic/utilities/progress: only for a request in progress; it MUST stop after completion."""
+
+    META = {"progressToken": "p"}
+
+    def test_a_finished_call_leaves_no_progress_for_a_later_stream(self) -> None:
+        """The answer has gone as JSON; a GET stream carries nothing of an earlier request."""
+        for revision in ("2025-03-26", "2025-06-18", "2025-11-25"):
+            session = self.introduce(revision)
+            call = self.probe("progress", session, accept="application/json", meta=self.META)
+            self.pass_time(1)
+            assert call.json["id"] == 1
+            assert self.listen(session).messages == []
+
+    def test_progress_of_a_running_call_never_comes_on_a_get_stream(self) -> None:
+        """Listening for Messages, rule 4: SHOULD be unrelated to any request that is being worked on."""
+        listening = self.listen(self.session)
+        call = self.probe("progress", accept="application/json", meta=self.META)
+        self.pass_time(1)
+        assert call.json["id"] == 1
+        assert listening.messages == []
+
+    def test_progress_comes_before_the_answer_on_the_stream_of_its_call(self) -> None:
+        """Sending Messages, rule 6; the answer to another element of a batch does not matter."""
+        session = self.introduce("2025-03-26")
+        probe = {"name": "clientProbe", "arguments": {"feature": "progress"}}
+        batch = [
+            {
+                "jsonrpc": "2.0",
+                "id": token,
+                "method": "tools/call",
+                "params": {**probe, "_meta": {"progressToken": token}},
+            }
+            for token in ("a", "b")
+        ]
+        call = Posted(self, batch, {"Mcp-Session-Id": session, "Accept": BOTH})
+        self.pass_time(1)
+        for token in ("a", "b"):
+            own = [
+                "answer" if "result" in message else message["params"]["progress"]
+                for message in call.messages
+                if token in (message.get("id"), message.get("params", {}).get("progressToken"))
+            ]
+            assert own == [0, 50, 100, "answer"]
 
 
 class ListChangedTests(AskingTestCase):

@@ -67,7 +67,16 @@ MODERN_MESSAGES: dict[str, Any] = {
     ),
     "an answer": modern_message(
         "tools/call",
-        {"name": "clientProbe", "arguments": PROBE, "inputResponses": {"elicitation": PLACE}},
+        {"name": "clientProbe", "arguments": PROBE, "inputResponses": {"probe": PLACE}},
+        meta=claim(capabilities=_FORMS),
+    ),
+    "a part of an answer": modern_message(
+        "tools/call",
+        {
+            "name": "clientProbe",
+            "arguments": PROBE,
+            "inputResponses": {"probe": {"action": "accept", "content": {"x": PLACE}}},
+        },
         meta=claim(capabilities=_FORMS),
     ),
     "a filter": modern_message("subscriptions/listen", {"notifications": PLACE}),

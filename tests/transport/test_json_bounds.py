@@ -150,11 +150,12 @@ class JsonMemoryTests(ModernTestCase):
 
     def test_the_largest_text_is_echoed_within_the_bound(self) -> None:
         """As above, at the default size: one wide character makes each copy of a text four times as long."""
-        session = {"Mcp-Session-Id": self.initialize("2025-06-18")}
+        session = self.initialize("2025-06-18")
         for name in ("text with one wide character", "text in a wide script", "raw controls"):
             text = largest(json_shapes.VALID[name], self.service.site.max_body - 1000)
-            for place in ("an argument", "an upper-case argument", "a method"):
-                self.check(place, PLACES[place], name, text, session)
+            for place in ("an argument", "an upper-case argument", "a method", "state"):
+                message = {**PLACES, **MODERN_PLACES}[place]
+                self.check(place, message, name, text, self.headers_of(place, session))
 
 
 class Discard:

@@ -12,6 +12,7 @@ from typing import Any
 
 from mcp_echo import __version__
 from mcp_echo.protocol.levels import LOG_LEVELS
+from mcp_echo.server.outlets import MAX_ANSWER, MAX_ANSWER_VALUES
 from tests.transport.support import META, ModernTestCase, Posted, claim
 
 KEYS = [base64.urlsafe_b64encode(bytes([number]) * 32).decode() for number in (1, 2)]
@@ -421,6 +422,17 @@ class QuestionTests(ModernTestCase):
             assert self.retry(state, malformed)["error"]["code"] == -32602, malformed
         assert self.retry(7, {"probe": ROOTS})["error"]["code"] == -32602
 
+    def test_an_answer_too_large_to_be_carried_is_an_error(self) -> None:
+        """Our choice: it is held several times while it is shown, and sealed where there is more to ask."""
+        for roots, words in (
+            ([None] * MAX_ANSWER_VALUES, f"more than {MAX_ANSWER_VALUES} values"),
+            ([{"uri": "file:///" + "a" * MAX_ANSWER}], f"up to {MAX_ANSWER} are read"),
+        ):
+            error = self.retry(self.state(), {"probe": {"roots": roots}})["error"]
+            assert error["code"] == -32602
+            assert error["message"].startswith("inputResponses.probe: ")
+            assert words in error["message"]
+
     def test_an_answer_that_does_not_fit_is_reported(self) -> None:
         """What the probe is for: everything else of the answer is the client's, and shown."""
         for arguments, answer in (
@@ -533,3 +545,25 @@ class NegotiationTests(ModernTestCase):
             "subscriptions/listen", {"notifications": {}}, headers={"Accept": "application/json"}
         )
         assert (answer.status, answer.json["id"]) == (406, 1)
+
+
+class SteppedClockTests(ModernTestCase):
+    """A clock that is set is no time that has passed."""
+
+    ASKED = {"name": "clientProbe", "arguments": {"feature": "roots"}}
+
+    def ask(self, **more: Any) -> dict[str, Any]:
+        answer = self.modern("tools/call", {**self.ASKED, **more}, meta=claim(capabilities=DECLARED))
+        return dict(answer.json)
+
+    def test_a_question_and_its_answer_are_as_far_apart_as_they_are(self) -> None:
+        """basic/patterns/mrtr: the state is void after five minutes, and not on another day."""
+        for step in (86_400 * 2, -86_400 * 2):
+            state = self.ask()["result"]["requestState"]
+            self.stepped += step
+            self.clock.advance(20)
+            result = self.ask(requestState=state, inputResponses={"probe": ROOTS})["result"]
+            assert result["structuredContent"]["roundTrip"] == 20
+            self.clock.advance(281)
+            late = self.ask(requestState=state, inputResponses={"probe": ROOTS})
+            assert late["error"]["code"] == -32602

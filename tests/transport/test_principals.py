@@ -13,7 +13,7 @@ from twisted.internet.address import IPv6Address, UNIXAddress
 from twisted.internet.interfaces import IAddress
 from twisted.internet.testing import StringTransportWithDisconnection
 
-from tests.tools.support import jwt
+from tests.tools.support import base64url, jwt
 from tests.transport.support import BOTH, Answer, ModernTestCase, claim
 
 UPDATED = "notifications/resources/updated"
@@ -246,7 +246,7 @@ class BeliefTests(PrincipalTestCase):
     def test_a_caller_with_two_names_is_refused_wherever_a_session_is_named(self) -> None:
         """Our choice: neither is believed, and nobody is not meant either."""
         session = self.session_of(ALICE)
-        for name in (["alice", "bob"], ["alice", "alice"], "a" * 257):
+        for name in (["alice", "bob"], ["alice", "alice"], "a" * 257, b"\xc2\xa0", "${USER}"):
             headers = {"X-User-Id": name, "Mcp-Session-Id": session, "Accept": BOTH}
             call = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
             for method, path in (
@@ -309,8 +309,6 @@ class SubjectTests(PrincipalTestCase):
             self.bearer(iss="https://b", sub="alice"),
             self.bearer(iss="https://a", sub="bob"),
             self.bearer(sub="alice"),
-            self.bearer(iss="https://a"),
-            {"Authorization": "Bearer opaque"},
             {"X-User-Id": "alice"},
             {},
         ):
@@ -323,14 +321,72 @@ class SubjectTests(PrincipalTestCase):
             "iss and sub of the bearer token",
         )
 
-    def test_a_token_without_a_subject_names_nobody(self) -> None:
-        """Our choice: so do tokens that cannot be read, encrypted ones among them."""
-        for headers in (
-            self.bearer(iss="https://a"),
-            self.bearer(sub=7),
-            {"Authorization": "Bearer a.b.c.d.e"},
-            {"Authorization": "Basic eDp5"},
-        ):
+    def test_a_token_that_cannot_be_read_is_refused_and_never_nobody(self) -> None:
+        """Our choice: nobody owns what every caller without a name has; a caller with a token has a name."""
+        token = jwt({"sub": "alice"})
+        unreadable: dict[str, Any] = {
+            "opaque": "Bearer opaque",
+            "by prefix": "Bearer ghp_0123456789abcdefghijABCDEFGHIJ012345",
+            "encrypted": f"Bearer {base64url({'alg': 'dir', 'enc': 'A256GCM'})}..AAAA.AAAA.AAAA",
+            "two parts": f"Bearer {token.rpartition('.')[0]}",
+            "no JSON": f"Bearer {jwt(b'{')}",
+            "no object": f"Bearer {jwt(['alice'])}",
+            "no subject": f"Bearer {jwt({'iss': 'https://a'})}",
+            "a number": f"Bearer {jwt({'sub': 7})}",
+            "null": f"Bearer {jwt({'sub': None})}",
+            "empty": f"Bearer {jwt({'sub': ''})}",
+            "blank": f"Bearer {jwt({'sub': ' '})}",
+            "two subjects": "Bearer " + jwt(b'{"sub":"alice","sub":"bob"}'),
+            "two issuers": "Bearer " + jwt(b'{"iss":"a","sub":"bob","iss":"b"}'),
+            "padded and no subject": f"Bearer {base64url({'alg': 'none'})}.e30=.",
+            "odd issuer": f"Bearer {jwt({'sub': 'alice', 'iss': ['https://a']})}",
+            "another scheme": "Basic eDp5",
+            "DPoP": f"DPoP {token}",
+            "no scheme": token,
+            "no token": "Bearer",
+            "misspelled": f"Baerer {token}",
+            "no space": f"Bearer{token}",
+            "a colon": f"Bearer: {token}",
+            "a tab": f"Bearer\t{token}",
+            "quoted": f'"Bearer {token}"',
+            "quoted token": f'Bearer "{token}"',
+            "doubled": f"Bearer Bearer {token}",
+            "two in one": f"Bearer {token}, Bearer {token}",
+            "a word more": f"Bearer {token} x",
+            "percent": f"Bearer {token.replace('.', '%2E')}",
+            "placeholder": "Bearer ${TOKEN}",
+            "beyond ASCII": f"Bearer {token}\xa0".encode("latin-1"),
+            "twice": [f"Bearer {token}", f"Bearer {token}"],
+            "once empty": ["", f"Bearer {token}"],
+        }
+        session = self.session_of({})
+        for what, value in unreadable.items():
+            answer = self.message("ping", {}, {"Authorization": value}, session)
+            assert (answer.status, answer.json["error"]["code"]) == (400, -32600), what
+            said = answer.json["error"]["message"]
+            assert "Authorization" in said or "the bearer token names nobody: it" in said, what
+            assert token not in said, what
+        assert len(self.store) == 1
+
+    def test_a_long_token_names_its_subject(self) -> None:
+        """An Entra token with 150 groups has more than 9,000 characters; a header may have 16 KiB."""
+        groups = [f"{number:08x}-0000-4000-8000-000000000000" for number in range(230)]
+        alice, bob = (self.bearer(iss="https://a", sub=who, groups=groups) for who in ("alice", "bob"))
+        assert len(alice["Authorization"]) > 12_000
+        session = self.session_of(alice)
+        assert self.message("ping", {}, bob, session).status == 404
+        assert self.message("ping", {}, alice, session).status == 200
+        assert self.principal(bob)["name"] == '["https://a","bob"]'
+
+    def test_how_bearer_is_spelled_makes_no_difference(self) -> None:
+        """RFC 9110 section 11.1: schemes are case-insensitive; 11.4: one space or more."""
+        token = jwt({"sub": "alice"})
+        for value in (f"Bearer {token}", f"bearer {token}", f"BEARER   {token}"):
+            assert self.principal({"Authorization": value})["name"] == '[null,"alice"]'
+
+    def test_no_credentials_at_all_are_nobody(self) -> None:
+        """Our choice: an empty field carries none."""
+        for headers in ({}, {"Authorization": ""}, {"X-User-Id": "alice"}):
             assert "name" not in self.principal(headers)
 
     def test_two_tokens_or_a_subject_too_long_are_refused(self) -> None:

@@ -200,9 +200,10 @@ class LateWorkTests(OnARivalEngine, ModernTestCase):
     """Tools that take their time, and leave messages for their session on the way."""
 
     def probe(self) -> Posted:
-        """Ask for progress, which a client that reads JSON alone finds in its session's queue."""
+        """Ask for three log messages, which a client that reads JSON alone finds in its session's queue."""
         session = self.session = self.initialize("2025-11-25")
-        params = {"name": "clientProbe", "arguments": {"feature": "progress"}, "_meta": {"progressToken": 1}}
+        self.rpc("logging/setLevel", {"level": "critical"}, session)
+        params = {"name": "clientProbe", "arguments": {"feature": "logging"}}
         message = {"jsonrpc": "2.0", "id": 5, "method": "tools/call", "params": params}
         return Posted(self, message, {"Mcp-Session-Id": session, "Accept": "application/json"})
 
@@ -262,3 +263,87 @@ class PasswordTests(OnARivalEngine, ModernTestCase):
     def test_no_log_line_has_the_password_of_the_store(self) -> None:
         """It is known to the log as a secret, wherever it may come from."""
         assert "hunter2-hunter2" in load({}, self.settings).secrets
+
+
+class TruthTests(OnARivalEngine, ModernTestCase):
+    """What is told of a store that others have changed, or that keeps nothing."""
+
+    def echo(self, session: str) -> Any:
+        return self.rpc("tools/call", {"name": "echo", "arguments": {"message": "m"}}, session)
+
+    def test_ready_says_why_it_is_not(self) -> None:
+        """docs/scaling.md: with the reason, and no longer than it is so."""
+        assert "reason" not in self.request("GET", "/ready").json["store"]
+        self.kept.available = False
+        answer = self.request("GET", "/ready")
+        assert (answer.status, answer.json["store"]["reason"]) == (503, "made unavailable")
+        self.kept.available = True
+        assert "reason" not in self.request("GET", "/ready").json["store"]
+
+    def test_health_tells_of_all_nodes_in_one_object_and_of_this_one_in_another(self) -> None:
+        """Our choice: one scope in one object."""
+        self.initialize()
+        self.kept.records.count(created=7, expired=3, closed=2)
+        body = self.request("GET", "/health").json
+        assert body["sessions"] == {"active": 1, "total_created": 8, "expired": 3}
+        assert body["this_node"] == {"created": 1, "expired": 0, "closed": 0}
+        probe = self.tool("healthProbe", {})["structuredContent"]
+        shown = [probe[name] for name in ("activeSessions", "totalSessionsCreated", "sessionsExpired")]
+        assert shown == [1, 8, 3]
+        assert probe["thisNode"] == {"sessionsCreated": 1, "sessionsExpired": 0, "sessionsClosed": 0}
+
+    def test_a_session_that_is_not_what_was_kept_is_refused_and_said_once(self) -> None:
+        """Our choice: whoever writes to the store beside us is no reason for a traceback."""
+        good, bad = self.initialize(), self.initialize()
+        for state in (b"", b"\x00", b"\xff" * 9, b"\x93\x01\x02\x03", None, "text"):
+            self.serve(self.settings)
+            good, bad = self.initialize(), self.initialize()
+            self.kept.records.records[bad].state = state  # type: ignore[assignment]
+            self.kept.records.records[bad].version += 1
+            logged: list[str] = []
+
+            def note(event: LogEvent, logged: list[str] = logged) -> None:
+                logged.append(str(event))
+
+            globalLogPublisher.addObserver(note)
+            try:
+                for _ in range(3):
+                    assert self.echo(bad).status == 503, state
+                    assert self.echo(good).status == 200, state
+            finally:
+                globalLogPublisher.removeObserver(note)
+            assert len([each for each in logged if "not what was kept" in each]) == 1
+
+    def test_a_session_that_has_gone_back_goes_on_from_there(self) -> None:
+        """docs/scaling.md: a copy was put in its place, or a replica that was behind has taken over."""
+        session = self.initialize()
+        self.echo(session)
+        kept = self.kept.records.records[session]
+        before = (kept.version, kept.state, kept.echo)
+        for _ in range(5):
+            self.echo(session)
+        kept.version, kept.state, kept.echo = before
+        answer = self.echo(session)
+        assert answer.status == 200
+        assert answer.json["result"]["structuredContent"]["echoCount"] == 2
+
+    def test_nothing_that_was_known_of_other_records_is_believed(self) -> None:
+        """Interface, Listener.replaced: even where the versions happen to be the same."""
+        session = self.initialize()
+        for _ in range(2):
+            self.echo(session)
+        kept = self.kept.records.records[session]
+        older = (kept.state, kept.echo)
+        self.echo(session)
+        kept.state, kept.echo = older
+        self.service.store.replaced()
+        assert self.echo(session).json["result"]["structuredContent"]["echoCount"] == 3
+
+    def test_a_stream_of_a_session_that_other_records_do_not_have_ends(self) -> None:
+        """Interface, Listener.replaced: what is held here is looked at."""
+        session = self.initialize()
+        listening = self.listen(session)
+        del self.kept.records.records[session]
+        self.service.store.replaced()
+        self.client.flush()
+        assert listening.over

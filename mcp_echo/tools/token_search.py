@@ -1,0 +1,91 @@
+"""Where a request has tokens: in an argument, in ``Authorization``, in the headers of gateways. No I/O."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from mcp_echo.protocol import credentials
+from mcp_echo.protocol.credentials import Credentials
+from mcp_echo.protocol.headers import Headers
+from mcp_echo.protocol.identity_headers import rows_of
+from mcp_echo.tools.jwt import quoted
+
+_AUTHORIZATION = (
+    "authorization",
+    "proxy-authorization",
+    "x-forwarded-authorization",
+    "x-serverless-authorization",
+)
+
+# RFC 9110 section 5.1
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,200}", re.ASCII)
+
+TOKEN_HEADERS = tuple(row.name for row in rows_of("credential", "claims") if row.form != "json")
+"""Headers that carry tokens beside ``Authorization``, in the order they are looked in."""
+
+
+class Found(NamedTuple):
+    """A token, or why there is none."""
+
+    source: str
+    """Where it was looked for."""
+    token: str | None
+    problems: tuple[str, ...] = ()
+    """What is wrong around the token; without one, why."""
+
+
+def in_argument(text: str) -> Found:
+    """Return the token in an argument, whatever it was pasted with."""
+    given = credentials.read_token(text)
+    return Found("argument", given.token, given.problems)
+
+
+def in_header(headers: Headers, name: str) -> Found:
+    """Return the token in the header of this name."""
+    if not _NAME.fullmatch(name):
+        return Found("header", None, (f"Nothing to decode: {quoted(name)} is no name of a header",))
+    source = f"{name} header"
+    lines = headers.all(name)
+    if not lines:
+        return Found(source, None, (f"Nothing to decode: the request has no header {name}",))
+    given = credentials_in(name, lines[0])
+    twice = (f"{name} came in {len(lines)} lines, and the first is decoded",) if len(lines) > 1 else ()
+    if not given.token:
+        return Found(source, None, twice + (given.problems or (f"Nothing to decode: {name} is empty",)))
+    return Found(source, given.token, twice + given.problems)
+
+
+def credentials_in(name: str, value: str) -> Credentials:
+    """Return what a header says that carries a token: with a scheme before it, or alone."""
+    return credentials.read(value) if name.lower() in _AUTHORIZATION else credentials.read_token(value)
+
+
+def in_request(headers: Headers) -> Found:
+    """Return the token in ``Authorization`` or else in the first known header that has one."""
+    found = in_header(headers, "Authorization")
+    if headers.get("Authorization") and _is_bearer(headers.get("Authorization") or ""):
+        return found
+    elsewhere = next(tokens_elsewhere(headers), None)
+    if elsewhere is not None:
+        return in_header(headers, elsewhere)
+    return _nothing(headers)
+
+
+def tokens_elsewhere(headers: Headers) -> Iterator[str]:
+    """Yield the headers beside ``Authorization`` that have tokens."""
+    return (name for name in TOKEN_HEADERS if headers.get(name))
+
+
+def _is_bearer(value: str) -> bool:
+    given = credentials.read(value)
+    return bool(given.token) and (given.scheme or "Bearer").lower() in ("bearer", "dpop", "jwt", "token")
+
+
+def _nothing(headers: Headers) -> Found:
+    value = headers.get("Authorization")
+    reason = "the request has none" if value is None else "it is not a Bearer token"
+    said = f"Nothing to decode: no token argument, and of the Authorization header {reason}"
+    problems = () if value is None else credentials.read(value).problems
+    return Found("Authorization header", None, (said, *problems))
