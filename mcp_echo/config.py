@@ -229,6 +229,14 @@ class Settings:
         "Sessions and handles that one principal may have, where a trusted proxy names one.",
         unit="sessions",
     )
+    max_sessions_per_address: int = _setting(
+        _whole(0, 10_000_000),
+        "0",
+        "MCP_ECHO_MAX_SESSIONS_PER_ADDRESS",
+        "Sessions and handles that one address, or one IPv6 /64, may have where no principal is known; 0 for "
+        "half of MCP_MAX_SESSIONS.",
+        unit="sessions",
+    )
     max_streams_per_session: int = _setting(
         _whole(1, 10_000),
         "4",

@@ -32,7 +32,7 @@ from mcp_echo.state.changes import Changes
 from mcp_echo.state.engine import Engine
 from mcp_echo.state.events import EventLog
 from mcp_echo.state.ledger import Bounds
-from mcp_echo.state.limits import Limits
+from mcp_echo.state.limits import Limits, share_of
 from mcp_echo.state.peers import SharedChanges
 from mcp_echo.state.replica import Replica
 from mcp_echo.state.sealed import Seal
@@ -163,6 +163,7 @@ class EchoService(MultiService):
             StateBudget(settings.max_state_bytes, self.journal.note),
             settings.max_sessions_per_principal,
             node,
+            share_of(settings.max_sessions_per_address, settings.max_sessions),
         )
         limits = Limits(settings)
         # Whoever has the operator's key has nothing else in common with this process than what day it is.
@@ -192,6 +193,7 @@ class EchoService(MultiService):
             self._shared_session_ended,
             lambda handle: changes.echoed(state_uris(handle)),
             self.journal.note,
+            share_of(settings.max_sessions_per_address, settings.max_sessions),
         )
         limits.after = store.after
         changes = SharedChanges(store, store.peers, handle_of)

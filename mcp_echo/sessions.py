@@ -14,6 +14,7 @@ from twisted.logger import Logger
 from mcp_echo.config import ConfigError, Settings
 from mcp_echo.listening import StartError
 from mcp_echo.state.engine import Engine, EngineRefused
+from mcp_echo.state.limits import share_of
 from mcp_echo.state.sealed import Seal
 from mcp_echo.state.shared import ACKNOWLEDGE, HEARTBEAT, SharedStore
 
@@ -47,7 +48,11 @@ def open_engine(reactor: IReactorTime, settings: Settings, node: str) -> Engine 
 
 
 def _limits(settings: Settings) -> dict[str, Any]:
-    return {"limit": settings.max_sessions, "limit_per_principal": settings.max_sessions_per_principal}
+    return {
+        "limit": settings.max_sessions,
+        "limit_per_principal": settings.max_sessions_per_principal,
+        "limit_per_address": share_of(settings.max_sessions_per_address, settings.max_sessions),
+    }
 
 
 class StoreService(Service):

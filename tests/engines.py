@@ -29,6 +29,7 @@ from mcp_echo.state.engine import (
     Record,
     Totals,
 )
+from mcp_echo.state.limits import holder_of
 
 EPOCH = 1_700_000_000_000
 """Where the clock of `DictRecords` begins, in milliseconds."""
@@ -48,6 +49,8 @@ class Kept:
     created: int
     used: int
     version: int = 1
+    holder: str | None = None
+    in_use: bool = False
     echo: bytes | None = None
     entries: dict[int, Entry] = field(default_factory=dict)
     held: Held = field(default_factory=Held)
@@ -67,6 +70,7 @@ class Kept:
         self.version += 1
         self.state = change.state
         self.held = change.held
+        self.in_use = self.in_use or change.used
         if change.touch:
             self.used = now
         if change.echo is not UNSET:
@@ -102,10 +106,30 @@ class DictRecords:
             self.ended.append(Ended(kept.id, kept.expires - kept.created))
             self.count(expired=1)
 
-    def count(self, created: int = 0, expired: int = 0, closed: int = 0) -> None:
+    def count(self, created: int = 0, expired: int = 0, closed: int = 0, displaced: int = 0) -> None:
         """Count what was made or has ended."""
-        more = (created, expired, closed)
+        more = (created, expired, closed, displaced)
         self.counts = Counts(*(old + new for old, new in zip(self.counts, more, strict=True)))
+
+    def of(self, holder: str | None) -> list[Kept]:
+        """Return the records of a holder, the oldest first; nobody's are none."""
+        return [kept for kept in self.records.values() if holder is not None and kept.holder == holder]
+
+    def displace(self, among: list[Kept]) -> bool:
+        """Remove the oldest record that is not in use; return False if there is none."""
+        victim = next((kept for kept in among if kept.holder is not None and not kept.in_use), None)
+        if victim is None:
+            return False
+        del self.records[victim.id]
+        self.ended.append(Ended(victim.id, self.time - victim.created, "displaced"))
+        self.count(displaced=1)
+        return True
+
+    def displace_for(self, holder: str | None) -> bool:
+        """Remove a record for one of a holder; return False if none gives way."""
+        holders = {kept.holder for kept in self.records.values() if kept.holder and not kept.in_use}
+        most = max((self.of(each) for each in holders), key=len, default=[])
+        return len(most) >= len(self.of(holder)) and self.displace(most)
 
     def totals(self) -> Totals:
         """Return the sums over all records."""
@@ -125,6 +149,7 @@ class DictEngine:
         node: The name of this one.
         limit: How many records there may be.
         limit_per_principal: How many of them one owner may have; None for any number.
+        limit_per_address: How many of them one address may have, where there is no owner; None likewise.
     """
 
     shared = True
@@ -136,6 +161,7 @@ class DictEngine:
         *,
         limit: int = 1000,
         limit_per_principal: int | None = None,
+        limit_per_address: int | None = None,
     ) -> None:
         self.node = node
         self.records = records
@@ -147,6 +173,7 @@ class DictEngine:
         self._failures = 0
         self._limit = limit
         self._limit_per_principal = limit_per_principal
+        self._limit_per_address = limit_per_address
 
     @property
     def counts(self) -> Counts:
@@ -250,19 +277,20 @@ class DictEngine:
         return None
 
     def _create(self, create: Create) -> Applied | Full:
-        now = self.now()
-        own = [kept for kept in self.records.records.values() if kept.owner == create.owner]
-        own = [kept for kept in own if kept.expires > now]
-        limit = self._limit_per_principal
-        if create.owner is not None and limit is not None and len(own) >= limit:
-            return Full("owner", self._seconds_until_one_ends(own))
+        now, holder = self.now(), holder_of(create.owner, create.address)
+        limit = self._limit_per_address if create.owner is None else self._limit_per_principal
+        if limit is not None and len(self.records.of(holder)) >= limit:
+            self.records.take_away_expired()
+            own = self.records.of(holder)
+            if len(own) >= limit and not self.records.displace(own):
+                return Full("holder", self._seconds_until_one_ends(own))
         if len(self.records.records) >= self._limit:
             self.records.take_away_expired()
-        if len(self.records.records) >= self._limit:
+        if len(self.records.records) >= self._limit and not self.records.displace_for(holder):
             return Full("all", self._seconds_until_one_ends(list(self.records.records.values())))
-        self.records.records[create.id] = Kept(
-            create.id, create.owner, create.handle, create.timeout, create.state, now, now
-        )
+        kept = Kept(create.id, create.owner, create.handle, create.timeout, create.state, now, now)
+        kept.holder, kept.in_use = holder, create.used
+        self.records.records[create.id] = kept
         self.records.count(created=1)
         return Applied(now)
 

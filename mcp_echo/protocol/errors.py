@@ -19,7 +19,9 @@ McpError
 │   ├── HeadTooLarge         more than MCP_ECHO_MAX_HEADERS or MCP_ECHO_MAX_HEADER_BYTES
 │   ├── HttpMethodUnknown    no HTTP method that is known here for any path
 │   └── TooManyRequests      one client asks for more than its share
-│       ├── TooManySessionsForPrincipal  MCP_ECHO_MAX_SESSIONS_PER_PRINCIPAL reached
+│       ├── TooManySessionsForHolder
+│       │   ├── TooManySessionsForPrincipal  MCP_ECHO_MAX_SESSIONS_PER_PRINCIPAL reached
+│       │   └── TooManySessionsForAddress    MCP_ECHO_MAX_SESSIONS_PER_ADDRESS reached
 │       ├── TooManyStreams   MCP_ECHO_MAX_STREAMS_PER_SESSION reached
 │       ├── TooMuchInFlight  MCP_ECHO_MAX_REQUESTS_IN_FLIGHT reached
 │       ├── SessionsTooFast  MCP_ECHO_INITIALIZE_RATE exceeded
@@ -229,23 +231,40 @@ class TooManyRequests(InvalidRequest):
         self.retry_after = retry_after
 
 
-class TooManySessionsForPrincipal(TooManyRequests):
-    """One principal has as many sessions and handles as it may.
+class TooManySessionsForHolder(TooManyRequests):
+    """One principal, or one address, has as many sessions and handles as it may, and has used each of them.
 
     A 429, while the full server of `TooManySessions` is a 503: this one is the caller's own doing, only the
     caller can mend it, and nobody else is kept out.
 
     Args:
         limit: How many that is.
-        retry_after: Whole seconds until the first of them may have expired.
+        retry_after: Whole seconds until one of them may have expired.
     """
+
+    whose: ClassVar[str]
+    setting: ClassVar[str]
 
     def __init__(self, limit: int, retry_after: int) -> None:
         super().__init__(
-            f"You have {limit} sessions, as many as MCP_ECHO_MAX_SESSIONS_PER_PRINCIPAL allows. "
+            f"{self.whose} {limit} sessions in use, as many as {self.setting} allows. "
             f"Try again in {retry_after} s, or end one that is not needed.",
             retry_after,
         )
+
+
+class TooManySessionsForPrincipal(TooManySessionsForHolder):
+    """One principal has as many as it may."""
+
+    whose = "You have"
+    setting = "MCP_ECHO_MAX_SESSIONS_PER_PRINCIPAL"
+
+
+class TooManySessionsForAddress(TooManySessionsForHolder):
+    """One address has as many as it may; an IPv6 address stands for its /64."""
+
+    whose = "Your address has"
+    setting = "MCP_ECHO_MAX_SESSIONS_PER_ADDRESS"
 
 
 class TooManyStreams(TooManyRequests):
@@ -433,7 +452,7 @@ class TooManySessions(InternalError):
 
     def __init__(self, limit: int, retry_after: int) -> None:
         super().__init__(
-            f"The server holds {limit} sessions, as many as MCP_MAX_SESSIONS allows. "
+            f"The server holds {limit} sessions in use, as many as MCP_MAX_SESSIONS allows. "
             f"Try again in {retry_after} s, or end one that is not needed."
         )
         self.retry_after = retry_after

@@ -23,6 +23,10 @@ Form = Literal["text", "words", "prefixed", "jwt", "json"]
 JSON in base64."""
 
 
+ANY_SERVICE = "a service that the gateway asks (ForwardAuth)"
+"""The hop of headers that no product has for itself."""
+
+
 class IdentityHeader(NamedTuple):
     """A header by which a hop says who is calling."""
 
@@ -52,7 +56,7 @@ def _hop(hop: str, source: str, **names: str) -> Iterator[IdentityHeader]:
 
 IDENTITY_HEADERS = (
     *_hop(
-        "a service that the gateway asks (ForwardAuth)",
+        ANY_SERVICE,
         "https://doc.traefik.io/traefik/middlewares/http/forwardauth/",
         user_id="X-User-Id",
         user_name="X-User-Name",

@@ -11,7 +11,7 @@ import re
 from base64 import b64decode
 from collections.abc import Callable, Iterator
 from decimal import Decimal
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
@@ -59,6 +59,10 @@ class Meta(msgspec.Struct, frozen=True):
     client_info: Raw | UnsetType = msgspec.field(name=f"{PREFIX}clientInfo", default=UNSET)
     log_level: str | UnsetType = msgspec.field(name=f"{PREFIX}logLevel", default=UNSET)
     progress_token: int | str | UnsetType = msgspec.field(name="progressToken", default=UNSET)
+
+
+_UNDECODED = tuple(each.name for each in msgspec.structs.fields(Meta) if Raw in get_args(each.type))
+"""The members that nobody looks into here, so that a null fits; it stands for an absent one as elsewhere."""
 
 
 class _Claim(msgspec.Struct):
@@ -110,9 +114,14 @@ def _meta_in(params: Raw) -> Meta | UnsetType:
         meta: Meta | UnsetType = read(_decode_meta, params).meta
     except UNREADABLE as error:
         raise MetaIncomplete(f"Invalid params: {error}") from None
-    if meta is not UNSET and meta.client_info is not UNSET and bytes(meta.client_info) == b"null":
-        return msgspec.structs.replace(meta, client_info=UNSET)
-    return meta
+    if meta is UNSET:
+        return UNSET
+    absent = {name: UNSET for name in _UNDECODED if _is_null(getattr(meta, name))}
+    return msgspec.structs.replace(meta, **absent) if absent else meta
+
+
+def _is_null(member: Raw | UnsetType) -> bool:
+    return member is not UNSET and bytes(member) == b"null"
 
 
 def lacking(meta: Meta | UnsetType) -> list[str]:

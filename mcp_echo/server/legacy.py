@@ -158,7 +158,12 @@ class LegacyEra:
             # Before a session is made for it, which a refused array would leave behind.
             check_batches(named or self._supported.assumed)
             check_no_initialize(message)
-        session = self._session(exchange, named, may_create=isinstance(message, (Request, list)))
+        session = self._session(
+            exchange,
+            named,
+            may_create=isinstance(message, (Request, list)),
+            notice=not isinstance(message, Request) and not _asks(message),
+        )
         if self.strict is not None:
             self.strict.check(message, session, named)
         if self._observer is not None:
@@ -170,10 +175,12 @@ class LegacyEra:
         self.take_note(message, session)
         return Reply(202)
 
-    def _session(self, exchange: Exchange, named: Revision | None, *, may_create: bool) -> Session:
+    def _session(
+        self, exchange: Exchange, named: Revision | None, *, may_create: bool, notice: bool = False
+    ) -> Session:
         """Return the session a request belongs to; without an id one is made, where that is allowed."""
         if exchange.session_id is not None:
-            return self._facts.store.use(exchange.session_id, exchange.principal)
+            return self._facts.store.use(exchange.session_id, exchange.principal, notice=notice)
         revision = named or self._supported.assumed
         if self.strict is not None or not may_create or revision is None:
             raise SessionRequired("Mcp-Session-Id header required: send initialize to get a session")
@@ -188,8 +195,9 @@ class LegacyEra:
             TooManySessions: The store is full.
             TooManyRequests: The caller makes too many, or makes them too fast.
         """
-        self._facts.limits.admit_session(exchange.caller().address, exchange.arrived)
-        session = self._facts.store.create(exchange.principal, revision, client)
+        address = exchange.caller().address
+        self._facts.limits.admit_session(address, exchange.arrived)
+        session = self._facts.store.create(exchange.principal, revision, client, address)
         self._journal.note(
             "Session created",
             session=session,
@@ -582,6 +590,11 @@ class LegacyEra:
 
 def _is_ping(message: Message | list[Message]) -> TypeGuard[Request]:
     return isinstance(message, Request) and message.method == "ping"
+
+
+def _asks(message: Message | list[Message]) -> bool:
+    """Return whether a body, which is no request, is an array with one in it."""
+    return isinstance(message, list) and any(isinstance(each, Request) for each in message)
 
 
 def _session_of(call: Call) -> Session:

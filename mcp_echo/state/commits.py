@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from mcp_echo.protocol.errors import SessionNotFound, TooManySessions, TooManySessionsForPrincipal
+from mcp_echo.protocol.errors import SessionNotFound, TooManySessions
 from mcp_echo.state.copies import Copies
 from mcp_echo.state.engine import Applied, Change, Close, Conflict, Create, Full, Missing
 from mcp_echo.state.keeping import Keeping
 from mcp_echo.state.replica import Draft, Replica
 from mcp_echo.state.shared_session import SharedSession
-from mcp_echo.state.store import Statistics
+from mcp_echo.state.store import Statistics, refusal_for
 from mcp_echo.state.units import CREATED, Unit
 
 
@@ -21,16 +21,24 @@ class Commits:
         statistics: Counts what was made, refused and ended.
         limit: How many sessions may live at once, for the sentence that says so.
         limit_per_principal: How many of them one principal may have, likewise.
+        limit_per_address: How many of them one address may have, likewise.
     """
 
     def __init__(
-        self, keeping: Keeping, copies: Copies, statistics: Statistics, limit: int, limit_per_principal: int
+        self,
+        keeping: Keeping,
+        copies: Copies,
+        statistics: Statistics,
+        limit: int,
+        limit_per_principal: int,
+        limit_per_address: int,
     ) -> None:
         self._keeping = keeping
         self._copies = copies
         self._statistics = statistics
         self._limit = limit
         self._limit_per_principal = limit_per_principal
+        self._limit_per_address = limit_per_address
 
     async def keep(self, unit: Unit) -> bool:
         """Keep what a request has changed; return False if it has to be worked on once more."""
@@ -53,9 +61,9 @@ class Commits:
     async def _make(self, unit: Unit, session: SharedSession, create: Create) -> bool:
         draft = session.seal()
         change = draft.change(self._keeping.mark())
-        outcome = await self._keeping.submit(create._replace(state=change.state))
+        outcome = await self._keeping.submit(create._replace(state=change.state, used=change.used))
         if isinstance(outcome, Full):
-            self._refuse(unit, outcome)
+            self._refuse(unit, create.owner, outcome)
             return False
         if not isinstance(outcome, Applied):
             raise SessionNotFound
@@ -76,11 +84,12 @@ class Commits:
         self._applied(session, change)
         return True
 
-    def _refuse(self, unit: Unit, full: Full) -> None:
+    def _refuse(self, unit: Unit, owner: str | None, full: Full) -> None:
         """Have the next attempt refused."""
-        if full.whose == "owner":
-            self._statistics.refused_to_principals += 1
-            unit.refusal = TooManySessionsForPrincipal(self._limit_per_principal, full.seconds)
+        if full.whose == "holder":
+            self._statistics.count_refusal(owner)
+            limit = self._limit_per_address if owner is None else self._limit_per_principal
+            unit.refusal = refusal_for(owner)(limit, full.seconds)
         else:
             self._statistics.refused += 1
             unit.refusal = TooManySessions(self._limit, full.seconds)
@@ -112,8 +121,8 @@ class Commits:
         tell = tuple(sorted((replica.ledger.holders() | set(replica.kept.watchers)) - {self._keeping.node}))
         outcome = await self._keeping.submit(Close(replica.id, replica.owner, replica.handle, tell))
         if isinstance(outcome, Applied):
-            self._statistics.closed += 1
-            self._statistics.lifetime_seconds += max(0, self._keeping.engine.now() - outcome.created) / 1000
+            lifetime = max(0, self._keeping.engine.now() - outcome.created) / 1000
+            self._statistics.count_end("closed", lifetime)
             unit.effects.insert(0, lambda: self._keeping.gone(replica, "closed"))
             return True
         self._lost(unit, replica)

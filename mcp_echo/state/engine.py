@@ -20,6 +20,9 @@ from typing import Literal, NamedTuple, Protocol
 
 from msgspec import UNSET, UnsetType
 
+SAMPLE = 64
+"""How many records of a holder are looked at to tell when it may make one more."""
+
 
 class Entry(NamedTuple):
     """One message in the log of a session."""
@@ -58,6 +61,8 @@ class Counts(NamedTuple):
     expired: int = 0
     """Taken away because nobody used them."""
     closed: int = 0
+    displaced: int = 0
+    """Taken away, never used, to make room for others."""
 
 
 class Record(NamedTuple):
@@ -82,13 +87,22 @@ class Create(NamedTuple):
     id: str
     """No record has ever had it: it is random."""
     owner: str | None
-    """The principal; None is an owner like any other, but has no share. Where one is named, it counts against
-    its share, which is looked at first."""
+    """The principal; None is an owner like any other."""
     handle: bool
     """Whether it is named by a handle; a handle is no session id, nor the other way round."""
     timeout: int
     """Milliseconds of idleness after which it is gone."""
     state: bytes
+    address: str | None = None
+    """The network address of its maker. Its holder is its owner or, where that is None, this address. It
+    counts against the holder's share, which is looked at first. Where both are None it counts against none,
+    and never gives way."""
+    used: bool = False
+    """Whether it is in use from the beginning; otherwise a change says so.
+
+    A record that is not in use may give way to a new one. Where a holder's share is full, its own oldest such
+    record does. Where there are as many records as may be, it is the oldest of the holder that has most of
+    all, among those that have such a record; unless the newcomer's holder has more."""
 
 
 class Change(NamedTuple):
@@ -114,6 +128,8 @@ class Change(NamedTuple):
     """In case of conflict: the highest sequence whose entries need not be told again."""
     tell: tuple[str, ...] = ()
     """Names of nodes that are to hear, once it is done, that this record has changed; this node knows."""
+    used: bool = False
+    """Whether it is in use, and gives way to no other from now on."""
 
 
 class Load(NamedTuple):
@@ -169,23 +185,25 @@ class Missing(NamedTuple):
 
 
 class Full(NamedTuple):
-    """The record was not made: there are as many as may be."""
+    """The record was not made: there are as many as may be, and none gives way."""
 
-    whose: Literal["all", "owner"]
-    """Whether all records are too many, or those of its owner."""
+    whose: Literal["all", "holder"]
+    """Whether all records are too many, or those of its holder."""
     seconds: int
-    """Whole seconds, from 1 to 60, after which one of them may have expired, if nobody uses it."""
+    """Whole seconds, from 1 to 60, after which one of them may have expired, if nobody uses it. Of a holder's
+    records no more than `SAMPLE` are looked at for it."""
 
 
 Outcome = Applied | Found | Conflict | Missing | Full
 
 
 class Ended(NamedTuple):
-    """A record that a sweep has taken away."""
+    """A record that has expired, or has given way to a new one."""
 
     id: str
     lifetime: int
-    """Milliseconds from its creation to its expiry."""
+    """Milliseconds from its creation to its end."""
+    reason: Literal["expired", "displaced"] = "expired"
 
 
 class EngineHealth(NamedTuple):
@@ -273,8 +291,8 @@ class Engine(Protocol):
     def sweep(self) -> Awaitable[list[Ended]]:
         """Take away the records that have expired, and bring `totals` up to date.
 
-        Each record that has ended so is told of once, by one node: also those that this node took away since
-        the last sweep, to make room.
+        Each record that has ended so is told of once, by one node: also those that were taken away since the
+        last sweep, to make room.
 
         Raises:
             StoreUnavailable: Not all of them could be.

@@ -188,11 +188,14 @@ class Keeping:
         """
         if not self.copies.has(replica):
             return
-        if reason is None:
-            # What had time left when it was last seen was closed, by a request to another node.
-            idle = self.engine.now() - replica.used
-            reason = "expired" if idle >= replica.kept.timeout else "closed"
         self.copies.forget(replica)
         for size in replica.end():
             self.lose(size)
+        if reason is None:
+            idle = self.engine.now() - replica.used
+            if idle < replica.kept.timeout and not replica.kept.used:
+                # It was closed or gave way: whoever did that tells of it, and nothing here hangs on it.
+                return
+            # What had time left when it was last seen was closed, by a request to another node.
+            reason = "expired" if idle >= replica.kept.timeout else "closed"
         self.ended(replica.id, reason, replica)

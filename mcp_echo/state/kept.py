@@ -43,6 +43,7 @@ class Kept(msgspec.Struct, array_like=True):
     log: Summary = msgspec.field(default_factory=Summary)
     legacy_stream: str | None = None
     """The tag of its one stream, where its transport is that of 2024-11-05."""
+    used: bool = False
 
 
 class _KeptEcho(msgspec.Struct, array_like=True):

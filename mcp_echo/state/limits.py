@@ -116,6 +116,28 @@ def network_of(address: str) -> str:
     return _ipv6_network(address) if ":" in address else address
 
 
+def holder_of(principal: str | None, address: str | None) -> str | None:
+    """Return the name of who has a share of what there is, which nobody else has; None if it is nobody known.
+
+    Args:
+        principal: Who the caller is, or None.
+        address: The caller's network address, which counts where no principal is known.
+    """
+    if principal is not None:
+        return f"principal {principal}"
+    return None if address is None else f"address {network_of(address)}"
+
+
+def share_of(configured: int, bound: int) -> int:
+    """Return how much of a bound one address may have.
+
+    Args:
+        configured: The setting; 0 for half of the bound, rounded up.
+        bound: What there may be in all.
+    """
+    return configured or (bound + 1) // 2
+
+
 @dataclass(slots=True)
 class Refused:
     """How often each limit has refused something since the server started."""

@@ -492,6 +492,7 @@ class Draft:
             Held(held.queued, 0 if self.echo is None else self.echo.size, held.waiting),
             replica.known,
             tuple(sorted(tell)),
+            kept.used,
         )
 
 

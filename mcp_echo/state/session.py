@@ -153,6 +153,7 @@ class Session:
         label: What its maker calls it, or None.
         new_log: Makes the message queue, on its first use.
         budget: Counts what it holds; None for a budget of its own, without limit.
+        holder: In whose share it counts; None for nobody's.
     """
 
     __slots__ = (
@@ -167,6 +168,7 @@ class Session:
         "created",
         "echo_count",
         "handle",
+        "holder",
         "id",
         "in_flight",
         "initialized",
@@ -183,6 +185,7 @@ class Session:
         "revision",
         "subscriptions",
         "timeout",
+        "used",
     )
 
     def __init__(
@@ -197,15 +200,19 @@ class Session:
         label: str | None = None,
         new_log: Callable[[], EventLog] = EventLog,
         budget: StateBudget | None = None,
+        holder: str | None = None,
     ) -> None:
         self.id = session_id
         self.principal = principal
+        self.holder = holder
         self.revision = revision
         self.client = client
         self.created = self.last_activity = now
         self.timeout = timeout
         self.handle = handle
         self.label = label
+        self.used = False
+        """Whether a request has used it, after the one that made it; if not, it may give way to a new one."""
         self.initialized = False
         """True once the client has sent ``notifications/initialized``."""
         self.requests = 0
@@ -281,6 +288,11 @@ class Session:
         """Mean seconds from a request's arrival to its answer; None before the first answer."""
         return self.response_seconds / self.responses if self.responses else None
 
+    @property
+    def ends(self) -> float:
+        """Seconds of the steady clock when it has been idle for too long, if it is not used until then."""
+        return self.last_activity + self.timeout
+
     def is_expired(self, now: float) -> bool:
         """Return whether it has been idle for too long."""
         return now - self.last_activity >= self.timeout
@@ -314,6 +326,8 @@ class Session:
         """Note that work on a request goes on, and return it."""
         if self._running is None:
             self._running = {}
+        # Of a session that was made for this very request too.
+        self.used = True
         self.in_flight += 1
         running = self._running[request_id] = Running()
         return running

@@ -60,6 +60,7 @@ class SharedStore:
         ended: Told of every session that has ended here, and why.
         echoed: Told of every echo in a session that somebody here wants to hear of, with the echo count.
         tell: Told, in a sentence for the operator, when something could not be kept.
+        limit_per_address: How many of them one address may have, where no principal is known.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class SharedStore:
         ended: Callable[[str, EndReason, Replica | None], None],
         echoed: Callable[[str], None],
         tell: Callable[[str], None] | None = None,
+        limit_per_address: int | None = None,
     ) -> None:
         self.engine = engine
         self.node = engine.node
@@ -89,7 +91,10 @@ class SharedStore:
         self.copies = Copies(waits.promise)
         self.keeping = Keeping(engine, self.copies, self.budget, bounds, ended, echoed, tell)
         self.upkeep = Upkeep(self.keeping, self.copies, waits, spawn)
-        self._commits = Commits(self.keeping, self.copies, self.statistics, limit, limit_per_principal)
+        per_address = limit if limit_per_address is None else limit_per_address
+        self._commits = Commits(
+            self.keeping, self.copies, self.statistics, limit, limit_per_principal, per_address
+        )
         self._waits = waits
         self._spawn = spawn
         self._limits = limits
@@ -144,13 +149,18 @@ class SharedStore:
             raise RuntimeError("sessions of a shared store can be had only while a request is worked on")
         return self._unit
 
-    def use(self, session_id: str, principal: str | None, handle: bool = False) -> SharedSession:
+    def use(
+        self, session_id: str, principal: str | None, handle: bool = False, notice: bool = False
+    ) -> SharedSession:
         """Return a session; see `SessionStore.use`."""
-        return self.unit.use(Want(session_id, principal, handle))
+        return self.unit.use(Want(session_id, principal, handle), notice)
 
-    def create(self, principal: str | None, revision: Revision, client: Client) -> SharedSession:
+    def create(
+        self, principal: str | None, revision: Revision, client: Client, address: str | None = None
+    ) -> SharedSession:
         """Make a session; see `SessionStore.create`."""
-        return self._create(Want(str(uuid.uuid4()), principal, False), revision, client, self.timeout, None)
+        want = Want(str(uuid.uuid4()), principal, False)
+        return self._create(want, revision, client, self.timeout, None, address)
 
     def create_handle(
         self,
@@ -159,16 +169,24 @@ class SharedStore:
         client: Client,
         timeout: float | None = None,
         label: str | None = None,
+        address: str | None = None,
     ) -> SharedSession:
         """Make state that is named by a handle; see `SessionStore.create_handle`."""
         want = Want(f"es_{secrets.token_urlsafe(24)}", principal, True)
-        return self._create(want, revision, client, self.timeout if timeout is None else timeout, label)
+        lasts = self.timeout if timeout is None else timeout
+        return self._create(want, revision, client, lasts, label, address)
 
     def _create(
-        self, want: Want, revision: Revision, client: Client, timeout: float, label: str | None
+        self,
+        want: Want,
+        revision: Revision,
+        client: Client,
+        timeout: float,
+        label: str | None,
+        address: str | None,
     ) -> SharedSession:
         kept = Kept(revision.name, describe(client), self.node, max(1, round(timeout * 1000)), label)
-        return self.unit.create(want, kept, revision)
+        return self.unit.create(want, kept, revision, address)
 
     def knows(self, session_id: str) -> bool:
         """Return whether this node has a copy of such a session; see `SessionStore.knows`."""

@@ -95,6 +95,7 @@ class SharedSession(Session):
         self.last_activity = now
         self.timeout = kept.timeout / 1000
         self.label = kept.label
+        self.used = kept.used
         self.initialized = kept.initialized
         self.requests = kept.requests
         self.responses = kept.responses
@@ -149,6 +150,7 @@ class SharedSession(Session):
 
     def _write(self, kept: Any) -> None:
         kept.revision = self.revision.name
+        kept.used = self.used
         kept.initialized = self.initialized
         kept.requests = self.requests
         kept.responses = self.responses
@@ -175,7 +177,7 @@ class SharedSession(Session):
         for counter in ("requests", "responses", "response_seconds", "echo_count", "replay_count"):
             more = getattr(self, counter) - getattr(base, counter)
             setattr(kept, counter, getattr(kept, counter) + more)
-        for name in ("initialized", "log_level"):
+        for name in ("used", "initialized", "log_level"):
             if getattr(self, name) != getattr(base, name):
                 setattr(kept, name, getattr(self, name))
         before = frozenset(base.subscriptions)
@@ -271,6 +273,8 @@ class SharedSession(Session):
     def begin(self, request_id: int | str) -> Running:
         """Note that work on a request goes on, and return it."""
         running = Running()
+        # Of a session that was made for this very request too.
+        self.used = True
         if self.is_open:
             self.begun.append((request_id, running))
         else:

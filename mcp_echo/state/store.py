@@ -6,18 +6,27 @@ import secrets
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import takewhile
 from typing import Literal, NamedTuple, Protocol
 
-from mcp_echo.protocol.errors import SessionNotFound, TooManySessions, TooManySessionsForPrincipal
+from mcp_echo.protocol.errors import (
+    SessionNotFound,
+    TooManySessions,
+    TooManySessionsForAddress,
+    TooManySessionsForHolder,
+    TooManySessionsForPrincipal,
+)
 from mcp_echo.protocol.revisions import Revision
 from mcp_echo.state.budget import StateBudget
 from mcp_echo.state.engine import Counts, EngineHealth
 from mcp_echo.state.events import EventLog
+from mcp_echo.state.lanes import Lanes
+from mcp_echo.state.limits import holder_of
 from mcp_echo.state.session import Client, Session
+from mcp_echo.state.shares import Shares
 
 Clock = Callable[[], float]
-EndReason = Literal["expired", "closed"]
+EndReason = Literal["expired", "closed", "displaced"]
+"""Nobody used it for too long; its client ended it; never used, it gave way to a new one."""
 
 
 @dataclass(slots=True)
@@ -29,10 +38,14 @@ class Statistics:
     """Sessions that ended because nobody used them."""
     closed: int = 0
     """Sessions that a client ended with DELETE."""
+    displaced: int = 0
+    """Sessions that were never used and gave way to new ones."""
     refused: int = 0
     """Sessions that were not made because the store was full."""
     refused_to_principals: int = 0
     """Sessions that were not made because their principal has as many as it may."""
+    refused_to_addresses: int = 0
+    """The same of addresses, where no principal is known."""
     lifetime_seconds: float = 0.0
     """Seconds from creation to end, of all ended sessions together."""
     sweeps: int = 0
@@ -42,8 +55,30 @@ class Statistics:
     @property
     def average_lifetime(self) -> float | None:
         """Mean seconds from creation to end; None while no session has ended."""
-        ended = self.expired + self.closed
+        ended = self.expired + self.closed + self.displaced
         return self.lifetime_seconds / ended if ended else None
+
+    def count_end(self, reason: EndReason, lifetime: float) -> None:
+        """Count a session that has ended, ``lifetime`` seconds after it was made."""
+        if reason == "expired":
+            self.expired += 1
+        elif reason == "closed":
+            self.closed += 1
+        else:
+            self.displaced += 1
+        self.lifetime_seconds += lifetime
+
+    def count_refusal(self, principal: str | None) -> None:
+        """Count a session that was not made because its holder, a principal or an address, has too many."""
+        if principal is None:
+            self.refused_to_addresses += 1
+        else:
+            self.refused_to_principals += 1
+
+
+def refusal_for(principal: str | None) -> type[TooManySessionsForHolder]:
+    """Return what to refuse a holder with that has too many: the principal if there is one, or an address."""
+    return TooManySessionsForAddress if principal is None else TooManySessionsForPrincipal
 
 
 class Holdings(NamedTuple):
@@ -100,12 +135,20 @@ class SessionStore(Protocol):
 
     def __len__(self) -> int: ...
 
-    def create(self, principal: str | None, revision: Revision, client: Client) -> Session:
-        """Make a session with a new id.
+    def create(
+        self, principal: str | None, revision: Revision, client: Client, address: str | None = None
+    ) -> Session:
+        """Make a session with a new id; where there are too many, one that was never used gives way.
+
+        Args:
+            principal: Who makes it, or None.
+            revision: The revision it speaks.
+            client: What the client said of itself.
+            address: The maker's network address, in whose share it counts where there is no principal.
 
         Raises:
             TooManySessions: As many as ``limit`` live already.
-            TooManySessionsForPrincipal: The principal, if there is one, has as many as it may.
+            TooManySessionsForHolder: The principal, or else the address, has as many as it may.
         """
 
     def create_handle(
@@ -115,6 +158,7 @@ class SessionStore(Protocol):
         client: Client,
         timeout: float | None = None,
         label: str | None = None,
+        address: str | None = None,
     ) -> Session:
         """Make state that requests name by a handle; it counts as a session.
 
@@ -124,19 +168,24 @@ class SessionStore(Protocol):
             client: What the client said of itself.
             timeout: Seconds of idleness after which it is gone; None for the store's own.
             label: What its maker calls it, or None.
+            address: See `create`.
 
         Raises:
             TooManySessions: As many as ``limit`` live already.
-            TooManySessionsForPrincipal: The principal, if there is one, has as many as it may.
+            TooManySessionsForHolder: The principal, or else the address, has as many as it may.
         """
 
-    def use(self, session_id: str, principal: str | None, handle: bool = False) -> Session:
-        """Return the session and count this as activity.
+    def use(
+        self, session_id: str, principal: str | None, handle: bool = False, notice: bool = False
+    ) -> Session:
+        """Return the session and count this as activity, and as a use.
 
         Args:
             session_id: The id or the handle.
             principal: Who asks, or None.
             handle: Whether a handle is meant; a handle is no session id, nor the other way round.
+            notice: Whether it is for a notification, or an answer, alone: that is activity, but no use. Every
+                client sends ``notifications/initialized``, also one that then has nothing to ask.
 
         Raises:
             SessionNotFound: No such session, it has expired, or it is another principal's.
@@ -159,9 +208,6 @@ class SessionStore(Protocol):
 class MemoryStore:
     """Sessions of one process, gone with it.
 
-    Sessions with the same timeout are kept in a lane of their own, in the order of their last activity, so
-    that the expired ones are always at the front of a lane.
-
     Args:
         timeout: Seconds of idleness after which a session is gone.
         limit: How many sessions may live at once.
@@ -171,6 +217,7 @@ class MemoryStore:
         budget: Counts what all sessions hold; None for one of its own, without limit.
         limit_per_principal: How many sessions one principal may have; None for any number.
         node: The name of this process; None for a new one.
+        limit_per_address: How many sessions one address may have, where no principal is known.
     """
 
     def __init__(
@@ -183,6 +230,7 @@ class MemoryStore:
         budget: StateBudget | None = None,
         limit_per_principal: int | None = None,
         node: str | None = None,
+        limit_per_address: int | None = None,
     ) -> None:
         self.timeout = timeout
         self.limit = limit
@@ -191,13 +239,14 @@ class MemoryStore:
         self.counts: Counts | None = None
         self.budget = StateBudget() if budget is None else budget
         self._limit_per_principal = limit_per_principal
+        self._limit_per_address = limit_per_address
         self.statistics = Statistics()
         self._now = now
         self._new_log = new_log
         self._ended = ended
         self._sessions: dict[str, Session] = {}
-        self._lanes: dict[float, dict[str, Session]] = {}
-        self._owned: dict[str, dict[str, Session]] = {}
+        self._lanes = Lanes()
+        self._shares = Shares()
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -215,9 +264,11 @@ class MemoryStore:
         """Return that memory is well."""
         return EngineHealth("memory", "memory:", True, "closed", None, 0, None)
 
-    def create(self, principal: str | None, revision: Revision, client: Client) -> Session:
+    def create(
+        self, principal: str | None, revision: Revision, client: Client, address: str | None = None
+    ) -> Session:
         """Make a session; see `SessionStore.create`."""
-        return self._add(str(uuid.uuid4()), principal, revision, client, self.timeout)
+        return self._add(str(uuid.uuid4()), principal, revision, client, self.timeout, address)
 
     def create_handle(
         self,
@@ -226,30 +277,12 @@ class MemoryStore:
         client: Client,
         timeout: float | None = None,
         label: str | None = None,
+        address: str | None = None,
     ) -> Session:
         """Make state that is named by a handle; see `SessionStore.create_handle`."""
         handle = f"es_{secrets.token_urlsafe(24)}"
         kept = self.timeout if timeout is None else timeout
-        return self._add(handle, principal, revision, client, kept, handle=True, label=label)
-
-    def _make_room(self) -> None:
-        if len(self._sessions) >= self.limit:
-            self.expire()
-        if len(self._sessions) >= self.limit:
-            self.statistics.refused += 1
-            raise TooManySessions(self.limit, self._seconds_until_room())
-
-    def _make_room_for(self, principal: str) -> None:
-        limit = self._limit_per_principal
-        own = self._owned.get(principal, {})
-        if limit is None or len(own) < limit:
-            return
-        now = self._now()
-        for session in [session for session in own.values() if session.is_expired(now)]:
-            self._end(session, "expired")
-        if len(own) >= limit:
-            self.statistics.refused_to_principals += 1
-            raise TooManySessionsForPrincipal(limit, self._seconds_until_one_ends(own.values()))
+        return self._add(handle, principal, revision, client, kept, address, handle=True, label=label)
 
     def _add(
         self,
@@ -258,12 +291,13 @@ class MemoryStore:
         revision: Revision,
         client: Client,
         timeout: float,
+        address: str | None,
         handle: bool = False,
         label: str | None = None,
     ) -> Session:
-        if principal is not None:
-            self._make_room_for(principal)
-        self._make_room()
+        holder = holder_of(principal, address)
+        self._make_room_for(holder, principal)
+        self._make_room(holder)
         session = Session(
             session_id,
             principal,
@@ -275,32 +309,57 @@ class MemoryStore:
             label,
             self._new_log,
             self.budget,
+            holder,
         )
         self._sessions[session.id] = session
-        if principal is not None:
-            self._owned.setdefault(principal, {})[session.id] = session
-        self._lanes.setdefault(session.timeout, {})[session.id] = session
+        self._lanes.add(session)
+        self._shares.add(session)
         self.statistics.created += 1
         self.handles += handle
         return session
 
-    def _seconds_until_room(self) -> int:
-        return self._seconds_until_one_ends(next(iter(lane.values())) for lane in self._lanes.values())
+    def _make_room_for(self, holder: str | None, principal: str | None) -> None:
+        """Have a holder stay within its share with one more."""
+        limit = self._limit_per_address if principal is None else self._limit_per_principal
+        if holder is None or limit is None or self._shares.held_by(holder) < limit:
+            return
+        self._end_expired()
+        if self._shares.held_by(holder) < limit:
+            return
+        session = self._shares.oldest_unused_of(holder)
+        if session is None:
+            self.statistics.count_refusal(principal)
+            wait = self._seconds_until_one_ends(self._shares.sample_of(holder))
+            raise refusal_for(principal)(limit, wait)
+        self._end(session, "displaced")
 
-    def _seconds_until_one_ends(self, sessions: Iterable[Session]) -> int:
+    def _make_room(self, holder: str | None) -> None:
+        """Have room for one more session of a holder."""
+        if len(self._sessions) < self.limit:
+            return
+        self._end_expired()
+        if len(self._sessions) < self.limit:
+            return
+        session = self._shares.first_to_give_way(holder)
+        if session is None:
+            self.statistics.refused += 1
+            raise TooManySessions(self.limit, self._seconds_until_one_ends([self._lanes.first()]))
+        self._end(session, "displaced")
+
+    def _seconds_until_one_ends(self, sessions: Iterable[Session | None]) -> int:
         now = self._now()
-        remaining = min(session.timeout - (now - session.last_activity) for session in sessions)
         # An hour's wait is no use to a client that polls; room may come earlier by a DELETE.
-        return max(1, min(60, int(remaining) + 1))
+        return max(1, min([60, *(int(each.ends - now) + 1 for each in sessions if each is not None)]))
 
-    def use(self, session_id: str, principal: str | None, handle: bool = False) -> Session:
+    def use(
+        self, session_id: str, principal: str | None, handle: bool = False, notice: bool = False
+    ) -> Session:
         """Return a session; see `SessionStore.use`."""
         session = self._find(session_id, principal, handle)
         session.last_activity = self._now()
-        lane = self._lanes[session.timeout]
-        # By its own id, not by the caller's copy, which the lane would keep alive.
-        del lane[session.id]
-        lane[session.id] = session
+        self._lanes.touch(session)
+        if not notice:
+            session.used = True
         return session
 
     def knows(self, session_id: str) -> bool:
@@ -321,40 +380,27 @@ class MemoryStore:
         self._end(self._find(session_id, principal, handle), "closed")
 
     def expire(self) -> int:
-        """End the expired sessions; the walk along a lane stops at its first living one."""
-        now = self._now()
-        expired = [
-            session
-            for lane in self._lanes.values()
-            for session in takewhile(lambda session: session.is_expired(now), lane.values())
-        ]
-        for session in expired:
-            self._end(session, "expired")
+        """End the expired sessions; what this costs is what it ends."""
+        ended = self._end_expired()
         self.statistics.sweeps += 1
-        self.statistics.last_sweep = now
-        return len(expired)
+        self.statistics.last_sweep = self._now()
+        return ended
+
+    def _end_expired(self) -> int:
+        now, ended = self._now(), 0
+        session = self._lanes.first()
+        while session is not None and session.is_expired(now):
+            self._end(session, "expired")
+            ended += 1
+            session = self._lanes.first()
+        return ended
 
     def _end(self, session: Session, reason: EndReason) -> None:
         del self._sessions[session.id]
-        lane = self._lanes[session.timeout]
-        del lane[session.id]
-        if not lane:
-            del self._lanes[session.timeout]
-        self._disown(session)
+        self._lanes.remove(session)
+        self._shares.remove(session)
         self.handles -= session.handle
-        if reason == "expired":
-            self.statistics.expired += 1
-        else:
-            self.statistics.closed += 1
-        self.statistics.lifetime_seconds += self._now() - session.created
+        self.statistics.count_end(reason, self._now() - session.created)
         session.end()
         if self._ended is not None:
             self._ended(session, reason)
-
-    def _disown(self, session: Session) -> None:
-        if session.principal is None:
-            return
-        own = self._owned[session.principal]
-        del own[session.id]
-        if not own:
-            del self._owned[session.principal]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from inspect import iscoroutine
 from typing import Any, NamedTuple, Protocol
 
-from mcp_echo.protocol.errors import SessionNotFound, TooManySessions, TooManySessionsForPrincipal
+from mcp_echo.protocol.errors import SessionNotFound, TooManySessions, TooManySessionsForHolder
 from mcp_echo.protocol.revisions import Revision
 from mcp_echo.state.copies import Copies
 from mcp_echo.state.engine import Create, Record
@@ -76,7 +76,7 @@ class Unit:
         """Sessions that are known not to be there, or not to be the caller's."""
         self.made: list[Replica] = []
         """Sessions that an earlier attempt has made."""
-        self.refusal: TooManySessions | TooManySessionsForPrincipal | None = None
+        self.refusal: TooManySessions | TooManySessionsForHolder | None = None
         self.admitted = 0
         self.begin()
 
@@ -88,7 +88,7 @@ class Unit:
         self.effects: list[Callable[[], object]] = []
         self.undo: list[Callable[[], object]] = []
 
-    def use(self, want: Want) -> SharedSession:
+    def use(self, want: Want, notice: bool = False) -> SharedSession:
         """Return a session; see `SessionStore.use`."""
         session = self.sessions.get(want.id)
         if session is None:
@@ -96,6 +96,7 @@ class Unit:
         elif session in self.closed or (session.principal, session.handle) != (want.owner, want.handle):
             raise SessionNotFound
         session.draft.touch = True
+        session.used = session.used or not notice
         return session
 
     def _draw(self, want: Want) -> SharedSession:
@@ -117,7 +118,7 @@ class Unit:
         self.sessions[replica.id] = session
         return session
 
-    def create(self, want: Want, kept: Kept, revision: Revision) -> SharedSession:
+    def create(self, want: Want, kept: Kept, revision: Revision, address: str | None) -> SharedSession:
         """Return a new session, which is kept with the rest of the work."""
         if self.refusal is not None:
             raise self.refusal
@@ -132,7 +133,7 @@ class Unit:
             want.id, want.owner, want.handle, record, self.store.keeping.bounds, self.store.node
         )
         session = self._session(replica, revision)
-        self.new.append((session, Create(want.id, want.owner, want.handle, kept.timeout, b"")))
+        self.new.append((session, Create(want.id, want.owner, want.handle, kept.timeout, b"", address)))
         return session
 
     def close(self, want: Want) -> None:

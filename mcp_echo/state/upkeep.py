@@ -194,16 +194,15 @@ class Upkeep:
         return None
 
     async def sweep(self, statistics: Statistics) -> None:
-        """End the sessions whose time is up, and count them."""
+        """End the sessions whose time is up, and count them, with those that gave way to others."""
         with suppress(StoreUnavailable):
             for ended in await self._keeping.engine.sweep():
-                statistics.expired += 1
-                statistics.lifetime_seconds += ended.lifetime / 1000
+                statistics.count_end(ended.reason, ended.lifetime / 1000)
                 replica = self._copies.get(ended.id)
                 if replica is None:
-                    self._keeping.ended(ended.id, "expired", None)
+                    self._keeping.ended(ended.id, ended.reason, None)
                 else:
-                    self._keeping.gone(replica, "expired")
+                    self._keeping.gone(replica, ended.reason)
         now = self._keeping.engine.now()
         for replica in self._copies:
             # Another node's sweep may have taken it.

@@ -8,7 +8,8 @@ as well.
 Redis should have ``maxmemory-policy noeviction``: one that evicts takes away sessions and counts that are in
 use. All keys of one shard are in one slot of a cluster; the connection leads to one server, however, and does
 not follow a cluster from node to node. With several shards the limit is divided over them, so that a full one
-refuses although another has room, and the limit for each owner holds for each of them.
+refuses although another has room, and so is the limit for each address; the limit for each owner holds for
+each of them. Which record gives way to a new one is decided within its shard.
 
 A user of its own needs the keys ``<prefix>{*``, the channels ``<prefix>:*``, and the commands
 ``+@connection +@scripting +@read +@write +@pubsub +time``; with ``+info`` it is warned when Redis evicts.
@@ -61,6 +62,7 @@ class RedisEngine:
         node: The name of this node.
         steady: A clock that only goes forward, in seconds.
         wall: The machine's clock in seconds, which counts until Redis has told its own.
+        limit_per_address: How many of them one address may have, where there is no owner; None likewise.
 
     Raises:
         EngineRefused: The address cannot be used.
@@ -78,6 +80,7 @@ class RedisEngine:
         node: str,
         steady: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
+        limit_per_address: int | None = None,
     ) -> None:
         self.node = node
         self.totals = _NOTHING
@@ -85,7 +88,7 @@ class RedisEngine:
         self._reactor = reactor
         self._address = parse_address(address)
         shards = self._address.shards
-        self._codec = Codec(self._address.prefix, shards, node, limit, limit_per_principal)
+        self._codec = Codec(self._address.prefix, shards, node, limit, limit_per_principal, limit_per_address)
         self._condition = Condition(steady, self._address)
         self._batches = Batches(
             reactor, self._codec, shards, self._address.timeout, self._answered, self._failed, steady

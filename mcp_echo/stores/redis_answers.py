@@ -100,7 +100,7 @@ class _Reader:
 
     def __init__(self, numbers: list[int], reply: bytes, start: int) -> None:
         self._numbers = numbers
-        self._at = 9
+        self._at = 10
         self._reply = reply
         self._start = start
         self._readers = (
@@ -117,7 +117,7 @@ class _Reader:
         )
 
     def answer(self) -> Answer:
-        now, records, handles, queued, echoed, waiting, *counts = self._numbers[:9]
+        now, records, handles, queued, echoed, waiting, *counts = self._numbers[:10]
         outcomes = []
         while self._at < len(self._numbers):
             outcomes.append(self._readers[self._number()]())
@@ -157,12 +157,15 @@ class _Reader:
         return Record(version, state, echo, created, used, entries)
 
     def _full(self) -> Full:
-        return Full("owner" if self._number() else "all", self._number())
+        return Full("holder" if self._number() else "all", self._number())
 
     def _swept(self) -> Swept:
         count, more = self._number(), self._number()
-        ended = [Ended(self._string().decode("utf-8", "surrogatepass"), self._number()) for _ in range(count)]
-        return Swept(ended, bool(more))
+        return Swept([self._ended() for _ in range(count)], bool(more))
+
+    def _ended(self) -> Ended:
+        name, lifetime = self._string().decode("utf-8", "surrogatepass"), self._number()
+        return Ended(name, lifetime, "displaced" if self._number() else "expired")
 
     def _heard(self) -> Heard:
         count, more = self._number(), self._number()

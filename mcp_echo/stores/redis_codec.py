@@ -11,8 +11,10 @@ import msgspec
 from msgspec import UNSET
 
 from mcp_echo.state.engine import Change, Close, Create, Load, Operation, Peek
+from mcp_echo.state.limits import holder_of
 
 _CREATE, _CHANGE, _LOAD, _CLOSE, _SWEEP, _BROADCAST, _LISTEN, _SECRET, _TRIAL = range(1, 10)
+_OF_A_SHARD = (b"index", b"sizes", b"totals", b"ended", b"shares", b"fresh", b"most", b"holders")
 _OVERHEAD = 200
 """Bytes of an operation beside what it carries, about."""
 
@@ -37,7 +39,8 @@ class Codec:
     """Writes operations for the script.
 
     The limit is divided over the shards, so that the sum of the parts is exact: a full shard refuses although
-    another may have room. The limit for one owner holds for each shard.
+    another may have room. So is the limit for one address, which is 1 at least. The limit for one owner holds
+    for each shard.
 
     Args:
         prefix: What all keys and channels begin with.
@@ -45,21 +48,29 @@ class Codec:
         node: The name of this node.
         limit: How many records there may be.
         limit_per_principal: How many of them one owner may have; None for any number.
+        limit_per_address: How many of them one address may have, where there is no owner; None likewise.
     """
 
     def __init__(
-        self, prefix: str, shards: int, node: str, limit: int, limit_per_principal: int | None
+        self,
+        prefix: str,
+        shards: int,
+        node: str,
+        limit: int,
+        limit_per_principal: int | None,
+        limit_per_address: int | None = None,
     ) -> None:
         self._prefix = prefix
         self._node = _text(_bytes(node))
         self._shards = shards
-        self._own_limit = limit_per_principal
-        self._limits = [limit // shards + (shard < limit % shards) for shard in range(shards)]
+        self._limit_per_principal = limit_per_principal
+        self._limits = _spread(limit, shards)
+        self._limits_per_address: Sequence[int | None] = [None] * shards
+        if limit_per_address is not None:
+            self._limits_per_address = [max(1, part) for part in _spread(limit_per_address, shards)]
         # All keys of one batch must be in one slot of a cluster, which the part in braces decides.
         self._bases = [f"{prefix}{{{shard}}}:".encode() for shard in range(shards)]
-        self._common = [
-            tuple(base + name for name in (b"index", b"sizes", b"totals", b"ended")) for base in self._bases
-        ]
+        self._common = [tuple(base + name for name in _OF_A_SHARD) for base in self._bases]
         self.channel = self._channel(node)
         """The channel on which this node is nudged."""
         self.bus_channel = f"{prefix}:bus".encode()
@@ -124,30 +135,26 @@ class Codec:
         shard = zlib.crc32(name) % self._shards if self._shards > 1 else 0
         return shard, name, self._bases[shard]
 
-    def _own(self, base: bytes, owner: str | None) -> tuple[bytes, ...]:
-        if owner is None or self._own_limit is None:
-            return ()
-        # Cut: 128 bits keep owners apart, and the name of a key says nothing of them.
-        return (base + b"own:" + hashlib.sha256(_bytes(owner)).hexdigest()[:32].encode(),)
-
     def _create(self, create: Create) -> Call:
         shard, name, base = self._place(create.id)
-        keys = (base + b"s:" + name, *self._own(base, create.owner))
+        own_limit = self._limits_per_address[shard] if create.owner is None else self._limit_per_principal
         body = (
             _CREATE,
-            len(keys),
+            1,
             _text(name),
             _whose(create.owner, create.handle),
             create.timeout,
             _text(create.state),
             self._limits[shard],
-            self._own_limit,
+            _holder(create),
+            own_limit,
+            create.used,
         )
-        return Call(shard, keys, body, _OVERHEAD + len(create.state))
+        return Call(shard, (base + b"s:" + name,), body, _OVERHEAD + len(create.state))
 
     def _change(self, change: Change) -> Call:
         shard, name, base = self._place(change.id)
-        keys = (base + b"s:" + name, base + b"q:" + name, *self._own(base, change.owner))
+        keys = (base + b"s:" + name, base + b"q:" + name)
         echo = change.echo
         mode = 0 if echo is UNSET else 1 if echo is None else 2
         body = (
@@ -169,6 +176,7 @@ class Codec:
             *change.held,
             f"{change.known}-0",
             self._channels(change.tell) if change.tell else (),
+            change.used,
         )
         size = _OVERHEAD + len(change.state) + sum(len(entry.data) for entry in change.add)
         return Call(shard, keys, body, size + (len(echo) if isinstance(echo, bytes) else 0))
@@ -186,7 +194,7 @@ class Codec:
 
     def _close(self, close: Close) -> Call:
         shard, name, base = self._place(close.id)
-        keys = (base + b"s:" + name, base + b"q:" + name, *self._own(base, close.owner))
+        keys = (base + b"s:" + name, base + b"q:" + name)
         whose = _whose(close.owner, close.handle)
         return Call(
             shard, keys, (_CLOSE, len(keys), _text(name), whose, self._channels(close.tell)), _OVERHEAD
@@ -207,6 +215,17 @@ def _text(data: bytes) -> msgspec.Raw:
     if length < 256:
         return msgspec.Raw(b"\xd9%c%b" % (length, data))
     return msgspec.Raw(b"\xdb" + length.to_bytes(4, "big") + data)
+
+
+def _spread(limit: int, shards: int) -> list[int]:
+    return [limit // shards + (shard < limit % shards) for shard in range(shards)]
+
+
+def _holder(create: Create) -> str | None:
+    """Return the name of a record's holder in 32 characters; None where nobody has a share."""
+    holder = holder_of(create.owner, create.address)
+    # Cut: 128 bits keep holders apart, and the name says nothing of them.
+    return None if holder is None else hashlib.sha256(_bytes(holder)).hexdigest()[:32]
 
 
 def _whose(owner: str | None, handle: bool) -> msgspec.Raw:

@@ -1,6 +1,7 @@
 -- Carries out a batch of operations on the records of one shard.
 --
--- KEYS: the shard's index, sizes, totals and list of the ended; then those of each operation, in order.
+-- KEYS: the shard's index, sizes, totals, list of the ended, shares, fresh, most and holders; then those of each
+-- operation, in order. The keys of a record that gives way are made of the index's, and are in the same slot.
 -- ARGV[1]: the operations, a MessagePack array. Each begins with its code, how many keys it names, and the
 -- id of its record. mcp_echo/stores/redis_codec.py writes it, and reads the answer: the length of the head
 -- in four bytes, the head, which is a MessagePack array of numbers, and all strings, whose lengths it says.
@@ -10,11 +11,18 @@
 
 local call, pack, unpacked = redis.call, cmsgpack.pack, cmsgpack.unpack
 local index, sizes, totals, ended = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+-- What each holder has, in sorted sets whose members begin with the holder, which is 32 bytes long: the ids of its
+-- records; and of those that are not in use, each after 16 digits that say in which order they were made. Then how
+-- many records those holders have that have one not in use, and, by id, what stands before it among those.
+local shares, fresh, most, holders = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
+local base = string.sub(index, 1, -6)
 
 -- How long the keys of a shard outlive its last record, in milliseconds: sweeps still find what has ended.
 local MARGIN = 3600000
 -- How many expired records one operation takes away, at most; Lua cannot unpack many more than 7,000.
 local AT_ONCE = 1000
+-- How many records of a holder are looked at to tell when it may make one more.
+local SAMPLE = 64
 -- Bytes of strings in an answer from which on no further operation is carried out.
 local ENOUGH = 8388608
 
@@ -26,18 +34,20 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 -- How long what was made and has ended is counted on after the last record, in milliseconds.
 local COUNTED = 2592000000
 
-local sums = call('HMGET', totals, 'handles', 'queued', 'echoed', 'waiting', 'until', 'created', 'expired', 'closed')
-for i = 1, 5 do sums[i] = tonumber(sums[i] or 0) end
-local created_ever, expired_ever, closed_ever
+local sums = call('HMGET', totals, 'handles', 'queued', 'echoed', 'waiting', 'until', 'made', 'created', 'expired',
+  'closed', 'displaced')
+for i = 1, 6 do sums[i] = tonumber(sums[i] or 0) end
+local created_ever, expired_ever, closed_ever, displaced_ever
 -- An earlier version has not counted: what is there was made.
-if sums[6] then
-  created_ever, expired_ever, closed_ever = tonumber(sums[6]), tonumber(sums[7]), tonumber(sums[8])
+if sums[7] then
+  created_ever, expired_ever, closed_ever = tonumber(sums[7]), tonumber(sums[8]), tonumber(sums[9])
 else
   created_ever, expired_ever, closed_ever = call('ZCARD', index), 0, 0
 end
+displaced_ever = tonumber(sums[10] or 0)
 local last = sums[5]
 -- Everything that was counted is gone by then.
-if last <= now then sums = { 0, 0, 0, 0 } end
+if last <= now then for i = 1, 4 do sums[i] = 0 end end
 local counted = false
 
 local head, n, strings, count, bytes = {}, 0, {}, 0, 0
@@ -77,14 +87,44 @@ local function outlive(expires, anew)
     counted, anew = true, true
   end
   if anew then
-    call('PEXPIREAT', index, last)
-    call('PEXPIREAT', sizes, last)
-    call('PEXPIREAT', ended, last)
+    for _, key in ipairs({ index, sizes, ended, shares, fresh, most, holders }) do call('PEXPIREAT', key, last) end
   end
 end
 
 local function is_handle(whose)
   return string.sub(whose, 1, 1) == 'h' and 1 or 0
+end
+
+local function held_by(holder)
+  return call('ZLEXCOUNT', shares, '[' .. holder, '(' .. holder .. '\255')
+end
+
+local function oldest_fresh(holder)
+  return call('ZRANGEBYLEX', fresh, '[' .. holder, '(' .. holder .. '\255', 'LIMIT', 0, 1)[1]
+end
+
+-- Notes how many records a holder has, as long as one of them is not in use.
+local function rank(holder)
+  if oldest_fresh(holder) then
+    call('ZADD', most, held_by(holder), holder)
+  else
+    call('ZREM', most, holder)
+  end
+end
+
+-- Takes records out of the shares of their holders.
+local function disown(ids)
+  local whose, changed = call('HMGET', holders, unpack(ids)), {}
+  for i = 1, #ids do
+    if whose[i] then
+      local holder = string.sub(whose[i], 1, 32)
+      call('ZREM', shares, holder .. ids[i])
+      call('ZREM', fresh, whose[i] .. ids[i])
+      changed[holder] = true
+    end
+  end
+  call('HDEL', holders, unpack(ids))
+  for holder in pairs(changed) do rank(holder) end
 end
 
 -- Takes away records that have expired; returns their ids and lifetimes, one after the other.
@@ -108,13 +148,76 @@ local function take_away(most)
     end
     old[2 * i] = lifetime
   end
+  disown(ids)
   return old
 end
 
-local function say_full(whose, key)
-  local first = call('ZRANGE', key, 0, 0, 'WITHSCORES')
+-- Takes away all records that have expired, and notes it for the next sweep.
+local function make_room()
+  repeat
+    local gone = take_away(AT_ONCE)
+    local told = {}
+    for i = 1, #gone, 2 do told[#told + 1] = pack(gone[i], gone[i + 1]) end
+    if #told > 0 then call('RPUSH', ended, unpack(told)) end
+  until #gone < 2 * AT_ONCE
+end
+
+-- Returns the id of a holder's oldest record that is not in use, and what is kept of it; nothing if it has none.
+local function first_to_give_way(holder)
+  local member = oldest_fresh(holder)
+  while member do
+    local id = string.sub(member, 49)
+    local kept = call('HGET', base .. 's:' .. id, 'm')
+    local meta = kept and { unpacked(kept) } or {}
+    if meta[11] == 1 then return id, meta end
+    -- A node that knows of no shares has used or ended it.
+    call('ZREM', fresh, member)
+    rank(holder)
+    member = oldest_fresh(holder)
+  end
+end
+
+-- The same of the holder that has most records, among those that have such a one, unless this one has more.
+local function first_to_give_way_to(holder)
+  local top = call('ZREVRANGE', most, 0, 0, 'WITHSCORES')
+  while top[1] do
+    if holder and held_by(holder) > tonumber(top[2]) then return end
+    local id, meta = first_to_give_way(top[1])
+    if id then return id, meta end
+    top = call('ZREVRANGE', most, 0, 0, 'WITHSCORES')
+  end
+end
+
+local function displace(id, meta)
+  call('DEL', base .. 's:' .. id, base .. 'q:' .. id)
+  call('ZREM', index, id)
+  call('HDEL', sizes, id)
+  disown({ id })
+  count_in(-is_handle(meta[6]), -meta[7], -meta[8], -meta[9])
+  displaced_ever = displaced_ever + 1
+  call('RPUSH', ended, pack(id, now - meta[2], 1))
+end
+
+-- Returns when the first of a holder's records expires, as far as a few of them tell; drops what is none any more.
+local function first_end_of(holder)
+  local first
+  for _, member in ipairs(call('ZRANGEBYLEX', shares, '[' .. holder, '(' .. holder .. '\255', 'LIMIT', 0, SAMPLE)) do
+    local id = string.sub(member, 33)
+    local expires = tonumber(call('ZSCORE', index, id) or nil)
+    if not expires then
+      -- A node that knows of no shares has ended it.
+      call('ZREM', shares, member)
+      call('HDEL', holders, id)
+    elseif not first or expires < first then
+      first = expires
+    end
+  end
+  return first
+end
+
+local function say_full(whose, first)
   local seconds = 60
-  if first[2] then seconds = math.floor((tonumber(first[2]) - now) / 1000) + 1 end
+  if first then seconds = math.floor((first - now) / 1000) + 1 end
   say(FULL, whose, math.max(1, math.min(60, seconds)))
 end
 
@@ -135,10 +238,10 @@ local function say_record(code, at, version, created, used, logged, known)
   end
 end
 
--- Keys: record, [owner's index]. Then whose, timeout, state, limit, limit for each owner.
+-- Keys: record. Then whose, timeout, state, limit, holder, limit for each holder, whether it is in use.
 local function create(at, operation)
-  local _, keys, id, whose, timeout, state, limit, own_limit = unpack(operation, 1, 8)
-  local record, own = KEYS[at], keys == 2 and KEYS[at + 1]
+  local _, _, id, whose, timeout, state, limit, holder, own_limit, in_use = unpack(operation, 1, 10)
+  local record = KEYS[at]
   local kept = call('HGET', record, 'm')
   if kept then
     -- A client that never got its answer asks again.
@@ -146,50 +249,63 @@ local function create(at, operation)
     if owner ~= whose then error({ err = 'ERR the id is taken' }) end
     return say(APPLIED, created)
   end
-  if own and call('ZCARD', own) >= own_limit then
-    call('ZREMRANGEBYSCORE', own, '-inf', now)
-    if call('ZCARD', own) >= own_limit then return say_full(1, own) end
+  local victim, meta
+  if holder and own_limit and held_by(holder) >= own_limit then
+    make_room()
+    if held_by(holder) >= own_limit then
+      victim, meta = first_to_give_way(holder)
+      local first = not victim and first_end_of(holder)
+      if not victim and held_by(holder) >= own_limit then return say_full(1, first) end
+    end
   end
-  if call('ZCARD', index) >= limit then
-    local gone = take_away(200)
-    local told = {}
-    for i = 1, #gone, 2 do told[#told + 1] = pack(gone[i], gone[i + 1]) end
-    if #told > 0 then call('RPUSH', ended, unpack(told)) end
-    if call('ZCARD', index) >= limit then return say_full(0, index) end
+  if not victim and call('ZCARD', index) >= limit then
+    make_room()
+    if call('ZCARD', index) >= limit then
+      victim, meta = first_to_give_way_to(holder)
+      if not victim then return say_full(0, tonumber(call('ZRANGE', index, 0, 0, 'WITHSCORES')[2])) end
+    end
   end
+  local is_fresh = holder and not in_use and 1 or 0
   local expires = now + timeout
-  call('HSET', record, 's', state, 'm', pack(1, now, now, expires, timeout, whose, 0, 0, 0, 0))
+  call('HSET', record, 's', state, 'm', pack(1, now, now, expires, timeout, whose, 0, 0, 0, 0, is_fresh))
+  if victim then displace(victim, meta) end
   call('PEXPIREAT', record, expires)
   call('ZADD', index, expires, id)
   call('HSET', sizes, id, pack(is_handle(whose), now, 0, 0, 0))
   created_ever = created_ever + 1
   count_in(is_handle(whose), 0, 0, 0)
-  outlive(expires, true)
-  if own then
-    call('ZADD', own, expires, id)
-    call('PEXPIREAT', own, last)
+  if holder then
+    sums[6] = sums[6] + 1
+    local place = string.format('%s%016.0f', holder, sums[6])
+    call('HSET', holders, id, place)
+    call('ZADD', shares, 0, holder .. id)
+    if is_fresh == 1 then call('ZADD', fresh, 0, place .. id) end
+    rank(holder)
   end
+  outlive(expires, true)
   say(APPLIED, now)
 end
 
--- Keys: record, log, [owner's index]. Then whose, version, touch, state, what to do with the echo (0 leave,
+-- Keys: record, log. Then whose, version, touch, state, what to do with the echo (0 leave,
 -- 1 take away, 2 keep), the echo, drop, add (id, stream, data; one after the other), queued, echoed, waiting,
--- known, channels.
+-- known, channels, whether it is in use.
 local function change(at, operation)
-  local _, keys, id, whose, version, touch, state, mode, echo, drop, add = unpack(operation, 1, 11)
-  local queued, echoed, waiting, known, channels = unpack(operation, 12, 16)
+  local _, _, id, whose, version, touch, state, mode, echo, drop, add = unpack(operation, 1, 11)
+  local queued, echoed, waiting, known, channels, in_use = unpack(operation, 12, 17)
   local record, log = KEYS[at], KEYS[at + 1]
   local kept = call('HGET', record, 'm')
   if not kept then return say(MISSING) end
-  local old, created, used, expires, timeout, owner, was_queued, was_echoed, was_waiting, logged = unpacked(kept)
+  local old, created, used, expires, timeout, owner, was_queued, was_echoed, was_waiting, logged, is_fresh =
+    unpacked(kept)
   if now >= expires or owner ~= whose then return say(MISSING) end
   if old ~= version then return say_record(CONFLICT, at, old, created, used, logged, known) end
-  local had_log = logged
+  local had_log, was_fresh = logged, is_fresh == 1
   if touch then
     used, expires = now, now + timeout
   end
   if #add > 0 then logged = 1 end
-  local meta = pack(old + 1, created, used, expires, timeout, whose, queued, echoed, waiting, logged)
+  is_fresh = was_fresh and not in_use and 1 or 0
+  local meta = pack(old + 1, created, used, expires, timeout, whose, queued, echoed, waiting, logged, is_fresh)
   if mode == 2 then
     call('HSET', record, 'm', meta, 's', state, 'e', echo)
   else
@@ -202,10 +318,11 @@ local function change(at, operation)
     call('PEXPIREAT', record, expires)
     call('ZADD', index, expires, id)
     outlive(expires, false)
-    if keys == 3 then
-      call('ZADD', KEYS[at + 2], expires, id)
-      call('PEXPIREAT', KEYS[at + 2], last)
-    end
+  end
+  local place = was_fresh and is_fresh == 0 and call('HGET', holders, id)
+  if place then
+    call('ZREM', fresh, place .. id)
+    rank(string.sub(place, 1, 32))
   end
   if logged == 1 and (touch or #add > 0) then call('PEXPIREAT', log, expires) end
   if queued ~= was_queued or echoed ~= was_echoed or waiting ~= was_waiting then
@@ -226,9 +343,9 @@ local function load(at, operation)
   say_record(FOUND, at, version, created, used, logged, known)
 end
 
--- Keys: record, log, [owner's index]. Then whose and channels.
+-- Keys: record, log. Then whose and channels.
 local function close(at, operation)
-  local _, keys, id, whose, channels = unpack(operation, 1, 5)
+  local _, _, id, whose, channels = unpack(operation, 1, 5)
   local kept = call('HGET', KEYS[at], 'm')
   if not kept then return say(MISSING) end
   local _, created, _, expires, _, owner, queued, echoed, waiting = unpacked(kept)
@@ -236,8 +353,8 @@ local function close(at, operation)
   call('DEL', KEYS[at], KEYS[at + 1])
   call('ZREM', index, id)
   call('HDEL', sizes, id)
-  if keys == 3 then call('ZREM', KEYS[at + 2], id) end
   closed_ever = closed_ever + 1
+  disown({ id })
   count_in(-is_handle(whose), -queued, -echoed, -waiting)
   for i = 1, #channels do call('PUBLISH', channels[i], id) end
   say(APPLIED, created)
@@ -249,13 +366,13 @@ local function sweep()
   local gone = take_away(AT_ONCE)
   say(ENDED, #found + #gone / 2, (#found == AT_ONCE or #gone == 2 * AT_ONCE) and 1 or 0)
   for i = 1, #found do
-    local id, lifetime = unpacked(found[i])
+    local id, lifetime, displaced = unpacked(found[i])
     say_string(id)
-    say(lifetime)
+    say(lifetime, displaced or 0)
   end
   for i = 1, #gone, 2 do
     say_string(gone[i])
-    say(gone[i + 1])
+    say(gone[i + 1], 0)
   end
 end
 
@@ -313,16 +430,20 @@ local function trial(at, operation)
   call('PEXPIREAT', log, now + 1000)
   call('XRANGE', log, '(0-0', '+')
   call('XDEL', log, '1-0')
-  for _, key in ipairs({ own, index }) do
+  for _, key in ipairs({ own, index, shares, fresh, most }) do
     call('ZADD', key, now, '')
     call('ZCARD', key)
+    call('ZSCORE', key, '')
+    call('ZLEXCOUNT', key, '-', '-')
+    call('ZRANGEBYLEX', key, '-', '-', 'LIMIT', 0, 1)
     call('ZRANGE', key, 0, 0, 'WITHSCORES')
+    call('ZREVRANGE', key, 0, 0, 'WITHSCORES')
     call('ZRANGEBYSCORE', key, '-inf', '-inf', 'LIMIT', 0, 1)
     call('ZREMRANGEBYSCORE', key, '-inf', '-inf')
     call('ZREMRANGEBYRANK', key, 1, 0)
     call('ZREM', key, '')
   end
-  for _, key in ipairs({ sizes, totals }) do
+  for _, key in ipairs({ sizes, totals, holders }) do
     call('HSET', key, '', '')
     call('HDEL', key, '')
   end
@@ -334,7 +455,7 @@ end
 
 local doing = { create, change, load, close, sweep, broadcast, listen, secret, trial }
 
-local at = 5
+local at = 9
 for _, operation in ipairs(unpacked(ARGV[1])) do
   if bytes >= ENOUGH then
     say(LATER)
@@ -353,11 +474,13 @@ end
 
 if counted then
   call('HSET', totals, 'handles', sums[1], 'queued', sums[2], 'echoed', sums[3], 'waiting', sums[4], 'until', last,
-    'created', created_ever, 'expired', expired_ever, 'closed', closed_ever)
+    'made', sums[6], 'created', created_ever, 'expired', expired_ever, 'closed', closed_ever,
+    'displaced', displaced_ever)
   call('PEXPIREAT', totals, math.max(last, now) + COUNTED)
 end
 
-local all = { now, call('ZCARD', index), sums[1], sums[2], sums[3], sums[4], created_ever, expired_ever, closed_ever }
-for i = 1, n do all[9 + i] = head[i] end
+local all = { now, call('ZCARD', index), sums[1], sums[2], sums[3], sums[4], created_ever, expired_ever, closed_ever,
+  displaced_ever }
+for i = 1, n do all[10 + i] = head[i] end
 local packed = pack(all)
 return struct.pack('>I4', #packed) .. packed .. table.concat(strings, '', 1, count)

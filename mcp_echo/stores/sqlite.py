@@ -75,6 +75,7 @@ class SqliteEngine:
         wall: Seconds since the epoch, by the clock that people set; see `FileClock` for what it counts.
         uptime: Seconds since the machine was started; None for the machine's own.
         boot: Which start of the machine this is; None for what the machine says.
+        limit_per_address: How many of them one address may have, where there is no owner; None likewise.
 
     Raises:
         EngineRefused: The address means nothing.
@@ -94,13 +95,14 @@ class SqliteEngine:
         wall: Callable[[], float] = time.time,
         uptime: Callable[[], float] | None = None,
         boot: str | None = None,
+        limit_per_address: int | None = None,
     ) -> None:
         self.node = node
         self.totals = Totals()
         self.counts = Counts()
         self._reactor = reactor
         self._address = Address.read(address)
-        self._limits = (limit, limit_per_principal)
+        self._limits = (limit, limit_per_principal, limit_per_address)
         self._clock = FileClock(
             since_boot() if uptime is None else uptime, wall, this_boot() if boot is None else boot
         )
@@ -202,7 +204,8 @@ class SqliteEngine:
         )
 
     def _records(self, connection: sqlite3.Connection, check: Callable[[], object] = lambda: None) -> Records:
-        return Records(connection, self.node, *self._limits, self.now, check)
+        limit, per_principal, per_address = self._limits
+        return Records(connection, self.node, limit, per_principal, self.now, check, per_address)
 
     def _note_time(self) -> None:
         # What it is lost with is told of already.

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import UNSET
 
 from mcp_echo.state.engine import (
+    SAMPLE,
     Applied,
     Change,
     Close,
@@ -28,6 +29,7 @@ from mcp_echo.state.engine import (
     Record,
     Totals,
 )
+from mcp_echo.state.limits import holder_of
 from mcp_echo.stores.sqlite_news import remove_old, write_broadcast, write_nudges
 from mcp_echo.stores.sqlite_tasks import Batch, Broadcast, Note, Secret, Sweep, Task, Trial
 
@@ -66,6 +68,9 @@ class _Row(NamedTuple):
     echoed: int
     waiting: int
     state: bytes
+    holder: bytes | None
+    fresh: int
+    """1 until it is in use, 0 from then on."""
 
 
 _COLUMNS = ", ".join(_Row._fields)
@@ -73,13 +78,16 @@ _FIND = f"SELECT {_COLUMNS} FROM record WHERE id = ?"  # noqa: S608 - names of o
 _EXPIRED = f"SELECT {_COLUMNS} FROM record WHERE expires <= ? ORDER BY expires LIMIT ?"  # noqa: S608
 _ECHO = "SELECT data FROM echo WHERE record = ?"
 _ENTRIES = "SELECT sequence, stream, data FROM entry WHERE record = ? AND sequence > ? ORDER BY sequence"
-_CREATE = "INSERT INTO record VALUES (NULL, ?, ?, ?, 1, ?, ?, ?, ?, 0, 0, 0, ?)"
+_CREATE = "INSERT INTO record VALUES (NULL, ?, ?, ?, 1, ?, ?, ?, ?, 0, 0, 0, ?, ?, ?)"
 _CHANGE = "UPDATE record SET version = ?, state = ?, queued = ?, echoed = ?, waiting = ? WHERE key = ?"
 _USE = (
     "UPDATE record SET version = ?, state = ?, queued = ?, echoed = ?, waiting = ?, used = ?, expires = ? "
     "WHERE key = ?"
 )
-_OWN = "SELECT count(*), min(expires) FROM record WHERE owner = ? AND expires > ?"
+_HELD = "SELECT records FROM share WHERE holder = ?"
+_FIRST_OF = f"SELECT min(expires) FROM (SELECT expires FROM record WHERE holder = ? LIMIT {SAMPLE})"  # noqa: S608
+_MOST = "SELECT holder, records FROM share WHERE fresh > 0 ORDER BY records DESC LIMIT 1"
+_FRESH = f"SELECT {_COLUMNS} FROM record WHERE holder = ? AND fresh = 1 ORDER BY key LIMIT 1"  # noqa: S608
 _COUNTS = "SELECT value FROM meta WHERE name = 'counts'"
 _SUMS = f"SELECT records, handles, queued, echoed, waiting, ({_COUNTS}) FROM total"  # noqa: S608
 
@@ -94,6 +102,7 @@ class Records:
         limit_per_principal: How many of them one owner may have; None for any number.
         now: Milliseconds of the file's time.
         check: Called before anything is kept or answered; raises if this would be in vain.
+        limit_per_address: How many of them one address may have, where there is no owner; None likewise.
     """
 
     def __init__(
@@ -104,6 +113,7 @@ class Records:
         limit_per_principal: int | None,
         now: Callable[[], int],
         check: Callable[[], object] = lambda: None,
+        limit_per_address: int | None = None,
     ) -> None:
         self._connection = connection
         self._check = check
@@ -111,6 +121,7 @@ class Records:
         self._node = node
         self._limit = limit
         self._limit_per_principal = limit_per_principal
+        self._limit_per_address = limit_per_address
         self._clock = now
         self._now = 0
         self._tried = False
@@ -118,7 +129,7 @@ class Records:
         self._sums: list[int] = []
         self._before: list[int] = []
         self._counts: list[int] = []
-        """How many records were made, have expired, were closed."""
+        """How many records were made and have ended, as `Counts` has them."""
         self._counted: list[int] = []
         """The same before this batch."""
         self._ended: list[Ended] = []
@@ -176,7 +187,7 @@ class Records:
         self._tried = False
         *self._sums, counts = self._cursor.execute(_SUMS).fetchone()
         # A file of an earlier version has not counted.
-        self._counts = [self._sums[0], 0, 0] if counts is None else _counted(counts)
+        self._counts = list(Counts(self._sums[0]) if counts is None else Counts(*_counted(counts)))
         self._counted = self._counts.copy()
         self._before = self._sums.copy()
         self._ended = []
@@ -240,32 +251,58 @@ class Records:
 
     def _create(self, create: Create) -> Outcome:
         owner = _as_kept(create.owner)
-        full = self._refusal(owner)
+        holder = _as_kept(holder_of(create.owner, create.address))
+        full = self._make_room(create, holder)
         if full is not None:
             return full
-        self._insert(create, owner)
+        self._insert(create, owner, holder)
         self._counts[0] += 1
         return Applied(self._now)
 
-    def _insert(self, create: Create, owner: bytes | None) -> None:
+    def _insert(self, create: Create, owner: bytes | None, holder: bytes | None) -> None:
         now, expires = self._now, self._now + create.timeout
+        fresh = holder is not None and not create.used
         self._cursor.execute(
-            _CREATE, (create.id, owner, create.handle, now, create.timeout, now, expires, create.state)
+            _CREATE,
+            (create.id, owner, create.handle, now, create.timeout, now, expires, create.state, holder, fresh),
         )
         self._sums[0] += 1
         self._sums[1] += create.handle
 
-    def _refusal(self, owner: bytes | None) -> Full | None:
-        if owner is not None and self._limit_per_principal is not None:
-            count, earliest = self._cursor.execute(_OWN, (owner, self._now)).fetchone()
-            if count >= self._limit_per_principal:
-                return Full("owner", self._seconds_until(earliest))
+    def _make_room(self, create: Create, holder: bytes | None) -> Full | None:
+        """Have room for one more record of a holder; return None if there is."""
+        limit = self._limit_per_address if create.owner is None else self._limit_per_principal
+        if limit is not None and self._held_by(holder) >= limit:
+            self._take_away_all_expired()
+            if self._held_by(holder) >= limit and not self._displace(holder):
+                earliest = self._cursor.execute(_FIRST_OF, (holder,)).fetchone()[0]
+                return Full("holder", self._seconds_until(earliest))
         if self._sums[0] >= self._limit:
             self._take_away_expired(max(ROOM, self._sums[0] - self._limit + 1))
-        if self._sums[0] >= self._limit:
+        if self._sums[0] >= self._limit and not self._displace_for(holder):
             earliest = self._cursor.execute("SELECT min(expires) FROM record").fetchone()[0]
             return Full("all", self._seconds_until(earliest))
         return None
+
+    def _held_by(self, holder: bytes | None) -> int:
+        found = self._cursor.execute(_HELD, (holder,)).fetchone()
+        return 0 if found is None else int(found[0])
+
+    def _displace(self, holder: bytes | None) -> bool:
+        """Have a holder's oldest record that is not in use give way; return False if it has none."""
+        found = self._cursor.execute(_FRESH, (holder,)).fetchone()
+        if found is None:
+            return False
+        row = _Row._make(found)
+        self._take_away([row])
+        self._counts[3] += 1
+        self._ended.append(Ended(row.id, self._now - row.created, "displaced"))
+        return True
+
+    def _displace_for(self, holder: bytes | None) -> bool:
+        """Have a record that is not in use give way to one of a holder; return False if none does."""
+        most = self._cursor.execute(_MOST).fetchone()
+        return most is not None and most[1] >= self._held_by(holder) and self._displace(most[0])
 
     def _seconds_until(self, moment: int) -> int:
         return max(1, min(60, (moment - self._now) // 1000 + 1))
@@ -290,6 +327,8 @@ class Records:
         if change.add:
             added = [(key, *entry) for entry in change.add]
             self._cursor.executemany("INSERT INTO entry VALUES (?, ?, ?, ?)", added)
+        if change.used and row.fresh:
+            self._cursor.execute("UPDATE record SET fresh = 0 WHERE key = ?", (key,))
         sums = self._sums
         sums[2] += held.queued - row.queued
         sums[3] += held.echoed - row.echoed
@@ -319,6 +358,10 @@ class Records:
         self._counts[1] += len(rows)
         self._ended += [Ended(row.id, row.expires - row.created) for row in rows]
         return len(rows)
+
+    def _take_away_all_expired(self) -> None:
+        while self._take_away_expired(SLICE) == SLICE:
+            pass
 
     def _take_away(self, rows: list[_Row]) -> None:
         keys = [(row.key,) for row in rows]
@@ -352,7 +395,7 @@ class Records:
 
     def _trial(self, _: Trial) -> None:
         """Do to a record all that is done to one, whether there is room for it or not."""
-        self._insert(Create(TRIAL, None, False, 1, b""), None)
+        self._insert(Create(TRIAL, None, False, 1, b""), None, None)
         added = (Entry(1, "", b""),)
         self._change(Change(TRIAL, None, False, 1, True, b"", b"", add=added))
         row = self._find(TRIAL)

@@ -86,6 +86,42 @@ SCRIPTS: tuple[tuple[str, ...], ...] = (
         """,
         "CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID",
     ),
+    (
+        # Who has how many records, and how many of them are not in use; triggers keep that exact.
+        "ALTER TABLE record ADD COLUMN holder BLOB",
+        "ALTER TABLE record ADD COLUMN fresh INTEGER NOT NULL DEFAULT 0",
+        "UPDATE record SET holder = CAST('principal ' || owner AS BLOB) WHERE owner IS NOT NULL",
+        "DROP INDEX record_owner",
+        "CREATE INDEX record_holder ON record (holder) WHERE holder IS NOT NULL",
+        # Those of one holder are in the order of their keys, which is that in which they were made.
+        "CREATE INDEX record_fresh ON record (holder) WHERE fresh = 1",
+        """
+        CREATE TABLE share (
+            holder BLOB PRIMARY KEY,
+            records INTEGER NOT NULL,
+            fresh INTEGER NOT NULL
+        ) WITHOUT ROWID
+        """,
+        "CREATE INDEX share_records ON share (records) WHERE fresh > 0",
+        "INSERT INTO share SELECT holder, count(*), 0 FROM record WHERE holder IS NOT NULL GROUP BY holder",
+        """
+        CREATE TRIGGER share_more AFTER INSERT ON record WHEN new.holder IS NOT NULL BEGIN
+            INSERT INTO share VALUES (new.holder, 1, new.fresh)
+            ON CONFLICT DO UPDATE SET records = records + 1, fresh = fresh + excluded.fresh;
+        END
+        """,
+        """
+        CREATE TRIGGER share_used AFTER UPDATE OF fresh ON record WHEN new.fresh <> old.fresh BEGIN
+            UPDATE share SET fresh = fresh + new.fresh - old.fresh WHERE holder = old.holder;
+        END
+        """,
+        """
+        CREATE TRIGGER share_less AFTER DELETE ON record WHEN old.holder IS NOT NULL BEGIN
+            UPDATE share SET records = records - 1, fresh = fresh - old.fresh WHERE holder = old.holder;
+            DELETE FROM share WHERE holder = old.holder AND records = 0;
+        END
+        """,
+    ),
 )
 """The statements that lead from each version of the schema to the next, the first from an empty file. What
 has been released is never changed: what has to be different is one more."""

@@ -11,7 +11,7 @@ from msgspec import Meta
 from mcp_echo.protocol import credentials
 from mcp_echo.protocol.credentials import Credentials
 from mcp_echo.protocol.headers import Headers
-from mcp_echo.protocol.identity_headers import row_of, rows_of
+from mcp_echo.protocol.identity_headers import ANY_SERVICE
 from mcp_echo.redaction import fingerprint, mask, mask_tokens, printable
 from mcp_echo.tools import jwt
 from mcp_echo.tools.base import Answer, Call, NoArguments, Tool, ToolError
@@ -75,10 +75,7 @@ _DEEPEST_INDENTED = 8
 
 def bearer_decode(call: Call, arguments: BearerDecodeArguments) -> Answer:
     """Decode a JWT without verifying it, or say why it is none."""
-    found = _found(call.headers, arguments)
-    others = [name for name in tokens_elsewhere(call.headers) if f"{name} header" != found.source]
-    if arguments.token is not None or arguments.header is not None:
-        others = []
+    found, others = _found(call.headers, arguments)
     if found.token is None:
         return _not_a_token(found, others)
     try:
@@ -89,14 +86,16 @@ def bearer_decode(call: Call, arguments: BearerDecodeArguments) -> Answer:
     return _decoded(token, found, others, call.facts.wall())
 
 
-def _found(headers: Headers, arguments: BearerDecodeArguments) -> Found:
+def _found(headers: Headers, arguments: BearerDecodeArguments) -> tuple[Found, list[str]]:
+    """Return the token to decode, and the other headers that have one where none was asked for."""
     if arguments.token is not None and arguments.header is not None:
         raise ToolError("Give bearerDecode a token or the name of a header, not both")
     if arguments.token is not None:
-        return in_argument(arguments.token)
+        return in_argument(arguments.token), []
     if arguments.header is not None:
-        return in_header(headers, arguments.header)
-    return in_request(headers)
+        return in_header(headers, arguments.header), []
+    found = in_request(headers)
+    return found, [name for name in tokens_elsewhere(headers) if f"{name} header" != found.source]
 
 
 def _not_a_token(found: Found, others: list[str]) -> Answer:
@@ -186,7 +185,6 @@ BEARER_DECODE = Tool(
 )
 
 _EXPECTED = ("Authorization", "X-User-Id", "X-User-Name", "X-Auth-Token", "X-GitHub-User", "X-Request-Id")
-_GENERIC = (row_of("X-User-Id") or rows_of("user_id")[0]).hop
 
 
 class PrincipalShown(msgspec.Struct, rename="camel"):
@@ -352,7 +350,7 @@ def _header(call: Call, name: str) -> str:
 
 def _hops(identities: list[Identity]) -> list[str]:
     """Return the lines that say which gateway each header comes from, but for those that any may set."""
-    told_here = [each for each in identities if each.hop != _GENERIC or each.claims or each.problem]
+    told_here = [each for each in identities if each.hop != ANY_SERVICE or each.problem is not None]
     if not told_here:
         return []
     lines = ["", "🛂 Identity Headers (as each hop says; anybody can send them past it):"]

@@ -316,6 +316,9 @@ class WholeResult(dict[str, Any]):
 
 Arguments = TypeVar("Arguments", bound=msgspec.Struct)
 
+_UNSAID = {"readOnlyHint": False, "destructiveHint": True, "idempotentHint": False, "openWorldHint": True}
+"""What clients take a tool for that says nothing."""
+
 Answered = Answer | WholeResult
 Run = Callable[[Call, Arguments], Answered | Awaitable[Answered]]
 Adapt = Callable[[Schema, Revision], Schema]
@@ -389,17 +392,15 @@ class Tool(Generic[Arguments]):
     def _annotations(self, revision: Revision) -> dict[str, Any]:
         """Return what clients may know of the tool's effects.
 
-        Only what changes something can be destructive, or idempotent, which it is not unless it says so.
-        Where a tool has a title of its own, it is not said again here.
+        A hint that is not said has its default, and only what changes something can be destructive or
+        idempotent. Where a tool has a title of its own, it is not said again here.
         https://modelcontextprotocol.io/specification/2025-11-25/schema#toolannotations
         """
         hints: dict[str, Any] = {} if revision.titles else {"title": self.title}
-        hints["readOnlyHint"] = self.read_only
+        said = {"readOnlyHint": self.read_only, "openWorldHint": self.open_world}
         if not self.read_only:
-            hints["destructiveHint"] = False
-        if self.idempotent and not self.read_only:
-            hints["idempotentHint"] = True
-        return {**hints, "openWorldHint": self.open_world}
+            said |= {"destructiveHint": False, "idempotentHint": self.idempotent}
+        return hints | {hint: value for hint, value in said.items() if value is not _UNSAID[hint]}
 
 
 class ArgumentError(Exception):

@@ -142,7 +142,7 @@ def echo_tool(binary: bool) -> Tool[Any]:
     return Tool(
         name="echo",
         title="Echo",
-        description="Return a message and count it in the session. Call it first, to see that calls arrive.",
+        description="Return a message and count it in the session. Call it first to see that calls arrive.",
         arguments=BinaryEchoArguments if binary else EchoArguments,
         result=EchoResult,
         run=echo,
@@ -154,9 +154,7 @@ def echo_tool(binary: bool) -> Tool[Any]:
 REPLAY_LAST_ECHO = Tool(
     name="replayLastEcho",
     title="Replay last echo",
-    description=(
-        "Return the last echoed message. Call it after echo, to see whether state survives between requests."
-    ),
+    description="Return the last echoed message. Call it after echo to see whether state survives.",
     arguments=ReplayArguments,
     result=ReplayResult,
     run=replay_last_echo,

@@ -36,7 +36,7 @@ class GoatArguments(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     subject: Annotated[
         Annotated[str, Meta(max_length=1000)] | None,
-        Meta(description="Whom or what to score; the caller by default."),
+        Meta(description="Whom or what to score; else the caller."),
     ] = None
 
 

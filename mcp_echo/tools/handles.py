@@ -12,7 +12,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from mcp_echo.protocol.errors import SessionNotFound, TooManySessions, TooManySessionsForPrincipal
+from mcp_echo.protocol.errors import SessionNotFound, TooManySessions, TooManySessionsForHolder
 from mcp_echo.protocol.jsonrpc import notification_bytes
 from mcp_echo.protocol.levels import log_params
 from mcp_echo.protocol.revisions import Revision
@@ -29,7 +29,7 @@ STATE_URI = "echo://session/{session}"
 SessionArgument = Annotated[
     str | None,
     Meta(
-        description="Handle from createEchoSession; without it the protocol session, if any.",
+        description="Handle from createEchoSession; else the protocol session, if any.",
         # For clients to see; whatever else comes is refused in words of our own.
         extra_json_schema={"pattern": "^es_"},
     ),
@@ -152,11 +152,14 @@ def create_echo_session(call: Call, arguments: CreateArguments) -> Answer:
         ToolError: There are as many already as there may be.
     """
     store = call.facts.store
-    call.facts.limits.admit_session(call.caller().address, call.arrived)
+    address = call.caller().address
+    call.facts.limits.admit_session(address, call.arrived)
     ttl = store.timeout if arguments.ttl_seconds is None else min(arguments.ttl_seconds, store.timeout)
     try:
-        session = store.create_handle(call.principal, call.revision, call.client, ttl, arguments.label)
-    except (TooManySessions, TooManySessionsForPrincipal) as error:
+        session = store.create_handle(
+            call.principal, call.revision, call.client, ttl, arguments.label, address
+        )
+    except (TooManySessions, TooManySessionsForHolder) as error:
         raise ToolError(str(error)) from None
     expires = call.facts.wall() + ttl
     text = (
@@ -205,8 +208,8 @@ def create_tool(timeout: float, store: str) -> Tool[CreateArguments]:
         name="createEchoSession",
         title="Create echo session",
         description=(
-            "Create state and return its handle, to pass on as session. Call it where "
-            f"there is no protocol session. It is kept until {timeout:g} seconds after its last use, or "
+            "Create state and return its handle, to pass as session. Call it where "
+            f"there is no protocol session. Kept until {timeout:g} seconds after its last use, or "
             f"ttlSeconds if less{lost}."
         ),
         arguments=CreateArguments,

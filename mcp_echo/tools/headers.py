@@ -112,7 +112,7 @@ PRINT_HEADER = Tool(
     name="printHeader",
     title="Print headers",
     description=(
-        "Return this request's HTTP headers as they arrived, secrets masked. Call it to see what a gateway "
+        "Return this request's HTTP headers as they came, secrets masked. Call it to see what a gateway "
         "changed."
     ),
     arguments=PrintHeaderArguments,
@@ -227,8 +227,7 @@ CORS_ANALYSIS = Tool(
     name="corsAnalysis",
     title="CORS analysis",
     description=(
-        "Return what a browser would do with this request, and why. Call it when a web page cannot use the "
-        "server."
+        "Return what a browser would do with this request. Call it when a web page cannot use the server."
     ),
     arguments=NoArguments,
     result=CorsResult,

@@ -80,13 +80,13 @@ class Token:
         if self.payload is None:
             return None
         expires, not_before = self.expires, self.not_before
-        if expires is None and "exp" in self.payload:
-            return "INVALID EXPIRY"
         if expires is not None and wall >= expires:
             return "EXPIRED"
         if not_before is not None and wall < not_before:
             return "NOT YET VALID"
-        return "VALID" if expires is not None else "NO EXPIRY"
+        if expires is not None:
+            return "VALID"
+        return "INVALID EXPIRY" if "exp" in self.payload else "NO EXPIRY"
 
 
 def seconds(value: Any) -> float | None:

@@ -18,6 +18,12 @@ from mcp_echo.tools.jwt import Token, article, cut, json_type, quoted
 from mcp_echo.tools.jwt_algorithms import encryption_problems, signing_problems
 from mcp_echo.tools.jwt_claims import claim_problems, time_problems
 
+_LONGEST_KEY = 4096
+"""Characters; an RSA key of 16,384 bits has 2,800, and no more is calculated with."""
+
+_PUBLIC = ("kty", "crv", "n", "e", "x", "y", "k")
+"""Members that a key is checked by; with a private one whole primes would be looked for."""
+
 _HEADER_NAMES = ("alg", "typ", "kid", "cty", "enc", "crit")
 
 
@@ -59,9 +65,8 @@ def _header(header: dict[str, Any]) -> Iterator[str]:
         yield "b64 is in the header and not in crit, which must list it (RFC 7797 section 6)"
     if "typ" in header:
         yield from _type(header["typ"])
-    key = header.get("jwk")
-    if isinstance(key, dict) and "d" in key:
-        yield "The header's jwk has a private key (d): whoever sees the token can sign in its name"
+    if "jwk" in header:
+        yield from _key(header["jwk"], header.get("alg"))
     for name in header:
         if name not in _HEADER_NAMES and name.lower() in _HEADER_NAMES and name.lower() not in header:
             yield f"{quoted(name)} is no header parameter: {name.lower()} is (names are case-sensitive)"
@@ -84,6 +89,29 @@ def _refused_header(name: str, header: dict[str, Any]) -> Iterator[str]:
         pyjwt.get_unverified_header(f"{encoded}..")
     except pyjwt.InvalidTokenError as error:
         yield f"Verifiers refuse the header's {name}: {cut(str(error))}"
+
+
+def _key(key: Any, algorithm: Any) -> Iterator[str]:
+    """Yield what PyJWT says of a key in the header: that it is none, none for the algorithm, or too short."""
+    if not isinstance(key, dict):
+        yield f"jwk is {article(json_type(key))}, not an object"
+        return
+    if "d" in key or "k" in key:
+        yield "The header's jwk has a secret key: whoever sees the token can sign in its name"
+    public = {name: key[name] for name in _PUBLIC if name in key}
+    if isinstance(algorithm, str) and len(json.dumps(public)) <= _LONGEST_KEY:
+        yield from _unfit(public, algorithm)
+
+
+def _unfit(key: dict[str, Any], algorithm: str) -> Iterator[str]:
+    try:
+        read = pyjwt.PyJWK(key, algorithm)
+        short = read.Algorithm.check_key_length(read.Algorithm.prepare_key(read.key))
+    except Exception:  # What calculates with a key of anybody's fails in many ways, and each says the same.
+        yield f"The header's jwk is no key for {quoted(algorithm)}"
+    else:
+        if short is not None:
+            yield f"The header's jwk is too short: {cut(short.split('.')[0])}"
 
 
 def _list(value: Any) -> list[Any]:

@@ -364,8 +364,8 @@ CLIENT_PROBE = Tool(
     name="clientProbe",
     title="Client probe",
     description=(
-        "Test one feature of the client and return what came back and what was wrong. Call it to see what "
-        "the client really supports."
+        "Test a feature of the client and return what came back and what was wrong. Call it to see what the "
+        "client supports."
     ),
     arguments=ProbeArguments,
     result=ProbeResult,

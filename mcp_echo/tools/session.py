@@ -122,7 +122,7 @@ def _text(result: SessionInfoResult) -> str:
 
 SESSION_INFO = Tool(
     name="sessionInfo",
-    title="Session information",
+    title="Session",
     description=(
         "Return what the server keeps of the session, times in s. Call it when a session is lost or mixed up."
     ),

@@ -102,8 +102,7 @@ REQUEST_TIMING = Tool(
     name="requestTiming",
     title="Request timing",
     description=(
-        "Return times (s) and sizes (bytes) of this request, process and session. Call it when answers are "
-        "slow."
+        "Return times (s) and sizes (bytes) of request, process and session. Call it when answers are slow."
     ),
     arguments=NoArguments,
     result=RequestTimingResult,
@@ -370,8 +369,7 @@ HEALTH_PROBE = Tool(
     name="healthProbe",
     title="Health probe",
     description=(
-        "Return the server's sessions, memory (bytes), times (s) and store. Call it when the server is in "
-        "doubt."
+        "Return the server's sessions, memory (bytes), times (s) and store. Call it when the server fails."
     ),
     arguments=NoArguments,
     result=HealthProbeResult,

@@ -19,6 +19,7 @@ _AUTHORIZATION = (
     "x-serverless-authorization",
 )
 
+_BEARERS = ("bearer", "dpop", "jwt", "token")
 # RFC 9110 section 5.1
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,200}", re.ASCII)
 
@@ -64,13 +65,12 @@ def credentials_in(name: str, value: str) -> Credentials:
 
 def in_request(headers: Headers) -> Found:
     """Return the token in ``Authorization`` or else in the first known header that has one."""
-    found = in_header(headers, "Authorization")
-    if headers.get("Authorization") and _is_bearer(headers.get("Authorization") or ""):
-        return found
+    value = headers.get("Authorization")
+    given = None if value is None else credentials.read(value)
+    if given is not None and given.token and (given.scheme or "Bearer").lower() in _BEARERS:
+        return in_header(headers, "Authorization")
     elsewhere = next(tokens_elsewhere(headers), None)
-    if elsewhere is not None:
-        return in_header(headers, elsewhere)
-    return _nothing(headers)
+    return _nothing(given) if elsewhere is None else in_header(headers, elsewhere)
 
 
 def tokens_elsewhere(headers: Headers) -> Iterator[str]:
@@ -78,14 +78,9 @@ def tokens_elsewhere(headers: Headers) -> Iterator[str]:
     return (name for name in TOKEN_HEADERS if headers.get(name))
 
 
-def _is_bearer(value: str) -> bool:
-    given = credentials.read(value)
-    return bool(given.token) and (given.scheme or "Bearer").lower() in ("bearer", "dpop", "jwt", "token")
-
-
-def _nothing(headers: Headers) -> Found:
-    value = headers.get("Authorization")
-    reason = "the request has none" if value is None else "it is not a Bearer token"
-    said = f"Nothing to decode: no token argument, and of the Authorization header {reason}"
-    problems = () if value is None else credentials.read(value).problems
-    return Found("Authorization header", None, (said, *problems))
+def _nothing(given: Credentials | None) -> Found:
+    said = "Nothing to decode: no token argument, and of the Authorization header "
+    if given is None:
+        return Found("Authorization header", None, (f"{said}the request has none",))
+    reason = "it is not a Bearer token" if given.token else "it has no token"
+    return Found("Authorization header", None, (f"{said}{reason}", *given.problems))

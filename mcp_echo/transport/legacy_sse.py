@@ -48,6 +48,8 @@ class LegacySse:
         session = self._server.legacy.new_session(exchange, revision, UNKNOWN_CLIENT)
         stream = session.log.listen()
         session.legacy_stream = stream.tag
+        # Its stream is open from now on.
+        session.used = True
         opening = sse.endpoint(f"{MESSAGES_PATH}?session_id={session.id}")
         exchange.when_over(lambda: self._left(session))
         exchange.open_stream(Carriage(session.log, stream), opening)

@@ -80,12 +80,16 @@ SESSIONS = Figure(
 SESSIONS_LIMIT = Figure("sessions_limit", "Sessions and handles that may live at once (MCP_MAX_SESSIONS).")
 SESSIONS_CREATED = Figure("sessions_created", "Sessions and handles made here.")
 SESSIONS_ENDED = Figure(
-    "sessions_ended", "Sessions and handles that have ended here, by reason.", ("reason",)
+    "sessions_ended",
+    "Sessions and handles that have ended here: expired, closed, or displaced (never used, they gave way to "
+    "new ones).",
+    ("reason",),
 )
 SESSIONS_REFUSED = Figure(
     "sessions_refused",
     "Sessions and handles not made: full (MCP_MAX_SESSIONS), principal "
-    "(MCP_ECHO_MAX_SESSIONS_PER_PRINCIPAL), too_fast (MCP_ECHO_INITIALIZE_RATE).",
+    "(MCP_ECHO_MAX_SESSIONS_PER_PRINCIPAL), address (MCP_ECHO_MAX_SESSIONS_PER_ADDRESS), too_fast "
+    "(MCP_ECHO_INITIALIZE_RATE).",
     ("reason",),
 )
 SESSION_LIFETIME = Figure(
@@ -225,11 +229,16 @@ class ServerCollector(Collector):
         yield gauge(SESSIONS, [(("session",), len(store) - handles), (("handle",), handles)])
         yield gauge(SESSIONS_LIMIT, _one(store.limit))
         yield counter(SESSIONS_CREATED, _one(statistics.created))
-        ended = {"expired": statistics.expired, "closed": statistics.closed}
+        ended = {
+            "expired": statistics.expired,
+            "closed": statistics.closed,
+            "displaced": statistics.displaced,
+        }
         yield counter(SESSIONS_ENDED, _by_name(ended))
         refused = {
             "full": statistics.refused,
             "principal": statistics.refused_to_principals,
+            "address": statistics.refused_to_addresses,
             "too_fast": self._from.facts.limits.refused.sessions_too_fast,
         }
         yield counter(SESSIONS_REFUSED, _by_name(refused))

@@ -42,6 +42,8 @@ TIMEOUT = 60.0
 LIMIT = 3
 OWN_LIMIT = 2
 """Sessions of one principal."""
+ADDRESS_LIMIT = 2
+"""Sessions of one address."""
 BOUNDS = Bounds(messages=6, bytes=200)
 """Of each queue."""
 MAX_BYTES = 4000
@@ -141,10 +143,12 @@ class Bench:
         limit: int = LIMIT,
         limit_per_principal: int = OWN_LIMIT,
         bounds: Bounds = BOUNDS,
+        limit_per_address: int = ADDRESS_LIMIT,
     ) -> None:
         self.directory = directory
         self.limit = limit
         self.limit_per_principal = limit_per_principal
+        self.limit_per_address = limit_per_address
         self.bounds = bounds
         self.time = START
         self.told: list[tuple[str, EndReason]] = []
@@ -152,6 +156,15 @@ class Bench:
         self.seen_at_the_endings: list[tuple[bool, int]] = []
         """At each ending told of: whether the watched connection was over, how many sessions lived."""
         self.stores: list[Any] = []
+
+    @property
+    def limits(self) -> dict[str, int]:
+        """The limits, as an engine takes them."""
+        return {
+            "limit": self.limit,
+            "limit_per_principal": self.limit_per_principal,
+            "limit_per_address": self.limit_per_address,
+        }
 
     def wall(self) -> float:
         """Return the seconds of the wall clock."""
@@ -174,15 +187,37 @@ class Bench:
         """Do something once what a request has changed is kept."""
         raise NotImplementedError
 
-    async def create(self, principal: str | None = None, node: int | None = None) -> Seen:
-        """Make a session."""
-        return await self.perform(lambda store: look(store.create(principal, REVISION, CLIENT)), node)
+    async def create(
+        self,
+        principal: str | None = None,
+        node: int | None = None,
+        address: str | None = None,
+        used: bool = True,
+    ) -> Seen:
+        """Make a session, which is in use unless told otherwise."""
 
-    async def create_handle(self, principal: str | None = None, timeout: float | None = None) -> Seen:
-        """Make state that is named by a handle."""
-        return await self.perform(
-            lambda store: look(store.create_handle(principal, MODERN_REVISION, CLIENT, timeout, "a label"))
-        )
+        def create(store: SessionStore) -> Seen:
+            session = store.create(principal, REVISION, CLIENT, address)
+            session.used = used
+            return look(session)
+
+        return await self.perform(create, node)
+
+    async def create_handle(
+        self,
+        principal: str | None = None,
+        timeout: float | None = None,
+        address: str | None = None,
+        used: bool = True,
+    ) -> Seen:
+        """Make state that is named by a handle, which is in use unless told otherwise."""
+
+        def create(store: SessionStore) -> Seen:
+            session = store.create_handle(principal, MODERN_REVISION, CLIENT, timeout, "a label", address)
+            session.used = used
+            return look(session)
+
+        return await self.perform(create)
 
     async def use(
         self,
@@ -191,9 +226,10 @@ class Bench:
         handle: bool = False,
         then: Callable[[Any], T] = look,  # type: ignore[assignment]
         node: int | None = None,
+        notice: bool = False,
     ) -> T:
         """Use a session; return what ``then`` returns."""
-        return await self.perform(lambda store: then(store.use(session_id, principal, handle)), node)
+        return await self.perform(lambda store: then(store.use(session_id, principal, handle, notice)), node)
 
     async def close(
         self, session_id: str, principal: str | None = None, handle: bool = False, node: int | None = None
@@ -302,7 +338,16 @@ class Bench:
         return counts
 
 
-COUNTED = ("created", "expired", "closed", "refused", "refused_to_principals", "lifetime_seconds")
+COUNTED = (
+    "created",
+    "expired",
+    "closed",
+    "displaced",
+    "refused",
+    "refused_to_principals",
+    "refused_to_addresses",
+    "lifetime_seconds",
+)
 LOSSES = ("messages_queued", "messages_dropped", "messages_refused", "messages_too_large", "echoes_refused")
 
 
@@ -318,6 +363,7 @@ class Memory(Bench):
             lambda session, reason: self.note_end(session.id, reason, len(self.store)),
             StateBudget(MAX_BYTES),
             self.limit_per_principal,
+            limit_per_address=self.limit_per_address,
         )
         self.stores = [self.store]
 
@@ -386,6 +432,7 @@ class Shared(Bench):
             limits,
             self.note_shared_end,
             lambda _handle: None,
+            limit_per_address=self.limit_per_address,
         )
         limits.after = store.after
         engine.open()
@@ -487,7 +534,7 @@ class Dicts(Shared):
         return round(self.wall() * 1000)
 
     def engine(self, node: str) -> Engine:
-        return DictEngine(self.records, node, limit=self.limit, limit_per_principal=self.limit_per_principal)
+        return DictEngine(self.records, node, **self.limits)
 
     def advance(self, seconds: float) -> None:
         super().advance(seconds)
@@ -501,11 +548,10 @@ class Sqlite(Shared):
         return SqliteEngine(
             reactor,
             f"sqlite:{self.directory}/sessions.db",
-            limit=self.limit,
-            limit_per_principal=self.limit_per_principal,
             node=node,
             uptime=lambda: self.time,
             wall=self.wall,
+            **self.limits,
         )
 
 
@@ -537,11 +583,10 @@ class Redis(Shared):
             reactor,
             # A machine that is busy with other tests is no failure.
             f"{self.server.address}?prefix={self.prefix}&timeout=10",
-            limit=self.limit,
-            limit_per_principal=self.limit_per_principal,
             node=node,
             steady=lambda: self.time,
             wall=self.wall,
+            **self.limits,
         )
 
     def advance(self, seconds: float) -> None:

@@ -12,11 +12,18 @@ from typing import Any
 import pytest
 import pytest_twisted
 
-from mcp_echo.protocol.errors import SessionNotFound, TooManySessions, TooManySessionsForPrincipal
+from mcp_echo.protocol.errors import (
+    SessionNotFound,
+    TooManySessions,
+    TooManySessionsForAddress,
+    TooManySessionsForHolder,
+    TooManySessionsForPrincipal,
+)
 from mcp_echo.state.ledger import Bounds
 from mcp_echo.state.session import Client, Echo, Session
 from mcp_echo.state.store import Holdings, SessionStore
 from tests.contracts.session_stores import (
+    ADDRESS_LIMIT,
     BENCHES,
     BOUNDS,
     CLIENT,
@@ -361,10 +368,84 @@ async def test_a_principal_has_only_so_many_sessions_and_handles(bench: Bench) -
 
 
 @pytest_twisted.ensureDeferred
+async def test_an_address_has_only_so_many_where_no_principal_is_known(bench: Bench) -> None:
+    """Our choice: one address must not take every place; who is known by name does not count there."""
+    await bench.create(address="10.0.0.1")
+    bench.advance(10)
+    await bench.create_handle(timeout=30, address="10.0.0.1")
+    for make in (bench.create, bench.create_handle):
+        refusal = await refusal_of(make(address="10.0.0.1"), TooManySessionsForAddress)
+        assert (refusal.status, refusal.headers) == (429, {"Retry-After": "31"})
+        assert f"{ADDRESS_LIMIT} sessions" in refusal.message
+    assert (bench.statistics["refused_to_addresses"], bench.statistics["refused"]) == (2, 0)
+    await bench.create("alice", address="10.0.0.1")
+    await refusal_of(bench.create(address="10.0.0.2"), TooManySessions)
+
+
+@with_sizes(limit=6, limit_per_principal=2, limit_per_address=2)
+@pytest.mark.parametrize("whose", [{"principal": "alice"}, {"address": "2001:db8::1"}])
+@pytest_twisted.ensureDeferred
+async def test_in_a_full_share_the_oldest_never_used_session_gives_way(
+    bench: Bench, whose: dict[str, str]
+) -> None:
+    """Our choice: a client that makes one session after the other pushes out its own alone; the first refusal
+    is of one that has used all of them."""
+    other = await bench.create("bob", used=False)
+    first, second = [await bench.create(**whose, used=False) for _ in range(2)]
+    bench.advance(5)
+    await bench.use(second.id, whose.get("principal"), notice=True)
+    third = await bench.create(**whose, used=False)
+    assert await bench.living() == {other.id, second.id, third.id}
+    await refusal_of(bench.use(first.id, whose.get("principal")))
+    for session in (second, third):
+        await bench.use(session.id, whose.get("principal"))
+    await refusal_of(bench.create(**whose), TooManySessionsForHolder)
+    await bench.sweep()
+    await bench.settle()
+    assert bench.endings == [(first.id, "displaced")]
+    assert [bench.statistics[each] for each in ("created", "displaced", "lifetime_seconds")] == [4, 1, 5]
+
+
+@with_sizes(limit=4)
+@pytest_twisted.ensureDeferred
+async def test_in_a_full_store_the_holder_that_has_most_gives_way(bench: Bench) -> None:
+    """Our choice: whoever comes for the first time finds room as long as some session was never used."""
+    flood = [await bench.create(address="10.0.0.1", used=False) for _ in range(2)]
+    (other,) = [await bench.create(address="10.0.0.2", used=False)]
+    await bench.create_handle(address="10.0.0.3", used=False)
+    new = await bench.create(address="10.0.0.4", used=False)
+    assert flood[0].id not in await bench.living()
+    assert {flood[1].id, other.id, new.id} <= await bench.living()
+    for session in (flood[1], other, new):
+        await bench.use(session.id)
+    last = await bench.create(address="10.0.0.5")
+    await refusal_of(bench.create(address="10.0.0.6"), TooManySessions)
+    assert await bench.living() == {flood[1].id, other.id, new.id, last.id}
+    assert bench.statistics["refused"] == 1
+
+
+@pytest.mark.parametrize("kind", ["a request", "work that goes on", "a stream"])
+@with_sizes(limit=2)
+@pytest_twisted.ensureDeferred
+async def test_a_session_that_is_in_use_gives_way_to_none(bench: Bench, kind: str) -> None:
+    """Our choice: only what nobody has used ends without loss."""
+    made = await bench.create(address="10.0.0.1", used=False)
+    if kind == "a request":
+        await bench.use(made.id)
+    elif kind == "work that goes on":
+        await bench.use(made.id, notice=True, then=lambda session: session.begin(1))
+    else:
+        await bench.listen(made.id)
+    for _ in range(3):
+        await bench.create(address="10.0.0.1", used=False)
+    assert made.id in await bench.living()
+
+
+@pytest_twisted.ensureDeferred
 async def test_who_is_nobody_in_particular_has_no_share(bench: Bench) -> None:
-    """Our choice: callers that nobody vouches for are bounded by MCP_MAX_SESSIONS alone."""
+    """Our choice: what has neither a principal nor an address is bounded by MCP_MAX_SESSIONS alone."""
     for _ in range(LIMIT):
-        await bench.create(None)
+        await bench.create(None, used=False)
     await refusal_of(bench.create(None), TooManySessions)
 
 

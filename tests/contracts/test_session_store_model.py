@@ -20,7 +20,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from twisted.internet.defer import ensureDeferred
 
-from mcp_echo.protocol.errors import SessionNotFound, TooManySessions, TooManySessionsForPrincipal
+from mcp_echo.protocol.errors import (
+    McpError,
+    SessionNotFound,
+    TooManySessions,
+    TooManySessionsForAddress,
+    TooManySessionsForPrincipal,
+)
 from mcp_echo.state.session import Echo, Session
 from tests.contracts.session_stores import (
     BOUNDS,
@@ -35,8 +41,18 @@ from tests.contracts.session_stores import (
 )
 from tests.nodes import Reader
 
-LIMIT, OWN_LIMIT = 5, 2
-OWNERS = [None, "alice", "alice", "alice", "bob"]
+LIMIT, OWN_LIMIT, ADDRESS_LIMIT = 5, 2, 2
+MAKERS: list[tuple[str | None, str | None]] = [
+    (None, None),
+    *[(None, "10.0.0.1")] * 4,
+    (None, "10.0.0.2"),
+    ("alice", "10.0.0.1"),
+    ("alice", "10.0.0.2"),
+    ("bob", None),
+]
+"""Who makes a session, and from where."""
+OF_PRINCIPALS = (OWN_LIMIT, TooManySessionsForPrincipal, "refused_to_principals")
+OF_ADDRESSES = (ADDRESS_LIMIT, TooManySessionsForAddress, "refused_to_addresses")
 TIMEOUTS = [None, 7.0, 20.0]
 STEPS = [1.0, 5.0, 10.0, 20.0]
 HEARTBEAT = 10.0
@@ -53,7 +69,11 @@ class Known:
     owner: str | None
     handle: bool
     timeout: float
-    used: float
+    last: float
+    """When it was active last."""
+    holder: str | None = None
+    used: bool = False
+    displaced: bool = False
     echoes: int = 0
     replays: int = 0
     echo: Echo | None = None
@@ -68,7 +88,11 @@ class Known:
 
     def lives(self, now: float) -> bool:
         """Return whether it can be used."""
-        return not self.closed and now - self.used < self.timeout
+        return not (self.closed or self.displaced) and now - self.last < self.timeout
+
+    def ending(self) -> str:
+        """Return why it has ended."""
+        return "closed" if self.closed else "displaced" if self.displaced else "expired"
 
     def taken(self) -> dict[bytes, str]:
         """Return which messages connections have taken, and on which stream each went out."""
@@ -92,7 +116,8 @@ class Walk:
     """
 
     rules: dict[str, tuple[int, ...]] = {
-        "create": (len(OWNERS), 2, len(TIMEOUTS)),
+        "create": (len(MAKERS), 2, len(TIMEOUTS)),
+        "notice": (50,),
         "echo": (50, 40),
         "replay": (50,),
         "queue": (50, 8, 60),
@@ -143,41 +168,72 @@ class Walk:
             self.happened["not found"] += 1
             return None
         result = await work(known)
-        known.used = self.now
+        known.last, known.used = self.now, True
         return known, result
 
     # What clients do.
 
-    async def create(self, owner: int, handle: int, timeout: int) -> None:
-        """Make a session or a handle, unless there are too many."""
-        principal, lasts = OWNERS[owner], TIMEOUTS[timeout] if handle else None
+    async def create(self, maker: int, handle: int, timeout: int) -> None:
+        """Make a session or a handle, for which another one gives way, unless there are too many in use."""
+        (principal, address), lasts = MAKERS[maker], TIMEOUTS[timeout] if handle else None
+        holder = principal or address
 
         async def make() -> Seen:
             if handle:
-                return await self.bench.create_handle(principal, lasts)
-            return await self.bench.create(principal)
+                return await self.bench.create_handle(principal, lasts, address, used=False)
+            return await self.bench.create(principal, address=address, used=False)
 
-        own = [known for known in self.living if known.owner == principal]
-        for kind, counted, rivals, limit in (
-            (TooManySessionsForPrincipal, "refused_to_principals", own, OWN_LIMIT),
-            (TooManySessions, "refused", self.living, LIMIT),
-        ):
-            if len(rivals) < limit or (rivals is own and principal is None):
-                continue
-            with pytest.raises(kind) as refusal:
+        giving, refusal = self.giving_way(principal, holder)
+        if refusal is not None:
+            kind, counted, rivals = refusal
+            with pytest.raises(kind) as refused:
                 await make()
-            assert refusal.value.headers == {"Retry-After": str(self.seconds_until_one_ends(rivals))}
+            assert refused.value.headers == {"Retry-After": str(self.seconds_until_one_ends(rivals))}
             self.refused[counted] += 1
             self.happened[counted] += 1
             return
         seen = await make()
-        known = Known(seen.id, principal, bool(handle), lasts or TIMEOUT, self.now)
+        known = Known(seen.id, principal, bool(handle), lasts or TIMEOUT, self.now, holder)
         assert (seen.principal, seen.handle, seen.timeout) == (principal, known.handle, known.timeout)
+        if giving:
+            left = await self.bench.living()
+            (gone,) = [each for each in self.living if each.id not in left]
+            assert gone in giving
+            gone.displaced = True
+            self.happened["displaced"] += 1
         self.all.append(known)
 
+    def giving_way(
+        self, principal: str | None, holder: str | None
+    ) -> tuple[list[Known], tuple[type[McpError], str, list[Known]] | None]:
+        """Return the sessions of which one gives way to a new one, and what refuses that if there is none."""
+        own = self.of(holder)
+        limit, kind, counted = OF_PRINCIPALS if principal else OF_ADDRESSES
+        if len(own) >= limit:
+            giving = [known for known in own if not known.used][:1]
+            return giving, None if giving else (kind, counted, own)
+        if len(self.living) < LIMIT:
+            return [], None
+        shares = [self.of(each) for each in {known.holder for known in self.living} - {None}]
+        shares = [share for share in shares if not all(known.used for known in share)]
+        most = max(map(len, shares), default=0)
+        giving = [next(each for each in share if not each.used) for share in shares if len(share) == most]
+        if giving and most >= len(own):
+            return giving, None
+        return [], (TooManySessions, "refused", self.living)
+
+    def of(self, holder: str | None) -> list[Known]:
+        """Return the sessions of a holder that live, the oldest first; nobody's are none."""
+        return [known for known in self.living if holder is not None and known.holder == holder]
+
     def seconds_until_one_ends(self, rivals: Iterable[Known]) -> int:
-        remaining = min(known.used + known.timeout for known in rivals) - self.now
+        remaining = min(known.last + known.timeout for known in rivals) - self.now
         return max(1, min(60, int(remaining) + 1))
+
+    async def notice(self, place: int) -> None:
+        """Send a notification, which keeps a session but is no use of it."""
+        if self.living:
+            await self.see(self.living[place % len(self.living)])
 
     async def echo(self, place: int, length: int) -> None:
         """Echo something."""
@@ -315,16 +371,15 @@ class Walk:
             assert not reader.open
         assert await self.bench.living() == {known.id for known in living}
         assert await self.bench.counts() == (len(living), sum(known.handle for known in living))
-        statistics, closed = self.bench.statistics, sum(known.closed for known in self.all)
+        statistics, ended = self.bench.statistics, [known for known in self.all if known not in living]
         assert statistics["created"] == len(self.all)
-        assert (statistics["closed"], statistics["expired"]) == (closed, len(self.all) - closed - len(living))
+        counts = Counter(known.ending() for known in ended)
+        assert {name: statistics[name] for name in counts} == counts
         assert {name: statistics[name] for name in self.refused} == self.refused
-        ended = {
-            (known.id, "closed" if known.closed else "expired") for known in self.all if known not in living
-        }
+        endings = {(known.id, known.ending()) for known in ended}
         # A node that saw a session last long before another closed it may take it for expired.
-        assert {name for name, _ in self.bench.endings} == {name for name, _ in ended}
-        assert ended <= set(self.bench.endings)
+        assert {name for name, _ in self.bench.endings} == {name for name, _ in endings}
+        assert endings <= set(self.bench.endings)
         await self.bench.settle()
         seen = [await self.see(known) for known in living]
         held = await self.bench.holdings()
@@ -333,8 +388,8 @@ class Walk:
         assert held.echoes == sum(0 if known.echo is None else known.echo.size for known in living)
 
     async def see(self, known: Known) -> Seen:
-        known.used = self.now
-        return await self.bench.use(known.id, **known.whose, then=look)
+        known.last = self.now
+        return await self.bench.use(known.id, **known.whose, then=look, notice=True)
 
     # What must hold.
 
@@ -347,8 +402,8 @@ class Walk:
                 assert numbers == sorted(set(numbers))
                 assert {data for _, data in reader.got} <= set(known.sent)
         # The one that was used last, so that looking at it keeps none alive.
-        latest = max(self.living, key=lambda known: known.used, default=None)
-        if latest is None or latest.used != self.now:
+        latest = max(self.living, key=lambda known: known.last, default=None)
+        if latest is None or latest.last != self.now:
             return
         seen = await self.see(latest)
         assert (seen.echo_count, seen.replay_count) == (latest.echoes, latest.replays)
@@ -384,7 +439,7 @@ class SessionStoreMachine(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        bench = self.bench(Path(), LIMIT, OWN_LIMIT)
+        bench = self.bench(Path(), LIMIT, OWN_LIMIT, limit_per_address=ADDRESS_LIMIT)
         at_once(bench.open())
         self.walk = Walk(bench)
 
@@ -413,7 +468,11 @@ TestDicts = _machine(Dicts)
 
 # What has to be waited for, and the others as well, so that all are known to have walked far.
 
-MUST_HAPPEN = {*Walk.rules, "not found", "refused", "refused_to_principals", "resumed", "dropped", "pending"}
+MUST_HAPPEN = {
+    *Walk.rules,
+    *("not found", "refused", "refused_to_principals", "refused_to_addresses", "displaced"),
+    *("resumed", "dropped", "pending"),
+}
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -422,13 +481,13 @@ MUST_HAPPEN = {*Walk.rules, "not found", "refused", "refused_to_principals", "re
 async def test_a_long_walk_goes_as_in_the_model(kind: type[Bench], seed: int, tmp_path: Path) -> None:
     """Design of the interface, all of it: whatever happens in whichever order, on two nodes where there can
     be two."""
-    bench, chance = kind(tmp_path, LIMIT, OWN_LIMIT), random.Random(seed)
+    bench, chance = kind(tmp_path, LIMIT, OWN_LIMIT, limit_per_address=ADDRESS_LIMIT), random.Random(seed)
     try:
         await bench.open()
         walk = Walk(bench)
         names = list(walk.rules)
         weights = [1 if name in ("close", "advance", "sweep") else 5 for name in names]
-        for _ in range(250):
+        for _ in range(400):
             (name,) = chance.choices(names, weights)
             await walk.do(name, *(chance.randrange(kinds) for kinds in walk.rules[name]))
         await walk.do("sweep")

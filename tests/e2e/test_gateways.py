@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from mcp_echo.protocol.cors import EXPOSED_HEADERS
+from mcp_echo.protocol.identity_headers import ANY_SERVICE
 from mcp_echo.protocol.identity_headers import IDENTITY_HEADERS as IDENTITY_ROWS
 from mcp_echo.redaction import fingerprint
 from tests.e2e import daemon as daemons
@@ -43,7 +44,7 @@ FORGED = "admin"
 """Who a client would like to be."""
 
 COMMON_HOPS = (
-    "a service that the gateway asks (ForwardAuth)",
+    ANY_SERVICE,
     "oauth2-proxy or a service like it",
     "Authelia",
 )

@@ -5,8 +5,10 @@ from __future__ import annotations
 import http.client
 import json
 import re
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +64,11 @@ def lines(daemon: Daemon, *words: str) -> list[str]:
     return [line for line in daemon.log().splitlines() if all(word in line for word in words)]
 
 
+def both_work(daemon: Daemon) -> None:
+    """Wait for the second worker: whoever begins without a file makes one."""
+    wait_until(lambda: daemon.log().count(" is ready") >= 2)
+
+
 def remove(path: Path) -> None:
     path.unlink()
 
@@ -77,8 +84,9 @@ def test_a_file_that_is_gone_is_503_and_said_once_a_process(
 ) -> None:
     """docs/scaling.md: what a client was answered is kept; `/ready` is true of writing, and says why."""
     path = tmp_path / "sessions.db"
-    more = ["--workers=2"] if workers == 2 else []
-    daemon = start(f"--store=sqlite:{path}", *more)
+    daemon = start(f"--store=sqlite:{path}", *(["--workers=2"] if workers == 2 else []))
+    if workers == 2:
+        both_work(daemon)
     session_id = new_session(daemon)
     assert echo(daemon, session_id)[0] == 200
     act(path)
@@ -95,6 +103,31 @@ def test_a_file_that_is_gone_is_503_and_said_once_a_process(
         path.with_name("moved").rename(path)
         wait_until(lambda: all(get(daemon, "/ready")[0] == 200 for _ in range(10)))
         assert echo(daemon, session_id)[2]["result"]["structuredContent"]["echoCount"] == 2
+
+
+@pytest.mark.parametrize("gone", [("-wal",), ("-shm",), ("-wal", "-shm")], ids="+".join)
+def test_a_log_that_was_removed_under_several_processes_takes_nothing_along(
+    start: Start, tmp_path: Path, gone: tuple[str, ...]
+) -> None:
+    """https://sqlite.org/howtocorrupt.html: each has it open, and only one may write it down."""
+    path = tmp_path / "sessions.db"
+    daemon = start(f"--store=sqlite:{path}", "--workers=2")
+    both_work(daemon)
+    sessions = [new_session(daemon) for _ in range(10)]
+    for session_id in sessions:
+        assert echo(daemon, session_id)[0] == 200
+    for suffix in gone:
+        path.with_name(path.name + suffix).unlink()
+    for session_id in sessions:
+        wait_until(lambda session_id=session_id: echo(daemon, session_id)[0] == 200)
+    daemon.terminate()
+    assert not lines(daemon, "last is lost")
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        assert connection.execute("SELECT count(*) FROM record").fetchone() == (10,)
+    daemon = start(f"--store=sqlite:{path}")
+    for session_id in sessions:
+        assert echo(daemon, session_id)[2]["result"]["structuredContent"]["echoCount"] == 3
 
 
 @pytest.fixture

@@ -29,8 +29,8 @@ class WatchedSession(Session):
 
 
 def test_the_sweep_stops_at_the_first_living_session_of_each_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Our choice: a sweep costs what it ends and one look per timeout, not what there is, since it blocks
-    the reactor."""
+    """Our choice: a sweep costs what it ends and one look more, not what there is, since it blocks the
+    reactor."""
     time = 0.0
     store = MemoryStore(60, 1000, lambda: time)
     monkeypatch.setattr("mcp_echo.state.store.Session", WatchedSession)
@@ -43,7 +43,7 @@ def test_the_sweep_stops_at_the_first_living_session_of_each_timeout(monkeypatch
     time = 104.0
     WatchedSession.looks = 0
     assert store.expire() == 2 + 2
-    assert WatchedSession.looks == 2 + 1 + 2 + 1
+    assert WatchedSession.looks == 2 + 2 + 1
 
 
 def test_time_for_room_is_measured_over_every_timeout() -> None:

@@ -278,10 +278,20 @@ def test_a_session_that_has_ended_elsewhere_ends_here(cluster: Cluster) -> None:
 def test_a_copy_of_what_was_closed_elsewhere_does_not_read_as_expired(cluster: Cluster) -> None:
     """Our choice: an operator must not look for a timeout that never was."""
     session_id = cluster.a.create()
+    cluster.a.on(session_id, echo)
     cluster.b.do(lambda store: store.close(session_id, None))
     with pytest.raises(SessionNotFound):
         cluster.a.on(session_id, echo)
     assert cluster.a.ended == [(session_id, "closed")]
+
+
+def test_of_a_copy_that_was_never_used_only_who_ended_it_tells(cluster: Cluster) -> None:
+    """Our choice: here nothing tells whether it was closed or gave way to another."""
+    session_id = cluster.a.create()
+    cluster.b.do(lambda store: store.close(session_id, None))
+    with pytest.raises(SessionNotFound):
+        cluster.a.on(session_id, echo)
+    assert (cluster.a.ended, cluster.b.ended) == ([], [(session_id, "closed")])
 
 
 def test_a_copy_of_what_has_expired_reads_as_expired(cluster: Cluster) -> None:

@@ -127,12 +127,12 @@ def test_a_description_has_only_what_its_revision_knows(name: str, revision: Rev
 
 @tools
 def test_annotations_tell_which_tools_change_the_session(name: str) -> None:
-    """2025-11-25 schema, ToolAnnotations: what only reads is neither destructive nor idempotent, and nothing
-    is idempotent that does not say so."""
+    """2025-11-25 schema, ToolAnnotations: what is not said has its default, and what only reads is neither
+    destructive nor idempotent."""
     tool = TOOLS[name]
-    hints = {"readOnlyHint": not tool.changes, "openWorldHint": tool.reaches_out}
-    if tool.changes:
-        hints["destructiveHint"] = False
+    hints = {"destructiveHint": False} if tool.changes else {"readOnlyHint": True}
+    if not tool.reaches_out:
+        hints["openWorldHint"] = False
     assert describe(name)["annotations"] == hints
 
 

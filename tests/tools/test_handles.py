@@ -88,7 +88,8 @@ def test_nobody_makes_a_handle_that_the_server_would_not(scene: Scene, arguments
 def test_a_full_server_says_so_in_a_result(scene: Scene) -> None:
     """2026-07-28 server/tools, Error Handling: a tool that cannot do its work answers with isError."""
     scene.store.limit = 2
-    create(scene)
+    scene.call("echo", {"message": "hi", "session": create(scene)})
+    scene.session.used = True
     answer = scene.call("createEchoSession")
     assert (answer.is_error, answer.structured) == (True, None)
     assert "MCP_MAX_SESSIONS" in answer.text

@@ -124,6 +124,15 @@ def test_beyond_the_usual_leeway_nothing_is_said_of_it(leeway: int) -> None:
     assert not any("leeway" in each for each in problems({"exp": NOW - leeway}))
 
 
+# RFC 7515 appendix A.3.1
+EC_256 = {
+    "kty": "EC",
+    "crv": "P-256",
+    "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
+    "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0",
+}
+
+
 # The header and the beginning of what is told of it.
 HEADERS: list[tuple[dict[str, Any], str]] = [
     ({}, "The header names no algorithm (alg)"),
@@ -159,7 +168,24 @@ HEADERS: list[tuple[dict[str, Any], str]] = [
     ({"alg": "RS256", "typ": 1}, "typ is a number, not a string"),
     ({"alg": "RS256", "typ": "dpop+jwt"}, "typ is dpop+jwt: this is the proof of a key, and no access token"),
     ({"alg": "RS256", "typ": "JWE"}, "typ is JWE, which this token is not"),
-    ({"alg": "RS256", "jwk": {"kty": "EC", "d": "x"}}, "The header's jwk has a private key (d)"),
+    ({"alg": "RS256", "jwk": {"kty": "EC", "d": "x"}}, "The header's jwk has a secret key"),
+    ({"alg": "HS256", "jwk": {"kty": "oct", "k": "AAAA"}}, "The header's jwk has a secret key"),
+    (
+        {"alg": "HS256", "jwk": {"kty": "oct", "k": "AAAA"}},
+        "The header's jwk is too short: The HMAC key is 3 bytes",
+    ),
+    (
+        {"alg": "RS256", "jwk": {"kty": "RSA", "n": base64url(b"\xff" * 127), "e": "AQAB"}},
+        "The header's jwk is too short",
+    ),
+    (
+        {"alg": "ES256", "jwk": {"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA"}},
+        "The header's jwk is no key for ES256",
+    ),
+    ({"alg": "ES384", "jwk": EC_256}, "The header's jwk is no key for ES384"),
+    ({"alg": "RS256", "jwk": EC_256}, "The header's jwk is no key for RS256"),
+    ({"alg": "RS256", "jwk": {}}, "The header's jwk is no key for RS256"),
+    ({"alg": "RS256", "jwk": "x"}, "jwk is a string, not an object"),
     ({"alg": "RS256", "Kid": "x"}, "Kid is no header parameter: kid is"),
 ]
 
@@ -282,6 +308,12 @@ def test_padding_is_told_and_the_token_read() -> None:
     )
 
 
+def test_a_key_that_fits_is_no_problem() -> None:
+    """RFC 9449 section 4.2: a proof has the public key in its header."""
+    signature = base64url(b"s" * 64)
+    assert problems(header={"alg": "ES256", "jwk": EC_256}, signature=signature) == []
+
+
 VALUES = st.recursive(
     st.none()
     | st.booleans()
@@ -310,3 +342,24 @@ def test_no_token_that_can_be_read_breaks_the_judgement(
         return
     assert all(each and len(each) < 300 for each in problems_of(token, NOON))
     assert token.status(NOON) is not None
+
+
+@given(
+    st.fixed_dictionaries(
+        {"kty": st.sampled_from(["RSA", "EC", "OKP", "oct", "AKP", ""])},
+        optional={
+            "crv": st.sampled_from(
+                ["P-256", "P-384", "P-521", "secp256k1", "Ed25519", "Ed448", "X25519", "x"]
+            ),
+            "alg": st.sampled_from(["RS256", "ES256", "x"]),
+            **dict.fromkeys(
+                ("n", "e", "d", "p", "q", "dp", "dq", "qi", "oth", "x", "y", "k"),
+                VALUES | st.binary(max_size=70).map(base64url),
+            ),
+        },
+    ),
+    st.sampled_from([*SIGNATURE_BYTES, *sorted(RSA), "none", "x"]),
+)
+def test_no_key_in_a_header_breaks_the_judgement(key: dict[str, Any], algorithm: str) -> None:
+    """Our choice: whatever calculates with a key may fail at one that is none."""
+    assert all(problems(header={"alg": algorithm, "jwk": key}))
