@@ -101,7 +101,7 @@ def read_meta(params: Raw) -> Meta:
         MetaIncomplete: A required member is missing, or a member has a wrong type.
     """
     meta = _meta_in(params)
-    if meta is UNSET or lacking(meta):
+    if meta is UNSET or meta.version is UNSET or meta.capabilities is UNSET:
         raise MetaIncomplete(f"Invalid params: {told_lacking(meta)}")
     for name, member in (("clientInfo", meta.client_info), (CAPABILITIES_KEY, meta.capabilities)):
         if member is not UNSET and bytes(member)[:1] != b"{":
@@ -124,17 +124,11 @@ def _is_null(member: Raw | UnsetType) -> bool:
     return member is not UNSET and bytes(member) == b"null"
 
 
-def lacking(meta: Meta | UnsetType) -> list[str]:
-    """Return the required members that a ``_meta`` does not have."""
-    if meta is UNSET:
-        return [CAPABILITIES_KEY, VERSION_KEY]
-    found = {CAPABILITIES_KEY: meta.capabilities, VERSION_KEY: meta.version}
-    return [key for key, value in found.items() if value is UNSET]
-
-
 def told_lacking(meta: Meta | UnsetType) -> str:
-    """Return the sentence that names what a ``_meta`` lacks."""
-    return f"_meta lacks {' and '.join(lacking(meta))}"
+    """Return the sentence that names the required members which a ``_meta`` does not have."""
+    found = {} if meta is UNSET else {CAPABILITIES_KEY: meta.capabilities, VERSION_KEY: meta.version}
+    missing = [key for key in (CAPABILITIES_KEY, VERSION_KEY) if found.get(key, UNSET) is UNSET]
+    return f"_meta lacks {' and '.join(missing)}"
 
 
 def what_is_lacking(params: Raw) -> str:

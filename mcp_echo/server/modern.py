@@ -159,6 +159,7 @@ class ModernEra:
         self._seal = seal
         self._tally = tally
         self._observer = methods.offer.observer
+        self._strict = methods.facts.settings.strict
         self._refusals = Refusals(tally, methods.facts.now)
         self._table: dict[str, Method] = {
             **methods.table,
@@ -201,7 +202,7 @@ class ModernEra:
             hint = "; this one begins with initialize" if version in self._supported.legacy else ""
             raise VersionNotSupported(version, self._supported.names, hint)
         check_routing_headers(exchange.values, request.method, request.params)
-        if self._facts.settings.strict:
+        if self._strict:
             check_meta(request.params, revision)
         return meta, revision
 
@@ -354,7 +355,7 @@ class ModernEra:
         if retry.requestState is UNSET:
             return {}, responses, None
         opened = self._seal.open(retry.requestState, _tie(request, exchange.principal))
-        if self._facts.settings.strict and opened.get("id") == request.id:
+        if self._strict and opened.get("id") == request.id:
             raise InvalidRequest(
                 f"Invalid request: the id {shown_id(request.id)} is that of the request which was answered "
                 "with this requestState; a retry needs one of its own"
