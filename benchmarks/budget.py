@@ -191,7 +191,8 @@ def running(command: Callable[[int], list[str]]) -> Iterator[Server]:
 
 def _daemon(port: int) -> list[str]:
     # Thousands of sessions come from one address here.
-    options = ["--max-sessions", "200000", "--initialize-rate", "0"]
+    options = ["--max-sessions", "200000", "--max-sessions-per-address", "200000", "--initialize-rate", "0"]
+    options += ["--max-connections-per-address", "1000000", "--max-held-bytes", str(1 << 30)]
     return [sys.executable, "-m", "mcp_echo", "--port", str(port), *options]
 
 
@@ -268,7 +269,7 @@ def sweep_milliseconds() -> float:
         revision = next(iter(Supported().legacy.values()))
         for number in range(STORED):
             now[0] = 0.0 if number < EXPIRED else 50.0
-            store.create(None, revision, UNKNOWN_CLIENT)
+            store.create(None, revision, UNKNOWN_CLIENT, "10.0.0.1")
         now[0] = 100.0
         before = time.process_time()
         expired = store.expire()

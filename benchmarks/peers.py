@@ -201,6 +201,10 @@ def _mcp_echo(cache: Path, project: Path) -> Environment:
         "{port}",
         "--max-sessions",
         "100000",
+        "--max-sessions-per-address",
+        "100000",
+        "--max-connections-per-address",
+        "1000000",
         "--initialize-rate",
         "0",
     )

@@ -46,7 +46,9 @@ _GOALS = {"p99 milliseconds": 20.0, "percent of a core": 2.0}
 
 def _daemon(cores: Cores, port: int, *options: str) -> list[str]:
     # Thousands of sessions come from one address here.
-    most = ["--max-sessions", "5000", "--initialize-rate", "0"]
+    most = ["--max-sessions", "5000", "--max-sessions-per-address", "5000", "--initialize-rate", "0"]
+    most += ["--max-connections-per-address", "1000000", "--max-held-bytes-per-client", str(1 << 30)]
+    most += ["--max-held-bytes", str(1 << 30)]
     daemon = [sys.executable, "-m", "mcp_echo", "--port", str(port), *most, *options]
     return ["taskset", "-c", str(cores.server), *daemon]
 

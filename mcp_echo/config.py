@@ -252,6 +252,22 @@ class Settings:
         "or 16 times as many from one address.",
         unit="requests",
     )
+    max_held_bytes: int = _setting(
+        _whole(65536, 1 << 40),
+        "33554432",
+        "MCP_ECHO_MAX_HELD_BYTES",
+        "What requests that wait and streams that are open may hold together, each counted with its params "
+        "and some KiB more.",
+        unit="bytes",
+    )
+    max_held_bytes_per_client: int = _setting(
+        _whole(0, 1 << 40),
+        "0",
+        "MCP_ECHO_MAX_HELD_BYTES_PER_CLIENT",
+        "What those of one principal may hold, or one address or IPv6 /64 where no principal is known; 0 for "
+        "half of MCP_ECHO_MAX_HELD_BYTES.",
+        unit="bytes",
+    )
     initialize_rate: int = _setting(
         _whole(0, 1_000_000),
         "50",
@@ -301,6 +317,14 @@ class Settings:
         "0",
         "MCP_ECHO_MAX_CONNECTIONS",
         "Connections that may be open at once; 0 for the soft limit on open files less 64, at least 16.",
+        unit="connections",
+    )
+    max_connections_per_address: int = _setting(
+        _whole(0, 1_000_000),
+        "0",
+        "MCP_ECHO_MAX_CONNECTIONS_PER_ADDRESS",
+        "Connections that one address, or one IPv6 /64, may have open; 0 for half of them. Trusted proxies "
+        "and Unix sockets may have all.",
         unit="connections",
     )
     max_headers: int = _setting(

@@ -153,6 +153,7 @@ class DictEngine:
     """
 
     shared = True
+    faults = (ArithmeticError,)
 
     def __init__(
         self,

@@ -75,7 +75,7 @@ class Record:
     last_event_ids: int = 0
     reconnect_delays: list[float] = field(default_factory=list)
     asking: set[str] = field(default_factory=set)
-    """Tools and prompts that were answered with questions and a state."""
+    """Tools that were answered with questions and a state."""
     states_echoed: int = 0
     states_missing: int = 0
     mirrored: int = 0
@@ -168,11 +168,11 @@ class Observations:
         if revision.streamable_http and not (accepted.names_json and accepted.names_event_stream):
             record.find(f"Accept does not list {JSON} and {EVENT_STREAM} (Sending Messages, rule 2)")
 
-    def asked(self, request: Request, client: Client, caller: Caller) -> None:
+    def asked(self, tool: str, client: Client, caller: Caller) -> None:
         """Note that a call was answered with questions."""
         record = self._of(reader_of(caller, client), caller)
         if len(record.asking) < MAX_NAMES:
-            record.asking.add(_retried(request).name)
+            record.asking.add(tool)
 
     @staticmethod
     def _note_retry(record: Record, request: Request) -> None:

@@ -7,6 +7,7 @@ and is asked for with ``tasks/get``.
 from __future__ import annotations
 
 import secrets
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
 from typing import Annotated, Any, Literal
@@ -18,7 +19,18 @@ from mcp_echo.conformance.core import ASK_NAME, add_tools, ask, elicitation, fix
 from mcp_echo.offer import Offer
 from mcp_echo.protocol.errors import CapabilityMissing, InvalidParams
 from mcp_echo.protocol.modern import read_params
-from mcp_echo.tools.base import Answer, Call, NoArguments, Question, ToolError, WholeResult, input_requests
+from mcp_echo.state.held import Hold, call_bytes
+from mcp_echo.tools.base import (
+    Answer,
+    Answered,
+    Call,
+    NoArguments,
+    Outlet,
+    Question,
+    ToolError,
+    WholeResult,
+    input_requests,
+)
 from mcp_echo.tools.texts import timestamp
 
 EXTENSION = "io.modelcontextprotocol/tasks"
@@ -28,6 +40,12 @@ TTL = 300.0
 
 MAX_TASKS = 1000
 """Tasks kept at once."""
+
+MAX_TASKS_OF_ONE = MAX_TASKS // 2
+"""Those of one principal, or of one address where no principal is known."""
+
+MAX_TEXT = 1000
+"""Characters of a text that a task is given; what it answers may have twice as many."""
 
 _POLL_INTERVAL = 200
 """Milliseconds a client is asked to wait between two looks."""
@@ -45,10 +63,12 @@ class Task:
 
     Args:
         call: The call that began it.
+        holder: In whose share it counts.
     """
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: Call, holder: str) -> None:
         self.id = secrets.token_urlsafe(24)
+        self.holder = holder
         self.principal = call.principal
         self.status: Status = "working"
         self.created_at = self.updated_at = call.facts.wall()
@@ -58,24 +78,30 @@ class Task:
         self.questions: dict[str, Question] = {}
         self.answers: dict[str, Any] = {}
         self.stop: Callable[[], None] | None = None
-        self._call = call
+        self._facts = call.facts
+        self._outlet: Outlet | None = call.outlet
+        """The end of the client that began it, by which time passes; None once it is over."""
 
     def change(self, status: Status) -> None:
         """Go over to another status; a task that is over stays as it is."""
         if self.status not in _OVER:
             self.status = status
-            self.updated_at = self._call.facts.wall()
-            self.touched = self._call.facts.now()
+            self.updated_at = self._facts.wall()
+            self.touched = self._facts.now()
+        if self.status in _OVER:
+            self._outlet = None
+            self.answers.clear()
 
     async def sleep(self, seconds: float) -> None:
         """Let time pass."""
-        await self._call.outlet.sleep(seconds)
+        if self._outlet is not None:
+            await self._outlet.sleep(seconds)
 
     async def ask(self, questions: dict[str, Question]) -> dict[str, Any]:
         """Return the client's answers, which come with ``tasks/update``."""
         self.questions = dict(questions)
         self.change("input_required")
-        while self.questions:
+        while self.questions and self._outlet is not None:
             await self.sleep(0.02)
         return {key: self.answers[key] for key in questions}
 
@@ -107,25 +133,37 @@ class Tasks:
 
     def __init__(self) -> None:
         self._tasks: dict[str, Task] = {}
+        self._shares: Counter[str] = Counter()
 
     def begin(self, call: Call, job: Job) -> WholeResult:
         """Start a task and return the result that announces it.
 
         Raises:
             ToolError: There are too many.
+            TooMuchHeldByOne: The caller would hold more than its share.
+            TooMuchHeld: All callers together would hold more than they may.
         """
         self._forget_old(call.facts.now())
+        limits, caller = call.facts.limits, call.caller()
+        holder = limits.owner(caller.principal, caller.address)
+        if self._shares[holder] >= MAX_TASKS_OF_ONE:
+            raise ToolError(f"You have {MAX_TASKS_OF_ONE} tasks already, as many as one may; try again later")
         if len(self._tasks) >= MAX_TASKS:
             raise ToolError(f"The server keeps {MAX_TASKS} tasks already; try again later")
-        task = Task(call)
+        hold = limits.hold(caller, call_bytes(0, call.read_headers()))
+        task = Task(call, holder)
         self._tasks[task.id] = task
+        self._shares[holder] += 1
         announced = WholeResult(resultType="task", **task.describe())
-        task.stop = call.facts.spawn(_run(task, job))
+        task.stop = call.facts.spawn(_run(task, job, hold))
         return announced
 
     def _forget_old(self, now: float) -> None:
         for task in [task for task in self._tasks.values() if now - task.touched >= TTL]:
             del self._tasks[task.id]
+            self._shares[task.holder] -= 1
+            if not self._shares[task.holder]:
+                del self._shares[task.holder]
             if task.stop is not None:
                 task.stop()
 
@@ -142,16 +180,18 @@ class Tasks:
         return task
 
 
-async def _run(task: Task, job: Job) -> None:
+async def _run(task: Task, job: Job, hold: Hold) -> None:
     try:
         answer = await job(task)
     except JobError as error:
         task.error = {"code": -32603, "message": str(error)}
         task.change("failed")
         return
+    finally:
+        hold.release()
     task.result = {
         "resultType": "complete",
-        "content": [{"type": "text", "text": answer.text}],
+        "content": [{"type": "text", "text": (answer.text or "")[: 2 * MAX_TEXT]}],
         "isError": answer.is_error,
     }
     task.change("completed")
@@ -190,16 +230,16 @@ _read_update = msgspec.json.Decoder(_Update).decode
 
 
 class _Greet(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    name: Annotated[str, Meta(description="Whom to greet.")]
+    name: Annotated[str, Meta(description="Whom to greet.", max_length=MAX_TEXT)]
 
 
 class _Compute(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     seconds: Annotated[float, Meta(description="How long to compute.", ge=0, le=3600)] = 1.0
-    label: Annotated[str, Meta(description="What to call it.")] = "computation"
+    label: Annotated[str, Meta(description="What to call it.", max_length=MAX_TEXT)] = "computation"
 
 
 class _Delete(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    filename: Annotated[str, Meta(description="What to delete; nothing is deleted.")]
+    filename: Annotated[str, Meta(description="What to delete; nothing is deleted.", max_length=MAX_TEXT)]
 
 
 def _greet(_call: Call, arguments: _Greet) -> Answer:
@@ -236,19 +276,21 @@ def add(offer: Offer) -> Offer:
     """Return ``offer`` with the tasks extension and its fixtures."""
     tasks = Tasks()
 
-    def compute(call: Call, arguments: _Compute) -> Any:
+    # All of them later: so the request that began a task is let go of.
+
+    async def compute(call: Call, arguments: _Compute) -> Answered:
         if not is_declared(call):
-            return _computing(arguments, call.outlet.sleep)
+            return await _computing(arguments, call.outlet.sleep)
         return tasks.begin(call, lambda task: _computing(arguments, task.sleep))
 
-    def must_be_a_task(job: Job) -> Callable[[Call, NoArguments], WholeResult]:
-        def run(call: Call, _: NoArguments) -> WholeResult:
+    def must_be_a_task(job: Job) -> Callable[[Call, NoArguments], Awaitable[WholeResult]]:
+        async def run(call: Call, _: NoArguments) -> WholeResult:
             insist(call)
             return tasks.begin(call, job)
 
         return run
 
-    def delete(call: Call, arguments: _Delete) -> WholeResult:
+    async def delete(call: Call, arguments: _Delete) -> WholeResult:
         insist(call)
         question = elicitation(f"Delete {arguments.filename}?", {"confirm": {"type": "boolean"}}, ["confirm"])
 

@@ -47,6 +47,7 @@ RULES: Mapping[str, Rule] = {
             # A state that any of them is in.
             (metrics.STORE_BREAKER, SHARED),
             (metrics.STORE_LATENCY, SHARED),
+            (metrics.HELD_BYTES, PART),
             (metrics.CONNECTIONS, PART),
             # Each worker may have as many, so that all together may have so many.
             (metrics.CONNECTIONS_LIMIT, PART),

@@ -35,8 +35,8 @@ class Observer(Protocol):
     def saw_modern(self, request: Request, headers: Headers, client: Client, caller: Caller) -> None:
         """A modern request came."""
 
-    def asked(self, request: Request, client: Client, caller: Caller) -> None:
-        """A modern request was answered with questions, and a state to send back."""
+    def asked(self, tool: str, client: Client, caller: Caller) -> None:
+        """A modern call of a tool was answered with questions, and a state to send back."""
 
     def saw_get(self, headers: Headers, session: Session, caller: Caller) -> None:
         """A GET came for a session."""

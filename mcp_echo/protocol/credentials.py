@@ -30,9 +30,8 @@ _SCHEME = re.compile("|".join(sorted(map(re.escape, _SCHEMES), key=len, reverse=
 # One token68 (RFC 9110 section 11.2) follows these; what follows the others is a list of parameters.
 _ONE_TOKEN = frozenset({"apikey", "bearer", "dpop", "jwt", "negotiate", "ntlm", "token"})
 _TOKEN68 = re.compile(r"[A-Za-z0-9._~+/-]+=*", re.ASCII)
-# Some issuers pad the parts of a JWT, which some servers take.
-_NOT_TOKEN68 = re.compile(r"[^A-Za-z0-9._~+/=-]|=(?=[^=.])", re.ASCII)
 _PARAMETER = re.compile(r"[A-Za-z_]+ ?=")
+_PYTHON_BYTES = re.compile(r"b(['\"]).*\1", re.DOTALL)
 _OWN_NAME = re.compile(r"(?:Proxy-)?Authorization[ \t]*[:=][ \t]*", re.IGNORECASE)
 _NO_TOKEN_CHARACTER = re.compile(r"[^A-Za-z0-9]+", re.ASCII)
 _QUOTES = {'"': '"', "'": "'", "`": "`", "“": "”", "‘": "’", "„": "“", "«": "»", "”": "”", "’": "’", "″": "″"}
@@ -303,6 +302,8 @@ def _judged_token(part: _Part) -> Iterator[str]:
     if part.text[0] in "{[":
         yield f"JSON at character {part.at}: a token response is no token, its access_token is"
         return
+    if _PYTHON_BYTES.match(part.text):
+        yield f"Bytes as Python shows them at character {part.at}: the client has not decoded the token"
     if "..." in part.text:
         place = part.at + part.text.index("...")
         yield f"Three dots at character {place}: a shortened copy of a token is no token"
@@ -311,10 +312,20 @@ def _judged_token(part: _Part) -> Iterator[str]:
 
 def _odd_characters(part: _Part, allowed: str = "") -> Iterator[str]:
     """Yield each kind of character that no token has, at its first place."""
-    kinds = [each for each in dict.fromkeys(_NOT_TOKEN68.findall(part.text)) if each not in allowed]
-    for character in kinds[:MOST_PROBLEMS]:
-        place = part.text.find(character)
-        yield f"{_capital(name_of(character))} at character {part.at + place}{hint_at(character)}"
+    seen, place = allowed, 0
+    while len(seen) < MOST_PROBLEMS + len(allowed):
+        found = _odd_beside(seen).search(part.text, place)
+        if found is None:
+            return
+        yield f"{_capital(name_of(found[0]))} at character {part.at + found.start()}{hint_at(found[0])}"
+        seen, place = seen + found[0], found.end()
+
+
+def _odd_beside(seen: str) -> re.Pattern[str]:
+    """Return what finds the characters that no token has, beside those seen already."""
+    # Some issuers pad the parts of a JWT, which some servers take.
+    inner_equals = "" if "=" in seen else "|=(?=[^=.])"
+    return re.compile(rf"[^A-Za-z0-9._~+/=\-{re.escape(seen)}]{inner_equals}", re.ASCII)
 
 
 def hint_at(character: str) -> str:
@@ -338,11 +349,18 @@ def _judged_basic(part: _Part) -> Iterator[str]:
     except (binascii.Error, ValueError):
         yield f"Basic credentials are base64, which {len(part.text)} of its characters cannot be: cut short?"
         return
-    user, colon, password = decoded.partition(":")
+    yield from _judged_pair(*decoded.partition(":"))
+
+
+def _judged_pair(user: str, colon: str, password: str) -> Iterator[str]:
     if not colon:
         yield "Basic credentials without a colon between user name and password (RFC 7617 section 2)"
+    elif not (user or password):
+        yield "Basic credentials of an empty user name and an empty password: unset variables in the client?"
     elif any(map(is_placeholder, (user, password))):
         yield "Basic credentials whose user name or password is a placeholder that was not filled in"
+    elif password.endswith("\n"):
+        yield "Basic credentials whose password ends with a line feed, as echo writes one for base64 to read"
 
 
 def _basic_hint(text: str) -> str:

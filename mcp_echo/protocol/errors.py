@@ -24,6 +24,7 @@ McpError
 │       │   └── TooManySessionsForAddress    MCP_ECHO_MAX_SESSIONS_PER_ADDRESS reached
 │       ├── TooManyStreams   MCP_ECHO_MAX_STREAMS_PER_SESSION reached
 │       ├── TooMuchInFlight  MCP_ECHO_MAX_REQUESTS_IN_FLIGHT reached
+│       ├── TooMuchHeldByOne  MCP_ECHO_MAX_HELD_BYTES_PER_CLIENT reached
 │       ├── SessionsTooFast  MCP_ECHO_INITIALIZE_RATE exceeded
 │       └── CallsTooFast     MCP_ECHO_CALL_RATE exceeded
 ├── MethodNotFound
@@ -37,6 +38,7 @@ McpError
 ├── InternalError            our fault
 │   ├── SessionNotFound      unknown, expired, closed, or someone else's
 │   ├── TooManySessions      MCP_MAX_SESSIONS reached
+│   ├── TooMuchHeld          MCP_ECHO_MAX_HELD_BYTES reached
 │   ├── StoreUnavailable     where sessions are kept cannot be reached
 │   └── ServerStopping       the request was not complete when the server began to stop
 
@@ -307,6 +309,22 @@ class TooMuchInFlight(TooManyRequests):
         )
 
 
+class TooMuchHeldByOne(TooManyRequests):
+    """The waiting requests and open streams of one client hold as many bytes as they may.
+
+    Args:
+        held: How many bytes that is.
+        share: How many there may be.
+    """
+
+    def __init__(self, held: int, share: int) -> None:
+        super().__init__(
+            f"Your waiting requests and open streams hold {held} bytes, and with this one would hold more "
+            f"than the {share} that MCP_ECHO_MAX_HELD_BYTES_PER_CLIENT allows; wait for an answer, cancel a "
+            "request, or close a stream"
+        )
+
+
 class SessionsTooFast(TooManyRequests):
     """Sessions and handles are made from one address faster than they may be.
 
@@ -456,6 +474,23 @@ class TooManySessions(InternalError):
             f"Try again in {retry_after} s, or end one that is not needed."
         )
         self.retry_after = retry_after
+
+
+class TooMuchHeld(InternalError):
+    """The waiting requests and open streams of all clients hold as many bytes as they may.
+
+    Args:
+        limit: How many that is.
+    """
+
+    status = 503
+    retry_after = 5
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"Waiting requests and open streams hold the {limit} bytes that MCP_ECHO_MAX_HELD_BYTES allows. "
+            f"Try again in {self.retry_after} s."
+        )
 
 
 class StoreUnavailable(InternalError):

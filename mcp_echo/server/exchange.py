@@ -81,6 +81,12 @@ class Exchange(Protocol):
     def values(self, name: str) -> list[str]:
         """Return every value of a header field."""
 
+    def secrets(self) -> frozenset[str]:
+        """Return the secrets in its header and body, which nobody is to be shown."""
+
+    def let_go(self) -> None:
+        """Let go of the body: it is read, and what it asked for takes its time."""
+
     def announce(self, session: Session) -> None:
         """Send the session's id in ``Mcp-Session-Id``: it is new to the client."""
 

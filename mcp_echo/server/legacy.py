@@ -43,16 +43,17 @@ from mcp_echo.protocol.meta import check_meta
 from mcp_echo.protocol.modern import read_params
 from mcp_echo.protocol.progress import progress_token
 from mcp_echo.protocol.revisions import LEGACY, Revision, Supported
-from mcp_echo.redaction import quoted, secrets_in
+from mcp_echo.redaction import quoted
 from mcp_echo.server.batch import Batch, check_batches, check_no_initialize
 from mcp_echo.server.clients import describe_client
 from mcp_echo.server.exchange import Carriage, Exchange, Journal, Patience, Reply
 from mcp_echo.server.methods import INSTRUCTIONS, Methods, read_uri
 from mcp_echo.server.outlets import LegacyOutlet
-from mcp_echo.server.refusals import Refusals
+from mcp_echo.server.refusals import Refusals, brief
 from mcp_echo.server.strict import Strictness
 from mcp_echo.state.changes import List
 from mcp_echo.state.events import Stream
+from mcp_echo.state.held import STREAM_BYTES
 from mcp_echo.state.session import UNKNOWN_CLIENT, Client, Session
 from mcp_echo.state.tally import CANCELLED, Tally
 from mcp_echo.tools.base import Call
@@ -347,7 +348,8 @@ class LegacyEra:
         try:
             result = self._methods.perform(self._table, request.method, request.params, call)
             if isinstance(result, Coroutine):
-                return self._result_later(request, result, session, exchange, call)
+                exchange.let_go()
+                return self._result_later(brief(request), result, session, exchange, call)
             answer = Reply(200, result_bytes(request.id, result))
         except Exception as error:
             refused = self._failure(request, session, exchange, error)
@@ -385,7 +387,7 @@ class LegacyEra:
         """Return what to tell the client of an exception."""
         if isinstance(error, McpError):
             return error
-        secrets = secrets_in(exchange.headers(), bytes(request.params))
+        secrets = exchange.secrets()
         self._journal.failure("A method failed", session=session, method=request.method, secrets=secrets)
         return InternalError()
 
@@ -490,11 +492,17 @@ class LegacyEra:
         An id in ``Last-Event-ID`` that is unknown here opens a new stream: a 404 would end the session.
 
         Raises:
-            McpError: There is no such session, or the revision is not spoken.
+            McpError: There is no such session, the revision is not spoken, or there are too many streams.
         """
         session, last_seen = self._existing_session(exchange), exchange.last_event_id
         has_gap = last_seen is not None and session.log.has_gap(last_seen)
-        stream = self._stream(session, last_seen)
+        hold = self._facts.limits.hold(exchange.caller(), STREAM_BYTES)
+        try:
+            stream = self._stream(session, last_seen)
+        except McpError:
+            hold.release()
+            raise
+        exchange.when_over(hold.release)
         self._watch_lists(session)
         if self._observer is not None:
             self._observer.saw_get(exchange.headers(), session, exchange.caller())

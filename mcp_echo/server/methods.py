@@ -13,11 +13,19 @@ from msgspec import Raw
 from mcp_echo import __version__
 from mcp_echo.offer import Offer
 from mcp_echo.offer.resources import SESSION_URI, no_resource
-from mcp_echo.protocol.errors import MAX_MESSAGE, InvalidParams, MethodNotFound, TooMuchInFlight
+from mcp_echo.protocol.errors import (
+    MAX_MESSAGE,
+    InvalidParams,
+    McpError,
+    MethodNotFound,
+    TooMuchInFlight,
+)
 from mcp_echo.protocol.jsonrpc import NO_PARAMS
 from mcp_echo.protocol.modern import read_params
 from mcp_echo.protocol.revisions import Revision, Supported
 from mcp_echo.redaction import excerpt, quoted
+from mcp_echo.state.held import call_bytes
+from mcp_echo.state.units import abandon
 from mcp_echo.tools.base import (
     Answer,
     Answered,
@@ -203,6 +211,28 @@ class Methods:
                 pending.close()
             raise
 
+    def _held(self, pending: Coroutine[Any, Any, Any], params: Raw, call: Call) -> Coroutine[Any, Any, Any]:
+        """Return work that counts as held from its beginning to its end."""
+        return self._hold(pending, call_bytes(len(bytes(params)), call.read_headers()), call)
+
+    async def _hold(self, pending: Coroutine[Any, Any, Any], size: int, call: Call) -> Any:
+        """Do work that takes its time, if there is room to hold it meanwhile.
+
+        Raises:
+            TooMuchHeldByOne: Its caller would hold more than its share.
+            TooMuchHeld: All callers together would hold more than they may.
+        """
+        # Not before: work that never begins would never let go.
+        try:
+            hold = self._limits.hold(call.caller(), size)
+        except McpError:
+            abandon(pending)
+            raise
+        try:
+            return await pending
+        finally:
+            hold.release()
+
     # Tools.
 
     def _tools_list(self, params: Raw, call: Call) -> Any:
@@ -230,7 +260,7 @@ class Methods:
         if isinstance(answer, (Answer, WholeResult)):
             return self._tool_result(tool, answer, call)
         self._admit_work(answer, call)
-        return self._later_tool_result(tool, answer, call)
+        return self._held(self._later_tool_result(tool, answer, call), params, call)
 
     async def _later_tool_result(self, tool: Tool[Any], pending: Awaitable[Answered], call: Call) -> Any:
         try:
@@ -278,7 +308,7 @@ class Methods:
             if isinstance(content, dict):
                 return _contents(uri, resource.mime_type, content)
             self._admit_work(content, call)
-            return self._later_contents(uri, resource.mime_type, content)
+            return self._held(self._later_contents(uri, resource.mime_type, content), params, call)
         for template in self.offer.templates:
             variable = template.match(uri)
             if variable is not None:
@@ -317,7 +347,7 @@ class Methods:
         if isinstance(messages, list):
             return {"description": prompt.description, "messages": messages}
         self._admit_work(messages, call)
-        return self._later_prompt(prompt.description, messages)
+        return self._held(self._later_prompt(prompt.description, messages), params, call)
 
     @staticmethod
     async def _later_prompt(description: str, pending: Awaitable[list[dict[str, Any]]]) -> Any:

@@ -38,15 +38,16 @@ from mcp_echo.protocol.modern import (
     read_params,
 )
 from mcp_echo.protocol.revisions import Revision, Supported
-from mcp_echo.redaction import excerpt, quoted, secrets_in
+from mcp_echo.redaction import excerpt, quoted
 from mcp_echo.server.clients import shared_client
 from mcp_echo.server.eras import with_disagreement
 from mcp_echo.server.exchange import Exchange, Journal, Patience, Reply
 from mcp_echo.server.methods import INSTRUCTIONS, Method, Methods, read_call
 from mcp_echo.server.outlets import ModernOutlet
-from mcp_echo.server.refusals import Refusals
+from mcp_echo.server.refusals import Refusals, brief
 from mcp_echo.state.changes import List
 from mcp_echo.state.events import EventLog, Stream
+from mcp_echo.state.held import STREAM_BYTES
 from mcp_echo.state.sealed import Seal, binding
 from mcp_echo.state.session import UNKNOWN_CLIENT, Client, shown_id
 from mcp_echo.state.tally import CANCELLED, Tally
@@ -208,7 +209,7 @@ class ModernEra:
 
     def _refusal(self, request: Request, exchange: Exchange, error: Exception) -> Reply:
         if not isinstance(error, McpError):
-            secrets = secrets_in(exchange.headers(), bytes(request.params))
+            secrets = exchange.secrets()
             self._journal.failure("A method failed", method=request.method, secrets=secrets)
             error = InternalError()
         body = self._refusals.answer(request, exchange, error, "modern")
@@ -237,15 +238,20 @@ class ModernEra:
         try:
             result = self._methods.perform(self._table, request.method, request.params, call)
         except InputRequired as asked:
-            result = self._ask(asked, outlet, request, call)
+            result = self._ask(asked, outlet, _tie(request, outlet.principal), request.id, call)
         if isinstance(result, Coroutine):
-            exchange.run(self._answer_later(request, result, outlet, exchange, call), until_left=True)
+            tie = _tie(request, outlet.principal) if request.method in _ASKING else ""
+            exchange.let_go()
+            exchange.run(
+                self._answer_later(brief(request), tie, result, outlet, exchange, call), until_left=True
+            )
             return None
         return self._finish(request, result, outlet, exchange, call)
 
     async def _answer_later(
         self,
         request: Request,
+        tie: str,
         pending: Awaitable[Any],
         outlet: ModernOutlet,
         exchange: Exchange,
@@ -256,7 +262,7 @@ class ModernEra:
         try:
             result = await pending
         except InputRequired as asked:
-            result = self._ask(asked, outlet, request, call)
+            result = self._ask(asked, outlet, tie, request.id, call)
         except Exception as error:
             if exchange.left:
                 # The client has cancelled by leaving: nobody is there to be told.
@@ -363,17 +369,16 @@ class ModernEra:
         return opened["answers"], responses, opened["since"]
 
     def _ask(
-        self, asked: InputRequired, outlet: ModernOutlet, request: Request, call: Call
+        self, asked: InputRequired, outlet: ModernOutlet, tie: str, message_id: MessageId, call: Call
     ) -> dict[str, Any]:
-        if self._observer is not None:
-            self._observer.asked(request, call.client, call.caller())
+        if self._observer is not None and call.tool is not None:
+            self._observer.asked(call.tool, call.client, call.caller())
         since = self._facts.agreed_now if outlet.since is None else outlet.since
-        tie = _tie(request, outlet.principal)
         return {
             "resultType": "input_required",
             "inputRequests": input_requests(asked.requests),
             "requestState": self._seal.seal(
-                {"answers": asked.answers, "since": since, "id": request.id}, tie
+                {"answers": asked.answers, "since": since, "id": message_id}, tie
             ),
         }
 
@@ -396,6 +401,7 @@ class ModernEra:
         uris = [uri for uri in wanted.resourceSubscriptions if self._may_watch(uri, exchange)]
         limits, caller = self._facts.limits, exchange.caller()
         limits.check_in_flight_of(caller.principal, caller.address)
+        exchange.when_over(limits.hold(caller, STREAM_BYTES).release)
         owner = limits.begin(caller.principal, caller.address)
         exchange.when_over(lambda: limits.finish(owner))
         outlet = ModernOutlet(exchange, self._patience, UNKNOWN_CLIENT, {}, {}, None, self._new_log)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
+from msgspec import Raw
+
 from mcp_echo.protocol.errors import McpError
-from mcp_echo.protocol.jsonrpc import Malformed, Message, Request, error_bytes
+from mcp_echo.protocol.jsonrpc import NO_PARAMS, Malformed, Message, Request, error_bytes
 from mcp_echo.protocol.modern import read_params
 from mcp_echo.server.exchange import Exchange
 from mcp_echo.server.methods import read_call
@@ -66,3 +69,13 @@ def _tool(request: Request) -> str | None:
     except McpError:
         return None
     return name
+
+
+def brief(message: Request) -> Request:
+    """Return what is left of a request that is read: all that its answer, or its refusal, needs of it.
+
+    The params hold on to the whole body that they came in.
+    """
+    tool = _tool(message)
+    params = NO_PARAMS if tool is None else Raw(msgspec.json.encode({"name": tool}))
+    return Request(message.id, message.method, params)

@@ -18,14 +18,40 @@ from mcp_echo.protocol.jsonrpc import Malformed, Message, Request
 from mcp_echo.protocol.proxies import Caller
 from mcp_echo.server import Server, is_for_a_session
 from mcp_echo.server.exchange import Carriage, Exchange, Journal, Reply
+from mcp_echo.server.refusals import Refusals, brief
 from mcp_echo.state.events import EventLog
 from mcp_echo.state.session import Client, Session
 from mcp_echo.state.shared import SharedStore
 from mcp_echo.state.tally import Era, Tally
 from mcp_echo.state.units import Want, abandon
 
-Refuse = Callable[[StoreUnavailable], Reply]
-"""Answers a request that cannot be worked on, because the store cannot be reached."""
+
+class Refuse:
+    """Answers a request that cannot be worked on, because the store cannot be reached.
+
+    Args:
+        refusals: Write the answer.
+        message: What it asked for.
+        exchange: The HTTP request.
+        era: The era that its headers name.
+    """
+
+    def __init__(
+        self, refusals: Refusals, message: Message | list[Message], exchange: Exchange, era: Era
+    ) -> None:
+        self._refusals = refusals
+        self._message = message
+        self._exchange = exchange
+        self._era = era
+
+    def __call__(self, error: StoreUnavailable) -> Reply:
+        """Return the answer."""
+        body = self._refusals.answer(self._message, self._exchange, error, self._era)
+        return Reply(error.status, body, error.headers)
+
+    def let_go(self) -> None:
+        """Keep no more of the message than the answer needs."""
+        self._message = brief(self._message) if isinstance(self._message, Request) else []
 
 
 class _Soon:
@@ -103,6 +129,19 @@ class HeldExchange:
     def values(self, name: str) -> list[str]:
         """Return every value of a header field."""
         return self._exchange.values(name)
+
+    def secrets(self) -> frozenset[str]:
+        """Return the secrets in its header and body."""
+        return self._exchange.secrets()
+
+    def let_go(self) -> None:
+        """Let go of the body, once it is not needed for another attempt."""
+        self._store.after(self._let_go)
+
+    def _let_go(self) -> None:
+        if self._refuse is not None:
+            self._refuse.let_go()
+        self._exchange.let_go()
 
     def announce(self, session: Session) -> None:
         """Send the session's id, once the session is kept."""
@@ -254,9 +293,9 @@ class HeldObserver:
         """A modern request came."""
         self._store.after(partial(self._observer.saw_modern, request, headers, client, caller))
 
-    def asked(self, request: Request, client: Client, caller: Caller) -> None:
+    def asked(self, tool: str, client: Client, caller: Caller) -> None:
         """A modern request was answered with questions."""
-        self._observer.asked(request, client, caller)
+        self._observer.asked(tool, client, caller)
 
     def saw_get(self, headers: Headers, session: Session, caller: Caller) -> None:
         """A GET came for a session."""
@@ -285,13 +324,10 @@ class SharedServer(Server):
     def post(self, message: Message | list[Message], exchange: Exchange) -> Reply | None:
         """Work on one POST body; the answer comes later."""
 
-        def refuse(error: StoreUnavailable) -> Reply:
-            era = self._era_of(exchange)
-            return Reply(error.status, self._refusals.answer(message, exchange, error, era), error.headers)
-
         if isinstance(message, Malformed) and not is_for_a_session(message, exchange):
             return super().post(message, exchange)
         work = partial(self._dispatch, message)
+        refuse = Refuse(self._refusals, message, exchange, self._era_of(exchange))
         exchange.run(self._perform(work, exchange, exchange.session_id, refuse), until_left=False)
         return None
 

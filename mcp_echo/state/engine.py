@@ -255,6 +255,8 @@ class Engine(Protocol):
     """The name of this node among all that share the records."""
     shared: bool
     """Whether several processes may use the same records at the same time."""
+    faults: tuple[type[Exception], ...]
+    """What an operation fails with, beside `StoreUnavailable`, on a record that is not what was kept."""
 
     @property
     def totals(self) -> Totals:

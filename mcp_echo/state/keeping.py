@@ -90,7 +90,7 @@ class Keeping:
         except StoreUnavailable:
             self._cut_off = self.engine.now()
             raise
-        except Exception as error:
+        except self.engine.faults as error:
             raise self._spoilt(error) from None
 
     def _spoilt(self, error: Exception) -> StoreUnavailable:

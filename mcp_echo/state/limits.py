@@ -10,9 +10,12 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv6Network, ip_address
+from typing import cast
 
 from mcp_echo.config import Settings
 from mcp_echo.protocol.errors import CallsTooFast, SessionsTooFast, TooManyStreams, TooMuchInFlight
+from mcp_echo.protocol.proxies import Caller
+from mcp_echo.state.held import Held, Hold
 from mcp_echo.state.session import Session
 
 MAX_ADDRESSES = 10_000
@@ -152,8 +155,8 @@ class Limits:
     """The limits on what one client may ask for.
 
     Args:
-        settings: ``initialize_rate``, ``call_rate``, ``max_requests_in_flight`` and
-            ``max_streams_per_session``.
+        settings: ``initialize_rate``, ``call_rate``, ``max_requests_in_flight``, ``max_streams_per_session``,
+            ``max_held_bytes`` and ``max_held_bytes_per_client``.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -166,6 +169,8 @@ class Limits:
         self._max_in_flight = settings.max_requests_in_flight
         self._max_streams = settings.max_streams_per_session
         self._in_flight: dict[str, int] = {}
+        most = settings.max_held_bytes
+        self.held = Held(most, share_of(settings.max_held_bytes_per_client, most))
 
     @property
     def limits_calls(self) -> bool:
@@ -257,7 +262,20 @@ class Limits:
         if left:
             self._in_flight[owner] = left
 
+    def hold(self, caller: Caller, size: int) -> Hold:
+        """Count what a waiting request or an open stream of a caller holds; return what lets go of it.
+
+        Args:
+            caller: Whose it is.
+            size: Bytes.
+
+        Raises:
+            TooMuchHeldByOne: The caller would have more than its share.
+            TooMuchHeld: There would be more than may be.
+        """
+        return self.held.hold(self.owner(caller.principal, caller.address), size)
+
     @staticmethod
     def owner(principal: str | None, address: str) -> str:
         """Return whose a request is that belongs to no session."""
-        return f"address {network_of(address)}" if principal is None else f"principal {principal}"
+        return cast(str, holder_of(principal, address))

@@ -210,7 +210,12 @@ class Replica:
         Returns:
             False when messages have moved since the copy was made, and the record has to be read from the
             first message on; nothing is taken over then.
+
+        Raises:
+            TypeError, ValueError, msgspec.MsgspecError: It is not what was kept; nothing is taken over.
         """
+        if not _is_sound(record):
+            raise TypeError("a number is none, or a message")
         kept, echo = decode(record.state), decode_echo(record.echo)
         before = self.ledger
         if known and kept.log.moves != before.summary.moves:
@@ -500,3 +505,10 @@ def _marked(marks: dict[str, int], node: str, mark: int) -> dict[str, int]:
     """Return the marks with this node's; the one that was made longest ago makes room."""
     others = [item for item in marks.items() if item[0] != node]
     return dict([*others[-(MARKS - 1) :], (node, mark)])
+
+
+def _is_sound(record: Record) -> bool:
+    """Return whether a record has the types that it was kept with; what keeps it need not know of any."""
+    numbers = (record.version, record.created, record.used, *(entry.sequence for entry in record.entries))
+    messages = ((type(entry.stream), type(entry.data)) for entry in record.entries)
+    return all(type(each) is int for each in numbers) and all(types == (str, bytes) for types in messages)

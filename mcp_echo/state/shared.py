@@ -28,7 +28,7 @@ from mcp_echo.state.session import Client
 from mcp_echo.state.shared_budget import SharedBudget
 from mcp_echo.state.shared_limits import SharedLimits
 from mcp_echo.state.shared_session import SharedSession
-from mcp_echo.state.store import Clock, EndReason, Holdings, Statistics
+from mcp_echo.state.store import Clock, EndReason, Holdings, SessionShare, Statistics
 from mcp_echo.state.units import NotHere, Unit, Want, abandon
 from mcp_echo.state.upkeep import Upkeep
 
@@ -91,9 +91,10 @@ class SharedStore:
         self.copies = Copies(waits.promise)
         self.keeping = Keeping(engine, self.copies, self.budget, bounds, ended, echoed, tell)
         self.upkeep = Upkeep(self.keeping, self.copies, waits, spawn)
-        per_address = limit if limit_per_address is None else limit_per_address
+        self._limit_per_principal = limit_per_principal
+        self._limit_per_address = limit if limit_per_address is None else limit_per_address
         self._commits = Commits(
-            self.keeping, self.copies, self.statistics, limit, limit_per_principal, per_address
+            self.keeping, self.copies, self.statistics, limit, limit_per_principal, self._limit_per_address
         )
         self._waits = waits
         self._spawn = spawn
@@ -154,6 +155,10 @@ class SharedStore:
     ) -> SharedSession:
         """Return a session; see `SessionStore.use`."""
         return self.unit.use(Want(session_id, principal, handle), notice)
+
+    def share(self, principal: str | None, address: str) -> SessionShare:  # noqa: ARG002  # the engine knows
+        """Return what a caller may have of the sessions; see `SessionStore.share`."""
+        return SessionShare(None, self._limit_per_address if principal is None else self._limit_per_principal)
 
     def create(
         self, principal: str | None, revision: Revision, client: Client, address: str | None = None

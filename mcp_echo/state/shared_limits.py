@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 from mcp_echo.config import Settings
+from mcp_echo.protocol.proxies import Caller
+from mcp_echo.state.held import Hold
 from mcp_echo.state.limits import Limits
 from mcp_echo.state.session import Session
+
+
+class After(Protocol):
+    """See `mcp_echo.state.shared.SharedStore.after`."""
+
+    def __call__(self, effect: Callable[[], object], undo: Callable[[], object] | None = None) -> object: ...
+
+
+def _at_once(effect: Callable[[], object], undo: Callable[[], object] | None = None) -> object:  # noqa: ARG001
+    return effect()
 
 
 class SharedLimits(Limits):
@@ -22,8 +35,8 @@ class SharedLimits(Limits):
         super().__init__(settings)
         self._credit = 0
         self._admitted = 0
-        self.after: Callable[[Callable[[], object]], object] = lambda effect: effect()
-        """Does something once what a request has changed is kept."""
+        self.after: After = _at_once
+        """Does something once what a request has changed is kept, or undoes it if that comes to nothing."""
 
     def begin_attempt(self, admitted: int) -> None:
         """Begin to work on a request.
@@ -56,6 +69,12 @@ class SharedLimits(Limits):
     def admit_call_from(self, address: str, now: float) -> None:
         """Count a call that belongs to no session; see `Limits.admit_call_from`."""
         self._once(lambda: super(SharedLimits, self).admit_call_from(address, now))
+
+    def hold(self, caller: Caller, size: int) -> Hold:
+        """Count what a waiting request or an open stream holds; see `Limits.hold`."""
+        hold = super().hold(caller, size)
+        self.after(lambda: None, hold.release)
+        return hold
 
     def begin(self, principal: str | None, address: str) -> str:
         """Count a request that takes its time; see `Limits.begin`."""

@@ -94,6 +94,15 @@ class Holdings(NamedTuple):
     """Messages in all queues that no connection has taken yet."""
 
 
+class SessionShare(NamedTuple):
+    """What a caller has of the sessions."""
+
+    held: int | None
+    """How many sessions and handles it has; None where only what keeps them knows."""
+    most: int
+    """How many it may have."""
+
+
 def new_node(name: str | None = None) -> str:
     """Return a name for this process that no other one has.
 
@@ -193,6 +202,9 @@ class SessionStore(Protocol):
 
     def knows(self, session_id: str) -> bool:
         """Return whether this process knows a session or handle of this id, whoever's it is: for the log."""
+
+    def share(self, principal: str | None, address: str) -> SessionShare:
+        """Return what a caller has of the sessions; see `create` for who that is."""
 
     def close(self, session_id: str, principal: str | None, handle: bool = False) -> None:
         """End a session on its client's wish.
@@ -318,9 +330,12 @@ class MemoryStore:
         self.handles += handle
         return session
 
+    def _limit_of(self, principal: str | None) -> int | None:
+        return self._limit_per_address if principal is None else self._limit_per_principal
+
     def _make_room_for(self, holder: str | None, principal: str | None) -> None:
         """Have a holder stay within its share with one more."""
-        limit = self._limit_per_address if principal is None else self._limit_per_principal
+        limit = self._limit_of(principal)
         if holder is None or limit is None or self._shares.held_by(holder) < limit:
             return
         self._end_expired()
@@ -337,7 +352,7 @@ class MemoryStore:
         """Have room for one more session of a holder."""
         if len(self._sessions) < self.limit:
             return
-        self._end_expired()
+        self.expire()
         if len(self._sessions) < self.limit:
             return
         session = self._shares.first_to_give_way(holder)
@@ -374,6 +389,12 @@ class MemoryStore:
             self._end(session, "expired")
             raise SessionNotFound
         return session
+
+    def share(self, principal: str | None, address: str) -> SessionShare:
+        """Return what a caller has of the sessions; see `SessionStore.share`."""
+        limit = self._limit_of(principal)
+        held = self._shares.held_by(holder_of(principal, address))
+        return SessionShare(held, self.limit if limit is None else limit)
 
     def close(self, session_id: str, principal: str | None, handle: bool = False) -> None:
         """End a session; see `SessionStore.close`."""

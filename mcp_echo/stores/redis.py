@@ -69,6 +69,7 @@ class RedisEngine:
     """
 
     shared = True
+    faults: tuple[type[Exception], ...] = ()
 
     def __init__(
         self,

@@ -14,7 +14,6 @@ from mcp_echo.state.engine import Change, Close, Create, Load, Operation, Peek
 from mcp_echo.state.limits import holder_of
 
 _CREATE, _CHANGE, _LOAD, _CLOSE, _SWEEP, _BROADCAST, _LISTEN, _SECRET, _TRIAL = range(1, 10)
-_OF_A_SHARD = (b"index", b"sizes", b"totals", b"ended", b"shares", b"fresh", b"most", b"holders")
 _OVERHEAD = 200
 """Bytes of an operation beside what it carries, about."""
 
@@ -70,7 +69,9 @@ class Codec:
             self._limits_per_address = [max(1, part) for part in _spread(limit_per_address, shards)]
         # All keys of one batch must be in one slot of a cluster, which the part in braces decides.
         self._bases = [f"{prefix}{{{shard}}}:".encode() for shard in range(shards)]
-        self._common = [tuple(base + name for name in _OF_A_SHARD) for base in self._bases]
+        self._common = [
+            tuple(base + name for name in (b"index", b"sizes", b"totals", b"ended")) for base in self._bases
+        ]
         self.channel = self._channel(node)
         """The channel on which this node is nudged."""
         self.bus_channel = f"{prefix}:bus".encode()

@@ -1,7 +1,8 @@
 -- Carries out a batch of operations on the records of one shard.
 --
--- KEYS: the shard's index, sizes, totals, list of the ended, shares, fresh, most and holders; then those of each
--- operation, in order. The keys of a record that gives way are made of the index's, and are in the same slot.
+-- KEYS: the shard's index, sizes, totals and list of the ended; then those of each operation, in order. Those of a
+-- record that gives way, and of the shares, are made of the first, and are in the same slot: before a client has
+-- said who it is Redis takes ten words of it, and has to tell it that it must.
 -- ARGV[1]: the operations, a MessagePack array. Each begins with its code, how many keys it names, and the
 -- id of its record. mcp_echo/stores/redis_codec.py writes it, and reads the answer: the length of the head
 -- in four bytes, the head, which is a MessagePack array of numbers, and all strings, whose lengths it says.
@@ -14,8 +15,8 @@ local index, sizes, totals, ended = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 -- What each holder has, in sorted sets whose members begin with the holder, which is 32 bytes long: the ids of its
 -- records; and of those that are not in use, each after 16 digits that say in which order they were made. Then how
 -- many records those holders have that have one not in use, and, by id, what stands before it among those.
-local shares, fresh, most, holders = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
 local base = string.sub(index, 1, -6)
+local shares, fresh, most, holders = base .. 'shares', base .. 'fresh', base .. 'most', base .. 'holders'
 
 -- How long the keys of a shard outlive its last record, in milliseconds: sweeps still find what has ended.
 local MARGIN = 3600000
@@ -172,6 +173,10 @@ local function first_to_give_way(holder)
     if meta[11] == 1 then return id, meta end
     -- A node that knows of no shares has used or ended it.
     call('ZREM', fresh, member)
+    if not kept then
+      call('ZREM', shares, holder .. id)
+      call('HDEL', holders, id)
+    end
     rank(holder)
     member = oldest_fresh(holder)
   end
@@ -255,7 +260,12 @@ local function create(at, operation)
     if held_by(holder) >= own_limit then
       victim, meta = first_to_give_way(holder)
       local first = not victim and first_end_of(holder)
-      if not victim and held_by(holder) >= own_limit then return say_full(1, first) end
+      -- To look for these may have found some that are none any more.
+      if held_by(holder) < own_limit then
+        victim = nil
+      elseif not victim then
+        return say_full(1, first)
+      end
     end
   end
   if not victim and call('ZCARD', index) >= limit then
@@ -455,7 +465,7 @@ end
 
 local doing = { create, change, load, close, sweep, broadcast, listen, secret, trial }
 
-local at = 9
+local at = 5
 for _, operation in ipairs(unpacked(ARGV[1])) do
   if bytes >= ENOUGH then
     say(LATER)

@@ -83,6 +83,7 @@ class SqliteEngine:
 
     _log = Logger("mcp_echo")
     shared = True
+    faults: tuple[type[Exception], ...] = ITS_OWN_FAULT
 
     def __init__(
         self,

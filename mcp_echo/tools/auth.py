@@ -11,8 +11,8 @@ from msgspec import Meta
 from mcp_echo.protocol import credentials
 from mcp_echo.protocol.credentials import Credentials
 from mcp_echo.protocol.headers import Headers
-from mcp_echo.protocol.identity_headers import ANY_SERVICE
-from mcp_echo.redaction import fingerprint, mask, mask_tokens, printable
+from mcp_echo.protocol.identity_headers import ANY_SERVICE, row_of
+from mcp_echo.redaction import fingerprint, mask, mask_header, mask_tokens, printable
 from mcp_echo.tools import jwt
 from mcp_echo.tools.base import Answer, Call, NoArguments, Tool, ToolError
 from mcp_echo.tools.headers import shown
@@ -21,7 +21,6 @@ from mcp_echo.tools.jwt_claims import LAST_SECOND
 from mcp_echo.tools.jwt_problems import problems_of
 from mcp_echo.tools.texts import moment
 from mcp_echo.tools.token_search import (
-    TOKEN_HEADERS,
     Found,
     credentials_in,
     in_argument,
@@ -41,11 +40,11 @@ class BearerDecodeArguments(msgspec.Struct, forbid_unknown_fields=True, frozen=T
 
     token: Annotated[
         str | None,
-        Meta(description="JWT token to decode (uses Authorization header if not provided)."),
+        Meta(description="Token to decode; else the one in Authorization."),
     ] = None
     header: Annotated[
         str | None,
-        Meta(description="Name of the header to decode instead, such as Cf-Access-Jwt-Assertion."),
+        Meta(description="Header to decode instead, such as Cf-Access-Jwt-Assertion."),
     ] = None
 
 
@@ -185,6 +184,7 @@ BEARER_DECODE = Tool(
 )
 
 _EXPECTED = ("Authorization", "X-User-Id", "X-User-Name", "X-Auth-Token", "X-GitHub-User", "X-Request-Id")
+_SECRET_FACTS = ("credential", "claims", "proof")
 
 
 class PrincipalShown(msgspec.Struct, rename="camel"):
@@ -340,12 +340,17 @@ def _preview(given: Credentials | None, call: Call) -> str:
 
 
 def _header(call: Call, name: str) -> str:
-    """Return a header's value as it may be shown; a placeholder is no secret."""
-    carries_token = name == "Authorization" or name in TOKEN_HEADERS
-    return ", ".join(
-        value if carries_token and credentials_in(name, value).is_placeholder else shown(call, name, value)
-        for value in call.headers.all(name)
-    )
+    return ", ".join(_value(call, name, value) for value in call.headers.all(name))
+
+
+def _value(call: Call, name: str, value: str) -> str:
+    """Return a header's value as it may be shown; a header that is known for tokens has one in any shape."""
+    row = row_of(name)
+    carries_token = name == "Authorization" or (row is not None and row.fact in _SECRET_FACTS)
+    if not carries_token or call.facts.settings.reveal_secrets:
+        return shown(call, name, value)
+    # A placeholder keeps no secret; of others the scheme may be seen.
+    return value if credentials_in(name, value).is_placeholder else mask_header("Authorization", value)
 
 
 def _hops(identities: list[Identity]) -> list[str]:

@@ -180,7 +180,7 @@ class Call:
         client: What the client says of itself.
         principal: Who the caller is, or None when nobody vouches for it.
         revision: The protocol revision it is in.
-        headers: Gives the HTTP headers; called at most once, since most tools never look.
+        headers: Gives the HTTP headers, anew each time; most tools never look.
         http_method: The HTTP method that carried it.
         arrived: Seconds of the steady clock when the request was complete.
         outlet: The client's end.
@@ -191,7 +191,6 @@ class Call:
 
     __slots__ = (
         "_headers",
-        "_read_headers",
         "arrived",
         "caller",
         "client",
@@ -201,6 +200,7 @@ class Call:
         "outlet",
         "principal",
         "progress_token",
+        "read_headers",
         "revision",
         "session",
         "tool",
@@ -226,7 +226,7 @@ class Call:
         self.client = client
         self.principal = principal
         self.revision = revision
-        self._read_headers = headers
+        self.read_headers = headers
         self._headers: Headers | None = None
         self.http_method = http_method
         self.arrived = arrived
@@ -241,7 +241,7 @@ class Call:
     def headers(self) -> Headers:
         """The HTTP headers of the request that carried the call."""
         if self._headers is None:
-            self._headers = self._read_headers()
+            self._headers = self.read_headers()
         return self._headers
 
     @property

@@ -178,6 +178,25 @@ def _truncated(text: str) -> str | None:
     return "it has 2 parts separated by dots, and a JWT has three: it is cut off, its signature is missing"
 
 
+def _signed_cookie(text: str) -> str | None:
+    """Tell signed sessions of web frameworks: JSON, a time and a signature, without an algorithm."""
+    parts = text.split(".")
+    if len(parts) != 3:
+        return None
+    first, second = (from_base64(part) for part in parts[:2])
+    header = json_object(first or b"")
+    if header is None or "alg" in header or second is None or json_object(second) is not None:
+        return None
+    return (
+        "its first part is JSON without alg, and its second is no JSON: a signed session of a web framework?"
+    )
+
+
+def _fernet(text: str) -> str | None:
+    # Version 0x80 and a time of which the first three bytes are zero until the year 2106.
+    return "it is a Fernet token, which is encrypted" if text.startswith("gAAAAA") else None
+
+
 def _encoded(text: str) -> str | None:
     raw = from_base64(text)
     if raw is None:
@@ -236,6 +255,8 @@ _LOOKS: tuple[Look, ...] = (
     _shortened,
     _truncated,
     _uuid,
+    _fernet,
+    _signed_cookie,
     _encoded,
     _one_part,
 )

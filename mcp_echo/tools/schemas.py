@@ -20,8 +20,6 @@ Schema = dict[str, Any]
 _NULL = {"type": "null"}
 _TYPES = {str: "string", int: "integer"}
 """The types of the values of a `typing.Literal`, but for None."""
-_KINDS = {"type", "enum", "anyOf", "$ref"}
-"""What a schema has that does not take anything."""
 
 
 def input_schema(of: type[msgspec.Struct]) -> Schema:
@@ -33,7 +31,8 @@ def input_schema(of: type[msgspec.Struct]) -> Schema:
 def output_schema(of: type[msgspec.Struct]) -> Schema:
     """Return the schema of what a tool answers, as `without_nulls` leaves it.
 
-    Models read it with every list, so only the root says which members are always there.
+    Models read it with every list, so only the root says which plain values are always there: an empty list
+    or object says no more than none.
     """
     components = _components(of)
     root = components[of.__name__]
@@ -99,17 +98,20 @@ def _typed(schema: Schema) -> Schema:
 
 
 def _always_sent(schema: Schema, omits_defaults: bool) -> list[str]:
-    """Return the members of a result that are always there: all that can be neither None nor omitted."""
-    required, properties = schema["required"], schema["properties"]
+    """Return the plain values of a result that are always there: those that are neither None nor omitted."""
+    required = schema["required"]
     return [
         name
-        for name, each in properties.items()
-        if (name in required or ("default" in each and not omits_defaults)) and not _may_be_null(each)
+        for name, each in schema["properties"].items()
+        if _is_plain(each) and (name in required or ("default" in each and not omits_defaults))
     ]
 
 
-def _may_be_null(schema: Schema) -> bool:
-    return _NULL in schema.get("anyOf", []) or None in schema.get("enum", []) or not _KINDS & schema.keys()
+def _is_plain(schema: Schema) -> bool:
+    """Return whether a member is a single value, and never null."""
+    if "enum" in schema:
+        return None not in schema["enum"]
+    return schema.get("type", "array") not in ("array", "object")
 
 
 def _is_noise(name: str, value: Any, sent: bool) -> bool:

@@ -9,13 +9,24 @@ from mcp_echo.state.session import Session
 from mcp_echo.tools.auth import PrincipalShown, principal_text, shown_principal
 from mcp_echo.tools.base import SESSION_MADE, Answer, Call, Tool
 from mcp_echo.tools.handles import SessionArgument, needed_session, with_handle_where_stateless
-from mcp_echo.tools.texts import moment, span, yes
+from mcp_echo.tools.texts import moment, size, span, yes
 
 
 class SessionInfoArguments(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """What sessionInfo takes."""
 
     session: SessionArgument = None
+
+
+class Share(msgspec.Struct, rename="camel"):
+    """What the caller has of what there is, and how much more it may have."""
+
+    sessions: int | None
+    sessions_left: int | None
+    held_bytes: int
+    held_bytes_left: int
+    streams_left: int
+    queue_left: int
 
 
 class SessionInfoResult(msgspec.Struct, rename="camel"):
@@ -43,6 +54,7 @@ class SessionInfoResult(msgspec.Struct, rename="camel"):
     minted_by: str
     served_by: str
     principal: PrincipalShown
+    share: Share
 
 
 def session_info(call: Call, arguments: SessionInfoArguments) -> Answer:
@@ -79,6 +91,34 @@ def describe_session(call: Call, session: Session) -> SessionInfoResult:
         minted_by=session.node or call.facts.store.node,
         served_by=call.facts.store.node,
         principal=shown_principal(call),
+        share=_share(call, session),
+    )
+
+
+def _share(call: Call, session: Session) -> Share:
+    """Return the caller's share; streams and queue are those of the session."""
+    caller, settings, held = call.caller(), call.facts.settings, call.facts.limits.held
+    sessions, most = call.facts.store.share(caller.principal, caller.address)
+    holds = held.of(call.facts.limits.owner(caller.principal, caller.address))
+    return Share(
+        sessions=sessions,
+        sessions_left=None if sessions is None else max(0, most - sessions),
+        held_bytes=holds,
+        held_bytes_left=min(held.share - holds, held.limit - held.total),
+        streams_left=max(0, settings.max_streams_per_session - session.log.listeners),
+        queue_left=max(0, settings.max_queue_messages - session.pending),
+    )
+
+
+def _share_text(share: Share) -> str:
+    sessions = "counted by the session store alone"
+    if share.sessions is not None:
+        sessions = f"{share.sessions} ({share.sessions_left} more)"
+    return (
+        "⚖️ Your Share:\n"
+        f"- Sessions: {sessions}\n"
+        f"- Held by Requests and Streams: {size(share.held_bytes)} ({size(share.held_bytes_left)} more)\n"
+        f"- This Session: {share.streams_left} more streams, {share.queue_left} more messages\n\n"
     )
 
 
@@ -113,6 +153,7 @@ def _text(result: SessionInfoResult) -> str:
         f"- Echo Count: {result.echo_count}\n"
         f"- Replay Count: {result.replay_count}\n"
         f"- Message Queue: {result.pending_messages} pending{dropped}\n\n"
+        f"{_share_text(result.share)}"
         "🧠 Session State:\n"
         f"- Initialized: {initialized}\n"
         f"- Protocol Version: {result.protocol_version}\n"

@@ -64,7 +64,11 @@ class Callers:
 
 def peer_of(request: Request) -> str:
     """Return the address of the other end of the connection, or the word ``unix``."""
-    address: Any = request.getClientAddress()
+    return host_of(request.getClientAddress())
+
+
+def host_of(address: Any) -> str:
+    """Return the network address of a peer, or the word ``unix``."""
     return UNIX if isinstance(address, UNIXAddress) else str(getattr(address, "host", address))
 
 

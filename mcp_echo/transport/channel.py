@@ -82,6 +82,8 @@ class EchoChannel(HTTPChannel):
     _chunked_bytes = 0
     _drained = 0
     _host: IAddress | None = None
+    neighbour: str | None = None
+    """In whose share of the connections it counts; None for nobody's."""
 
     def connectionMade(self) -> None:
         """Tell the site of a connection that has come about."""

@@ -113,6 +113,14 @@ class HttpExchange:
         """Return every value of a header field."""
         return header_values(self._request, name)
 
+    def secrets(self) -> frozenset[str]:
+        """Return the secrets in its header and body."""
+        return self._request.secrets()
+
+    def let_go(self) -> None:
+        """Let go of the body: it is read."""
+        self._request.let_go()
+
     def announce(self, session: Session) -> None:
         """Send the session's id in the response head."""
         self._request.setHeader(b"mcp-session-id", session.id.encode())

@@ -42,7 +42,8 @@ class MetricsSite(EchoSite):
     _bound = "the metrics port takes"
 
     def __init__(self, resource: MetricsResource, reactor: IReactorTime, settings: Settings) -> None:
-        super().__init__(resource, reactor, replace(settings, max_connections=MAX_CONNECTIONS))
+        most = replace(settings, max_connections=MAX_CONNECTIONS, max_connections_per_address=MAX_CONNECTIONS)
+        super().__init__(resource, reactor, most)
 
 
 class MetricsResource(Resource):

@@ -7,11 +7,18 @@ from __future__ import annotations
 
 from twisted.internet.defer import Deferred
 
-from mcp_echo.protocol.errors import InvalidRequest, RouteNotFound, SessionNotFound, TooMuchUnread
+from mcp_echo.protocol.errors import (
+    InvalidRequest,
+    McpError,
+    RouteNotFound,
+    SessionNotFound,
+    TooMuchUnread,
+)
 from mcp_echo.protocol.jsonrpc import Malformed, Message, Request
 from mcp_echo.protocol.revisions import Revision
 from mcp_echo.server import Carriage, Exchange, Reply, Server
 from mcp_echo.state.events import Stream
+from mcp_echo.state.held import STREAM_BYTES
 from mcp_echo.state.session import UNKNOWN_CLIENT, Session
 from mcp_echo.transport import sse
 from mcp_echo.transport.exchange import HttpExchange
@@ -38,6 +45,7 @@ class LegacySse:
         Raises:
             RouteNotFound: The transport is not offered.
             TooManySessions: The store is full.
+            TooMuchHeld: All streams and waiting requests hold as much as they may.
             TooManyRequests: The caller makes too many sessions, or makes them too fast.
         """
         revision = self._offered()
@@ -45,7 +53,13 @@ class LegacySse:
         return exchange.done
 
     def _open(self, exchange: Exchange, revision: Revision) -> None:
-        session = self._server.legacy.new_session(exchange, revision, UNKNOWN_CLIENT)
+        hold = self._server.facts.limits.hold(exchange.caller(), STREAM_BYTES)
+        try:
+            session = self._server.legacy.new_session(exchange, revision, UNKNOWN_CLIENT)
+        except McpError:
+            hold.release()
+            raise
+        exchange.when_over(hold.release)
         stream = session.log.listen()
         session.legacy_stream = stream.tag
         # Its stream is open from now on.

@@ -66,6 +66,15 @@ REQUESTS_LIMITED = Figure(
     "in_flight (MCP_ECHO_MAX_REQUESTS_IN_FLIGHT), streams (MCP_ECHO_MAX_STREAMS_PER_SESSION).",
     ("reason",),
 )
+HELD_BYTES = Figure(
+    "held_bytes", "Bytes that waiting requests and open streams are counted with (MCP_ECHO_MAX_HELD_BYTES)."
+)
+HELD_REFUSED = Figure(
+    "held_refused",
+    "Requests and streams refused because no more may be held: full (MCP_ECHO_MAX_HELD_BYTES), client "
+    "(MCP_ECHO_MAX_HELD_BYTES_PER_CLIENT).",
+    ("reason",),
+)
 HTTP_REFUSED = Figure(
     "http_refused",
     "HTTP requests answered with an error before a JSON-RPC message was looked at, by HTTP status.",
@@ -141,6 +150,11 @@ CONNECTIONS_LIMIT = Figure(
 ACCEPTED = Figure("connections_accepted", "Connections that were accepted.")
 CONNECTIONS_REFUSED = Figure(
     "connections_refused", "Connections closed at once because there were as many as may be."
+)
+CONNECTIONS_OVER_SHARE = Figure(
+    "connections_over_share",
+    "Connections closed at once because their address had as many as it may "
+    "(MCP_ECHO_MAX_CONNECTIONS_PER_ADDRESS).",
 )
 IDLE_CLOSED = Figure(
     "connections_idle_closed", "Connections closed because no request came (MCP_ECHO_IDLE_TIMEOUT)."
@@ -218,6 +232,9 @@ class ServerCollector(Collector):
             "streams": limited.streams,
         }
         yield counter(REQUESTS_LIMITED, _by_name(reasons))
+        held = self._from.facts.limits.held
+        yield gauge(HELD_BYTES, _one(held.total))
+        yield counter(HELD_REFUSED, _by_name({"full": held.refused, "client": held.refused_to_holders}))
         refused = Counter(tally.refused)
         refused.update(self._from.site.counts.refusals)
         yield counter(HTTP_REFUSED, (((str(status),), count) for status, count in refused.items()))
@@ -279,6 +296,7 @@ class ServerCollector(Collector):
         yield gauge(CONNECTIONS_LIMIT, _one(site.max_connections))
         yield counter(ACCEPTED, _one(site.counts.connections_accepted))
         yield counter(CONNECTIONS_REFUSED, _one(site.counts.connections_refused))
+        yield counter(CONNECTIONS_OVER_SHARE, _one(site.counts.connections_over_share))
         yield counter(IDLE_CLOSED, _one(site.counts.idle_closed))
         yield gauge(UPTIME, _one(self._from.facts.uptime))
         yield histogram(LAG, {(): self._from.lateness})

@@ -34,13 +34,22 @@ def refusal(error: McpError, *, head_only: bool) -> bytes:
 class EdgeCounts:
     """What the edge of the server has taken in and turned away since it started."""
 
-    __slots__ = ("connections_accepted", "connections_refused", "idle_closed", "refusals", "stalls")
+    __slots__ = (
+        "connections_accepted",
+        "connections_over_share",
+        "connections_refused",
+        "idle_closed",
+        "refusals",
+        "stalls",
+    )
 
     def __init__(self) -> None:
         self.connections_accepted = 0
         """Connections that were taken."""
         self.connections_refused = 0
         """Connections closed at once because there were as many as may be."""
+        self.connections_over_share = 0
+        """Connections closed at once because their address had as many as it may."""
         self.idle_closed = 0
         """Connections closed because no request came for long."""
         self.refusals: dict[int, int] = {}

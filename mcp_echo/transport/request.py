@@ -12,6 +12,8 @@ from twisted.web.server import version as server_version
 
 from mcp_echo.protocol.errors import BodyTooLarge
 from mcp_echo.protocol.headers import Headers as WireHeaders
+from mcp_echo.protocol.strict_json import is_read
+from mcp_echo.redaction import secrets_in
 
 if TYPE_CHECKING:
     from mcp_echo.transport.channel import EchoChannel
@@ -24,6 +26,8 @@ class EchoRequest(Request):
 
     # Every answer names its own type; twisted.web's text/html would invite browsers to render what is echoed.
     defaultContentType = None
+    _body_secrets: frozenset[str] = frozenset()
+    """The secrets of a body that is no longer here."""
 
     def __init__(self, channel: EchoChannel, *args: object, **kwargs: object) -> None:
         super().__init__(channel, *args, **kwargs)
@@ -76,9 +80,16 @@ class EchoRequest(Request):
         self.producer = None
         self.transport = None
 
-    def body(self) -> bytes:
-        """Return what has been received of the body, read or not."""
-        return self._body.getvalue()
+    def secrets(self) -> frozenset[str]:
+        """Return the secrets in the header and in what has been received of the body, read or not."""
+        body = self._body.getvalue()
+        # What is too much to be read is too much to be looked through.
+        return secrets_in(self.wire_headers(), body if is_read(body) else b"") | self._body_secrets
+
+    def let_go(self) -> None:
+        """Let go of the body, which has been read, but for the secrets in it."""
+        self._body_secrets |= secrets_in((), self._body.getvalue())
+        self._body = self.content = BytesIO()
 
     def forget(self) -> None:
         """Let go of the heads of request and response, once sent: a stream may be open for days."""

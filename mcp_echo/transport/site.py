@@ -17,7 +17,10 @@ from twisted.web.resource import IResource
 from twisted.web.server import Site
 
 from mcp_echo.config import Settings
+from mcp_echo.protocol.proxies import TrustedProxies
+from mcp_echo.state.limits import share_of
 from mcp_echo.transport.channel import EchoChannel, channel_class
+from mcp_echo.transport.neighbours import Neighbours
 from mcp_echo.transport.refusals import EdgeCounts
 from mcp_echo.transport.request import EchoRequest
 
@@ -74,6 +77,8 @@ class EchoSite(Site):
         self.max_chunked = settings.max_message_size * 5 // 4 + 64 * 1024
         """Bytes that the chunks of a body may take on the wire."""
         self.max_connections = connection_limit(settings.max_connections)
+        share = share_of(settings.max_connections_per_address, self.max_connections)
+        self._neighbours = Neighbours(share, TrustedProxies(settings.trusted_proxies))
         self._clock = reactor
         self._wall = wall
         self._second = 0
@@ -98,7 +103,12 @@ class EchoSite(Site):
         if len(self._channels) >= self.max_connections:
             self._turn_away()
             return None
+        neighbour = self._neighbours.name(addr)
+        if not self._neighbours.has_room(neighbour):
+            self.counts.connections_over_share += 1
+            return None
         channel: EchoChannel = super().buildProtocol(addr)
+        channel.neighbour = neighbour
         return channel
 
     def _turn_away(self) -> None:
@@ -122,6 +132,7 @@ class EchoSite(Site):
     def made(self, channel: EchoChannel) -> None:
         """Remember a connection."""
         self._channels.add(channel)
+        self._neighbours.came(channel.neighbour)
         self.counts.connections_accepted += 1
 
     @property
@@ -134,7 +145,9 @@ class EchoSite(Site):
 
     def lost(self, channel: EchoChannel) -> None:
         """Forget a connection that has ended."""
-        self._channels.discard(channel)
+        if channel in self._channels:
+            self._channels.discard(channel)
+            self._neighbours.left(channel.neighbour)
         self._stalls.pop(channel, None)
         if self._full and len(self._channels) <= self.max_connections * 9 // 10:
             self._full = False

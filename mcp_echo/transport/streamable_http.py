@@ -23,8 +23,6 @@ from mcp_echo.protocol.errors import (
     WrongMediaType,
 )
 from mcp_echo.protocol.jsonrpc import Message, decode, encode, error_bytes
-from mcp_echo.protocol.strict_json import is_read
-from mcp_echo.redaction import secrets_in
 from mcp_echo.server import Carriage, Journal, Reply, Server
 from mcp_echo.transport import sse
 from mcp_echo.transport.callers import Callers
@@ -75,11 +73,7 @@ class StreamableHttp:
     def _failed(self, request: IRequest, failure: Failure) -> bytes:
         if failure.check(McpError):
             return self._refuse(request, cast(McpError, failure.value))
-        received = cast(EchoRequest, request)
-        body = received.body()
-        if not is_read(body, self._settings.max_json_values):
-            body = b""
-        secrets = secrets_in(received.wire_headers(), body)
+        secrets = cast(EchoRequest, request).secrets()
         self._journal.failure("A request failed", failure=failure, secrets=secrets)
         return self._refuse(request, InternalError())
 
@@ -223,7 +217,7 @@ class StreamableHttp:
         running = self._streams.carry(
             EventStream(request, carriage, opening, keep_alive, self._streams.written)
         )
-        if carriage.stream.listening:
+        if carriage.stream.listening or carriage.farewell is not None:
             request.forget()
         return running
 

@@ -44,10 +44,9 @@ from tests.nodes import Reader
 LIMIT, OWN_LIMIT, ADDRESS_LIMIT = 5, 2, 2
 MAKERS: list[tuple[str | None, str | None]] = [
     (None, None),
-    *[(None, "10.0.0.1")] * 4,
+    *[(None, "10.0.0.1")] * 3,
     (None, "10.0.0.2"),
-    ("alice", "10.0.0.1"),
-    ("alice", "10.0.0.2"),
+    *[("alice", "10.0.0.1"), ("alice", "10.0.0.2")] * 2,
     ("bob", None),
 ]
 """Who makes a session, and from where."""
@@ -237,6 +236,8 @@ class Walk:
 
     async def echo(self, place: int, length: int) -> None:
         """Echo something."""
+        # Python has one text of a single such letter, which grows when it is first encoded.
+        length += length == 1
         text = "é" * length
 
         def echo(session: Session) -> int:
@@ -475,7 +476,7 @@ MUST_HAPPEN = {
 }
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [2, 3])
 @pytest.mark.parametrize("kind", [Memory, Dicts, Sqlite, Redis], ids=lambda kind: kind.__name__.lower())
 @pytest_twisted.ensureDeferred
 async def test_a_long_walk_goes_as_in_the_model(kind: type[Bench], seed: int, tmp_path: Path) -> None:
@@ -486,7 +487,8 @@ async def test_a_long_walk_goes_as_in_the_model(kind: type[Bench], seed: int, tm
         await bench.open()
         walk = Walk(bench)
         names = list(walk.rules)
-        weights = [1 if name in ("close", "advance", "sweep") else 5 for name in names]
+        rare = dict.fromkeys(("close", "advance", "sweep"), 1)
+        weights = [{**rare, "create": 8}.get(name, 4) for name in names]
         for _ in range(400):
             (name,) = chance.choices(names, weights)
             await walk.do(name, *(chance.randrange(kinds) for kinds in walk.rules[name]))

@@ -107,7 +107,7 @@ def is_served(connection: socket.socket) -> bool:
 
 def test_connections_beyond_the_limit_are_closed_and_those_within_it_are_served(tmp_path: Path) -> None:
     """MCP_ECHO_MAX_CONNECTIONS: by default 64 descriptors are left for everything else."""
-    with few_descriptors(tmp_path, 128) as daemon:
+    with few_descriptors(tmp_path, 128, "--max-connections-per-address", "1000") as daemon:
         with ExitStack() as stack:
             connections = [stack.enter_context(connect(daemon)) for _ in range(150)]
             assert sum(map(is_served, connections)) == 64
@@ -117,7 +117,8 @@ def test_connections_beyond_the_limit_are_closed_and_those_within_it_are_served(
 
 def test_a_server_without_descriptors_left_recovers(tmp_path: Path) -> None:
     """accept(2), EMFILE: a limit that is set too high must not take the server down either."""
-    with few_descriptors(tmp_path, 64, "--max-connections", "1000") as daemon:
+    most = ("--max-connections", "1000", "--max-connections-per-address", "1000")
+    with few_descriptors(tmp_path, 64, *most) as daemon:
         with ExitStack() as stack:
             connections = [stack.enter_context(connect(daemon)) for _ in range(150)]
             served = sum(map(is_served, connections))

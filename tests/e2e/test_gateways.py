@@ -246,8 +246,9 @@ def test_a_refusal_for_size_is_the_daemon_s_own(behind: Deployment) -> None:
 
 def test_a_full_server_s_refusal_says_when_to_come_back(deploy: Deploy) -> None:
     """RFC 9110 section 15.6.4, Retry-After; a gateway that tried again would hide it."""
-    behind = deploy(MCP_MAX_SESSIONS="1")
-    with behind.legacy():
+    behind = deploy(MCP_MAX_SESSIONS="1", MCP_ECHO_MAX_SESSIONS_PER_ADDRESS="2")
+    with behind.legacy() as client:
+        client.ask("tools/list")
         response = behind.send("POST", JSON, request_body("initialize", protocolVersion=LEGACY))
 
     assert response.status == 503

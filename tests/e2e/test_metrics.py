@@ -73,7 +73,9 @@ def post(port: int, body: object, **headers: str) -> int:
 def test_what_was_done_is_what_is_shown(form: str, start: Start) -> None:
     """Our choice: each request is counted once, in both eras and whichever way it is answered."""
     metrics = free_port()
-    port = start("--metrics-port", str(metrics), "--max-sessions", "3").port
+    port = start(
+        "--metrics-port", str(metrics), "--max-sessions", "3", "--max-sessions-per-address", "4"
+    ).port
     ping = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
     echo = {"name": "echo", "arguments": {"message": "m"}}
 
@@ -88,7 +90,9 @@ def test_what_was_done_is_what_is_shown(form: str, start: Start) -> None:
         wire.ask("tools/call", {"name": "nope"})
         probe = {"name": "clientProbe", "arguments": {"feature": "progress"}, "_meta": {"progressToken": 1}}
         _, before = wire.ask("tools/call", probe)
-        modern.ask("tools/call", {"name": "createEchoSession", "arguments": {}})
+        made, _ = modern.ask("tools/call", {"name": "createEchoSession", "arguments": {}})
+        handle = made["result"]["structuredContent"]["session"]
+        modern.ask("tools/call", {"name": "sessionInfo", "arguments": {"session": handle}})
         modern.ask("server/discover")
         modern.ask("nope")
         assert post(port, [ping, {**ping, "id": 2}], Mcp_Session_Id=batch.session_id) == 200
@@ -111,6 +115,7 @@ def test_what_was_done_is_what_is_shown(form: str, start: Start) -> None:
         ("tools/call", "other", "2025-11-25", "legacy", "200", "-32602"): 1,
         ("tools/call", "clientProbe", "2025-11-25", "legacy", "200", ""): 1,
         ("tools/call", "createEchoSession", MODERN, "modern", "200", ""): 1,
+        ("tools/call", "sessionInfo", MODERN, "modern", "200", ""): 1,
         ("server/discover", "none", MODERN, "modern", "200", ""): 1,
         ("other", "none", MODERN, "modern", "404", "-32601"): 1,
         ("initialize", "none", "2025-03-26", "legacy", "200", ""): 1,
@@ -123,9 +128,9 @@ def test_what_was_done_is_what_is_shown(form: str, start: Start) -> None:
     def value(name: str, **labels: str) -> float:
         return found["mcp_echo_" + name, frozenset(labels.items())]
 
-    assert value("request_seconds_count", method="tools/call") == 6
+    assert value("request_seconds_count", method="tools/call") == 7
     assert 0 < value("request_seconds_sum", method="tools/call") < 60
-    assert value("request_seconds_bucket", method="tools/call", le="+Inf") == 6
+    assert value("request_seconds_bucket", method="tools/call", le="+Inf") == 7
     assert value("http_refused_total", status="403") == 1
     assert value("http_refused_total", status="431") == 1
     assert (value("sessions", kind="session"), value("sessions", kind="handle")) == (2, 1)

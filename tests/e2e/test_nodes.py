@@ -463,7 +463,7 @@ def _initialize(port: int, count: int, found: list[tuple[int, str | None]]) -> N
 
 
 def test_no_more_sessions_are_made_than_may_be_on_all_nodes_together(run: Run) -> None:
-    """MCP_MAX_SESSIONS: exact, also while two nodes make sessions at once; a sweep makes room on both."""
+    """MCP_MAX_SESSIONS: exact, also while two nodes make sessions at once; a sweep ends them on both."""
     a, b = run(
         MCP_MAX_SESSIONS="50",
         MCP_SESSION_TIMEOUT="3",
@@ -480,8 +480,9 @@ def test_no_more_sessions_are_made_than_may_be_on_all_nodes_together(run: Run) -
     for client in clients:
         client.join()
 
-    assert Counter(status for status, _ in found) == {200: 50, 503: 70}
-    assert all(1 <= int(after or 0) <= 60 for status, after in found if status == 503)
+    # Those that nobody has used give way to later ones.
+    assert Counter(status for status, _ in found) == {200: 120}
+    assert max(where.probe("/health")[1]["sessions"]["active"] for where in (a, b)) == 50
     for where in (a, b):
         wait_until(lambda where=where: where.probe("/health")[1]["sessions"]["active"] == 0)
         with Wire(where.port, LEGACY) as wire:

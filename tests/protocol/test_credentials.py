@@ -173,6 +173,9 @@ BROKEN: list[tuple[str, str | None, str, str]] = [
     ("abcdef", None, "abcdef", "No scheme: Authorization is a scheme, a space and the credentials"),
     ("Baerer abc", None, "Baerer abc", "The first word is spelled almost as a scheme is, and is none"),
     ("\u0412earer abc", None, "\u0412earer abc", "Cyrillic capital letter ve (U+0412) at character 1"),
+    ("Bearer b'abc'", "Bearer", "b'abc'", "Bytes as Python shows them at character 8"),
+    ("Basic Og==", "Basic", "Og==", "Basic credentials of an empty user name and an empty password"),
+    ("Basic eDp5Cg==", "Basic", "eDp5Cg==", "Basic credentials whose password ends with a line feed"),
     (
         "Basic user:pass",
         "Basic",

@@ -48,6 +48,7 @@ TABLE = {
     "TooManySessionsForAddress": (-32600, 429),
     "TooManyStreams": (-32600, 429),
     "TooMuchInFlight": (-32600, 429),
+    "TooMuchHeldByOne": (-32600, 429),
     "SessionsTooFast": (-32600, 429),
     "CallsTooFast": (-32600, 429),
     "MethodNotFound": (-32601, 200),
@@ -61,6 +62,7 @@ TABLE = {
     "InternalError": (-32603, 500),
     "SessionNotFound": (-32603, 404),
     "TooManySessions": (-32603, 503),
+    "TooMuchHeld": (-32603, 503),
     "StoreUnavailable": (-32603, 503),
     "ServerStopping": (-32603, 503),
 }

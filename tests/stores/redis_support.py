@@ -24,7 +24,7 @@ Start = Callable[..., Any]
 
 
 def create(name: str, timeout: int = LONG, owner: str | None = None, state: bytes = b"new") -> Create:
-    return Create(name, owner, False, timeout, state)
+    return Create(name, owner, False, timeout, state, used=True)
 
 
 def change(name: str, version: int, owner: str | None = None, **more: Any) -> Change:

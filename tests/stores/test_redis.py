@@ -5,6 +5,7 @@ What all engines share is in tests/contracts, what happens when Redis fails is i
 
 from __future__ import annotations
 
+import hashlib
 import re
 import subprocess
 import sys
@@ -23,7 +24,9 @@ from twisted.logger import LogLevel
 
 from mcp_echo.state.engine import (
     Applied,
+    Change,
     Close,
+    Create,
     EngineRefused,
     Entry,
     Found,
@@ -207,12 +210,12 @@ async def test_no_key_lives_for_ever_and_none_goes_before_its_sessions(
     await engine.submit(create("gone", timeout=1))
     for name, timeout in (("short", 1000), ("long", 90_000_000), ("mid", 2000)):
         await deferLater(reactor, 0.01)
-        await engine.submit(create(name, timeout, "alice"))
+        await engine.submit(create(name, timeout, "alice")._replace(used=False))
         await engine.submit(change(name, 1, "alice", add=(Entry(1, "", b"m"),)))
     await engine.broadcast(b"payload")
     await engine.secret(b"secret")
-    lives = {re.sub("own:.*", "own", name): remaining(prefix, name) for name in keys(prefix)}
-    for name in ("index", "sizes", "totals", "own", "ended"):
+    lives = {name: remaining(prefix, name) for name in keys(prefix)}
+    for name in ("index", "sizes", "totals", "ended", "shares", "fresh", "most", "holders"):
         assert lives.pop(name) > 90_000_000, name
     assert lives.pop("secret") == -1
     assert len(lives) == 7
@@ -223,9 +226,9 @@ async def test_no_key_lives_for_ever_and_none_goes_before_its_sessions(
 async def test_a_use_keeps_the_keys_that_it_needs(start: Start, address: str, prefix: str) -> None:
     """Our choice: as above, for a session that is used for longer than those keys were to live at first."""
     engine, _ = await start(address, limit_per_principal=3)
-    await engine.submit(create("one", owner="alice"))
+    await engine.submit(create("one", owner="alice")._replace(used=False))
     shared = {f"{prefix}{{0}}:{name}" for name in keys(prefix) if name != "s:one"}
-    assert len(shared) == 4
+    assert len(shared) == 7
     for name in shared:
         shared_server().ask("PEXPIRE", name, "60000")
     shared_server().ask("HSET", f"{prefix}{{0}}:totals", "until", str(engine.now() + 60_000))
@@ -252,9 +255,9 @@ async def test_keys_that_became_empty_and_came_again_do_not_live_for_ever(
     """Redis takes away a key with its last member: the next one has no expiry."""
     engine, _ = await start(address, limit_per_principal=3)
     for _ in range(2):
-        await engine.submit(create("one", owner="alice"))
+        await engine.submit(create("one", owner="alice")._replace(used=False))
         lives = [remaining(prefix, name) for name in keys(prefix) if name != "s:one"]
-        assert len(lives) == 4
+        assert len(lives) == 7
         assert min(lives) > LONG
         await engine.submit(Close("one", "alice", False))
     assert keys(prefix) == {"totals"}
@@ -283,7 +286,7 @@ def test_the_parts_of_the_limit_add_up_to_it(limit: int, shards: int) -> None:
     parts: dict[int, int] = {}
     for number in range(50 * shards):
         call = codec.operation(create(f"{number}"))
-        parts[call.shard] = call.body[-2]
+        parts[call.shard] = call.body[6]
     assert len(parts) == shards
     assert sum(parts.values()) == limit
     assert max(parts.values()) - min(parts.values()) <= 1
@@ -305,7 +308,47 @@ async def test_the_share_of_an_owner_holds_for_each_shard(start: Start) -> None:
     engine, _ = await start(own(shared_server(), "&shards=4"), limit_per_principal=2)
     outcomes = [await engine.submit(create(f"{number}", owner="alice")) for number in range(100)]
     assert Counter(map(type, outcomes)) == {Applied: 8, Full: 92}
-    assert {outcome.whose for outcome in outcomes if isinstance(outcome, Full)} == {"owner"}
+    assert {outcome.whose for outcome in outcomes if isinstance(outcome, Full)} == {"holder"}
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_share_of_an_address_is_divided_over_the_shards(start: Start) -> None:
+    """docs/scaling.md: of all shards together it has no more than it may, and 1 at least of each."""
+    engine, _ = await start(own(shared_server(), "&shards=4"), limit=100, limit_per_address=10)
+    made = [Create(f"{number}", None, False, LONG, b"", "10.0.0.1", used=True) for number in range(100)]
+    outcomes = [await engine.submit(each) for each in made]
+    assert Counter(map(type, outcomes)) == {Applied: 10, Full: 90}
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_an_older_node_has_used_or_ended_gives_way_to_none(
+    start: Start, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nodes of two versions share sessions: an older one keeps no account of shares."""
+    engine, _ = await start(address, limit_per_address=3)
+    new = {
+        name: Create(name, None, False, LONG, b"", "10.0.0.1")
+        for name in ("one", "two", "three", "four", "five")
+    }
+    for name in ("one", "two", "three"):
+        await engine.submit(new[name])
+    older = redis_batches._SOURCE
+    # As that one writes what it has changed, and takes away what it has ended.
+    for now, then in (
+        (b"waiting, logged, is_fresh)\n", b"waiting, logged)\n"),
+        (b"local place = was_fresh", b"local place = false"),
+        (b"local function disown(ids)", b"local function disown(ids) if true then return end"),
+    ):
+        assert older.count(now) == 1
+        older = older.replace(now, then)
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(redis_batches, "_SOURCE", older)
+        elsewhere.setattr(redis_batches, "_NAME", hashlib.sha1(older, usedforsecurity=False).hexdigest())
+        await engine.submit(Change("one", None, False, 1, True, b"used", used=True))
+        await engine.submit(Close("two", None, False))
+    assert [type(await engine.submit(new[name])) for name in ("four", "five")] == [Applied, Applied]
+    left = [name for name in new if isinstance(await engine.submit(Peek(name)), Found)]
+    assert left == ["one", "four", "five"]
 
 
 # Batches

@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -24,11 +25,13 @@ from mcp_echo.protocol.errors import StoreUnavailable
 from mcp_echo.state.engine import (
     Applied,
     Change,
+    Close,
     Conflict,
     Create,
     EngineRefused,
     Entry,
     Found,
+    Full,
     Held,
     Load,
     Missing,
@@ -423,6 +426,35 @@ async def test_an_older_file_is_brought_up_to_date_with_all_that_is_in_it(
             assert connection.execute("SELECT * FROM extra").fetchall() == [("one",)]
             assert connection.execute("PRAGMA user_version").fetchone() == (len(sqlite_schema.SCRIPTS),)
     assert "newer version" in refusal(path)
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_file_from_before_there_were_shares_is_counted_in(
+    start: Start, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Our choice: what is in it belongs to its owners' shares, and counts as used, for nothing tells."""
+    with monkeypatch.context() as earlier:
+        earlier.setattr(sqlite_schema, "SCRIPTS", sqlite_schema.SCRIPTS[:1])
+        prepare(Address(path))
+    now = round(time.time() * 1000)
+    rows = [(f"{place}", owner) for place, owner in enumerate([b"alice", b"alice", b"bob\xff", None])]
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.executemany(
+            "INSERT INTO record VALUES (NULL, ?, ?, 0, 1, 0, 0, 0, ?, 0, 0, 0, x'')",
+            [(name, owner, now + LONG) for name, owner in rows],
+        )
+        connection.execute("UPDATE total SET records = 4")
+    engine, _ = await start(limit=5, limit_per_principal=3)
+    new = [Create(name, "alice", False, LONG, b"") for name in ("a", "b")]
+    assert [type(await engine.submit(each)) for each in new] == [Applied, Applied]
+    assert isinstance(await engine.submit(Close("1", "alice", False)), Applied)
+    assert isinstance(await engine.submit(Create("c", "alice", False, LONG, b"", used=True)), Applied)
+    await engine.submit(Change("b", "alice", False, 1, True, b"", used=True))
+    assert isinstance(await engine.submit(Create("d", "alice", False, LONG, b"")), Full)
+    await engine.stop()
+    with closing(sqlite3.connect(path)) as connection:
+        kept = connection.execute("SELECT * FROM share ORDER BY holder").fetchall()
+    assert kept == [(b"principal alice", 3, 0), (b"principal bob\xff", 1, 0)]
 
 
 @pytest_twisted.ensureDeferred

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcp_echo.protocol import credentials
-from mcp_echo.protocol.identity_headers import row_of
+from mcp_echo.protocol.identity_headers import IdentityHeader, row_of, rows_of
 from mcp_echo.redaction import fingerprint, mask, printable
 from mcp_echo.tools.token_search import TOKEN_HEADERS
 from tests.protocol.test_credentials import BROKEN
@@ -647,3 +647,13 @@ def test_an_empty_authorization_hides_no_other_token(name: str) -> None:
     """Our choice: some proxies empty the header where they pass the token in another."""
     answer = wire(Scene().call("authContext", headers=[("Authorization", ""), (name, "12345678")]))
     assert (answer["tokenLength"], answer["authenticated"]) == (8, True)
+
+
+@pytest.mark.parametrize("row", rows_of("credential", "claims", "proof"), ids=lambda row: row.name)
+def test_what_is_a_token_by_its_header_is_masked_in_any_shape(row: IdentityHeader) -> None:
+    """Our choice: padded, in base64 or opaque, it could be sent again; the lab switch shows it."""
+    for secret in ("c4nary-opaque", padded(jwt({"sub": "u"}, signature="YzRuYXJ5")), AZURE):
+        answer = Scene().call("authContext", headers=[(row.name, secret)])
+        assert secret not in answer.text + repr(wire(answer))
+        assert f"- {row.name}: ✅ {mask(secret)}" in answer.text.splitlines()
+        assert secret in Scene({"reveal_secrets": "true"}).text("authContext", headers=[(row.name, secret)])

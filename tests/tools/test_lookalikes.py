@@ -73,6 +73,8 @@ LOOKALIKES = {
     ),
     "a cookie": (f"session={TOKEN}", "it has a name before it: the token begins at character 9"),
     "a URL": (f"https://a.example/cb#access_token={TOKEN}", "it is a URL"),
+    "a Flask session": ("eyJ1c2VyIjoxfQ.Zx1abw.c2lnbmF0dXJl", "a signed session of a web framework?"),
+    "a Fernet token": ("gAAAAABnRk5k" + "Zm9v" * 20, "it is a Fernet token, which is encrypted"),
     "a UUID": ("550e8400-e29b-41d4-a716-446655440000", "it is a UUID"),
     "an opaque token": ("at-14fa32273d86abd1bdce81f1", "it has 1 part, without a dot"),
     "four parts": (f"{TOKEN}.AAAA", "it has 4 parts separated by dots; a JWT has three"),
@@ -86,6 +88,12 @@ def test_what_is_no_jwt_is_told_for_what_it_is(what: str) -> None:
     answer = Scene().call("bearerDecode", {"token": text})
     assert wire(answer)["isJwt"] is False
     assert words in wire(answer)["problems"][0]
+
+
+def test_a_token_without_alg_is_told_where_it_breaks() -> None:
+    """Our choice: what it may be instead is said of what looks like that alone."""
+    with pytest.raises(reader.NotAToken, match="its signature is not base64url: a space at character 12"):
+        reader.read("e30.e30.abc def")
 
 
 @pytest.mark.parametrize("row", PREFIXES, ids=lambda row: row.prefix)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mcp_echo.state.session import UNKNOWN_CLIENT, Client
+from tests.state.test_events import Connection
 from tests.tools.support import Scene, wire
 
 
@@ -42,6 +43,11 @@ def test_session_info_tells_what_the_server_knows_of_the_session() -> None:
         "- Replay Count: 2\n"
         "- Message Queue: 3 pending\n"
         "\n"
+        "⚖️ Your Share:\n"
+        "- Sessions: 0 (1000 more)\n"
+        "- Held by Requests and Streams: 0B (16MB more)\n"
+        "- This Session: 4 more streams, 97 more messages\n"
+        "\n"
         "🧠 Session State:\n"
         "- Initialized: ✅\n"
         "- Protocol Version: 2025-06-18\n"
@@ -50,6 +56,28 @@ def test_session_info_tells_what_the_server_knows_of_the_session() -> None:
     structured = wire(answer)
     assert (structured["age"], structured["timeUntilExpiry"]) == (330.0, 3570.0)
     assert structured["clientCapabilities"] == ["roots", "sampling"]
+
+
+def test_the_caller_s_share_is_what_it_has_and_has_left() -> None:
+    """Our choice: whoever is about to be refused can see it coming; of others it sees nothing."""
+    scene = Scene()
+    facts = scene.facts
+    scene.store.create(None, scene.revision, UNKNOWN_CLIENT, scene.caller.address)
+    scene.store.create_handle(None, scene.revision, UNKNOWN_CLIENT, address=scene.caller.address)
+    scene.store.create(None, scene.revision, UNKNOWN_CLIENT, "10.0.0.9")
+    facts.limits.hold(scene.caller, 1000)
+    facts.limits.hold(scene.caller._replace(address="10.0.0.9"), 5000)
+    Connection(scene.session.log, scene.session.log.listen(), fast=False)
+    scene.session.log.queue(b"{}")
+    share = wire(scene.call("sessionInfo"))["share"]
+    assert share == {
+        "sessions": 2,
+        "sessionsLeft": 998,
+        "heldBytes": 1000,
+        "heldBytesLeft": (1 << 24) - 1000,
+        "streamsLeft": 3,
+        "queueLeft": 99,
+    }
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from twisted.internet.task import Clock
 
 from mcp_echo.config import Settings
+from mcp_echo.state.limits import share_of
 from tests.engines import DictEngine, DictRecords
 from tests.transport.support import WALL
 
@@ -34,7 +35,10 @@ class OnAnEngine:
         records = ClockedRecords()
         records.clock = self.clock
         return DictEngine(
-            records, limit=settings.max_sessions, limit_per_principal=settings.max_sessions_per_principal
+            records,
+            limit=settings.max_sessions,
+            limit_per_principal=settings.max_sessions_per_principal,
+            limit_per_address=share_of(settings.max_sessions_per_address, settings.max_sessions),
         )
 
     def serve(self, environ: dict[str, str]) -> None:

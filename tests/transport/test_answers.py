@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mcp_echo.transport.sse import GAP_COMMENT
@@ -23,6 +23,9 @@ JSON = "application/json"
 SMALL = {"MCP_ECHO_MAX_QUEUE_MESSAGES": "2", "MCP_ECHO_MAX_QUEUE_BYTES": "1024"}
 TINY = {**SMALL, "MCP_ECHO_MAX_STATE_BYTES": "65536"}
 BOUNDS = [{}, SMALL, TINY]
+
+# The same tests run on sessions in memory and on shared ones, each with examples of its own.
+ANY_STORE = settings(deadline=None, suppress_health_check=[HealthCheck.differing_executors])
 
 
 def call(message_id: Any, tool: str, **arguments: Any) -> dict[str, Any]:
@@ -135,7 +138,7 @@ def is_slow(element: Any) -> bool:
 
 
 class AnyBatchTests(AnswerTestCase):
-    @settings(max_examples=60, deadline=None)
+    @settings(ANY_STORE, max_examples=60)
     @given(
         batch=batches(),
         accept=st.sampled_from([BOTH, STREAM, JSON, "*/*", "application/*"]),
@@ -196,7 +199,7 @@ class AnyBatchTests(AnswerTestCase):
 class SingleCallTests(AnswerTestCase):
     """One call, with what comes before its answer, in every revision that has such a stream."""
 
-    @settings(max_examples=30, deadline=None)
+    @settings(ANY_STORE, max_examples=30)
     @given(
         revision=st.sampled_from(["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25", MODERN]),
         bounds=st.sampled_from(BOUNDS),
@@ -231,7 +234,7 @@ class SingleCallTests(AnswerTestCase):
         return self.post(probe(5, "progress"), self.initialize(revision))
 
 
-class NewsTests(AnswerTestCase):
+class SlowNewsTests(AnswerTestCase):
     """What a session is told on its GET stream."""
 
     UPDATED = "notifications/resources/updated"
@@ -241,7 +244,7 @@ class NewsTests(AnswerTestCase):
         self.rpc("resources/subscribe", {"uri": "echo://session"}, session)
         return session
 
-    @settings(max_examples=30, deadline=None)
+    @settings(ANY_STORE, max_examples=30)
     @given(
         steps=st.lists(st.sampled_from(["echo", "batch", "read", "lists", "large"]), max_size=25),
         bounds=st.sampled_from([{}, {"MCP_ECHO_MAX_STATE_BYTES": "65536"}]),
@@ -254,6 +257,9 @@ class NewsTests(AnswerTestCase):
         session, told = self.watched(), 0
         listening = self.get(session)
         for step in steps:
+            if told - len(listening.messages) > 60:
+                # Slow, but within the bounds of a queue.
+                listening.read_all()
             if step == "read":
                 listening.read()
             elif step == "lists":
@@ -265,9 +271,6 @@ class NewsTests(AnswerTestCase):
             else:
                 told += 1
                 self.finish_call(echo(1, 3000 if step == "large" else 1), session)
-            if told > 90:
-                listening.read_all()
-                break
         listening.read_all()
         assert len(listening.messages) == told
         numbers = [int(each["id"].partition("-")[2]) for each in listening.events if "id" in each]
@@ -450,7 +453,7 @@ class OldTransportTests(AnswerTestCase):
         assert (ids(stream), stream.over) == (list(range(20)), True)
 
 
-class StopTests(AnswerTestCase):
+class StoppingTests(AnswerTestCase):
     def test_a_batch_that_is_half_written_when_the_server_stops_is_finished(self) -> None:
         """Our promise: requests in flight are answered."""
         self.service.streams.start()
@@ -473,3 +476,58 @@ class StopTests(AnswerTestCase):
         self.finish(listening)
         assert (len(listening.messages), listening.over) == (50, True)
         assert b"retry: " in listening.body.rpartition(b"data: ")[2]
+
+
+class LeftBatchTests(AnswerTestCase):
+    def test_a_client_that_leaves_a_batch_before_anything_came_does_no_harm(self) -> None:
+        """Sending Messages, rule 6: the work goes on; there is no event id to come back with."""
+        session = self.initialize("2025-03-26")
+        batch = [probe(1, "cancellation"), probe(2, "progress")]
+        client = self.post(batch, session)
+        client.leave()
+        self.finish()
+        assert len(self.service.streams) == 0
+        assert "Total Requests: 4" in self.text("sessionInfo", session=session)
+
+
+class SlowSubscriptionTests(AnswerTestCase):
+    """Revision 2026-07-28, subscriptions/listen."""
+
+    def subscribe(self) -> SlowClient:
+        message = modern_message("subscriptions/listen", {"notifications": {"toolsListChanged": True}}, 7)
+        client = SlowClient(self.service.site, "POST", routing_headers(message), message)
+        self.addCleanup(client.leave)
+        client.read_all()
+        return client
+
+    def announce(self) -> None:
+        params = {"name": "clientProbe", "arguments": {"feature": "list-changed", "seconds": 0.01}}
+        message = modern_message("tools/call", params)
+        SlowClient(self.service.site, "POST", routing_headers(message), message).read_all()
+        self.clock.advance(0.1)
+
+    def news(self, client: SlowClient) -> int:
+        return sum(each.get("method") == "notifications/tools/list_changed" for each in client.messages)
+
+    def test_a_burst_reaches_a_slow_reader_within_the_bounds_that_are_set(self) -> None:
+        """Our bound: MCP_ECHO_MAX_QUEUE_MESSAGES beyond what the connection takes; the rest is counted."""
+        for bounds, waiting in (({}, 100), ({"MCP_ECHO_MAX_QUEUE_MESSAGES": "200"}, 200)):
+            self.serve({"MCP_ECHO_CALL_RATE": "0", **bounds})
+            client = self.subscribe()
+            client.transport.producer.pauseProducing()
+            for _ in range(waiting + 20):
+                self.announce()
+            assert self.store.budget.messages_dropped == 20
+            client.transport.producer.resumeProducing()
+            client.read_all()
+            assert self.news(client) == waiting
+
+    def test_each_message_reaches_a_reader_that_keeps_up(self) -> None:
+        """Our promise: the bounds are no bounds for who reads."""
+        for bounds in BOUNDS:
+            self.serve(bounds)
+            client = self.subscribe()
+            for _ in range(40):
+                self.announce()
+                client.read_all()
+            assert self.news(client) == 40

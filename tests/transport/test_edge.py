@@ -594,7 +594,7 @@ class HalfCloseTests(EdgeTestCase):
 
 
 class ConnectionLimitTests(EdgeTestCase):
-    settings = {"MCP_ECHO_MAX_CONNECTIONS": "20"}
+    settings = {"MCP_ECHO_MAX_CONNECTIONS": "20", "MCP_ECHO_MAX_CONNECTIONS_PER_ADDRESS": "20"}
 
     @contextmanager
     def warnings(self) -> Iterator[list[str]]:

@@ -179,8 +179,10 @@ class BothErasTests(HandleTestCase):
 
     def test_sessions_and_handles_share_one_limit(self) -> None:
         """MCP_MAX_SESSIONS: our setting bounds the memory, whatever it is used for."""
-        self.serve({"MCP_MAX_SESSIONS": "2"})
+        self.serve({"MCP_MAX_SESSIONS": "2", "MCP_ECHO_MAX_SESSIONS_PER_ADDRESS": "9"})
         session, handle = self.initialize(), self.handle()
+        self.rpc("ping", session=session)
+        self.tool("echo", {"message": "hi", "session": handle})
         refused = self.tool("createEchoSession")
         assert refused["isError"]
         assert "MCP_MAX_SESSIONS" in refused["content"][0]["text"]

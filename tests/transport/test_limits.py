@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.logger import capturedLogs, formatEvent
+from twisted.logger import LogLevel, capturedLogs, formatEvent
 
 from mcp_echo.state.limits import CLIENTS_AT_AN_ADDRESS
-from tests.transport.support import BOTH, Answer, ModernTestCase, Posted, claim
+from tests.logged import Events, observed
+from tests.transport.support import BOTH, Answer, Listening, ModernTestCase, Posted, claim
 
 FORM = {"elicitation": {"form": {}}}
 CONFIRM = {"name": "clientProbe", "arguments": {"feature": "elicitation"}}
@@ -102,7 +103,9 @@ class PrincipalTests(LimitTestCase):
 
     def test_a_principal_with_too_many_sessions_is_refused_and_nobody_else(self) -> None:
         first = self.begin_session("alice").header("Mcp-Session-Id")
-        self.tool("createEchoSession", headers={"X-User-Id": "alice"})
+        self.rpc("ping", session=first, X_User_Id="alice")
+        made = self.tool("createEchoSession", headers={"X-User-Id": "alice"})["structuredContent"]["session"]
+        self.tool("echo", {"message": "hi", "session": made}, headers={"X-User-Id": "alice"})
         for answer in (self.begin_session("alice"), self.rpc("tools/list", X_User_Id="alice")):
             self.assert_refused(answer, "MCP_ECHO_MAX_SESSIONS_PER_PRINCIPAL", wait="60")
         full = self.tool("createEchoSession", headers={"X-User-Id": "alice"})
@@ -113,8 +116,104 @@ class PrincipalTests(LimitTestCase):
         self.request("DELETE", headers={"Mcp-Session-Id": first, "X-User-Id": "alice"})
         assert self.begin_session("alice").status == 200
 
-    def test_callers_without_a_name_share_no_limit(self) -> None:
-        assert {self.rpc("tools/list").status for _ in range(10)} == {200}
+
+class AddressTests(LimitTestCase):
+    """Our choice: an address, where no principal is known, may have half of the sessions."""
+
+    settings = {
+        "MCP_ECHO_TRUSTED_PROXIES": "127.0.0.1",
+        "MCP_MAX_SESSIONS": "10",
+        "MCP_ECHO_LEGACY_SSE": "true",
+        "MCP_ECHO_INITIALIZE_RATE": "0",
+    }
+
+    def begin_session(self, address: str = "203.0.113.7", **headers: str) -> Answer:
+        return self.rpc("initialize", {"protocolVersion": "2025-06-18"}, X_Forwarded_For=address, **headers)
+
+    def begin_and_use(self, address: str = "203.0.113.7") -> str:
+        session = self.begin_session(address).header("Mcp-Session-Id")
+        assert session is not None
+        assert self.rpc("ping", session=session, X_Forwarded_For=address).status == 200
+        return session
+
+    def test_a_flood_from_one_address_keeps_nobody_out(self) -> None:
+        """Whoever makes sessions and does not use them pushes out its own, however many it makes."""
+        other = self.begin_session("198.51.100.1").header("Mcp-Session-Id")
+        assert {self.begin_session().status for _ in range(1050)} == {200}
+        self.store.expire()
+        assert len(self.store) == 1 + 5
+        assert self.store.statistics.displaced == 1045
+        assert {self.begin_and_use(f"198.51.100.{number}") for number in range(2, 6)}
+        assert self.rpc("ping", session=other, X_Forwarded_For="198.51.100.1").status == 200
+
+    def test_a_flood_that_uses_its_sessions_has_half_of_the_room(self) -> None:
+        for _ in range(5):
+            self.begin_and_use()
+        answers = [self.begin_session() for _ in range(20)]
+        answers += [self.rpc("tools/list", X_Forwarded_For="203.0.113.7")]
+        batch = [{"jsonrpc": "2.0", "id": 1, "method": "ping"}]
+        answers += [self.request("POST", body=batch, headers={"X-Forwarded-For": "203.0.113.7"})]
+        answers += [self.request("GET", "/sse", headers={"X-Forwarded-For": "203.0.113.7"})]
+        for answer in answers:
+            self.assert_refused(answer, "MCP_ECHO_MAX_SESSIONS_PER_ADDRESS", wait="60")
+        full = self.tool("createEchoSession", headers={"X-Forwarded-For": "203.0.113.7"})
+        assert "MCP_ECHO_MAX_SESSIONS_PER_ADDRESS" in full["content"][0]["text"]
+        assert self.store.statistics.refused_to_addresses == len(answers) + 1
+        assert self.begin_session("198.51.100.1").status == 200
+        assert self.begin_session(X_User_Id="alice").status == 200, "who has a name has a share of its own"
+
+    def test_a_64_is_one_address_and_another_is_another(self) -> None:
+        for number in range(5):
+            self.begin_and_use(f"2001:db8::{number}")
+        assert self.begin_session("[2001:db8::99]:4711").status == 429
+        assert self.begin_session("2001:db8:0:1::1").status == 200
+
+    def test_an_address_may_have_more_if_the_operator_says_so(self) -> None:
+        self.serve({**self.settings, "MCP_ECHO_MAX_SESSIONS_PER_ADDRESS": "10"})
+        for _ in range(10):
+            self.begin_and_use()
+        refused = self.begin_session("198.51.100.1")
+        assert (refused.status, refused.header("Retry-After")) == (503, "60")
+
+    def test_a_session_that_gave_way_is_gone_as_any_other(self) -> None:
+        """2025-11-25 basic/transports, Session Management: 404, and the client begins anew."""
+        first = self.begin_session().header("Mcp-Session-Id")
+        events = Events()
+        with observed(events.append):
+            for _ in range(5):
+                self.begin_session()
+            self.store.expire()
+        assert self.rpc("ping", session=first, X_Forwarded_For="203.0.113.7").status == 404
+        assert [text for text in events.texts(LogLevel.info) if text.startswith("Session displaced")] != []
+
+    def test_notifications_alone_put_a_session_to_no_use(self) -> None:
+        """Our choice: every client sends ``notifications/initialized``, also one that has nothing to ask."""
+        first = self.begin_session().header("Mcp-Session-Id")
+        self.notify("notifications/initialized", session=first, X_Forwarded_For="203.0.113.7")
+        notices = [{"jsonrpc": "2.0", "method": "notifications/initialized"}]
+        headers = {"X-Forwarded-For": "203.0.113.7", "Mcp-Session-Id": first}
+        self.request("POST", body=notices, headers=headers)
+        for _ in range(5):
+            self.begin_session()
+        assert self.rpc("ping", session=first, X_Forwarded_For="203.0.113.7").status == 404
+
+    def test_a_session_whose_stream_is_or_was_open_gives_way_to_none(self) -> None:
+        first = self.begin_session().header("Mcp-Session-Id")
+        assert first is not None
+        self.listen(first, **{"X-Forwarded-For": "203.0.113.7"})
+        self.leave()
+        sse = Listening(self.begin("GET", "/sse", headers={"X-Forwarded-For": "203.0.113.7"}))
+        for _ in range(10):
+            self.begin_session()
+        assert self.rpc("ping", session=first, X_Forwarded_For="203.0.113.7").status == 200
+        assert not sse.over
+
+    def test_a_batch_that_made_its_session_has_not_used_it(self) -> None:
+        """2025-03-26 basic, Batching: an array comes in one request, the one that made the session."""
+        pings = [{"jsonrpc": "2.0", "id": number, "method": "ping"} for number in range(5)]
+        headers = {"X-Forwarded-For": "203.0.113.7", "MCP-Protocol-Version": "2025-03-26"}
+        assert {self.request("POST", body=pings, headers=headers).status for _ in range(20)} == {200}
+        assert len(self.store) == 5
 
 
 class CallRateTests(LimitTestCase):

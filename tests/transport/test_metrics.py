@@ -312,6 +312,7 @@ class StateTests(MetricsTestCase):
     settings = {
         **MetricsTestCase.settings,
         "MCP_MAX_SESSIONS": "4",
+        "MCP_ECHO_MAX_SESSIONS_PER_ADDRESS": "5",
         "MCP_SESSION_TIMEOUT": "100",
         "MCP_ECHO_MAX_QUEUE_MESSAGES": "2",
     }
@@ -321,9 +322,9 @@ class StateTests(MetricsTestCase):
 
     def test_sessions_from_their_beginning_to_their_end(self) -> None:
         session = self.initialize()
-        self.initialize()
-        self.initialize()
-        self.handle()
+        for used in (session, self.initialize(), self.initialize()):
+            self.rpc("ping", session=used)
+        self.tool("echo", {"message": "hi", "session": self.handle()})
         self.rpc("initialize", {"protocolVersion": "2025-06-18"})
         assert (self.value("sessions", kind="session"), self.value("sessions", kind="handle")) == (3, 1)
         assert self.value("sessions_limit") == 4
@@ -429,9 +430,21 @@ class LimitTests(MetricsTestCase):
 
     def test_sessions_of_a_principal_with_too_many(self) -> None:
         self.limited(MCP_ECHO_TRUSTED_PROXIES="127.0.0.1", MCP_ECHO_MAX_SESSIONS_PER_PRINCIPAL="1")
-        for _ in range(3):
+        first = self.rpc("tools/list", X_User_Id="alice").header("Mcp-Session-Id")
+        self.rpc("tools/list", session=first, X_User_Id="alice")
+        for _ in range(2):
             self.rpc("tools/list", X_User_Id="alice")
         assert self.of("sessions_refused_total") == {"principal": 2}
+
+    def test_sessions_of_an_address_with_too_many(self) -> None:
+        self.limited(MCP_ECHO_MAX_SESSIONS_PER_ADDRESS="1")
+        for _ in range(3):
+            first = self.rpc("tools/list").header("Mcp-Session-Id")
+        self.rpc("tools/list", session=first)
+        self.rpc("tools/list")
+        assert self.of("sessions_refused_total") == {"address": 1}
+        self.store.expire()
+        assert self.of("sessions_ended_total") == {"displaced": 2}
 
     def test_calls_that_come_too_fast(self) -> None:
         self.limited(MCP_ECHO_CALL_RATE="1")
@@ -446,6 +459,14 @@ class LimitTests(MetricsTestCase):
             ("tools/call", "none", "2025-06-18", "legacy", "429", "-32600"): 1,
             ("tools/call", "authContext", MODERN, "modern", "429", "-32600"): 2,
         }
+
+    def test_what_waits_beyond_what_may_be_held(self) -> None:
+        self.limited(MCP_ECHO_MAX_HELD_BYTES="65536", MCP_ECHO_MAX_STREAMS_PER_SESSION="9")
+        session = self.initialize("2025-11-25")
+        for _ in range(3):
+            self.listen(session)
+        assert self.value("held_bytes") == 32768
+        assert self.of("held_refused_total") == {"client": 1}
 
     def test_streams_and_work_beyond_what_a_session_may_have(self) -> None:
         self.limited(MCP_ECHO_MAX_STREAMS_PER_SESSION="1", MCP_ECHO_MAX_REQUESTS_IN_FLIGHT="1")
@@ -509,13 +530,23 @@ class EdgeTests(MetricsTestCase):
         self.successResultOf(site.drain(0))
 
     def test_connections_there_was_no_room_for(self) -> None:
-        self.serve({**self.settings, "MCP_ECHO_MAX_CONNECTIONS": "16"})
+        most = {"MCP_ECHO_MAX_CONNECTIONS": "16", "MCP_ECHO_MAX_CONNECTIONS_PER_ADDRESS": "16"}
+        self.serve({**self.settings, **most})
         site = self.service.site
         taken = [self.connect(site)[1] for _ in range(16)]
         assert site.buildProtocol(IPv4Address("TCP", "127.0.0.1", 31337)) is None
         assert (self.value("connections"), self.value("connections_limit")) == (16, 16)
         assert self.value("connections_accepted_total") == 16
         assert self.value("connections_refused_total") == 1
+        for transport in taken:
+            transport.loseConnection()
+
+    def test_connections_over_their_address_s_share(self) -> None:
+        self.serve({**self.settings, "MCP_ECHO_MAX_CONNECTIONS": "16"})
+        taken = [self.connect(self.service.site)[1] for _ in range(8)]
+        assert self.service.site.buildProtocol(IPv4Address("TCP", "127.0.0.1", 31337)) is None
+        assert self.value("connections_over_share_total") == 1
+        assert self.value("connections_refused_total") == 0
         for transport in taken:
             transport.loseConnection()
 

@@ -59,6 +59,7 @@ class Model:
         self.connection: Connection | None = None
         self.ids: dict[int, str] = {}
         """Message → the event id it was delivered under."""
+        self.used = False
 
     def lives(self, now: float) -> bool:
         return not self.closed and now - self.last_used < TIMEOUT
@@ -112,6 +113,7 @@ class ServerMachine(RuleBasedStateMachine):
             return False
         assert answer.status == status, answer.body
         model.last_used = self.now
+        model.used = model.used or status == 200
         return True
 
     def _rpc(
@@ -134,7 +136,14 @@ class ServerMachine(RuleBasedStateMachine):
     )
     def initialize(self, revision: str, principal: str) -> Any:
         answer = self.host.rpc("initialize", {"protocolVersion": revision}, X_User_Id=principal)
-        if sum(model.lives(self.now) for model in self.models) >= MAX_SESSIONS:
+        living = [model for model in self.models if model.lives(self.now)]
+        if len(living) >= MAX_SESSIONS and answer.status == 200:
+            # One that was never used has given way.
+            left = {session.id for session in self.host.store}
+            (gone,) = [model for model in living if model.id not in left]
+            assert not gone.used
+            gone.closed = True
+        elif len(living) >= MAX_SESSIONS:
             assert answer.status == 503
             assert 1 <= int(answer.header("Retry-After") or 0) <= 60
             return multiple()

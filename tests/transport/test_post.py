@@ -102,7 +102,11 @@ class InitializeTests(ServerTestCase):
 
 
 class SessionTests(ServerTestCase):
-    settings = {"MCP_SESSION_TIMEOUT": "100", "MCP_MAX_SESSIONS": "2"}
+    settings = {
+        "MCP_SESSION_TIMEOUT": "100",
+        "MCP_MAX_SESSIONS": "2",
+        "MCP_ECHO_MAX_SESSIONS_PER_ADDRESS": "3",
+    }
 
     def test_state_is_kept_from_request_to_request(self) -> None:
         """What the server is for."""
@@ -178,9 +182,9 @@ class SessionTests(ServerTestCase):
 
     def test_a_full_store_refuses_with_a_time_to_come_back(self) -> None:
         """RFC 9110 sections 15.6.4 and 10.2.3; MCP_MAX_SESSIONS is our setting."""
-        self.initialize()
+        self.rpc("ping", session=self.initialize())
         self.clock.advance(70)
-        self.initialize()
+        self.rpc("ping", session=self.initialize())
         for answer in (self.rpc("initialize", {"protocolVersion": "2025-06-18"}), self.rpc("tools/list")):
             assert (answer.status, answer.header("Retry-After")) == (503, "31")
             assert "MCP_MAX_SESSIONS" in answer.json["error"]["message"]

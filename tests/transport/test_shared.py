@@ -22,6 +22,7 @@ MODULES = [
 
 _DIRECT = "takes sessions from the store outside of any request, which only memory allows"
 _OWN = "looks at how the memory of the server counts"
+_TEXT = "reckons with a number as the id of a question, which is a text where a node has to be named"
 OTHERWISE: dict[str, str] = {
     "ReportTests.test_only_so_many_clients_are_remembered": "looks into the observer, which is wrapped here",
     "StateTests.test_messages_from_the_queue_to_the_stream": _DIRECT,
@@ -31,6 +32,13 @@ OTHERWISE: dict[str, str] = {
     "OwnerTests.test_the_messages_of_the_old_transport_come_from_who_opened_the_stream": _DIRECT,
     "GetTests.test_an_expired_session_ends_its_streams": "asks how many a sweep has ended before it is over",
     "KeepAliveTests.test_a_busy_stream_needs_none": _DIRECT,
+    "QuestionTests.test_a_client_that_does_not_answer_is_reported_in_time": _DIRECT,
+    "QuestionTests.test_an_answer_counts_once_and_under_its_own_id_alone": _TEXT,
+    "QuestionTests.test_an_answer_that_is_not_utf_8_is_refused_and_the_question_stays_open": _TEXT,
+    "StateTests.test_a_message_that_is_lost_is_counted_and_the_operator_told": _DIRECT,
+    "StateTests.test_an_answer_larger_than_a_queue_is_streamed_and_not_kept": _DIRECT,
+    "StateTests.test_health_tells_the_sums_and_when_there_is_no_room": _OWN,
+    "StateTests.test_what_modern_streams_have_written_is_not_held": _DIRECT,
     "HealthTests.test_health_has_the_documented_shape_and_true_numbers": "shows the memory store",
     "HealthTests.test_ready_until_the_server_drains": "shows the memory store",
 }
@@ -45,7 +53,9 @@ def _shared(case: type[ServerTestCase]) -> type[ServerTestCase]:
 for _module in MODULES:
     for _name, _case in inspect.getmembers(_module, inspect.isclass):
         if issubclass(_case, ServerTestCase) and _case.__module__ == _module.__name__:
-            globals()[f"Shared{_name}"] = _shared(_case)
+            # By its module as well: several modules have a class of the same name.
+            _place = _module.__name__.rpartition(".")[2].title().replace("_", "").removeprefix("Test")
+            globals()[f"Shared{_place}{_name}"] = _shared(_case)
 
 
 def _suite() -> unittest.TestSuite:

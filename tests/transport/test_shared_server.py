@@ -7,7 +7,7 @@ from typing import Any
 from twisted.logger import LogEvent, globalLogPublisher
 
 from mcp_echo.config import Settings, load
-from mcp_echo.state.engine import Change, Operation, Outcome
+from mcp_echo.state.engine import Change, Entry, Operation, Outcome
 from tests.nodes import StepEngine
 from tests.transport.engine_support import ClockedRecords
 from tests.transport.scraping import MetricsTestCase
@@ -145,8 +145,8 @@ class RivalTests(OnARivalEngine, MetricsTestCase):
 
     def test_a_refused_initialize_leaves_nothing_and_says_so_once(self) -> None:
         """CVE-2026-59951 and others: sessions that nobody can use must not stay."""
-        self.serve({**self.settings, "MCP_MAX_SESSIONS": "1"})
-        self.initialize()
+        self.serve({**self.settings, "MCP_MAX_SESSIONS": "1", "MCP_ECHO_MAX_SESSIONS_PER_ADDRESS": "2"})
+        self.rpc("ping", session=self.initialize())
         refused = self.rpc("initialize", {"protocolVersion": "2025-06-18"})
         assert (refused.status, refused.header("Mcp-Session-Id")) == (503, None)
         assert len(self.kept.records.records) == 1
@@ -295,10 +295,13 @@ class TruthTests(OnARivalEngine, ModernTestCase):
     def test_a_session_that_is_not_what_was_kept_is_refused_and_said_once(self) -> None:
         """Our choice: whoever writes to the store beside us is no reason for a traceback."""
         good, bad = self.initialize(), self.initialize()
-        for state in (b"", b"\x00", b"\xff" * 9, b"\x93\x01\x02\x03", None, "text"):
+        states = (b"", b"\x00", b"\xff" * 9, b"\x93\x01\x02\x03", None, "text")
+        entries = [{1: Entry(1, "", "text")}, {1: Entry(1, None, b"")}]  # type: ignore[arg-type]
+        spoilt = [*(("state", each) for each in states), *(("entries", each) for each in entries)]
+        for name, value in [*spoilt, ("created", "c"), ("created", None), ("echo", b"\xff"), ("echo", "e")]:
             self.serve(self.settings)
             good, bad = self.initialize(), self.initialize()
-            self.kept.records.records[bad].state = state  # type: ignore[assignment]
+            setattr(self.kept.records.records[bad], name, value)
             self.kept.records.records[bad].version += 1
             logged: list[str] = []
 
@@ -308,11 +311,26 @@ class TruthTests(OnARivalEngine, ModernTestCase):
             globalLogPublisher.addObserver(note)
             try:
                 for _ in range(3):
-                    assert self.echo(bad).status == 503, state
-                    assert self.echo(good).status == 200, state
+                    assert self.echo(bad).status == 503, (name, value)
+                    assert self.echo(good).status == 200, (name, value)
             finally:
                 globalLogPublisher.removeObserver(note)
             assert len([each for each in logged if "not what was kept" in each]) == 1
+
+    def test_what_a_spoilt_record_makes_an_engine_stumble_over_is_refused(self) -> None:
+        """Interface, Engine.faults: as above, where the engine comes upon it first."""
+        session = self.initialize()
+        stumbling = True
+
+        async def submit(operation: Operation) -> Outcome:
+            if stumbling:
+                raise ZeroDivisionError
+            return await type(self.kept).submit(self.kept, operation)
+
+        self.kept.submit = submit  # type: ignore[method-assign]
+        assert self.echo(session).status == 503
+        stumbling = False
+        assert self.echo(session).status == 200
 
     def test_a_session_that_has_gone_back_goes_on_from_there(self) -> None:
         """docs/scaling.md: a copy was put in its place, or a replica that was behind has taken over."""
