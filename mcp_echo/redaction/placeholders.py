@@ -20,7 +20,7 @@ _UNFILLED = re.compile(
     rf"\$\{{{_VARIABLE}\}}|\$\{{\{{ ?{_VARIABLE} ?\}}\}}|\$\({_VARIABLE}\)|\$[A-Z_][A-Z0-9_]*|\$env:{_NAME}"
     rf"|%[A-Z_][A-Z0-9_]*%|%env\({_NAME}\)%|%\{{{_VARIABLE}\}}[es]?|\{{\{{ ?{_VARIABLE} ?\}}\}}"
     rf"|\{{http\.[A-Za-z0-9_.-]+\}}|#\{{{_VARIABLE}\}}|@[A-Z_]+@|__[A-Z][A-Z_]*__"
-    rf"|process\.env\.{_NAME}|\(null\)|\[object Object\]"
+    rf"|process\.env\.{_NAME}|\(null\)|\[object [A-Z][A-Za-z]*\]"
 )
 _BRACKETED = re.compile(r"<([^<>]*)>|\[([^\[\]]*)\]|\{([^{}]*)\}|\$([a-z_]+)|%([a-z_]+)%")
 # What such words are about, and what they ask for. Nouns alone may be a password in a lab.

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcp_echo.protocol.strict_json import MAX_DEPTH, MAX_VALUES, NotJson, TooManyValues, read
+from mcp_echo.protocol.strict_json import MAX_DEPTH, MAX_VALUES, NotJson, TooManyValues, is_read, read
 from tests import json_shapes
 from tests.json_shapes import Shape, counted, filled
 
@@ -179,3 +179,16 @@ def test_time_grows_as_the_length_does(shape: Shape) -> None:
     """Our choice: three times twice the text takes less than three times 2.6 times the time."""
     once, later = (seconds_of(shape(size)) for size in (MAX_VALUES, 8 * MAX_VALUES))
     assert later <= max(2.6**3 * once, SHORTEST)
+
+
+@shapes
+def test_what_is_read_can_be_told_without_reading_it(shape: Shape) -> None:
+    """Our choice: what looks at a body after a failure does not look into one that nobody has read."""
+    for count in (100, MAX_VALUES + 100):
+        body = shape(count)
+        taken = True
+        try:
+            read(body)
+        except NotJson:
+            taken = False
+        assert is_read(body) is taken

@@ -28,6 +28,7 @@ VARIABLES = (
     "process.env.TOKEN",
     "(null)",
     "[object Object]",
+    "[object Promise]",
 )
 WORDS = (
     "YOUR_TOKEN_HERE",
