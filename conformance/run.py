@@ -44,8 +44,6 @@ GENERIC = (
     "tools-list",
     "resources-list",
     "prompts-list",
-    "resources-subscribe",
-    "resources-unsubscribe",
 )
 """The scenarios that look for no tool, resource or prompt of a certain name."""
 

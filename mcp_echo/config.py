@@ -369,7 +369,8 @@ class Settings:
         _flag,
         "false",
         "MCP_ECHO_STRICT",
-        "Enforce every MUST and SHOULD on clients instead of being lenient where that harms nobody.",
+        "Refuse what breaks a MUST or SHOULD on clients and can be seen in a message, instead of being "
+        "lenient where that harms nobody.",
     )
     allowed_hosts: tuple[str, ...] = _setting(
         _words,

@@ -1,4 +1,4 @@
-"""The table of what the specification asks for is complete, and every test it names is there."""
+"""The tables of what the specification asks for are complete, and every test they name is there."""
 
 from __future__ import annotations
 
@@ -10,29 +10,32 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).parent.parent
-TABLE = Path(__file__).parent / "assertions.txt"
+HERE = Path(__file__).parent
 
-ASSERTIONS = 243
-"""How many there are."""
+TABLES = {"assertions.txt": 243, "client_assertions.txt": 93}
+"""Table of what is asked of servers, and of clients → how many assertions it has."""
+
+tables = pytest.mark.parametrize("table", TABLES)
 
 NO_TEST = "not: "
 SHORTEST_REASON = 20
 """Characters."""
 
 
-def lines() -> list[str]:
-    """Return the lines of the table that are neither empty nor remarks."""
-    return [line for line in TABLE.read_text(encoding="utf-8").splitlines() if line and line[0] != "#"]
+def lines(table: str) -> list[str]:
+    """Return the lines of a table that are neither empty nor remarks."""
+    text = (HERE / table).read_text(encoding="utf-8")
+    return [line for line in text.splitlines() if line and line[0] != "#"]
 
 
-def rows() -> list[list[str]]:
+def rows(table: str) -> list[list[str]]:
     """Return the fields of each line."""
-    return [line.split(" | ") for line in lines()]
+    return [line.split(" | ") for line in lines(table)]
 
 
 def named_tests() -> list[str]:
-    """Return every test that the table names, each once."""
-    fields = (row[-1] for row in rows())
+    """Return every test that a table names, each once."""
+    fields = (row[-1] for table in TABLES for row in rows(table))
     return sorted({name for field in fields if not field.startswith(NO_TEST) for name in field.split()})
 
 
@@ -60,15 +63,20 @@ def is_there(test: str) -> bool:
     return name.rpartition("::")[2].startswith("test_") and name in names_in(file)
 
 
-def test_the_numbers_are_complete_and_in_order() -> None:
+@tables
+def test_the_numbers_are_complete_and_in_order(table: str) -> None:
     """Our choice: an assertion that is left out would not be missed otherwise."""
-    assert [line.partition(" ")[0] for line in lines()] == [str(n) for n in range(1, ASSERTIONS + 1)]
+    expected = [str(number) for number in range(1, TABLES[table] + 1)]
+    assert [line.partition(" ")[0] for line in lines(table)] == expected
 
 
-def test_every_line_has_its_five_fields() -> None:
+@tables
+def test_every_line_has_its_five_fields(table: str) -> None:
     """Our choice: what the head of the table says."""
     odd = [
-        row[0] for row in rows() if len(row) != 5 or not all(field.strip() == field != "" for field in row)
+        row[0]
+        for row in rows(table)
+        if len(row) != 5 or not all(field.strip() == field != "" for field in row)
     ]
     assert odd == []
 
@@ -79,15 +87,17 @@ def test_every_test_that_is_named_is_there(test: str) -> None:
     assert is_there(test)
 
 
-def test_no_line_names_a_test_twice() -> None:
+@tables
+def test_no_line_names_a_test_twice(table: str) -> None:
     """Our choice: a list that looks longer than it is misleads."""
-    tests = {row[0]: row[-1].split() for row in rows() if not row[-1].startswith(NO_TEST)}
+    tests = {row[0]: row[-1].split() for row in rows(table) if not row[-1].startswith(NO_TEST)}
     assert [number for number, names in tests.items() if len(names) != len(set(names))] == []
 
 
-def test_every_assertion_without_a_test_has_a_reason() -> None:
+@tables
+def test_every_assertion_without_a_test_has_a_reason(table: str) -> None:
     """Our choice: a gap is a decision that is told in a sentence."""
-    reasons = {row[0]: row[-1].removeprefix(NO_TEST) for row in rows() if row[-1].startswith(NO_TEST)}
+    reasons = {row[0]: row[-1].removeprefix(NO_TEST) for row in rows(table) if row[-1].startswith(NO_TEST)}
     bad = [
         number
         for number, reason in reasons.items()

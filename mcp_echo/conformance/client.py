@@ -18,49 +18,80 @@ from mcp_echo.conformance.core import ASK_NAME, add_tools, ask, elicitation, fix
 from mcp_echo.offer import Offer
 from mcp_echo.offer.prompts import Prompt, text, user_message
 from mcp_echo.offer.resources import Resource
+from mcp_echo.protocol.accept import EVENT_STREAM, JSON, parse_accept
 from mcp_echo.protocol.headers import Headers
-from mcp_echo.protocol.jsonrpc import Message, Request
-from mcp_echo.protocol.modern import read_meta
+from mcp_echo.protocol.jsonrpc import Message, Notification, Request
+from mcp_echo.protocol.proxies import Caller
+from mcp_echo.protocol.revisions import MODERN, Revision
 from mcp_echo.redaction import mask_tokens, printable
-from mcp_echo.state.session import Session
-from mcp_echo.tools.base import Answer, Call, InputRequired, NoArguments, Tool, WholeResult, input_requests
+from mcp_echo.state.events import event_id
+from mcp_echo.state.limits import Limits
+from mcp_echo.state.session import Client, Session
+from mcp_echo.tools.base import (
+    SESSION_MADE,
+    Answer,
+    Call,
+    InputRequired,
+    NoArguments,
+    Tool,
+    WholeResult,
+    input_requests,
+    reader_of,
+)
 from mcp_echo.tools.headers import shown as shown_header
 from mcp_echo.tools.texts import milliseconds
 
 MAX_CLIENTS = 200
-"""Clients that are remembered; the one seen least recently is forgotten for one more."""
+"""Records kept at once. For one more, the one not seen for longest goes, of whoever has most of them."""
 
 MAX_FINDINGS = 50
 """Findings kept of one client."""
 
-_BOTH = ("application/json", "text/event-stream")
+MAX_NAMES = 100
+"""Names of one kind kept of one client: headers, methods, revisions, tools."""
+
+MAX_HUNG_UP = 20
+"""Streams of one session that were closed early and are waited for."""
+
+OTHER = "other"
+"""What methods are counted as once there are too many of them."""
+
 _RETRY = 0.5
 """Seconds that the server's ``retry:`` asks clients to wait before they reconnect."""
+
+_UNRELATED = "test_mrtr_unrelated"
+_NO_STATE = "test_mrtr_no_state"
 
 
 @dataclass(slots=True)
 class Record:
     """What one client has done."""
 
+    owner: str
+    """Whose it is: a principal, or else an address."""
     requests: Counter[str] = field(default_factory=Counter)
     headers: set[str] = field(default_factory=set)
     versions: set[str] = field(default_factory=set)
-    capabilities: set[str] = field(default_factory=set)
     last_event_ids: int = 0
     reconnect_delays: list[float] = field(default_factory=list)
+    asking: set[str] = field(default_factory=set)
+    """Tools that were answered with questions and a state."""
     states_echoed: int = 0
     states_missing: int = 0
     mirrored: int = 0
     findings: OrderedDict[str, None] = field(default_factory=OrderedDict)
-    hung_up: float | None = None
+    hung_up: OrderedDict[str, float] = field(default_factory=OrderedDict)
+    """Tag of a stream that was closed early → when, until the client comes back for it."""
 
     def find(self, finding: str) -> None:
         """Note a rule that the client has not kept, once."""
         if len(self.findings) < MAX_FINDINGS:
             self.findings[finding] = None
 
-
-_UNRELATED = "test_mrtr_unrelated"
+    def count(self, method: str) -> None:
+        """Count a message."""
+        known = method in self.requests or len(self.requests) < MAX_NAMES
+        self.requests[method if known else OTHER] += 1
 
 
 class _Retried(msgspec.Struct):
@@ -73,120 +104,161 @@ _read_retried = msgspec.json.Decoder(_Retried).decode
 
 
 class Observations:
-    """What clients have done, by session or, where there is none, by what the client calls itself."""
+    """What clients have done: by session, or, where there is none, by caller and client.
+
+    Only sessions that exist and modern requests that say who sends them have a record. Each rule is one of
+    the revision that the client speaks: what a later one asks for breaks no rule of an older one.
+    """
 
     def __init__(self) -> None:
         self._records: OrderedDict[str, Record] = OrderedDict()
         self.now: Callable[[], float] = lambda: 0.0
 
-    def of(self, key: str) -> Record:
-        """Return the record of one client."""
-        record = self._records.setdefault(key, Record())
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def _of(self, key: str, caller: Caller) -> Record:
+        """Return the record of one client, made if there is none."""
+        record = self._records.get(key)
+        if record is None:
+            record = self._records[key] = Record(Limits.owner(caller.principal, caller.address))
         self._records.move_to_end(key)
-        while len(self._records) > MAX_CLIENTS:
-            self._records.popitem(last=False)
+        if len(self._records) > MAX_CLIENTS:
+            self._make_room()
         return record
 
-    def saw_post(self, message: Message | list[Message], headers: Headers, session_id: str | None) -> None:
-        """Note a POST."""
-        if not isinstance(message, Request):
-            if session_id is not None:
-                self.of(session_id).requests[getattr(message, "method", "response")] += 1
-            return
-        key = session_id or _client_key(message)
-        if key is None:
-            return
-        record = self.of(key)
-        record.requests[mask_tokens(message.method)[:100]] += 1
-        self._note_headers(record, headers, modern=session_id is None)
-        self._note_retry(record, message)
+    def _make_room(self) -> None:
+        """Forget one record: nobody can push out what others have left here."""
+        held = Counter(record.owner for record in self._records.values())
+        ((biggest, _),) = held.most_common(1)
+        del self._records[next(key for key, record in self._records.items() if record.owner == biggest)]
 
-    @staticmethod
-    def _note_headers(record: Record, headers: Headers, *, modern: bool) -> None:
-        record.headers.update(name[:100] for name, _ in headers if len(record.headers) < 100)
-        version = headers.get("MCP-Protocol-Version")
-        if version is not None:
-            record.versions.add(version[:20])
-        accept = headers.get("Accept") or ""
-        if not all(media_type in accept for media_type in _BOTH):
-            record.find(f"Accept does not list {' and '.join(_BOTH)} (Sending Messages, rule 2)")
-        if version is None:
-            record.find("MCP-Protocol-Version is missing after initialize (Protocol Version Header)")
-        if modern and headers.get("Mcp-Method") is None:
+    def ended(self, session_id: str) -> None:
+        """Forget a session that is over: nobody can ask for its record."""
+        self._records.pop(session_id, None)
+
+    def saw_post(
+        self, message: Message | list[Message], headers: Headers, session: Session, caller: Caller
+    ) -> None:
+        """Note a POST for a session."""
+        record = self._of(session.id, caller)
+        for each in message if isinstance(message, list) else (message,):
+            record.count(_method(each))
+        self._note_headers(record, headers, session.revision)
+
+    def saw_modern(self, request: Request, headers: Headers, client: Client, caller: Caller) -> None:
+        """Note a modern request."""
+        record = self._of(reader_of(caller, client), caller)
+        record.count(_method(request))
+        self._note_headers(record, headers, MODERN[-1])
+        if headers.get("Mcp-Method") is None:
             record.find("Mcp-Method is missing (Request Metadata)")
         record.mirrored += sum(name.lower().startswith("mcp-param-") for name, _ in headers)
+        self._note_retry(record, request)
+
+    @staticmethod
+    def _note_headers(record: Record, headers: Headers, revision: Revision) -> None:
+        record.headers.update(name[:100] for name, _ in headers if len(record.headers) < MAX_NAMES)
+        version = headers.get("MCP-Protocol-Version")
+        if version is None and revision.version_header:
+            record.find("MCP-Protocol-Version is missing after initialize (Protocol Version Header)")
+        if version is not None and len(record.versions) < MAX_NAMES:
+            record.versions.add(version[:20])
+        accepted = parse_accept(headers.get("Accept"))
+        if revision.streamable_http and not (accepted.names_json and accepted.names_event_stream):
+            record.find(f"Accept does not list {JSON} and {EVENT_STREAM} (Sending Messages, rule 2)")
+
+    def asked(self, tool: str, client: Client, caller: Caller) -> None:
+        """Note that a call was answered with questions."""
+        record = self._of(reader_of(caller, client), caller)
+        if len(record.asking) < MAX_NAMES:
+            record.asking.add(tool)
 
     @staticmethod
     def _note_retry(record: Record, request: Request) -> None:
-        if b'"inputResponses"' not in bytes(request.params):
+        retried = _retried(request)
+        if retried.inputResponses is msgspec.UNSET:
             return
-        try:
-            retried = _read_retried(request.params)
-        except msgspec.MsgspecError:
-            return
+        stateful = retried.requestState is not msgspec.UNSET
+        record.states_echoed += stateful
         if retried.name == _UNRELATED:
             record.find("inputResponses were sent with a call that had not asked (basic/patterns/mrtr)")
-        if retried.requestState is not msgspec.UNSET:
-            record.states_echoed += 1
-        elif retried.name != "test_mrtr_no_state":
+        elif retried.name == _NO_STATE and stateful:
+            record.find("requestState was sent where none had been given (basic/patterns/mrtr)")
+        elif retried.name in record.asking and not stateful:
             record.states_missing += 1
             record.find("requestState was not echoed with inputResponses (basic/patterns/mrtr)")
 
-    def saw_get(self, headers: Headers, session: Session) -> None:
-        """Note a GET."""
-        record = self.of(session.id)
-        record.requests["GET"] += 1
-        resumes = headers.get("Last-Event-ID") is not None
-        record.last_event_ids += resumes
-        if record.hung_up is None:
+    def saw_get(self, headers: Headers, session: Session, caller: Caller) -> None:
+        """Note a GET, and whether it comes back for a stream that was closed early."""
+        record = self._of(session.id, caller)
+        record.count("GET")
+        last = headers.get("Last-Event-ID")
+        record.last_event_ids += last is not None
+        named = event_id(last or "")
+        closed = None if named is None else record.hung_up.pop(named[0], None)
+        if closed is None:
             return
-        delay, record.hung_up = self.now() - record.hung_up, None
+        delay = self.now() - closed
         record.reconnect_delays = [*record.reconnect_delays, delay][-20:]
-        if not resumes:
-            record.find("The stream was not resumed with Last-Event-ID (Resumability and Redelivery)")
         if delay < _RETRY:
             record.find(
                 f"Reconnected before the {_RETRY * 1000:g} ms that retry asked for (Sending Messages)"
             )
 
-    def hung_up(self, session: Session) -> None:
-        """Note that the server has closed a connection early."""
-        self.of(session.id).hung_up = self.now()
+    def hung_up(self, session: Session, tag: str) -> None:
+        """Note that the server has closed the connection of a stream early."""
+        record = self._records.get(session.id)
+        if record is not None:
+            record.hung_up[tag] = self.now()
+            while len(record.hung_up) > MAX_HUNG_UP:
+                record.hung_up.popitem(last=False)
 
     def report(self, call: Call) -> Answer:
         """Return the record of the caller."""
-        record = self.of(call.session.id if call.session is not None else _key_of(call))
-        capabilities = sorted(call.client.capabilities)
+        session = call.session
+        key = call.reader if session is None else session.id
+        record = self._records.get(key) or Record(owner="")
         result = ReportResult(
             client=call.client.name and mask_tokens(call.client.name),
             version=call.client.version and mask_tokens(call.client.version),
+            seen_by=call.facts.store.node,
             requests=dict(record.requests),
             headers=sorted(record.headers),
             protocol_versions=sorted(record.versions),
-            capabilities=capabilities,
+            capabilities=sorted(call.client.capabilities),
             last_event_ids=record.last_event_ids,
             reconnect_delays=record.reconnect_delays,
             retry=_RETRY,
             states_echoed=record.states_echoed,
             states_missing=record.states_missing,
             mirrored_headers=record.mirrored,
-            findings=list(record.findings),
+            findings=[*record.findings, *self._not_resumed(record)],
         )
-        return Answer(_text(result), result)
+        return Answer(_text(result, call), result)
+
+    def _not_resumed(self, record: Record) -> list[str]:
+        """Return what to say of streams that the client has not come back for, though it was time to."""
+        waiting = sum(self.now() - closed > _RETRY for closed in record.hung_up.values())
+        if not waiting:
+            return []
+        return [
+            f"{waiting} of the streams that the server closed early {'has' if waiting == 1 else 'have'} not "
+            "been resumed with Last-Event-ID so far (Resumability and Redelivery)"
+        ]
 
 
-def _client_key(request: Request) -> str | None:
+def _method(message: Message) -> str:
+    return mask_tokens(message.method)[:100] if isinstance(message, Request | Notification) else "response"
+
+
+def _retried(request: Request) -> _Retried:
+    """Return the params of a request that may be sent again with answers."""
     try:
-        info = read_meta(request.params).client_info
-        described = {} if info is msgspec.UNSET else msgspec.json.decode(info)
-    except Exception:
-        # Whatever is wrong with it, the ladder tells the client; there is nobody to note it for.
-        return None
-    return f"{described.get('name')} {described.get('version')}" if isinstance(described, dict) else None
-
-
-def _key_of(call: Call) -> str:
-    return f"{call.client.name} {call.client.version}"
+        return _read_retried(request.params)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        # Whatever is wrong with it, the ladder tells the client.
+        return _Retried()
 
 
 class ReportResult(msgspec.Struct, rename="camel"):
@@ -194,6 +266,7 @@ class ReportResult(msgspec.Struct, rename="camel"):
 
     client: str | None
     version: str | None
+    seen_by: str
     requests: dict[str, int]
     headers: list[str]
     protocol_versions: list[str]
@@ -207,14 +280,16 @@ class ReportResult(msgspec.Struct, rename="camel"):
     findings: list[str]
 
 
-def _text(result: ReportResult) -> str:
+def _text(result: ReportResult, call: Call) -> str:
     delays = ", ".join(milliseconds(delay) for delay in result.reconnect_delays) or "none"
     requests = ", ".join(f"{name} ×{count}" for name, count in result.requests.items())
     lines = [
         "📋 Client Conformance Report",
         "",
         f"- Client: {result.client or 'unknown'} {result.version or ''}".rstrip(),
-        f"- Requests: {requests}",
+        f"- Seen By: {result.seen_by}",
+        *([f"- {SESSION_MADE}"] if call.outlet.session_made else []),
+        f"- Requests: {requests or 'none before this one'}",
         f"- Headers Seen: {', '.join(result.headers)}",
         f"- Protocol Versions: {', '.join(result.protocol_versions) or 'none named'}",
         f"- Capabilities: {', '.join(result.capabilities) or 'none'}",
@@ -224,9 +299,15 @@ def _text(result: ReportResult) -> str:
         f"- Mirrored Mcp-Param Headers: {result.mirrored_headers}",
         *(f"- Finding: {finding}" for finding in result.findings),
         "",
-        f"Verdict: {'✅ nothing to complain about' if not result.findings else '❌ see the findings above'}",
+        f"Verdict: {_verdict(result)}",
     ]
     return printable("\n".join(lines))
+
+
+def _verdict(result: ReportResult) -> str:
+    if result.findings:
+        return "❌ see the findings above"
+    return "✅ no rule that is looked at here was broken in these requests"
 
 
 # The suite's client-mode tools.
@@ -316,6 +397,14 @@ _ILLEGAL = {
 """Tool → the schema of its one argument, whose header annotation no client may accept."""
 
 
+def _must_not_be_offered(call: Call, _arguments: msgspec.Struct) -> Answer:
+    """Say what the call shows: clients of a revision with such annotations had to leave the tool out."""
+    told = f"Revision {call.revision.name} has no header annotations, so that a client may offer this tool"
+    if call.revision.stateless:
+        told = "This tool was called, though its header annotation is illegal: a client has to leave it out"
+    return Answer(told, None, is_error=call.revision.stateless)
+
+
 class _Anything(msgspec.Struct, frozen=True):
     value: Any = None
 
@@ -325,7 +414,7 @@ def _illegal_tools() -> tuple[Tool[Any], ...]:
         fixture(
             name,
             "Has an illegal header annotation: a modern client must not offer it.",
-            says("A client that can call this has not checked its annotations", is_error=True),
+            _must_not_be_offered,
             _Anything,
             {"type": "object", "properties": {"value": schema}},
         )
@@ -374,7 +463,7 @@ def add(offer: Offer) -> Offer:
         fixture("valid_tool", "Has a legal header annotation.", _custom_headers, _CustomHeadersNull),
         *_illegal_tools(),
         fixture("test_mrtr_echo_state", "Asks with state to echo.", _echo_state),
-        fixture("test_mrtr_no_state", "Asks without state.", _no_state),
+        fixture(_NO_STATE, "Asks without state.", _no_state),
         fixture(_UNRELATED, "Has nothing to do with earlier questions.", says("Nothing was asked here")),
         fixture("test_mrtr_no_result_type", "Answers without resultType.", _no_result_type),
         fixture("lookup_user", "Has a reference into the network.", says("Looked up"), _User, _NETWORK_REF),

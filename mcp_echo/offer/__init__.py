@@ -12,8 +12,9 @@ from mcp_echo.config import Settings
 from mcp_echo.offer.prompts import PROMPTS, Prompt
 from mcp_echo.offer.resources import RESOURCES, TEMPLATES, Resource, Template
 from mcp_echo.protocol.headers import Headers
-from mcp_echo.protocol.jsonrpc import Message
-from mcp_echo.state.session import Session
+from mcp_echo.protocol.jsonrpc import Message, Request
+from mcp_echo.protocol.proxies import Caller
+from mcp_echo.state.session import Client, Session
 from mcp_echo.tools import catalogue
 from mcp_echo.tools.base import Call, Catalogue
 
@@ -21,19 +22,30 @@ ModernMethod = Callable[[Raw, Call], Any]
 
 
 class Observer(Protocol):
-    """Somebody who watches what clients do."""
+    """Somebody who watches what clients do, in sessions that exist and requests that say who sends them."""
 
     now: Callable[[], float]
     """The server's steady clock, in seconds."""
 
-    def saw_post(self, message: Message | list[Message], headers: Headers, session_id: str | None) -> None:
-        """A POST came."""
+    def saw_post(
+        self, message: Message | list[Message], headers: Headers, session: Session, caller: Caller
+    ) -> None:
+        """A POST came for a session."""
 
-    def saw_get(self, headers: Headers, session: Session) -> None:
+    def saw_modern(self, request: Request, headers: Headers, client: Client, caller: Caller) -> None:
+        """A modern request came."""
+
+    def asked(self, tool: str, client: Client, caller: Caller) -> None:
+        """A modern call of a tool was answered with questions, and a state to send back."""
+
+    def saw_get(self, headers: Headers, session: Session, caller: Caller) -> None:
         """A GET came for a session."""
 
-    def hung_up(self, session: Session) -> None:
-        """The server has closed a connection early and asked the client back."""
+    def hung_up(self, session: Session, tag: str) -> None:
+        """The server has closed the connection of a stream early and asked the client back."""
+
+    def ended(self, session_id: str) -> None:
+        """A session is over."""
 
 
 @dataclass(frozen=True, slots=True)

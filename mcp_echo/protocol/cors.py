@@ -12,7 +12,14 @@ from typing import NamedTuple
 
 from mcp_echo.config import Settings
 from mcp_echo.protocol.headers import Headers
-from mcp_echo.protocol.origins import AllowedOrigins
+from mcp_echo.protocol.hops import known_hop
+from mcp_echo.protocol.origins import (
+    AllowedOrigins,
+    Authority,
+    default_port,
+    parse_authority,
+    parse_origin,
+)
 
 METHODS = ("GET", "POST", "DELETE", "OPTIONS")
 
@@ -39,23 +46,27 @@ _SET_BY_BROWSER = frozenset(
     content-length cookie date dnt expect host keep-alive origin priority referer te trailer transfer-encoding
     upgrade user-agent via cache-control pragma""".split()
 )
-# Added on the way by proxies, not by the page.
-_ADDED_BY_PROXIES = (
-    "cf-", "forwarded", "proxy-", "remote-", "sec-", "via", "x-auth-request-", "x-forwarded-",
-    "x-github-user", "x-real-ip", "x-request-id", "x-user-", "x-webauth-",
-)  # fmt: skip
+_SET_BY_BROWSER_PREFIXES = ("sec-", "access-control-request-")
 
 _PARAMETER_HEADER = re.compile(r"mcp-param-[!#$%&'*+.^_`|~0-9a-z-]{1,64}", re.IGNORECASE)
 
 
 class Verdict(NamedTuple):
-    """What a browser would do with one request and its answer."""
+    """What one request tells of what a browser would do with its answer."""
 
     origin: str | None
-    allowed: bool
+    cross_origin: bool | None
+    """Whether it is from another origin; None where that cannot be told."""
+    readable: bool | None
+    """Whether the answer lets the page read it, as it leaves this server; None where that cannot be told."""
+    method_needs_preflight: bool
     preflight_for: tuple[str, ...]
-    """Why a preflight comes first: the method and headers that need one."""
+    """The headers that need a preflight, if it was the page that set them."""
+    from_hops: tuple[str, ...]
+    """Headers of names that hops are known to add, which say nothing of the page."""
     problems: tuple[str, ...]
+    uncertain: tuple[str, ...]
+    """What would be a problem, and may be none, since a hop may have added it."""
 
 
 class CorsPolicy:
@@ -124,43 +135,69 @@ class CorsPolicy:
         ]
 
     def judge(self, headers: Headers, http_method: str) -> Verdict:
-        """Return what a browser would do, had a page sent a request with these headers."""
+        """Return what can be told of a browser, had its page sent this request.
+
+        A preflight is a request of its own, and what it asked for does not show in the one that follows. Nor
+        does a header show who has set it: a page, or a hop on the way.
+        """
         origin = headers.get("Origin")
-        custom = _non_simple(headers)
-        problems = list(self._problems(origin, headers, custom))
-        method = (http_method,) if http_method not in ("GET", "HEAD", "POST") else ()
+        if origin is None:
+            return Verdict(None, None, None, False, (), (), (), ())
+        custom, from_hops = _set_by_pages(headers)
+        allowed = self.allowed.allows(origin)
+        problems = () if allowed else (f"Origin {origin} is not in MCP_ECHO_ALLOWED_ORIGINS",)
+        cookies = headers.get("Cookie") is not None and not self.credentials
         return Verdict(
             origin,
-            allowed=origin is not None and not problems,
-            preflight_for=(*method, *custom) if origin is not None else (),
-            problems=tuple(problems),
+            cross_origin=None if _is_same_host(origin, headers) else True,
+            readable=None if allowed and cookies else allowed,
+            method_needs_preflight=http_method not in ("GET", "HEAD", "POST"),
+            preflight_for=tuple(custom),
+            from_hops=tuple(from_hops),
+            problems=problems,
+            uncertain=(*(_COOKIES for _ in range(cookies)), *self._uncertain(custom)),
         )
 
-    def _problems(self, origin: str | None, headers: Headers, custom: Iterable[str]) -> Iterable[str]:
-        if origin is None:
-            return
-        if not self.allowed.allows(origin):
-            yield f"Origin {origin} is not in MCP_ECHO_ALLOWED_ORIGINS"
+    def _uncertain(self, custom: Iterable[str]) -> Iterable[str]:
         known = {name.lower() for name in self.headers}
         for name in custom:
             if name.lower() not in known and not _PARAMETER_HEADER.fullmatch(name):
-                yield f"Header {name} is not allowed: a preflight asking for it fails"
-        if headers.get("Cookie") is not None and not self.credentials:
-            yield "Cookies were sent, but credentials are not allowed: the page cannot read the answer"
+                yield (
+                    f"{name} may have come from the page or a hop. It is not among the allowed headers: a "
+                    "preflight that asks for it is not granted it, and a browser does not send what was not "
+                    "granted"
+                )
 
 
-def _non_simple(headers: Headers) -> list[str]:
-    """Return the names of the headers a script must ask a preflight for."""
-    custom = []
+_COOKIES = (
+    "Cookie may have come from the page or a hop. Credentials are not allowed: a page that sends cookies "
+    "cannot read the answer"
+)
+
+
+def _is_same_host(origin: str, headers: Headers) -> bool:
+    """Return whether a page's origin has the name and port that the request is for; no scheme shows there."""
+    parsed = parse_origin(origin)
+    host = parse_authority(headers.get("Host") or "")
+    if parsed is None or host is None:
+        return False
+    return Authority(parsed.host, parsed.port) == host._replace(port=host.port or default_port(parsed.scheme))
+
+
+def _set_by_pages(headers: Headers) -> tuple[list[str], list[str]]:
+    """Return the names of the headers that a script needs a preflight for, and of those that hops add."""
+    custom: dict[str, None] = {}
+    from_hops: dict[str, None] = {}
     for name, value in headers:
         lower = name.lower()
         simple_type = lower == "content-type" and value.partition(";")[0].strip().lower() in _SIMPLE_TYPES
-        if (
+        if known_hop(lower) is not None:
+            from_hops[name] = None
+        elif not (
             simple_type
             or lower in _SAFELISTED
             or lower in _SET_BY_BROWSER
-            or lower.startswith(_ADDED_BY_PROXIES)
+            or lower.startswith(_SET_BY_BROWSER_PREFIXES)
         ):
-            continue
-        custom.append(name)
-    return custom
+            custom[name] = None
+    return list(custom), list(from_hops)

@@ -30,6 +30,7 @@ McpError
 ├── MethodNotFound
 ├── InvalidParams
 │   ├── MetaIncomplete       a modern request without its required _meta
+│   ├── MetaInvalid          _meta that --strict does not take
 │   └── ResourceNotFound
 ├── HeaderMismatch           a modern request whose HTTP headers and body disagree
 ├── VersionNotSupported      a modern request in a revision we do not speak
@@ -377,6 +378,12 @@ class InvalidParams(McpError):
 
 class MetaIncomplete(InvalidParams):
     """``_meta`` lacks what every modern request carries (2026-07-28 basic, _meta)."""
+
+    status = 400
+
+
+class MetaInvalid(InvalidParams):
+    """``_meta`` is not what it must be (basic, _meta; basic/utilities/progress); only strict mode insists."""
 
     status = 400
 

@@ -51,6 +51,8 @@ class Malformed(msgspec.Struct, frozen=True):
 
     error: McpError
     id: MessageId | None = None
+    is_response: bool = False
+    """Whether it would have answered a request of ours."""
 
 
 Message = Request | Notification | Response | Malformed
@@ -260,9 +262,9 @@ def _checked_response(envelope: _Envelope) -> Response | Malformed:
             InvalidRequest("Invalid request: a message has a method, a result or an error"), message_id
         )
     if result is not None and error is not None:
-        return Malformed(
-            InvalidRequest("Invalid request: a response has a result or an error, not both"), message_id
-        )
+        both = InvalidRequest("Invalid request: a response has a result or an error, not both")
+        return Malformed(both, message_id, is_response=True)
     if message_id is None and error is None:
-        return Malformed(InvalidRequest("Invalid request: a result needs the id of its request"))
+        nameless = InvalidRequest("Invalid request: a result needs the id of its request")
+        return Malformed(nameless, is_response=True)
     return Response(message_id, result, error)

@@ -12,7 +12,9 @@ from msgspec import Raw
 
 from mcp_echo.protocol.decoding import UNREADABLE, read
 from mcp_echo.protocol.errors import InvalidParams, InvalidRequest, UnsupportedRevision
+from mcp_echo.protocol.modern import VERSION_HEADER, disagreement
 from mcp_echo.protocol.revisions import Revision, Supported
+from mcp_echo.redaction import quoted
 
 MAX_SELF_DESCRIPTION = 16 * 1024
 """Largest ``initialize`` params kept with a session, in bytes: names and capabilities, not payload."""
@@ -31,13 +33,28 @@ class _Implementation(msgspec.Struct, frozen=True):
     version: str
 
 
+class _Capabilities(msgspec.Struct, frozen=True):
+    """The capabilities that a client may declare, each of which is an object."""
+
+    experimental: dict[str, Any] = {}
+    roots: dict[str, Any] = {}
+    sampling: dict[str, Any] = {}
+    elicitation: dict[str, Any] = {}
+    tasks: dict[str, Any] = {}
+
+
 class _StrictInitialize(msgspec.Struct, frozen=True):
     protocolVersion: str
-    capabilities: dict[str, Any]
+    capabilities: _Capabilities
     clientInfo: _Implementation
 
 
+class _Asked(msgspec.Struct, frozen=True):
+    protocolVersion: str
+
+
 _decode = msgspec.json.Decoder(Initialize).decode
+_decode_asked = msgspec.json.Decoder(_Asked).decode
 _decode_strict = msgspec.json.Decoder(_StrictInitialize).decode
 
 
@@ -59,6 +76,28 @@ def read_initialize(params: Raw, strict: bool) -> Initialize:
         return cast(Initialize, read(_decode, params))
     except UNREADABLE as error:
         raise InvalidParams(f"Invalid initialize params: {error}") from None
+
+
+def asked_for(params: Raw) -> str | None:
+    """Return the revision that an ``initialize`` with these params asks for; None where it names none."""
+    try:
+        return _decode_asked(params).protocolVersion
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def check_initialize_header(header: str | None, params: Raw) -> None:
+    """Refuse an ``initialize`` whose header names another revision than it asks for.
+
+    The header comes after ``initialize``; one that is sent with it cannot be a negotiated revision yet.
+
+    Raises:
+        InvalidRequest: They differ.
+    """
+    asked = asked_for(params)
+    if header is not None and asked is not None and header != asked:
+        told = disagreement(VERSION_HEADER, quoted(header), f"asks for {quoted(asked)}")
+        raise InvalidRequest(f"Invalid request: {told}")
 
 
 def check_version_header(header: str | None, supported: Supported) -> Revision | None:

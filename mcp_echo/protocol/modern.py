@@ -9,7 +9,7 @@ from __future__ import annotations
 import binascii
 import re
 from base64 import b64decode
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any, get_args
 
@@ -24,6 +24,7 @@ PREFIX = "io.modelcontextprotocol/"
 VERSION_KEY = f"{PREFIX}protocolVersion"
 CAPABILITIES_KEY = f"{PREFIX}clientCapabilities"
 SERVER_INFO_KEY = f"{PREFIX}serverInfo"
+VERSION_HEADER = "MCP-Protocol-Version"
 SUBSCRIPTION_KEY = f"{PREFIX}subscriptionId"
 
 NAMED_BY = {
@@ -100,12 +101,8 @@ def read_meta(params: Raw) -> Meta:
         MetaIncomplete: A required member is missing, or a member has a wrong type.
     """
     meta = _meta_in(params)
-    required = {VERSION_KEY, CAPABILITIES_KEY}
-    if meta is not UNSET:
-        required -= {VERSION_KEY} if meta.version is not UNSET else set()
-        required -= {CAPABILITIES_KEY} if meta.capabilities is not UNSET else set()
-    if meta is UNSET or required:
-        raise MetaIncomplete(f"Invalid params: _meta lacks {' and '.join(sorted(required))}")
+    if meta is UNSET or meta.version is UNSET or meta.capabilities is UNSET:
+        raise MetaIncomplete(f"Invalid params: {told_lacking(meta)}")
     for name, member in (("clientInfo", meta.client_info), (CAPABILITIES_KEY, meta.capabilities)):
         if member is not UNSET and bytes(member)[:1] != b"{":
             raise MetaIncomplete(f"Invalid params: {name} must be an object")
@@ -125,6 +122,42 @@ def _meta_in(params: Raw) -> Meta | UnsetType:
 
 def _is_null(member: Raw | UnsetType) -> bool:
     return member is not UNSET and bytes(member) == b"null"
+
+
+def told_lacking(meta: Meta | UnsetType) -> str:
+    """Return the sentence that names the required members which a ``_meta`` does not have."""
+    found = {} if meta is UNSET else {CAPABILITIES_KEY: meta.capabilities, VERSION_KEY: meta.version}
+    missing = [key for key in (CAPABILITIES_KEY, VERSION_KEY) if found.get(key, UNSET) is UNSET]
+    return f"_meta lacks {' and '.join(missing)}"
+
+
+def what_is_lacking(params: Raw) -> str:
+    """Return the sentence that says what keeps a request without a claim from being a modern one."""
+    try:
+        return told_lacking(_decode_meta(params).meta)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return str(error)
+
+
+def claimed_version(params: Raw) -> str | None:
+    """Return the revision that a request's ``_meta`` names; None where it names none readably."""
+    try:
+        claim = _decode_claim(params).meta
+        version = None if claim is UNSET or claim.version is UNSET else msgspec.json.decode(claim.version)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return version if isinstance(version, str) else None
+
+
+def disagreement(name: str, header: str, body: str) -> str:
+    """Return the sentence that says what a header and the body of one request say.
+
+    Args:
+        name: The name of the header.
+        header: What it says, as it is to be shown.
+        body: What the body does, with its verb.
+    """
+    return f"header and body disagree: the header {name} says {header}, the body {body}"
 
 
 def decode_header(value: str) -> str:
@@ -174,7 +207,7 @@ def check_header(values: HeaderValues, name: str, expected: str) -> None:
     if found is None:
         raise HeaderMismatch(f"{name} is missing; the body says {quoted(expected)}")
     if found != expected:
-        raise HeaderMismatch(f"{name} says {quoted(found)}, the body {quoted(expected)}")
+        raise HeaderMismatch(disagreement(name, quoted(found), f"says {quoted(expected)}"))
 
 
 class _Name(msgspec.Struct):
@@ -214,22 +247,66 @@ def check_routing_headers(values: HeaderValues, method: str, params: Raw) -> Non
     check_header(values, "Mcp-Name", named)
 
 
+Path = tuple[str, ...]
+"""The members that lead from a call's arguments to one value."""
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
+_MIRRORED_TYPES = frozenset({"string", "integer", "boolean", "null"})
+
+
+def mirrored_arguments(schema: dict[str, Any]) -> dict[Path, str]:
+    """Return which arguments clients mirror, and the suffix of the ``Mcp-Param-`` header of each.
+
+    An annotation that breaks a rule counts for nothing: a client that obeys does not offer the tool, so that
+    there is no header to expect of it.
+    2026-07-28 basic/transports/streamable-http, Schema Extension.
+
+    Args:
+        schema: The ``inputSchema`` of a tool.
+    """
+    found = dict(_annotations(schema, ()))
+    names = [suffix.lower() for suffix in found.values()]
+    return {path: suffix for path, suffix in found.items() if names.count(suffix.lower()) == 1}
+
+
+def _annotations(schema: dict[str, Any], path: Path) -> Iterator[tuple[Path, str]]:
+    """Yield the annotations that are names of headers, on values that a header can hold."""
+    properties = schema.get("properties")
+    for name, each in properties.items() if isinstance(properties, dict) else ():
+        if not isinstance(each, dict):
+            continue
+        suffix = each.get("x-mcp-header")
+        if isinstance(suffix, str) and _TOKEN.fullmatch(suffix) and _is_mirrored_type(each):
+            yield (*path, name), suffix
+        yield from _annotations(each, (*path, name))
+
+
+def _is_mirrored_type(schema: dict[str, Any]) -> bool:
+    """Return whether every value of this schema is text, an integer, a boolean or nothing."""
+    choices = schema.get("anyOf")
+    if isinstance(choices, list):
+        return all(isinstance(each, dict) and _is_mirrored_type(each) for each in choices)
+    types = schema.get("type")
+    named = types if isinstance(types, list) else [types]
+    return all(isinstance(each, str) and each in _MIRRORED_TYPES for each in named)
+
+
 def check_parameter_headers(
-    values: HeaderValues, annotated: dict[str, str], arguments: dict[str, Any]
+    values: HeaderValues, mirrored: dict[Path, str], arguments: dict[str, Any]
 ) -> None:
     """Check the ``Mcp-Param-…`` headers of a tool call.
 
     Args:
         values: The request's headers.
-        annotated: Argument name → the ``x-mcp-header`` of its schema.
+        mirrored: What `mirrored_arguments` returns of the tool's schema.
         arguments: The call's arguments.
 
     Raises:
         HeaderMismatch: A header is missing, malformed or disagrees with its argument.
     """
-    for argument, suffix in annotated.items():
-        name = f"Mcp-Param-{suffix}"
-        value = arguments.get(argument)
+    for path, suffix in mirrored.items():
+        name, argument = f"Mcp-Param-{suffix}", ".".join(path)
+        value = _value_at(path, arguments)
         found = one_value(values, name)
         if value is None:
             if found is not None:
@@ -239,6 +316,15 @@ def check_parameter_headers(
             raise HeaderMismatch(f"{name} is missing; the argument {argument} is given")
         if not _agrees(found, value):
             raise HeaderMismatch(f"{name} says {quoted(found)}, the argument {argument} something else")
+
+
+def _value_at(path: Path, arguments: Any) -> Any:
+    """Return the value that ``path`` leads to; None where there is none."""
+    for member in path:
+        if not isinstance(arguments, dict):
+            return None
+        arguments = arguments.get(member)
+    return arguments
 
 
 def _agrees(header: str, value: Any) -> bool:

@@ -32,6 +32,11 @@ class Origin(NamedTuple):
     port: str | None
 
 
+def default_port(scheme: str) -> str | None:
+    """Return the port that is meant where a URL of this scheme names none."""
+    return _DEFAULT_PORTS.get(scheme)
+
+
 def parse_authority(text: str) -> Authority | None:
     """Return the parts of ``text``, lower-cased, or None when it is no host with an optional port."""
     parts = _AUTHORITY.fullmatch(text.lower())
@@ -44,7 +49,7 @@ def parse_origin(text: str) -> Origin | None:
     authority = parse_authority(parts[2]) if parts else None
     if parts is None or authority is None:
         return None
-    return Origin(parts[1], authority.host, authority.port or _DEFAULT_PORTS.get(parts[1]))
+    return Origin(parts[1], authority.host, authority.port or default_port(parts[1]))
 
 
 class AllowedHosts:

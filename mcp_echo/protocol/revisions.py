@@ -16,6 +16,8 @@ class Revision:
     """
 
     name: str
+    streamable_http: bool = False
+    """Its transport is the one with a single endpoint, whose clients list two media types in ``Accept``."""
     batches: bool = False
     """A POST may carry a JSON array (2025-03-26 alone)."""
     audio: bool = False
@@ -28,6 +30,8 @@ class Revision:
     """``outputSchema`` on tools and ``structuredContent`` in their results."""
     version_header: bool = False
     """Clients send ``MCP-Protocol-Version`` after ``initialize``."""
+    meta_names: bool = False
+    """The keys of ``_meta`` have a form to keep to."""
     implementation_details: bool = False
     """``description`` and ``websiteUrl`` of an implementation."""
     argument_errors_are_results: bool = False
@@ -52,19 +56,29 @@ class Revision:
 
 LEGACY = (
     Revision("2024-11-05"),
-    Revision("2025-03-26", batches=True, audio=True, annotations=True, completions_capability=True),
+    Revision(
+        "2025-03-26",
+        streamable_http=True,
+        batches=True,
+        audio=True,
+        annotations=True,
+        completions_capability=True,
+    ),
     Revision(
         "2025-06-18",
+        streamable_http=True,
         elicitation=True,
         audio=True,
         annotations=True,
         titles=True,
         structured_content=True,
         version_header=True,
+        meta_names=True,
         completions_capability=True,
     ),
     Revision(
         "2025-11-25",
+        streamable_http=True,
         elicitation=True,
         url_elicitation=True,
         audio=True,
@@ -72,6 +86,7 @@ LEGACY = (
         titles=True,
         structured_content=True,
         version_header=True,
+        meta_names=True,
         implementation_details=True,
         argument_errors_are_results=True,
         priming_event=True,
@@ -83,6 +98,7 @@ LEGACY = (
 MODERN = (
     Revision(
         "2026-07-28",
+        streamable_http=True,
         elicitation=True,
         url_elicitation=True,
         audio=True,
@@ -90,6 +106,7 @@ MODERN = (
         titles=True,
         structured_content=True,
         version_header=True,
+        meta_names=True,
         implementation_details=True,
         argument_errors_are_results=True,
         completions_capability=True,

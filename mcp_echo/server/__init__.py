@@ -10,7 +10,6 @@ from contextlib import suppress
 
 from mcp_echo.offer import Offer
 from mcp_echo.protocol.errors import (
-    InvalidParams,
     InvalidRequest,
     McpError,
     MetaIncomplete,
@@ -18,9 +17,10 @@ from mcp_echo.protocol.errors import (
     VersionNotSupported,
 )
 from mcp_echo.protocol.jsonrpc import Malformed, Message, Notification, Request, Response
-from mcp_echo.protocol.legacy import read_initialize
-from mcp_echo.protocol.modern import CAPABILITIES_KEY, VERSION_KEY, is_claimed
+from mcp_echo.protocol.legacy import asked_for
+from mcp_echo.protocol.modern import is_claimed, what_is_lacking
 from mcp_echo.protocol.revisions import Supported
+from mcp_echo.server.eras import half_modern, not_spoken
 from mcp_echo.server.exchange import Carriage, Exchange, Journal, Patience, Promise, Reply
 from mcp_echo.server.legacy import LegacyEra
 from mcp_echo.server.methods import Methods
@@ -62,9 +62,8 @@ class Server:
         self.facts = facts
         self.supported = supported
         methods = Methods(facts, offer, supported)
-        self._observer = offer.observer
-        if self._observer is not None:
-            self._observer.now = facts.now
+        if offer.observer is not None:
+            offer.observer.now = facts.now
         self.legacy = LegacyEra(methods, supported, journal, patience, tally)
         self._modern = ModernEra(methods, supported, journal, patience, seal, tally)
         self.tally = tally
@@ -74,10 +73,8 @@ class Server:
 
     def post(self, message: Message | list[Message], exchange: Exchange) -> Reply | None:
         """Return the reply to one POST body; None when an event stream or later work answers."""
-        if isinstance(message, Malformed):
+        if isinstance(message, Malformed) and not is_for_a_session(message, exchange):
             return Reply(message.error.status, self._refusals.answer(message, exchange, message.error, None))
-        if self._observer is not None:
-            self._observer.saw_post(message, exchange.headers(), exchange.session_id)
         return self._dispatch(message, exchange)
 
     def _dispatch(self, message: Message | list[Message], exchange: Exchange) -> Reply | None:
@@ -147,21 +144,21 @@ class Server:
         Raises:
             MetaIncomplete: The header names a modern revision, or only those are spoken.
             VersionNotSupported: It asks for a revision that is not spoken here.
+            InvalidRequest: It names two revisions in its header.
         """
-        version = exchange.version
-        if version is None and not self.supported.legacy:
-            version = _asked_for(request)
-        if version is None:
-            if not self.supported.legacy:
-                raise MetaIncomplete(
-                    f"Invalid params: _meta lacks {VERSION_KEY} and {CAPABILITIES_KEY}; "
-                    f"supported are {', '.join(self.supported.names)}"
-                )
+        version, legacy = exchange.version, self.supported.legacy
+        if version in legacy or (version is None and legacy):
             return
-        if version in self.supported.modern:
-            raise MetaIncomplete(f"Invalid params: _meta lacks {VERSION_KEY}, and perhaps {CAPABILITIES_KEY}")
-        if version not in self.supported.legacy:
-            raise VersionNotSupported(version, self.supported.names)
+        exchange.insist_on_one()
+        asked = asked_for(request.params) if request.method == "initialize" else None
+        if version in self.supported.modern or (version is None and (asked or "") in self.supported.modern):
+            raise half_modern(request, version, asked, in_session=exchange.session_id is not None)
+        if version is not None or asked is not None:
+            raise not_spoken(version, asked, self.supported.names)
+        raise MetaIncomplete(
+            f"Invalid params: {what_is_lacking(request.params)}; "
+            f"supported are {', '.join(self.supported.names)}"
+        )
 
     def _is_modern_aside(self, message: Message | list[Message], exchange: Exchange) -> bool:
         """Return whether this is a modern notification, of which the revision defines none over HTTP.
@@ -179,18 +176,13 @@ class Server:
         return isinstance(message, Notification) and (modern or is_claimed(message.params))
 
 
+def is_for_a_session(message: Malformed, exchange: Exchange) -> bool:
+    """Return whether a malformed message concerns a session: what was to answer a question of its."""
+    return message.is_response and exchange.session_id is not None
+
+
 def _claims(message: Message) -> bool:
     return isinstance(message, (Request, Notification)) and is_claimed(message.params)
-
-
-def _asked_for(request: Request) -> str | None:
-    """Return the revision that an ``initialize`` asks for, or None."""
-    if request.method != "initialize":
-        return None
-    try:
-        return read_initialize(request.params, strict=False).protocolVersion
-    except InvalidParams:
-        return None
 
 
 __all__ = ["Carriage", "Exchange", "Journal", "Patience", "Promise", "Reply", "Server"]

@@ -99,6 +99,8 @@ class Batch:
     def _element(self, message: Message) -> bytes | Later | None:
         """Return the response to one element, or a promise of it; None if none is due or it has gone out."""
         if isinstance(message, Malformed):
+            if message.is_response:
+                self._session.pass_answer(message.id, None)
             return self._answered(self._refuse(message, self._exchange, message.error))
         if not isinstance(message, Request):
             self._take_note(message, self._session)

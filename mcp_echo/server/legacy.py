@@ -6,11 +6,12 @@ https://modelcontextprotocol.io/specification/2025-11-25/basic/transports and â€
 from __future__ import annotations
 
 from collections.abc import Awaitable, Coroutine
-from typing import Any
+from typing import Any, TypeGuard
 
 import msgspec
 from msgspec import Raw
 
+from mcp_echo.offer.resources import no_resource
 from mcp_echo.protocol.errors import (
     InternalError,
     InvalidParams,
@@ -20,6 +21,7 @@ from mcp_echo.protocol.errors import (
     WrongHttpMethod,
 )
 from mcp_echo.protocol.jsonrpc import (
+    Malformed,
     Message,
     MessageId,
     Notification,
@@ -30,13 +32,17 @@ from mcp_echo.protocol.jsonrpc import (
 )
 from mcp_echo.protocol.legacy import (
     Initialize,
+    asked_for,
+    check_initialize_header,
     check_version_header,
     check_version_header_strictly,
     read_initialize,
 )
 from mcp_echo.protocol.levels import LOG_LEVELS
+from mcp_echo.protocol.meta import check_meta
 from mcp_echo.protocol.modern import read_params
-from mcp_echo.protocol.revisions import Revision, Supported
+from mcp_echo.protocol.progress import progress_token
+from mcp_echo.protocol.revisions import LEGACY, Revision, Supported
 from mcp_echo.redaction import quoted
 from mcp_echo.server.batch import Batch, check_batches, check_no_initialize
 from mcp_echo.server.clients import describe_client
@@ -44,13 +50,13 @@ from mcp_echo.server.exchange import Carriage, Exchange, Journal, Patience, Repl
 from mcp_echo.server.methods import INSTRUCTIONS, Methods, read_uri
 from mcp_echo.server.outlets import LegacyOutlet
 from mcp_echo.server.refusals import Refusals, brief
+from mcp_echo.server.strict import Strictness
 from mcp_echo.state.changes import List
 from mcp_echo.state.events import Stream
 from mcp_echo.state.held import STREAM_BYTES
 from mcp_echo.state.session import UNKNOWN_CLIENT, Client, Session
 from mcp_echo.state.tally import CANCELLED, Tally
 from mcp_echo.tools.base import Call
-from mcp_echo.tools.handles import may_watch
 
 MAX_SUBSCRIPTIONS = 64
 """Subscriptions per session; there are far fewer resources."""
@@ -64,17 +70,8 @@ class _Cancelled(msgspec.Struct, frozen=True):
     requestId: int | str
 
 
-class _ProgressMeta(msgspec.Struct, frozen=True):
-    progressToken: int | str | None = None
-
-
-class _Meta(msgspec.Struct, frozen=True):
-    meta: _ProgressMeta = msgspec.field(name="_meta", default=_ProgressMeta())
-
-
 _read_level = msgspec.json.Decoder(_Level).decode
 _read_cancelled = msgspec.json.Decoder(_Cancelled).decode
-_read_progress = msgspec.json.Decoder(_Meta).decode
 
 
 class _SessionListener:
@@ -82,6 +79,7 @@ class _SessionListener:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self.reader = session.id
 
     def list_changed(self, which: List) -> None:
         """Queue that a list has changed."""
@@ -123,8 +121,8 @@ class LegacyEra:
         self._tally = tally
         self._refusals = Refusals(tally, methods.facts.now)
         settings = methods.facts.settings
-        self._strict = settings.strict
         self._answer_timeout = settings.client_timeout
+        self._observer = methods.offer.observer
         self._listeners: dict[str, _SessionListener] = {}
         self._table = {
             **methods.table,
@@ -133,6 +131,8 @@ class LegacyEra:
             "resources/subscribe": self._subscribe,
             "resources/unsubscribe": self._unsubscribe,
         }
+        self.strict = Strictness(self.methods) if settings.strict else None
+        """What is asked of clients beyond the lenient mode; None in it."""
 
     @property
     def methods(self) -> frozenset[str]:
@@ -151,7 +151,7 @@ class LegacyEra:
         named = check_version_header(exchange.version, self._supported)
         if isinstance(message, Request) and message.method == "initialize":
             return self._initialize(message, exchange)
-        if isinstance(message, Request) and message.method == "ping" and exchange.session_id is None:
+        if exchange.session_id is None and self.strict is None and _is_ping(message):
             # Needs no state, so none is made: a prober must not fill the store.
             self._count(message, None, named, exchange)
             return Reply(200, result_bytes(message.id, {}))
@@ -165,6 +165,10 @@ class LegacyEra:
             may_create=isinstance(message, (Request, list)),
             notice=not isinstance(message, Request) and not _asks(message),
         )
+        if self.strict is not None:
+            self.strict.check(message, session, named)
+        if self._observer is not None:
+            self._observer.saw_post(message, exchange.headers(), session, exchange.caller())
         if isinstance(message, Request):
             return self._answer(message, session, exchange)
         if isinstance(message, list):
@@ -177,12 +181,9 @@ class LegacyEra:
     ) -> Session:
         """Return the session a request belongs to; without an id one is made, where that is allowed."""
         if exchange.session_id is not None:
-            session = self._facts.store.use(exchange.session_id, exchange.principal, notice=notice)
-            if self._strict:
-                check_version_header_strictly(named, session.revision)
-            return session
+            return self._facts.store.use(exchange.session_id, exchange.principal, notice=notice)
         revision = named or self._supported.assumed
-        if self._strict or not may_create or revision is None:
+        if self.strict is not None or not may_create or revision is None:
             raise SessionRequired("Mcp-Session-Id header required: send initialize to get a session")
         session = self.new_session(exchange, revision, UNKNOWN_CLIENT)
         exchange.announce(session)
@@ -208,6 +209,10 @@ class LegacyEra:
 
     def session_ended(self, session_id: str) -> None:
         """Tell a session that is over nothing more."""
+        if self.strict is not None:
+            self.strict.ended(session_id)
+        if self._observer is not None:
+            self._observer.ended(session_id)
         listener = self._listeners.pop(session_id, None)
         if listener is not None:
             self._facts.changes.forget(listener)
@@ -218,10 +223,14 @@ class LegacyEra:
         if exchange.session_id is not None:
             self._facts.store.use(exchange.session_id, exchange.principal)
             raise InvalidRequest(
-                "This session is initialized already; send initialize without Mcp-Session-Id"
+                "This session has begun already; send initialize without Mcp-Session-Id to begin another"
             )
+        if self.strict is not None:
+            check_initialize_header(exchange.version, request.params)
         params, revision = self.negotiate(request.params)
         session = self.new_session(exchange, revision, describe_client(params))
+        if self.strict is not None:
+            self.strict.began(session, request.id)
         exchange.announce(session)
         session.requests += 1
         body = result_bytes(request.id, self.initialize_result(revision))
@@ -235,7 +244,9 @@ class LegacyEra:
         Raises:
             McpError: The params are wrong, or the legacy era is switched off.
         """
-        read = read_initialize(params, self._strict)
+        if self.strict is not None:
+            check_meta(params, self._supported.negotiate(asked_for(params) or "") or LEGACY[0])
+        read = read_initialize(params, self.strict is not None)
         revision = self._supported.negotiate(read.protocolVersion)
         if revision is None:
             names = self._supported.names
@@ -271,7 +282,7 @@ class LegacyEra:
 
     def _outlet(self, session: Session, exchange: Exchange) -> LegacyOutlet:
         return LegacyOutlet(
-            session, exchange, self._patience, self._answer_timeout, self._methods.offer.observer
+            session, exchange, self._patience, self._answer_timeout, self._facts.now, self._observer
         )
 
     def _answer(self, request: Request, session: Session, exchange: Exchange) -> Reply | None:
@@ -331,7 +342,7 @@ class LegacyEra:
             outlet,
             exchange.caller,
             session.log_level,
-            _progress_token(request.params),
+            progress_token(request.params),
         )
         refused = None
         try:
@@ -401,7 +412,15 @@ class LegacyEra:
         return self._refusals.answer(message, exchange, error, "legacy")
 
     def post_to_stream(self, message: Message, session: Session, stream: Stream, exchange: Exchange) -> None:
-        """Take a message whose answer goes to its session's one stream (transport of 2024-11-05)."""
+        """Take a message whose answer goes to its session's one stream (transport of 2024-11-05).
+
+        Raises:
+            McpError: It breaks a rule that strict mode enforces.
+        """
+        if self.strict is not None:
+            self.strict.check(message, session, None, has_header=False)
+        if self._observer is not None:
+            self._observer.saw_post(message, exchange.headers(), session, exchange.caller())
         if not isinstance(message, Request):
             self.take_note(message, session)
             return
@@ -436,7 +455,11 @@ class LegacyEra:
     # What wants no answer.
 
     def take_note(self, message: Message, session: Session) -> None:
-        """Act on a message that wants no answer."""
+        """Act on a message that wants no answer.
+
+        Raises:
+            McpError: It is a malformed response, or one that cannot be taken.
+        """
         if isinstance(message, Response):
             kind = "response"
             self._take_answer(message, session)
@@ -446,6 +469,9 @@ class LegacyEra:
                 session.initialized = True
             elif kind == "notifications/cancelled":
                 _cancel(message.params, session)
+        elif isinstance(message, Malformed):
+            session.pass_answer(message.id, None)
+            raise message.error
         else:
             kind = "none"
         self._journal.debug("Message received", session=session, kind=kind)
@@ -453,7 +479,7 @@ class LegacyEra:
     def _take_answer(self, response: Response, session: Session) -> None:
         promise = session.take_expected(response.id)
         if promise is None:
-            session.pass_answer(response)
+            session.pass_answer(response.id, response)
             self._journal.debug("An answer to nothing that was asked here", session=session)
             return
         promise.keep(response)
@@ -472,8 +498,8 @@ class LegacyEra:
         has_gap = last_seen is not None and session.log.has_gap(last_seen)
         stream = self._stream(session, exchange)
         self._watch_lists(session)
-        if self._methods.offer.observer is not None:
-            self._methods.offer.observer.saw_get(exchange.headers(), session)
+        if self._observer is not None:
+            self._observer.saw_get(exchange.headers(), session, exchange.caller())
         # The priming event belongs on the streams of POST alone (Sending Messages, rule 6); clients that read
         # each event as JSON report one here as an error.
         return Carriage(session.log, stream, resumable=True, has_gap=has_gap)
@@ -518,7 +544,10 @@ class LegacyEra:
         self.refuse_modern(exchange)
         exchange.insist_on_one()
         named = check_version_header(exchange.version, self._supported)
-        return self._session(exchange, named, may_create=False)
+        session = self._session(exchange, named, may_create=False)
+        if self.strict is not None:
+            check_version_header_strictly(named, session.revision)
+        return session
 
     def _listener(self, session: Session) -> _SessionListener:
         session.stay()
@@ -546,21 +575,28 @@ class LegacyEra:
         return {}
 
     def _subscribe(self, params: Raw, call: Call) -> Any:
-        # A resource that does not exist yet may come to exist, so any URI can be subscribed to.
         session, uri = _session_of(call), read_params(read_uri, params).uri
+        if not self._methods.has_resource(uri, call.principal):
+            raise no_resource(uri)
         wanted = session.subscriptions | {uri}
         if len(wanted) > MAX_SUBSCRIPTIONS:
             raise InvalidParams(f"A session may subscribe to {MAX_SUBSCRIPTIONS} resources at most")
         session.subscriptions = wanted
-        if may_watch(self._facts.store, call.principal, uri):
-            self._facts.changes.watch(uri, self._listener(session))
+        self._facts.changes.watch(uri, self._listener(session))
         return {}
 
     def _unsubscribe(self, params: Raw, call: Call) -> Any:
         session, uri = _session_of(call), read_params(read_uri, params).uri
+        # What was subscribed to may be gone by now, and is let go of all the same.
+        if uri not in session.subscriptions and not self._methods.has_resource(uri, call.principal):
+            raise no_resource(uri)
         session.subscriptions -= {uri}
         self._facts.changes.unwatch(uri, self._listener(session))
         return {}
+
+
+def _is_ping(message: Message | list[Message]) -> TypeGuard[Request]:
+    return isinstance(message, Request) and message.method == "ping"
 
 
 def _asks(message: Message | list[Message]) -> bool:
@@ -589,12 +625,3 @@ def _cancel(params: Raw, session: Session) -> None:
 
 def _refusal(request: Request, error: McpError) -> Reply:
     return Reply(error.status, error_bytes(request.id, error), error.headers)
-
-
-def _progress_token(params: Raw) -> int | str | None:
-    if b"progressToken" not in bytes(params):
-        return None
-    try:
-        return _read_progress(params).meta.progressToken
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None

@@ -38,6 +38,7 @@ from mcp_echo.tools.base import (
     UnknownToolError,
     WholeResult,
 )
+from mcp_echo.tools.handles import may_watch
 from mcp_echo.tools.schemas import without_nulls
 
 INSTRUCTIONS = (
@@ -313,6 +314,16 @@ class Methods:
             if variable is not None:
                 return _contents(uri, template.mime_type, template.read(call, variable))
         raise no_resource(uri)
+
+    def has_resource(self, uri: str, principal: str | None) -> bool:
+        """Return whether a caller can read ``uri``, and so may ask to hear of its changes.
+
+        A handle that is unknown, expired or someone else's leads to nothing, in whichever way it is named.
+        """
+        if uri in self.offer.resources:
+            return True
+        fits = any(template.match(uri) is not None for template in self.offer.templates)
+        return fits and may_watch(self.facts.store, principal, uri)
 
     @staticmethod
     async def _later_contents(uri: str, mime_type: str, pending: Awaitable[dict[str, Any]]) -> Any:

@@ -17,13 +17,16 @@ from mcp_echo.protocol.accept import EVENT_STREAM
 from mcp_echo.protocol.errors import (
     InternalError,
     InvalidParams,
+    InvalidRequest,
     McpError,
+    MetaIncomplete,
     MethodNotFound,
     NotAcceptable,
     VersionNotSupported,
 )
 from mcp_echo.protocol.jsonrpc import MessageId, Request, notification_bytes, result_bytes
 from mcp_echo.protocol.levels import LOG_LEVELS
+from mcp_echo.protocol.meta import check_meta
 from mcp_echo.protocol.modern import (
     SERVER_INFO_KEY,
     SUBSCRIPTION_KEY,
@@ -37,6 +40,7 @@ from mcp_echo.protocol.modern import (
 from mcp_echo.protocol.revisions import Revision, Supported
 from mcp_echo.redaction import excerpt, quoted
 from mcp_echo.server.clients import shared_client
+from mcp_echo.server.eras import with_disagreement
 from mcp_echo.server.exchange import Exchange, Journal, Patience, Reply
 from mcp_echo.server.methods import INSTRUCTIONS, Method, Methods, read_call
 from mcp_echo.server.outlets import ModernOutlet
@@ -45,10 +49,9 @@ from mcp_echo.state.changes import List
 from mcp_echo.state.events import EventLog, Stream
 from mcp_echo.state.held import STREAM_BYTES
 from mcp_echo.state.sealed import Seal, binding
-from mcp_echo.state.session import UNKNOWN_CLIENT, Client
+from mcp_echo.state.session import UNKNOWN_CLIENT, Client, shown_id
 from mcp_echo.state.tally import CANCELLED, Tally
-from mcp_echo.tools.base import Call, InputRequired, input_requests
-from mcp_echo.tools.handles import STATE_URI, may_watch
+from mcp_echo.tools.base import Call, InputRequired, input_requests, reader_of
 
 _HOUR = 3_600_000
 _FIVE_MINUTES = 300_000
@@ -98,7 +101,8 @@ _NOT_BOUND = frozenset({"_meta", "inputResponses", "requestState"})
 class _Subscription:
     """Puts on one listening stream the news it asked for, and nothing else."""
 
-    def __init__(self, message_id: MessageId, log: EventLog, stream: Stream) -> None:
+    def __init__(self, message_id: MessageId, log: EventLog, stream: Stream, reader: str) -> None:
+        self.reader = reader
         self._meta = {SUBSCRIPTION_KEY: message_id}
         self._log = log
         self._stream = stream
@@ -155,6 +159,8 @@ class ModernEra:
         self._patience = patience
         self._seal = seal
         self._tally = tally
+        self._observer = methods.offer.observer
+        self._strict = methods.facts.settings.strict
         self._refusals = Refusals(tally, methods.facts.now)
         self._table: dict[str, Method] = {
             **methods.table,
@@ -174,7 +180,7 @@ class ModernEra:
         try:
             meta, revision = self._admit(request, exchange)
             if request.method == "subscriptions/listen":
-                self._listen(request, exchange)
+                self._listen(request, exchange, meta)
                 self._count(request, None, revision, exchange)
                 return None
             if request.method not in self._table:
@@ -184,7 +190,12 @@ class ModernEra:
             return self._refusal(request, exchange, error)
 
     def _admit(self, request: Request, exchange: Exchange) -> tuple[Meta, Revision]:
-        meta = read_meta(request.params)
+        try:
+            meta = read_meta(request.params)
+        except MetaIncomplete as error:
+            raise with_disagreement(error, request, exchange.version) from None
+        if self._observer is not None:
+            self._observer.saw_modern(request, exchange.headers(), _client(meta), exchange.caller())
         version = str(meta.version)
         check_header(exchange.values, "MCP-Protocol-Version", version)
         revision = self._supported.modern.get(version)
@@ -192,6 +203,8 @@ class ModernEra:
             hint = "; this one begins with initialize" if version in self._supported.legacy else ""
             raise VersionNotSupported(version, self._supported.names, hint)
         check_routing_headers(exchange.values, request.method, request.params)
+        if self._strict:
+            check_meta(request.params, revision)
         return meta, revision
 
     def _refusal(self, request: Request, exchange: Exchange, error: Exception) -> Reply:
@@ -225,7 +238,7 @@ class ModernEra:
         try:
             result = self._methods.perform(self._table, request.method, request.params, call)
         except InputRequired as asked:
-            result = self._ask(asked, outlet, _tie(request, outlet.principal))
+            result = self._ask(asked, outlet, _tie(request, outlet.principal), request.id, call)
         if isinstance(result, Coroutine):
             tie = _tie(request, outlet.principal) if request.method in _ASKING else ""
             exchange.let_go()
@@ -249,7 +262,7 @@ class ModernEra:
         try:
             result = await pending
         except InputRequired as asked:
-            result = self._ask(asked, outlet, tie)
+            result = self._ask(asked, outlet, tie, request.id, call)
         except Exception as error:
             if exchange.left:
                 # The client has cancelled by leaving: nobody is there to be told.
@@ -348,14 +361,25 @@ class ModernEra:
         if retry.requestState is UNSET:
             return {}, responses, None
         opened = self._seal.open(retry.requestState, _tie(request, exchange.principal))
+        if self._strict and opened.get("id") == request.id:
+            raise InvalidRequest(
+                f"Invalid request: the id {shown_id(request.id)} is that of the request which was answered "
+                "with this requestState; a retry needs one of its own"
+            )
         return opened["answers"], responses, opened["since"]
 
-    def _ask(self, asked: InputRequired, outlet: ModernOutlet, tie: str) -> dict[str, Any]:
+    def _ask(
+        self, asked: InputRequired, outlet: ModernOutlet, tie: str, message_id: MessageId, call: Call
+    ) -> dict[str, Any]:
+        if self._observer is not None and call.tool is not None:
+            self._observer.asked(call.tool, call.client, call.caller())
         since = self._facts.agreed_now if outlet.since is None else outlet.since
         return {
             "resultType": "input_required",
             "inputRequests": input_requests(asked.requests),
-            "requestState": self._seal.seal({"answers": asked.answers, "since": since}, tie),
+            "requestState": self._seal.seal(
+                {"answers": asked.answers, "since": since, "id": message_id}, tie
+            ),
         }
 
     # Methods that only this era has.
@@ -367,7 +391,7 @@ class ModernEra:
             "instructions": INSTRUCTIONS,
         }
 
-    def _listen(self, request: Request, exchange: Exchange) -> None:
+    def _listen(self, request: Request, exchange: Exchange, meta: Meta) -> None:
         """Open a stream of news (basic/patterns/subscriptions)."""
         if not exchange.accepted.event_stream:
             raise NotAcceptable(f"Not acceptable: subscriptions/listen is answered with {EVENT_STREAM}")
@@ -384,7 +408,7 @@ class ModernEra:
         last = self._complete(request.method, {"_meta": {SUBSCRIPTION_KEY: request.id}})
         farewell = result_bytes(request.id, last)
         log, stream = outlet.open(farewell)
-        subscription = _Subscription(request.id, log, stream)
+        subscription = _Subscription(request.id, log, stream, reader_of(caller, _client(meta)))
         subscription.acknowledge(_honoured(wanted, uris))
         changes = self._facts.changes
         for which, asked in _lists(wanted).items():
@@ -395,16 +419,12 @@ class ModernEra:
         exchange.when_over(lambda: changes.forget(subscription))
 
     def _may_watch(self, uri: str, exchange: Exchange) -> bool:
-        """Return whether the caller may hear of this resource: its own state, or what is everybody's."""
-        prefix = STATE_URI.partition("{")[0]
-        if not uri.startswith(prefix):
-            return uri in self._methods.offer.resources and uri != SESSION_URI
-        return may_watch(self._facts.store, exchange.principal, uri) and any(
-            template.match(uri) for template in self._methods.offer.templates
-        )
+        """Return whether the caller may hear of this resource, as one that can be read in this era."""
+        return uri != SESSION_URI and self._methods.has_resource(uri, exchange.principal)
 
 
 def _client(meta: Meta) -> Client:
+    """Return what the client says of itself in a request."""
     info = b"{}" if meta.client_info is UNSET else bytes(meta.client_info)
     capabilities = b"{}" if meta.capabilities is UNSET else bytes(meta.capabilities)
     return shared_client(b"[" + info + b"," + capabilities + b"]")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -16,8 +16,11 @@ from mcp_echo.protocol.modern import is_answer, is_declared, required_capability
 from mcp_echo.redaction import mask_json
 from mcp_echo.server.exchange import Carriage, Exchange, Patience, Promise
 from mcp_echo.state.events import EventLog, Stream
-from mcp_echo.state.session import Client, Session
-from mcp_echo.tools.base import PROGRESS, AskError, InputRequired, Question
+from mcp_echo.state.session import Client, Session, shown_id
+from mcp_echo.state.store import Clock
+from mcp_echo.tools.base import PROGRESS, SESSION_MADE, AskError, InputRequired, NoAnswer, Pong, Question
+
+PING = Question("ping", {})
 
 CANCELLED = "notifications/cancelled"
 
@@ -26,6 +29,44 @@ MAX_ANSWER = 256 * 1024
 
 MAX_ANSWER_VALUES = 10_000
 """Most JSON values in one: it is held as it came and masked, with a sentence for whatever is wrong in it."""
+
+MAX_STRAYS = 3
+"""Answers to nothing that are told of with one question."""
+
+
+class _Open:
+    """A question to the client that waits for its answer.
+
+    Args:
+        promise: Waits for the answer.
+        send: Sends on the stream that the question goes out on.
+        now: The steady clock, in seconds.
+    """
+
+    __slots__ = ("_begun", "_now", "number", "promise", "seconds", "send", "strays")
+
+    def __init__(self, promise: Promise, send: Callable[[bytes], bool], now: Clock) -> None:
+        self.number: int | str = 0
+        """Its id, once it has one."""
+        self.promise = promise
+        self.send = send
+        self.strays: list[str] = []
+        """What came instead of its answer, as sentences."""
+        self.seconds: float | None = None
+        """How long the answer took; None while there is none."""
+        self._now = now
+        self._begun = now()
+
+    def keep(self, response: Response | None) -> None:
+        """Here is the answer; None where the session has ended."""
+        if response is not None:
+            self.seconds = self._now() - self._begun
+        self.promise.keep(response)
+
+    def astray(self, what: str) -> None:
+        """Something came that is no answer to any question that is open."""
+        if len(self.strays) < MAX_STRAYS:
+            self.strays.append(f"{what}, the question has id {shown_id(self.number)}")
 
 
 class LegacyOutlet:
@@ -40,10 +81,21 @@ class LegacyOutlet:
         exchange: The HTTP request.
         patience: Ways to wait.
         answer_timeout: Seconds that the client has for an answer.
+        now: The steady clock, in seconds.
         observer: Told when the server hangs up.
     """
 
-    __slots__ = ("_answer_timeout", "_exchange", "_observer", "_patience", "_session", "opened", "since")
+    __slots__ = (
+        "_answer_timeout",
+        "_exchange",
+        "_now",
+        "_observer",
+        "_patience",
+        "_session",
+        "_strays",
+        "opened",
+        "since",
+    )
 
     def __init__(
         self,
@@ -51,6 +103,7 @@ class LegacyOutlet:
         exchange: Exchange,
         patience: Patience,
         answer_timeout: float,
+        now: Clock,
         observer: Observer | None = None,
     ) -> None:
         self.since: float | None = None
@@ -59,7 +112,26 @@ class LegacyOutlet:
         self._exchange = exchange
         self._patience = patience
         self._answer_timeout = answer_timeout
+        self._now = now
+        self._strays: list[str] | None = None
         self.opened: Stream | None = None
+
+    @property
+    def session_made(self) -> bool:
+        """Whether the session was made for this very request, which named none."""
+        return self._exchange.session_id is None and self._session.legacy_stream is None
+
+    @property
+    def obstacle(self) -> str | None:
+        """Why nothing can be sent on a stream of this request's own; None where it can."""
+        if self._has_stream:
+            return None
+        return "This request's Accept does not list text/event-stream"
+
+    @property
+    def strays(self) -> list[str]:
+        """What came while the client was asked, and was no answer to a question."""
+        return self._strays or []
 
     def open(self) -> Stream:
         """Return the stream, opened now if it was not yet."""
@@ -94,9 +166,10 @@ class LegacyOutlet:
         """Close the connection and leave the stream for the client to come back to (rule 6, SEP-1699)."""
         if not (self._session.revision.priming_event and self._exchange.accepted.names_event_stream):
             return False
-        self._session.log.hang_up(self.open())
+        stream = self.open()
+        self._session.log.hang_up(stream)
         if self._observer is not None:
-            self._observer.hung_up(self._session)
+            self._observer.hung_up(self._session, stream.tag)
         return True
 
     async def ask(self, questions: dict[str, Question]) -> dict[str, Any]:
@@ -109,45 +182,92 @@ class LegacyOutlet:
             AskError: No stream leads to the client, or it has not declared the capability.
         """
         self._insist_on_a_way(questions)
-        promises = {key: self._send_question(question) for key, question in questions.items()}
-        answers: dict[str, Any] = {}
+        put = await self._put({key: (question, self.send) for key, question in questions.items()})
+        return {key: answer for key, (answer, _) in put.items()}
+
+    async def ping(self) -> dict[str, Pong]:
+        """Ping the client on each stream that leads to it; see `mcp_echo.tools.base.Outlet.ping`."""
+        pongs = await self._put({way: (PING, send) for way, send in self._ways()})
+        return {way: Pong(answer, opened.seconds) for way, (answer, opened) in pongs.items()}
+
+    async def _put(
+        self, questions: dict[str, tuple[Question, Callable[[bytes], bool]]]
+    ) -> dict[str, tuple[Any, _Open]]:
+        """Send questions, each on its stream, and return what came of each."""
+        opened: dict[str, _Open] = {}
+        answers: dict[str, tuple[Any, _Open]] = {}
         try:
-            for key, (_, promise) in promises.items():
-                answers[key] = await self._answer(promise)
+            for key, (question, send) in questions.items():
+                opened[key] = self._open(question, send)
+            for key, each in opened.items():
+                answers[key] = (await self._answer(each), each)
         finally:
-            for key, (number, promise) in promises.items():
-                if self._session.take_expected(number) is not None:
-                    reason = str(answers.get(key, "The request that asked this was cancelled"))
-                    self.send(notification_bytes(CANCELLED, {"requestId": number, "reason": reason}))
-                promise.drop()
+            for key, each in opened.items():
+                reason = answers[key][0] if key in answers else "The request that asked this was cancelled"
+                self._close(each, str(reason))
         return answers
 
+    def _ways(self) -> Iterator[tuple[str, Callable[[bytes], bool]]]:
+        """Yield the streams that lead to the client, by name, and what sends on each."""
+        if self.opened is not None and self.opened.listening:
+            # The transport of 2024-11-05 has one stream for everything.
+            yield "the session's one stream", self.send
+            return
+        if self._exchange.accepted.names_event_stream:
+            yield "the stream of this POST", self.send
+        if self._session.log.listeners:
+            yield "the stream of a GET", self._session.log.queue
+
     def _insist_on_a_way(self, questions: dict[str, Question]) -> None:
+        if self.session_made:
+            raise AskError(f"{SESSION_MADE}, of whose client nothing is known; so it is not asked")
         if not self._session.initialized:
             # basic/lifecycle, Initialization: until then only pings and log messages.
-            raise AskError("The client has not sent notifications/initialized yet, so it is not asked")
+            raise AskError(
+                "No notifications/initialized has come in this session, so the client is not asked"
+            )
         for question in questions.values():
             if not self._session.revision.can_ask(question.method, question.params):
                 raise AskError(f"Revision {self._session.revision.name} has no such {question.method}")
             if not is_declared(self._session.client.capabilities, question.method, question.params):
                 needed = required_capability(question.method, question.params)
-                raise AskError(f"The client does not declare the capability {', '.join(needed)}")
-        if not self._exchange.accepted.names_event_stream and not self._session.open_streams:
-            raise AskError("The client reads no event stream, so it cannot be asked")
+                raise AskError(f"This session's client has not declared the capability {', '.join(needed)}")
+        if self.obstacle is not None and not self._session.open_streams:
+            raise AskError(
+                f"{self.obstacle}, and no stream of the session is open, so the client is not asked"
+            )
 
-    def _send_question(self, question: Question) -> tuple[int | str, Promise]:
-        promise = self._patience.promise(self._answer_timeout)
-        number = self._session.expect_answer(promise)
-        self.send(request_bytes(number, question.method, question.params))
-        return number, promise
+    def _open(self, question: Question, send: Callable[[bytes], bool]) -> _Open:
+        """Send a question.
 
-    async def _answer(self, promise: Promise) -> Any:
+        Raises:
+            AskError: No stream has taken it.
+        """
+        opened = _Open(self._patience.promise(self._answer_timeout), send, self._now)
+        opened.number = self._session.expect_answer(opened)
+        if not send(request_bytes(opened.number, question.method, question.params)):
+            self._session.take_expected(opened.number)
+            opened.promise.drop()
+            raise AskError(
+                f"No stream of the session has taken {question.method}, so the client is not asked"
+            )
+        return opened
+
+    def _close(self, opened: _Open, reason: str) -> None:
+        """Wait no longer for an answer: cancel the question if it is open, and note what came instead."""
+        if self._session.take_expected(opened.number) is not None:
+            opened.send(notification_bytes(CANCELLED, {"requestId": opened.number, "reason": reason}))
+        opened.promise.drop()
+        if opened.strays:
+            self._strays = list(dict.fromkeys([*self.strays, *opened.strays]))
+
+    async def _answer(self, opened: _Open) -> Any:
         try:
-            response: Response | None = await promise
+            response: Response | None = await opened.promise
         except TimeoutError:
-            return AskError(f"The client did not answer within {self._answer_timeout:g} s")
+            return NoAnswer(f"No answer came in this session within {self._answer_timeout:g} s")
         if response is None:
-            return AskError("The session ended before the client answered")
+            return NoAnswer("The session ended before the client answered")
         try:
             if response.result is not None:
                 return _read_answer(response.result)
@@ -192,6 +312,16 @@ class ModernOutlet:
         self.log: EventLog | None = None
         self.opened: Stream | None = None
 
+    session_made = False
+    strays: tuple[str, ...] = ()
+
+    @property
+    def obstacle(self) -> str | None:
+        """Why nothing can be sent ahead of the result; None where it can."""
+        if self._exchange.accepted.event_stream:
+            return None
+        return "This request's Accept does not take text/event-stream"
+
     def open(self, farewell: bytes | None = None) -> tuple[EventLog, Stream]:
         """Return the response stream, opened now if it was not yet."""
         if self.log is None or self.opened is None:
@@ -214,6 +344,10 @@ class ModernOutlet:
     def hang_up(self) -> bool:
         """Do nothing: a modern stream that is closed cannot be resumed."""
         return False
+
+    async def ping(self) -> dict[str, Pong]:
+        """Ping nobody: a modern server sends no requests (basic/transports/streamable-http, Receiving)."""
+        return {}
 
     async def ask(self, questions: dict[str, Question]) -> dict[str, Any]:
         """Return the client's answers, once they have all come.

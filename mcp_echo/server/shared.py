@@ -16,11 +16,11 @@ from mcp_echo.protocol.errors import SessionNotFound, StoreUnavailable
 from mcp_echo.protocol.headers import Headers
 from mcp_echo.protocol.jsonrpc import Malformed, Message, Request
 from mcp_echo.protocol.proxies import Caller
-from mcp_echo.server import Server
+from mcp_echo.server import Server, is_for_a_session
 from mcp_echo.server.exchange import Carriage, Exchange, Journal, Reply
 from mcp_echo.server.refusals import Refusals, brief
 from mcp_echo.state.events import EventLog
-from mcp_echo.state.session import Session
+from mcp_echo.state.session import Client, Session
 from mcp_echo.state.shared import SharedStore
 from mcp_echo.state.tally import Era, Tally
 from mcp_echo.state.units import Want, abandon
@@ -283,17 +283,31 @@ class HeldObserver:
     def now(self, now: Callable[[], float]) -> None:
         self._observer.now = now
 
-    def saw_post(self, message: Message | list[Message], headers: Headers, session_id: str | None) -> None:
-        """A POST came."""
-        self._observer.saw_post(message, headers, session_id)
+    def saw_post(
+        self, message: Message | list[Message], headers: Headers, session: Session, caller: Caller
+    ) -> None:
+        """A POST came for a session."""
+        self._store.after(partial(self._observer.saw_post, message, headers, session, caller))
 
-    def saw_get(self, headers: Headers, session: Session) -> None:
+    def saw_modern(self, request: Request, headers: Headers, client: Client, caller: Caller) -> None:
+        """A modern request came."""
+        self._store.after(partial(self._observer.saw_modern, request, headers, client, caller))
+
+    def asked(self, tool: str, client: Client, caller: Caller) -> None:
+        """A modern request was answered with questions."""
+        self._observer.asked(tool, client, caller)
+
+    def saw_get(self, headers: Headers, session: Session, caller: Caller) -> None:
         """A GET came for a session."""
-        self._store.after(partial(self._observer.saw_get, headers, session))
+        self._store.after(partial(self._observer.saw_get, headers, session, caller))
 
-    def hung_up(self, session: Session) -> None:
+    def hung_up(self, session: Session, tag: str) -> None:
         """The server has closed a connection early and asked the client back."""
-        self._observer.hung_up(session)
+        self._observer.hung_up(session, tag)
+
+    def ended(self, session_id: str) -> None:
+        """A session is over."""
+        self._observer.ended(session_id)
 
 
 class SharedServer(Server):
@@ -304,14 +318,14 @@ class SharedServer(Server):
     def share(self, store: SharedStore) -> None:
         """Say where sessions are kept, before the first request."""
         self.store = store
+        if self.legacy.strict is not None:
+            self.legacy.strict.after = store.after
 
     def post(self, message: Message | list[Message], exchange: Exchange) -> Reply | None:
         """Work on one POST body; the answer comes later."""
 
-        if isinstance(message, Malformed):
+        if isinstance(message, Malformed) and not is_for_a_session(message, exchange):
             return super().post(message, exchange)
-        if self._observer is not None:
-            self._observer.saw_post(message, exchange.headers(), exchange.session_id)
         work = partial(self._dispatch, message)
         refuse = Refuse(self._refusals, message, exchange, self._era_of(exchange))
         exchange.run(self._perform(work, exchange, exchange.session_id, refuse), until_left=False)

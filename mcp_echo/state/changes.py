@@ -8,9 +8,15 @@ from typing import Literal, Protocol
 
 List = Literal["tools", "prompts", "resources"]
 
+LISTS: tuple[List, ...] = ("tools", "prompts", "resources")
+
 
 class Listener(Protocol):
     """Somebody who wants to hear of changes."""
+
+    @property
+    def reader(self) -> str:
+        """Who reads what it hears, as `Call.reader` names whoever asks for lists."""
 
     def list_changed(self, which: List) -> None:
         """One of the server's lists is another one now."""
@@ -90,11 +96,6 @@ class Changes:
         for uri in uris:
             self.resource_updated(uri)
 
-    @property
-    def lists_watched(self) -> tuple[List, ...]:
-        """The lists that somebody wants to hear of."""
-        return tuple(self._by_list)
-
     @contextmanager
     def watching_reads(self, reader: str) -> Iterator[Callable[[], int]]:
         """Count the lists that ``reader`` asks for while this lasts; gives what tells how many by now."""
@@ -119,6 +120,25 @@ class Changes:
         # A copy: a listener that is told may leave.
         for listener in list(self._by_list.get(which, ())):
             listener.list_changed(which)
+
+    def announce(self, reader: str, lists: Iterable[List] = LISTS) -> list[List]:
+        """Tell one reader, as an exercise, that the lists it wants to hear of have changed.
+
+        Args:
+            reader: Who is told; nobody else is.
+            lists: Which lists are to be told of.
+
+        Returns:
+            Those that it has been told of.
+        """
+        told: list[List] = []
+        for which in lists:
+            listeners = [each for each in self._by_list.get(which, ()) if each.reader == reader]
+            for listener in listeners:
+                listener.list_changed(which)
+            if listeners:
+                told.append(which)
+        return told
 
     def resource_updated(self, uri: str) -> None:
         """Tell everybody who asked that a resource has changed."""

@@ -9,17 +9,19 @@ from typing import Any, Literal, Protocol
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from mcp_echo.protocol.jsonrpc import Response
-from mcp_echo.state.changes import Changes, List, Listener
-from mcp_echo.state.replica import Draft, Operation, Replica
+from mcp_echo.protocol.jsonrpc import MessageId, Response
+from mcp_echo.state.changes import LISTS, Changes, List, Listener
+from mcp_echo.state.replica import Draft, Operation, Replica, asked_by
 
 
 class _Answer(msgspec.Struct, tag="answer"):
     session: str
-    id: str
+    id: int | str | None
     # Raw with None in a union would be read as null alone.
     result: Raw | UnsetType = UNSET
     error: Raw | UnsetType = UNSET
+    refused: bool = False
+    """Whether it was malformed."""
 
 
 class _Cancelled(msgspec.Struct, tag="cancelled"):
@@ -29,6 +31,8 @@ class _Cancelled(msgspec.Struct, tag="cancelled"):
 
 class _ListChanged(msgspec.Struct, tag="list-changed"):
     which: Literal["tools", "prompts", "resources"]
+    reader: str | None = None
+    """Who alone is told; None for everybody who asked."""
 
 
 class _Watching(msgspec.Struct, tag="watching-reads"):
@@ -99,19 +103,31 @@ class Peers:
         elif self.changes is not None:
             self.changes.told(word)
 
-    def pass_answer(self, session_id: str, response: Response) -> None:
-        """Hand a client's answer to the node that asked, whose name begins the id."""
-        if isinstance(response.id, str):
+    def pass_answer(self, session_id: str, message_id: MessageId | None, response: Response | None) -> None:
+        """Hand a client's answer to the node that asked, whose name begins the id.
+
+        One whose id is none of ours is told of without what it says: a node that waits for another has to
+        know that something came.
+        """
+        result: Raw | UnsetType = UNSET
+        error: Raw | UnsetType = UNSET
+        if response is not None and asked_by(message_id)[0] is not None:
             result = UNSET if response.result is None else response.result
             error = UNSET if response.error is None else response.error
-            self.tell(_Answer(session_id, response.id, result, error))
+        self.tell(_Answer(session_id, message_id, result, error, response is None))
 
     def _take_answer(self, word: _Answer) -> None:
         replica = self._here.find_here(word.session)
-        promise = None if replica is None else replica.expected.pop(word.id, None)
-        if promise is not None:
-            result = None if word.result is UNSET else word.result
-            promise.keep(Response(word.id, result, None if word.error is UNSET else word.error))
+        if replica is None:
+            return
+        promise = None
+        if isinstance(word.id, str) and not word.refused:
+            promise = replica.expected.pop(word.id, None)
+        if promise is None:
+            replica.go_astray(word.id, self._here.node, refused=word.refused)
+            return
+        result = None if word.result is UNSET else word.result
+        promise.keep(Response(word.id, result, None if word.error is UNSET else word.error))
 
     def pass_cancellation(self, session_id: str, request_id: int | str) -> None:
         """Hand a client's cancellation to the node that works on the request.
@@ -220,6 +236,13 @@ class SharedChanges(Changes):
         super().list_changed(which)
         self._peers.tell(_ListChanged(which))
 
+    def announce(self, reader: str, lists: Iterable[List] = LISTS) -> list[List]:
+        """Tell one reader, on other nodes as well, of what it is told here; see `Changes.announce`."""
+        told = super().announce(reader, lists)
+        for which in told:
+            self._peers.tell(_ListChanged(which, reader))
+        return told
+
     def note_read(self, reader: str) -> None:
         """Count a list that was asked for, if somebody wants to know, on whichever node."""
         self._here.after(lambda: self._note_read(reader))
@@ -238,7 +261,9 @@ class SharedChanges(Changes):
 
     def told(self, word: Any) -> None:
         """Act on what another node has told."""
-        if isinstance(word, _ListChanged):
+        if isinstance(word, _ListChanged) and word.reader is not None:
+            super().announce(word.reader, (word.which,))
+        elif isinstance(word, _ListChanged):
             super().list_changed(word.which)
         elif isinstance(word, _Read):
             super().note_read(word.reader)

@@ -8,18 +8,20 @@ they are kept, and whatever a client was answered stays true when this node is g
 from __future__ import annotations
 
 import copy
+import re
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
+from mcp_echo.protocol.jsonrpc import MessageId
 from mcp_echo.protocol.revisions import KNOWN, Revision
 from mcp_echo.state.engine import Change, Held, Record
 from mcp_echo.state.events import Event, Reader, Stream, surplus
 from mcp_echo.state.kept import Kept, decode, decode_echo, encode, encode_echo
 from mcp_echo.state.ledger import Bounds, Ledger, Summary, Unkept
-from mcp_echo.state.session import Echo, Running
+from mcp_echo.state.session import Echo, Running, go_astray
 
 REVISIONS = {revision.name: revision for revision in KNOWN}
 
@@ -58,6 +60,20 @@ class HeldStream(Stream):
         unkept = [Unkept(self.tag, event.sequence, event.data) for event in self.unread if not event.kept]
         self.unread.clear()
         return unkept
+
+
+def question_id(node: str, number: int) -> str:
+    """Return the id of a question that a node asks a client."""
+    return f"{node}.{number}"
+
+
+_QUESTION_ID = re.compile(r"([A-Za-z0-9_-]{1,40})\.([0-9]{1,15})", re.ASCII)
+
+
+def asked_by(message_id: MessageId | None) -> tuple[str | None, int]:
+    """Return the node, and its number, of the question that an id names; no node where it names none."""
+    named = _QUESTION_ID.fullmatch(message_id) if isinstance(message_id, str) else None
+    return (named[1], int(named[2])) if named else (None, 0)
 
 
 Operation = Callable[["Draft"], None]
@@ -152,6 +168,19 @@ class Replica:
         self.follow(record)
         self.seen_echoes = self.kept.echo_count
         """The echo count that was told here."""
+
+    def go_astray(self, message_id: MessageId | None, node: str, *, refused: bool) -> None:
+        """Tell the questions that this node has asked of an answer that is none to any of them.
+
+        Args:
+            message_id: The answer's id; one that names another node's question concerns that node alone.
+            node: The name of this node.
+            refused: Whether the answer was malformed.
+        """
+        asking, number = asked_by(message_id)
+        if asking in (None, node):
+            asked = asking is not None and number <= self.asked
+            go_astray(self.expected.values(), message_id, refused=refused, asked=asked)
 
     @property
     def revision(self) -> Revision | None:

@@ -74,7 +74,7 @@ class Seal:
         except (InvalidToken, msgspec.DecodeError):
             raise InvalidParams("requestState is not one of this server's, or has expired") from None
         if content.binding != binding:
-            raise InvalidParams("requestState belongs to another request")
+            raise InvalidParams("requestState belongs to another request or another caller")
         return content.value
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from sys import getsizeof
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from msgspec import Raw
 
-from mcp_echo.protocol.jsonrpc import NO_PARAMS, Response, notification_bytes
+from mcp_echo.protocol.jsonrpc import NO_PARAMS, MessageId, Response, notification_bytes
 from mcp_echo.protocol.revisions import Revision
 from mcp_echo.state.budget import StateBudget
 from mcp_echo.state.events import EventLog, Log
+
+MAX_SHOWN_ID = 60
+"""Characters of an id that are shown."""
 
 _read_object = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -76,6 +79,39 @@ def _footprint(text: str | None) -> int:
         return 0
     encoded = 0 if text.isascii() else len(text.encode("utf-8", "surrogatepass")) + 1
     return getsizeof(text) + encoded
+
+
+class Waiting(Protocol):
+    """What waits for the response to a request to the client."""
+
+    def keep(self, response: Response) -> None:
+        """Here it is."""
+
+    def astray(self, what: str) -> None:
+        """Something came that is no answer to any question that is open."""
+
+
+def shown_id(message_id: MessageId | None) -> str:
+    """Return an id as JSON has it, which tells text from a number; a long one is cut."""
+    shown = msgspec.json.encode(message_id).decode()
+    return shown if len(shown) <= MAX_SHOWN_ID else f"{shown[:MAX_SHOWN_ID]}…"
+
+
+def go_astray(
+    waiting: Iterable[Waiting], message_id: MessageId | None, *, refused: bool, asked: bool
+) -> None:
+    """Tell what waits for answers of one that is none.
+
+    Args:
+        waiting: What waits.
+        message_id: The id of the answer.
+        refused: Whether it was malformed.
+        asked: Whether a question with that id was asked before, which is over.
+    """
+    with_id = "without an id" if message_id is None else f"with id {shown_id(message_id)}"
+    how = " and was refused as malformed" if refused else ", of a question that is over" if asked else ""
+    for each in list(waiting):
+        each.astray(f"An answer came {with_id}{how}")
 
 
 def list_changed(which: str) -> bytes:
@@ -321,8 +357,20 @@ class Session:
         """Return the promise that waits for the response with this id, once; None if none does."""
         return None if self._expected is None else self._expected.pop(number, None)
 
-    def pass_answer(self, response: Response) -> None:
-        """Hand an answer that nobody here waits for to the node that asked: here there is only this one."""
+    def was_asked(self, message_id: MessageId | None) -> bool:
+        """Return whether an id may be that of a question to the client, open or over."""
+        return isinstance(message_id, int) and 0 < message_id <= self._asked
+
+    def pass_answer(self, message_id: MessageId | None, response: Response | None) -> None:
+        """Tell the questions that are open of an answer that is none to any of them.
+
+        Args:
+            message_id: The answer's id.
+            response: The answer; None for one that was refused because it was malformed.
+        """
+        if self._expected:
+            asked = self.was_asked(message_id)
+            go_astray(self._expected.values(), message_id, refused=response is None, asked=asked)
 
     def pass_cancellation(self, request_id: int | str) -> None:
         """Hand a cancellation of what nobody here works on to the node that does: here there is none."""

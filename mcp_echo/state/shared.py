@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any, TypeVar
 
-from mcp_echo.protocol.jsonrpc import Response
+from mcp_echo.protocol.jsonrpc import MessageId, Response
 from mcp_echo.protocol.revisions import Revision
 from mcp_echo.state.commits import Commits
 from mcp_echo.state.copies import Copies, Waits
@@ -394,9 +394,9 @@ class SharedStore:
         self.after(start, lambda: abandon(work))
         return cancel
 
-    def pass_answer(self, session_id: str, response: Response) -> None:
+    def pass_answer(self, session_id: str, message_id: MessageId | None, response: Response | None) -> None:
         """Hand a client's answer to the node that asked; see `Keeper.pass_answer`."""
-        self.after(lambda: self.peers.pass_answer(session_id, response))
+        self.after(lambda: self.peers.pass_answer(session_id, message_id, response))
 
     def pass_cancellation(self, session_id: str, request_id: int | str) -> None:
         """Hand a client's cancellation on; see `Keeper.pass_cancellation`."""

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from mcp_echo.protocol.jsonrpc import Response, notification_bytes
+from mcp_echo.protocol.jsonrpc import MessageId, Response, notification_bytes
 from mcp_echo.protocol.revisions import Revision
 from mcp_echo.state.budget import StateBudget
 from mcp_echo.state.kept import client_of, describe
 from mcp_echo.state.ledger import Ledger
-from mcp_echo.state.replica import Draft, Operation, Replica
+from mcp_echo.state.replica import Draft, Operation, Replica, asked_by, question_id
 from mcp_echo.state.session import Echo, Running, Session, list_changed
 from mcp_echo.state.shared_log import SharedLog
 
@@ -47,8 +47,8 @@ class Keeper(Protocol):
     def noticed(self, replica: Replica) -> None:
         """A connection has taken a message, which others may want to know in time."""
 
-    def pass_answer(self, session_id: str, response: Response) -> None:
-        """Hand a client's answer to the node that asked."""
+    def pass_answer(self, session_id: str, message_id: MessageId | None, response: Response | None) -> None:
+        """Hand a client's answer that nobody waits for here to the other nodes; None for a malformed one."""
 
     def pass_cancellation(self, session_id: str, request_id: int | str) -> None:
         """Hand a client's cancellation to the node that works on the request."""
@@ -304,7 +304,7 @@ class SharedSession(Session):
     def expect_answer(self, promise: Any) -> str:
         """Return the id for a request to the client, whose response will keep ``promise``."""
         self.replica.asked += 1
-        number = f"{self.keeper.node}.{self.replica.asked}"
+        number = question_id(self.keeper.node, self.replica.asked)
         self.replica.expected[number] = promise
         return number
 
@@ -317,9 +317,16 @@ class SharedSession(Session):
         # Who waits for it goes on at once, which must not be within an attempt that may come to nothing.
         return _HeldPromise(self, number) if number in self.replica.expected else None
 
-    def pass_answer(self, response: Response) -> None:
-        """Hand an answer that nobody here waits for to the node that asked."""
-        self.keeper.pass_answer(self.id, response)
+    def was_asked(self, message_id: MessageId | None) -> bool:
+        """Return whether an id may be that of a question to the client; another node's is taken for one."""
+        node, number = asked_by(message_id)
+        return node is not None and (node != self.keeper.node or number <= self.replica.asked)
+
+    def pass_answer(self, message_id: MessageId | None, response: Response | None) -> None:
+        """Hand an answer that nobody here waits for to the node that asked; see `Session.pass_answer`."""
+        node, refused = self.keeper.node, response is None
+        self.keeper.after(lambda: self.replica.go_astray(message_id, node, refused=refused))
+        self.keeper.pass_answer(self.id, message_id, response)
 
     def pass_cancellation(self, request_id: int | str) -> None:
         """Hand a cancellation of what nobody here works on to the node that does."""

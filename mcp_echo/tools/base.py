@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
@@ -13,6 +13,8 @@ from mcp_echo.protocol.decoding import UNREADABLE, read_without_nulls
 from mcp_echo.protocol.errors import McpError
 from mcp_echo.protocol.headers import Headers
 from mcp_echo.protocol.levels import log_params, reaches
+from mcp_echo.protocol.modern import Path, mirrored_arguments
+from mcp_echo.protocol.progress import ProgressToken
 from mcp_echo.protocol.proxies import Caller
 from mcp_echo.protocol.revisions import Revision
 from mcp_echo.redaction import excerpt
@@ -89,6 +91,19 @@ class Question(NamedTuple):
     params: dict[str, Any]
 
 
+class Pong(NamedTuple):
+    """What became of one ping."""
+
+    answer: Any
+    """The client's result, or an `AskError`."""
+    seconds: float | None
+    """How long it took; None where none came."""
+
+
+SESSION_MADE = "This request carried no session id: a new session was made for it"
+"""What is said wherever an answer depends on a session that began with the very request."""
+
+
 def input_requests(questions: Mapping[str, Question]) -> dict[str, Any]:
     """Return questions as the modern era's ``inputRequests`` have them."""
     return {key: question._asdict() for key, question in questions.items()}
@@ -100,6 +115,18 @@ class Outlet(Protocol):
     @property
     def since(self) -> float | None:
         """Seconds since the epoch when the client was first asked, if that was in an earlier request."""
+
+    @property
+    def session_made(self) -> bool:
+        """Whether the session was made for this very request, which named none."""
+
+    @property
+    def obstacle(self) -> str | None:
+        """Why nothing can be sent on a stream of this request's own, as a sentence; None where it can."""
+
+    @property
+    def strays(self) -> Sequence[str]:
+        """What came while the client was asked, and was no answer to a question, as sentences."""
 
     def notify(self, method: str, params: dict[str, Any]) -> bool:
         """Send a notification ahead of the result.
@@ -114,6 +141,15 @@ class Outlet(Protocol):
         Raises:
             InputRequired: The answers come with another request (modern era).
             AskError: The client cannot be asked here.
+        """
+
+    def ping(self) -> Awaitable[dict[str, Pong]]:
+        """Ping the client on each stream that leads to it; return what became of each by the stream's name.
+
+        Empty where there is no stream, and in the modern era, whose servers send no requests.
+
+        Raises:
+            AskError: No stream has taken it.
         """
 
     def sleep(self, seconds: float) -> Awaitable[None]:
@@ -131,6 +167,10 @@ class AskError(Exception):
     """The client could not be asked, or answered with an error or not at all."""
 
 
+class NoAnswer(AskError):
+    """The client did not answer in time."""
+
+
 class Call:
     """One request, as a tool sees it.
 
@@ -146,7 +186,7 @@ class Call:
         outlet: The client's end.
         caller: Tells what is known of the caller; few tools ask.
         log_level: The least severe log message the client wants; None for none at all.
-        progress_token: What progress notifications are to carry; None sends none.
+        progress_token: What progress notifications are to carry; anything else than a token sends none.
     """
 
     __slots__ = (
@@ -179,7 +219,7 @@ class Call:
         outlet: Outlet,
         caller: Callable[[], Caller],
         log_level: str | None = None,
-        progress_token: int | str | None = None,
+        progress_token: ProgressToken = None,
     ) -> None:
         self.facts = facts
         self.session = session
@@ -207,7 +247,7 @@ class Call:
     @property
     def reader(self) -> str:
         """Who reads lists here: the session, or what stands for it where there is none."""
-        return self.session.id if self.session is not None else f"{self.principal} {self.client.name}"
+        return self.session.id if self.session is not None else reader_of(self.caller(), self.client)
 
     def log(self, level: str, data: Any) -> bool:
         """Send a log message ahead of the result, if the client wants such; see `Outlet.notify`."""
@@ -216,13 +256,25 @@ class Call:
         )
 
     def progress(self, done: float, total: float, message: str | None = None) -> bool:
-        """Send a progress notification ahead of the result, if the client gave a token for it."""
-        if self.progress_token is None:
+        """Send a progress notification ahead of the result, if the client gave a token for it.
+
+        Returns:
+            What `Outlet.notify` does.
+        """
+        if not isinstance(self.progress_token, int | str):
             return False
         params = {"progressToken": self.progress_token, "progress": done, "total": total}
         if message is not None and self.revision.audio:
             params["message"] = message
         return self.outlet.notify(PROGRESS, params)
+
+
+def reader_of(caller: Caller, client: Client) -> str:
+    """Return what tells modern callers apart: who they are, or else where they are, and their client.
+
+    Two of one address whose clients say the same of themselves cannot be told apart.
+    """
+    return f"{Limits.owner(caller.principal, caller.address)} {client.name!r} {client.version!r}"
 
 
 class NoArguments(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -295,16 +347,14 @@ class Tool(Generic[Arguments]):
     input_schema: Schema | None = None
     """The schema to publish where ``arguments`` cannot express it."""
     _decode: Callable[[bytes | msgspec.Raw], Arguments] = field(init=False, repr=False)
-    headers: dict[str, str] = field(init=False, repr=False)
+    headers: dict[Path, str] = field(init=False, repr=False)
     """Argument → the suffix of the ``Mcp-Param-`` header that modern clients mirror it to."""
     has_nulls: bool = field(init=False)
     """Whether what is None has to be taken from its result; ``omit_defaults`` sees to that by itself."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_decode", msgspec.json.Decoder(self.arguments).decode)
-        properties = self._schema().get("properties", {})
-        marked = {name: each["x-mcp-header"] for name, each in properties.items() if "x-mcp-header" in each}
-        object.__setattr__(self, "headers", marked)
+        object.__setattr__(self, "headers", mirrored_arguments(self._schema()))
         trimmed = self.result is None or self.result.__struct_config__.omit_defaults
         object.__setattr__(self, "has_nulls", not trimmed)
 

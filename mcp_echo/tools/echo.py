@@ -12,7 +12,7 @@ from msgspec import Meta
 from mcp_echo.protocol.revisions import Revision
 from mcp_echo.redaction import printable
 from mcp_echo.state.session import Echo
-from mcp_echo.tools.base import Answer, Call, Tool, ToolError
+from mcp_echo.tools.base import SESSION_MADE, Answer, Call, Tool, ToolError
 from mcp_echo.tools.handles import (
     SessionArgument,
     announce_echo,
@@ -114,8 +114,13 @@ def replay_last_echo(call: Call, arguments: ReplayArguments) -> Answer:
     last = session.last_echo
     if last is None and session.echo_count:
         raise ToolError(
-            "Nothing to replay: the last echo could not be kept, because all sessions together hold as much "
-            "as MCP_ECHO_MAX_STATE_BYTES allows. Close sessions that are not needed, and echo again."
+            "Nothing to replay: when the last echo came, MCP_ECHO_MAX_STATE_BYTES, which bounds what all "
+            "sessions together hold, left no room to keep it. Close sessions that are not needed, and echo "
+            "again."
+        )
+    if last is None and session is call.session and call.outlet.session_made:
+        raise ToolError(
+            f"Nothing to replay. {SESSION_MADE}. Send the id that initialize, or echo, was answered with."
         )
     if last is None:
         raise ToolError("Nothing to replay: this session has not echoed anything yet. Call echo first.")

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from mcp_echo.protocol.cors import CorsPolicy, Verdict
+from mcp_echo.protocol.hops import known_hop
 from mcp_echo.protocol.identity_headers import row_of
 from mcp_echo.redaction import mask_header, mask_tokens, printable
 from mcp_echo.tools.base import Answer, Call, NoArguments, Tool
@@ -131,9 +132,11 @@ class CorsResult(msgspec.Struct, rename="camel"):
     credentials: bool
     origin: str | None
     requested_method: str
-    cross_origin: bool
-    allowed_by_browser: bool
+    cross_origin: bool | None
+    allowed_by_browser: bool | None
+    hops: list[str]
     problems: list[str]
+    uncertain: list[str]
 
 
 def cors_analysis(call: Call, _: NoArguments) -> Answer:
@@ -152,11 +155,13 @@ def cors_analysis(call: Call, _: NoArguments) -> Answer:
         f"Credentials: {str(policy.credentials).lower()}",
         "",
         "This Request:",
-        f"- Origin: {printable(origin or '(none: not a cross-origin browser request)')}",
+        f"- Origin: {_origin(verdict, origin)}",
         f"- Method: {call.http_method}",
-        f"- Preflight: {_preflight(verdict)}",
+        f"- Preflight: {_preflight(verdict, call.http_method)}",
         f"- A browser would: {_outcome(verdict)}",
+        *([f"- Probably Added On The Way: {_from_hops(verdict)}"] if verdict.from_hops else []),
         *(f"- Problem: {printable(problem)}" for problem in verdict.problems),
+        *(f"- Cannot Be Told: {printable(point)}" for point in verdict.uncertain),
         "",
         f"Status: {_status(policy, verdict)}",
     ]
@@ -169,23 +174,43 @@ def cors_analysis(call: Call, _: NoArguments) -> Answer:
         credentials=policy.credentials,
         origin=origin,
         requested_method=call.http_method,
-        cross_origin=verdict.origin is not None,
-        allowed_by_browser=verdict.allowed,
+        cross_origin=verdict.cross_origin,
+        allowed_by_browser=verdict.readable,
+        hops=list(verdict.from_hops),
         problems=list(verdict.problems),
+        uncertain=list(verdict.uncertain),
     )
     return Answer("\n".join(lines), result)
 
 
-def _preflight(verdict: Verdict) -> str:
-    if not verdict.preflight_for:
-        return "not needed"
-    return printable(f"needed: {', '.join(verdict.preflight_for)}")
+def _origin(verdict: Verdict, origin: str | None) -> str:
+    if origin is None:
+        return "(none: not a CORS request, unless a hop has removed it)"
+    same = " (the host this request is for: CORS applies only if the scheme differs)"
+    return printable(origin) + (same if verdict.cross_origin is None else "")
+
+
+def _preflight(verdict: Verdict, http_method: str) -> str:
+    method = [f"the method {http_method}"] if verdict.method_needs_preflight else []
+    headers = (
+        [f"what the page itself set of {', '.join(verdict.preflight_for)}"] if verdict.preflight_for else []
+    )
+    needed = " and ".join([*method, *headers])
+    return printable(f"needed for {needed}") if needed else "not needed"
 
 
 def _outcome(verdict: Verdict) -> str:
     if verdict.origin is None:
-        return "not apply CORS"
-    return "let the page read the answer" if verdict.allowed else "keep the answer from the page"
+        return "not apply CORS to what came"
+    if verdict.readable is None:
+        return "let the page read this server's answer only if it sent no cookies"
+    if verdict.readable:
+        return "let the page read this server's answer, if no hop changes its headers"
+    return "keep this server's answer from the page"
+
+
+def _from_hops(verdict: Verdict) -> str:
+    return printable(", ".join(f"{name} ({known_hop(name)})" for name in verdict.from_hops))
 
 
 def _status(policy: CorsPolicy, verdict: Verdict) -> str:
@@ -193,6 +218,8 @@ def _status(policy: CorsPolicy, verdict: Verdict) -> str:
         return f"❌ {len(verdict.problems)} problem{'s' if len(verdict.problems) > 1 else ''} found"
     if policy.any_origin:
         return "⚠️ Permissive CORS configuration: any web page may call this server"
+    if verdict.uncertain:
+        return "❔ no problem found; what cannot be told from this request is named above"
     return "✅ CORS is limited to the allowed origins"
 
 

@@ -10,14 +10,23 @@ from msgspec import Meta
 from mcp_echo.protocol.jsonrpc import notification_bytes
 from mcp_echo.protocol.levels import LOG_LEVELS, log_params
 from mcp_echo.protocol.modern import is_declared, required_capability
+from mcp_echo.protocol.progress import WrongToken
 from mcp_echo.redaction import excerpt, mask_json, printable
-from mcp_echo.tools.base import Answer, AskError, Call, Question, Tool
+from mcp_echo.state.changes import LISTS
+from mcp_echo.tools.base import SESSION_MADE, Answer, AskError, Call, NoAnswer, Question, Tool
 from mcp_echo.tools.texts import milliseconds, yes
 
-Feature = Literal["sampling", "elicitation", "roots", "progress", "logging", "cancellation", "list-changed"]
+Feature = Literal[
+    "sampling", "elicitation", "roots", "ping", "progress", "logging", "cancellation", "list-changed"
+]
+Verdict = Literal["answered", "unacknowledged", "problem"]
 
 _STEP = 0.05
 """Seconds between two notifications, so that a hop that holds them back shows."""
+
+
+_OF_THE_REQUEST = frozenset({"progress", "cancellation"})
+"""Features that need nothing of the session."""
 
 
 class ProbeArguments(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -42,6 +51,14 @@ class ProbeResult(msgspec.Struct, rename="camel"):
     answer: Any
     round_trip: float | None
     problems: list[str]
+    verdict: str
+
+
+_VERDICTS: dict[Verdict, str] = {
+    "answered": "✅ no problem found",
+    "unacknowledged": "❔ sent; nothing acknowledges it, so look in the client whether it arrived",
+    "problem": "❌ see the problems above",
+}
 
 
 class _Report:
@@ -50,16 +67,28 @@ class _Report:
     def __init__(self) -> None:
         self.declared: bool | None = None
         self.sent: list[str] = []
+        """What a stream has taken that a connection reads or a client can come back to."""
         self.answer: Any = None
         self.round_trip: float | None = None
         self.problems: list[str] = []
+
+    @property
+    def verdict(self) -> Verdict:
+        """What follows from it: what nobody has answered is not known to have arrived."""
+        if self.problems:
+            return "problem"
+        return "unacknowledged" if self.answer is None else "answered"
 
 
 async def client_probe(call: Call, arguments: ProbeArguments) -> Answer:
     """Exercise one feature of the client and report what came back."""
     report = _Report()
+    if call.outlet.session_made and arguments.feature not in _OF_THE_REQUEST:
+        report.problems.append(f"{SESSION_MADE}, so nothing that came before it counts here")
     if arguments.feature in ("sampling", "elicitation", "roots"):
         await _ask(call, report, _question(call, arguments))
+    elif arguments.feature == "ping":
+        await _ping(call, report)
     elif arguments.feature == "progress":
         await _progress(call, report)
     elif arguments.feature == "logging":
@@ -110,22 +139,73 @@ async def _ask(call: Call, report: _Report, question: Question) -> None:
         return
     report.declared = is_declared(call.client.capabilities, question.method, question.params)
     if not report.declared:
-        needed = msgspec.json.encode(required_capability(question.method, question.params)).decode()
-        report.problems.append(f"The client does not declare the capability {needed}, so it is not asked")
+        report.problems.append(_undeclared(call, question))
         return
-    report.sent.append(question.method)
     # In the modern era the answer comes with another request, which carries when the first was made.
     begun = call.facts.agreed_now if call.outlet.since is None else call.outlet.since
     try:
         answer = (await call.outlet.ask({"probe": question}))["probe"]
     except AskError as error:
-        answer = error
-    report.round_trip = max(0.0, call.facts.agreed_now - begun)
+        report.problems.append(str(error))
+        return
+    finally:
+        report.problems.extend(call.outlet.strays)
+    report.sent.append(question.method)
+    if not isinstance(answer, NoAnswer):
+        report.round_trip = max(0.0, call.facts.agreed_now - begun)
     if isinstance(answer, AskError):
-        report.problems.append(str(answer))
+        report.problems.insert(0, str(answer))
         return
     report.answer = answer if call.facts.settings.reveal_secrets else mask_json(answer)
     report.problems.extend(_faults(question, answer))
+
+
+def _undeclared(call: Call, question: Question) -> str:
+    needed = msgspec.json.encode(required_capability(question.method, question.params)).decode()
+    if call.revision.stateless:
+        return f"This request does not declare the capability {needed}, so the client is not asked"
+    return f"The capability {needed} was not declared in this session, so the client is not asked"
+
+
+async def _ping(call: Call, report: _Report) -> None:
+    if call.revision.stateless:
+        report.problems.append(f"Revision {call.revision.name} has no ping, so none is sent")
+        return
+    try:
+        pongs = await call.outlet.ping()
+    except AskError as error:
+        report.problems.append(str(error))
+        return
+    finally:
+        report.problems.extend(call.outlet.strays)
+    if not pongs:
+        report.problems.append(f"{_nowhere(call)}, and no stream of a GET is open, so no ping is sent")
+    answers = {}
+    for way, pong in pongs.items():
+        report.sent.append(f"ping on {way}")
+        problem = _ping_fault(pong.answer)
+        if problem is None:
+            answers[way] = {"answer": pong.answer, "roundTrip": pong.seconds}
+        else:
+            report.problems.append(f"On {way}: {problem}")
+    report.answer = answers or None
+    report.round_trip = max(
+        (pong.seconds for pong in pongs.values() if pong.seconds is not None), default=None
+    )
+
+
+def _ping_fault(answer: Any) -> str | None:
+    """Return what is wrong with the answer to a ping (basic/utilities/ping, Behavior Requirements)."""
+    if isinstance(answer, AskError):
+        return str(answer)
+    if isinstance(answer, dict) and not set(answer) - {"_meta"}:
+        return None
+    return f"The answer is {msgspec.json.encode(mask_json(answer)).decode()[:200]}, where it must be {{}}"
+
+
+def _nowhere(call: Call) -> str:
+    """Return the sentence that says why nothing can be sent ahead of the result."""
+    return call.outlet.obstacle or "The stream had no room for it"
 
 
 def _faults(question: Question, answer: Any) -> list[str]:
@@ -159,25 +239,42 @@ def _elicitation_faults(question: Question, answer: dict[str, Any]) -> list[str]
 
 
 async def _progress(call: Call, report: _Report) -> None:
-    if call.progress_token is None:
+    token = call.progress_token
+    if isinstance(token, WrongToken):
+        report.problems.append(f"The request's {token.reason}; so no progress is sent")
+        return
+    if token is None:
         report.problems.append("The request has no progressToken in its _meta, so no progress is sent")
         return
+    lost = 0
     for done in (0, 50, 100):
-        call.progress(done, 100, f"{done} of 100")
-        report.sent.append(f"notifications/progress {done}/100")
+        if call.progress(done, 100, f"{done} of 100"):
+            report.sent.append(f"notifications/progress {done}/100")
+        else:
+            lost += 1
         await call.outlet.sleep(_STEP)
+    _tell_lost(call, report, lost)
 
 
 async def _logging(call: Call, report: _Report) -> None:
     if call.log_level is None:
-        how = "logLevel in _meta" if call.revision.stateless else "logging/setLevel"
-        report.problems.append(f"The client has not asked for log messages with {how}, so none is sent")
+        how = "logLevel in _meta" if call.revision.stateless else "logging/setLevel in this session"
+        report.problems.append(f"No log messages were asked for with {how}, so none is sent")
         return
-    wanted = LOG_LEVELS.index(call.log_level)
-    for level in LOG_LEVELS[wanted:]:
-        call.log(level, {"probe": "logging", "level": level})
-        report.sent.append(f"notifications/message {level}")
+    lost = 0
+    for level in LOG_LEVELS[LOG_LEVELS.index(call.log_level) :]:
+        if call.log(level, {"probe": "logging", "level": level}):
+            report.sent.append(f"notifications/message {level}")
+        else:
+            lost += 1
         await call.outlet.sleep(_STEP)
+    _tell_lost(call, report, lost)
+
+
+def _tell_lost(call: Call, report: _Report, lost: int) -> None:
+    """Say of notifications that no stream has taken why that is."""
+    if lost:
+        report.problems.append(f"{_nowhere(call)}: {lost} of {lost + len(report.sent)} could not be sent")
 
 
 async def _cancellation(call: Call, report: _Report, seconds: float) -> None:
@@ -191,25 +288,19 @@ async def _cancellation(call: Call, report: _Report, seconds: float) -> None:
             data = {"probe": "cancellation", "outcome": f"cancelled after {after}"}
             call.session.log.queue(notification_bytes("notifications/message", log_params("notice", data)))
         raise
-    how = "closed the response stream" if call.revision.stateless else "sent notifications/cancelled"
-    report.problems.append(f"The client has not {how} within {seconds:g} s")
+    how = "The response stream was not closed"
+    if not call.revision.stateless:
+        how = "No notifications/cancelled for this request came in this session"
+    report.problems.append(f"{how} within {seconds:g} s")
 
 
 async def _list_changed(call: Call, report: _Report, seconds: float) -> None:
     changes = call.facts.changes
     begun = call.facts.now()
     with changes.watching_reads(call.reader) as reads:
-        if call.session is not None:
-            for which in ("tools", "prompts", "resources"):
-                method = f"notifications/{which}/list_changed"
-                call.session.log.queue(notification_bytes(method, {}))
-                report.sent.append(method)
-        else:
-            for which in changes.lists_watched:
-                changes.list_changed(which)
-                report.sent.append(f"notifications/{which}/list_changed")
+        report.sent.extend(_announce(call))
         if not report.sent:
-            report.problems.append("Nobody listens: open subscriptions/listen with toolsListChanged first")
+            report.problems.append(_unheard(call))
             return
         while reads() == 0 and call.facts.now() - begun < seconds:
             await call.outlet.sleep(_STEP)
@@ -218,6 +309,26 @@ async def _list_changed(call: Call, report: _Report, seconds: float) -> None:
             return
     report.round_trip = call.facts.now() - begun
     report.answer = "a list was asked for again"
+
+
+def _unheard(call: Call) -> str:
+    if call.session is not None:
+        return "No GET stream of this session is open, so nothing is announced: open one first"
+    return (
+        "No subscription of this client is open on this node, so nothing is announced: open "
+        "subscriptions/listen with toolsListChanged first"
+    )
+
+
+def _announce(call: Call) -> list[str]:
+    """Say that lists have changed, to this client alone; return what was said."""
+    if call.session is None:
+        watched = call.facts.changes.announce(call.reader)
+        return [f"notifications/{which}/list_changed" for which in watched]
+    if not call.session.log.listeners:
+        return []
+    methods = [f"notifications/{which}/list_changed" for which in LISTS]
+    return [each for each in methods if call.session.log.queue(notification_bytes(each, {}))]
 
 
 def _answer(call: Call, arguments: ProbeArguments, report: _Report) -> Answer:
@@ -231,6 +342,7 @@ def _answer(call: Call, arguments: ProbeArguments, report: _Report) -> Answer:
         report.answer,
         report.round_trip,
         report.problems,
+        report.verdict,
     )
     answer = "none" if report.answer is None else msgspec.json.encode(report.answer).decode()
     lines = [
@@ -243,7 +355,7 @@ def _answer(call: Call, arguments: ProbeArguments, report: _Report) -> Answer:
         *([] if report.round_trip is None else [f"- Round Trip: {milliseconds(report.round_trip)}"]),
         *(f"- Problem: {problem}" for problem in report.problems),
         "",
-        f"Verdict: {'✅ no problem found' if not report.problems else '❌ see the problems above'}",
+        f"Verdict: {_VERDICTS[report.verdict]}",
     ]
     return Answer(printable("\n".join(lines)), result)
 

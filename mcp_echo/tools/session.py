@@ -7,7 +7,7 @@ import msgspec
 from mcp_echo.redaction import mask_tokens, printable
 from mcp_echo.state.session import Session
 from mcp_echo.tools.auth import PrincipalShown, principal_text, shown_principal
-from mcp_echo.tools.base import Answer, Call, Tool
+from mcp_echo.tools.base import SESSION_MADE, Answer, Call, Tool
 from mcp_echo.tools.handles import SessionArgument, needed_session, with_handle_where_stateless
 from mcp_echo.tools.texts import moment, size, span, yes
 
@@ -45,6 +45,7 @@ class SessionInfoResult(msgspec.Struct, rename="camel"):
     dropped_messages: int
     open_streams: int
     initialized: bool
+    is_new: bool
     protocol_version: str
     client_name: str | None
     client_version: str | None
@@ -81,6 +82,7 @@ def describe_session(call: Call, session: Session) -> SessionInfoResult:
         dropped_messages=session.dropped,
         open_streams=session.open_streams,
         initialized=session.initialized,
+        is_new=session is call.session and call.outlet.session_made,
         protocol_version=call.revision.name,
         client_name=client.name and mask_tokens(client.name),
         client_version=client.version and mask_tokens(client.version),
@@ -121,7 +123,7 @@ def _share_text(share: Share) -> str:
 
 
 def _text(result: SessionInfoResult) -> str:
-    client = "unknown (it has not introduced itself)"
+    client = "unknown (no name was given in this session)"
     if result.client_name is not None:
         client = result.client_name
         if result.client_version is not None:
@@ -130,11 +132,14 @@ def _text(result: SessionInfoResult) -> str:
     label = f"- Label: {result.label}\n" if result.label is not None else ""
     initialized = "not applicable: state named by a handle, no protocol session"
     if not result.is_handle:
-        initialized = yes(result.initialized)
+        unheard = "" if result.initialized else " (no notifications/initialized has come in this session)"
+        initialized = f"{yes(result.initialized)}{unheard}"
+    made = f"- {SESSION_MADE}\n" if result.is_new else ""
     return printable(
         "📊 Session Information\n\n"
         "🔑 Session Details:\n"
         f"- Session ID: {result.session}\n"
+        f"{made}"
         f"- Principal: {principal_text(result.principal)}\n"
         f"{label}"
         f"- Made By: {result.minted_by}\n"

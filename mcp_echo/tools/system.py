@@ -7,9 +7,8 @@ import msgspec
 from mcp_echo.config import DECLARED, Declared, Effective
 from mcp_echo.redaction import mask, mask_tokens, printable
 from mcp_echo.state.engine import EngineHealth
-from mcp_echo.state.session import Session
 from mcp_echo.state.store import Statistics
-from mcp_echo.tools.base import Answer, Call, Facts, NoArguments, Tool
+from mcp_echo.tools.base import SESSION_MADE, Answer, Call, Facts, NoArguments, Tool
 from mcp_echo.tools.texts import exact_moment, milliseconds, size, span
 
 _UNREADABLE = "not readable on this system"
@@ -57,7 +56,6 @@ def request_timing(call: Call, _: NoArguments) -> Answer:
         session_requests=None if session is None else session.requests,
         average_response_time=None if session is None else session.average_response_seconds,
     )
-    cpu = _UNREADABLE if result.cpu_percent is None else f"{result.cpu_percent:.1f}%"
     text = (
         "⏱️ Request Timing Analysis\n\n"
         "📊 Performance Metrics:\n"
@@ -65,24 +63,31 @@ def request_timing(call: Call, _: NoArguments) -> Answer:
         f"- Processing Time: {milliseconds(processing)}\n"
         f"- Performance: {sign} {grade}\n\n"
         "🖥️ System Resources:\n"
-        f"- CPU Usage: {cpu}\n"
+        f"- CPU Usage: {_cpu(result.cpu_percent)}\n"
         f"- Memory Usage: {_memory(result.process_memory, result.total_memory)}\n"
-        f"- Active Sessions: {result.active_sessions}\n" + _session_statistics(session, now)
+        f"- Active Sessions: {result.active_sessions}\n" + _session_statistics(call, now)
     )
     return Answer(text, result)
 
 
-def _session_statistics(session: Session | None, now: float) -> str:
+def _session_statistics(call: Call, now: float) -> str:
+    session = call.session
     if session is None:
         return "\n📈 Session Statistics:\n- none: this request stands alone"
     average = session.average_response_seconds
+    made = f"- {SESSION_MADE}\n" if call.outlet.session_made else ""
     return (
         f"- Message Queue Size: {session.pending}\n\n"
         "📈 Session Statistics:\n"
+        f"{made}"
         f"- Session Age: {span(now - session.created)}\n"
         f"- Requests in Session: {session.requests}\n"
         f"- Average Response Time: {'none yet' if average is None else milliseconds(average)}"
     )
+
+
+def _cpu(percent: float | None) -> str:
+    return _UNREADABLE if percent is None else f"{percent:.1f}% of a core, by this process"
 
 
 def _memory(process: int | None, total: int | None) -> str:

@@ -15,6 +15,7 @@ from mcp_echo.config import Settings
 from mcp_echo.protocol.accept import EVENT_STREAM, accepts_gzip, parse_accept
 from mcp_echo.protocol.errors import (
     InternalError,
+    InvalidRequest,
     McpError,
     NotAcceptable,
     RouteNotFound,
@@ -178,6 +179,8 @@ class StreamableHttp:
 
     def _exchange(self, request: IRequest) -> HttpExchange:
         self._guards.check(request)
+        if self._settings.strict:
+            _check_query(request)
         now = self._server.facts.now()
         return HttpExchange(cast(EchoRequest, request), now, self._carry, self._reply, self._callers)
 
@@ -253,6 +256,12 @@ class StreamableHttp:
             return body
         request.setHeader(b"content-encoding", b"gzip")
         return gzip.compress(body, compresslevel=6, mtime=0)
+
+
+def _check_query(request: IRequest) -> None:
+    """Refuse an access token in the URL (RFC 6750 section 2.3; basic/authorization, Token Requirements)."""
+    if request.args is not None and b"access_token" in request.args:
+        raise InvalidRequest("Invalid request: an access token must not be in the URL; use Authorization")
 
 
 def _wrong_method(allowed: list[str]) -> WrongHttpMethod:

@@ -522,7 +522,10 @@ def test_the_header_tool_mirrors_one_argument() -> None:
     tool = Fixtures().tools["test_header_param"]
     schema = tool.describe(KNOWN[-1])["inputSchema"]
     assert (schema["properties"]["region"]["type"], schema["required"]) == ("string", ["region"])
-    assert (schema["properties"]["region"]["x-mcp-header"], tool.headers) == ("Region", {"region": "Region"})
+    assert (schema["properties"]["region"]["x-mcp-header"], tool.headers) == (
+        "Region",
+        {("region",): "Region"},
+    )
 
 
 # Resources and prompts.

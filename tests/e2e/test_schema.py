@@ -172,8 +172,8 @@ def _legacy_record(port: int, revision: str) -> Record:
             assert "✅ no problem found" in probed["content"][0]["text"]
         for method, params in REFUSED:
             record.add(method, *wire.ask(method, params))
-        wire.ask("tools/call", tool("clientProbe", feature="list-changed", seconds=0.01))
         stream = wire.listen()
+        wire.ask("tools/call", tool("clientProbe", feature="list-changed", seconds=0.01))
         while "notifications/resources/list_changed" not in record.said():
             record.note(next(stream))
     return record

@@ -54,6 +54,7 @@ TABLE = {
     "MethodNotFound": (-32601, 200),
     "InvalidParams": (-32602, 200),
     "MetaIncomplete": (-32602, 400),
+    "MetaInvalid": (-32602, 400),
     "ResourceNotFound": (-32002, 200),
     "HeaderMismatch": (-32020, 400),
     "VersionNotSupported": (-32022, 400),

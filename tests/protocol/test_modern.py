@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import msgspec
@@ -27,6 +28,7 @@ from mcp_echo.protocol.modern import (
     decode_header,
     is_claimed,
     is_declared,
+    mirrored_arguments,
     read_meta,
     read_params,
     required_capability,
@@ -311,12 +313,15 @@ def test_a_body_that_names_nothing_is_left_to_the_method(params: object) -> None
 
 # Mcp-Param-….
 
-ANNOTATED = {"region": "Region", "count": "Count"}
+REGION = {("region",): "Region"}
+ANNOTATED = {**REGION, ("count",): "Count"}
 
 
 def agrees(value: object, header: str) -> bool:
     try:
-        check_parameter_headers(having(("mcp-param-region", header)), {"region": "Region"}, {"region": value})
+        check_parameter_headers(
+            having(("mcp-param-region", header)), {("region",): "Region"}, {"region": value}
+        )
     except HeaderMismatch:
         return False
     return True
@@ -325,6 +330,7 @@ def agrees(value: object, header: str) -> bool:
 _scalars = (
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
 )
+_keywords = st.sampled_from(["properties", "x-mcp-header", "type", "anyOf", "items", "a", "b"])
 _near_numbers = st.text("0123456789+-.eE_ ", max_size=12)
 
 
@@ -403,6 +409,109 @@ def test_a_header_and_its_argument_come_together(
 def test_no_argument_needs_no_header(arguments: dict[str, Any]) -> None:
     """Server Behavior for Custom Headers: null and absent arguments have none, other headers are ignored."""
     check_parameter_headers(having(("Mcp-Param-Unheard-Of", "x")), ANNOTATED, arguments)
+
+
+@pytest.mark.parametrize("arguments", [{"place": {"region": "x"}}, {"place": {"region": "y"}}])
+def test_an_argument_within_another_is_found_by_its_path(arguments: dict[str, Any]) -> None:
+    """Schema Extension: the value at the exact property path."""
+    nested = {("place", "region"): "Region"}
+    same = arguments["place"]["region"] == "x"
+    with nullcontext() if same else pytest.raises(HeaderMismatch, match=r"the argument place\.region"):
+        check_parameter_headers(having(("Mcp-Param-Region", "x")), nested, arguments)
+
+
+@pytest.mark.parametrize("arguments", [{}, {"place": None}, {"place": "x"}, {"place": []}, {"place": {}}])
+def test_a_path_that_leads_nowhere_needs_no_header(arguments: dict[str, Any]) -> None:
+    """Schema Extension: no value at that path, no header; a value of another kind is the tool's to refuse."""
+    check_parameter_headers(having(), {("place", "region"): "Region"}, arguments)
+
+
+def mirrored(**properties: Any) -> dict[tuple[str, ...], str]:
+    return mirrored_arguments({"type": "object", "properties": properties})
+
+
+TEXT, NUMBER = {"type": "string"}, {"type": "number"}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        *({"type": each} for each in ("string", "integer", "boolean")),
+        {"type": ["string", "null"]},
+        {"anyOf": [TEXT, {"type": "null"}]},
+    ],
+)
+def test_a_legal_annotation_names_its_header(schema: dict[str, Any]) -> None:
+    """Schema Extension: on text, integers and booleans; beside them null, which has no header."""
+    assert mirrored(a={**schema, "x-mcp-header": "Region"}) == {("a",): "Region"}
+
+
+def test_objects_within_objects_are_looked_through() -> None:
+    """Schema Extension: nested properties are permitted where every step is a properties key."""
+    inner = {"type": "object", "properties": {"region": {**TEXT, "x-mcp-header": "Region"}}}
+    assert mirrored(place=inner) == {("place", "region"): "Region"}
+
+
+@pytest.mark.parametrize(
+    "annotation",
+    ["", " ", "My Region", "Region:", "Région", "Region\t1", "a\r\nb", "\x7f", 7, None, [], {}, True],
+)
+def test_an_annotation_that_names_no_header_counts_for_nothing(annotation: Any) -> None:
+    """Schema Extension: a token of RFC 9110; clients drop the tool, and calls of it are answered all the
+    same."""
+    assert mirrored(a={**TEXT, "x-mcp-header": annotation}) == {}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        NUMBER,
+        {"type": "object"},
+        {"type": "array", "items": TEXT},
+        {"type": ["string", "number"]},
+        {"anyOf": [TEXT, NUMBER]},
+        {"anyOf": [True]},
+        {"type": 7},
+        {"$ref": "#/$defs/a"},
+        {},
+    ],
+)
+def test_an_annotation_on_what_no_header_holds_counts_for_nothing(schema: dict[str, Any]) -> None:
+    """Schema Extension: primitive types only, and no number."""
+    assert mirrored(a={**schema, "x-mcp-header": "A"}) == {}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "array", "items": {**TEXT, "x-mcp-header": "A"}},
+        {"oneOf": [{"properties": {"b": {**TEXT, "x-mcp-header": "A"}}}]},
+        {"type": "object", "properties": []},
+        True,
+    ],
+)
+def test_an_annotation_that_no_properties_lead_to_counts_for_nothing(schema: Any) -> None:
+    """Schema Extension: statically reachable."""
+    assert mirrored(a=schema) == {}
+
+
+def test_two_annotations_of_one_name_count_for_nothing() -> None:
+    """Schema Extension: unique whatever the case; the third one stays."""
+    names = {"a": "Region", "b": "REGION", "c": "Zone"}
+    marked = {name: {**TEXT, "x-mcp-header": suffix} for name, suffix in names.items()}
+    assert mirrored(**marked) == {("c",): "Zone"}
+
+
+DELIMITERS = set(' ()<>@,;:\\"/[]?={}')
+"""RFC 9110 section 5.6.2: what no token has, beside what is not visible."""
+
+
+@given(st.recursive(_scalars, lambda inner: st.lists(inner) | st.dictionaries(_keywords, inner)))
+def test_any_schema_is_looked_through(schema: Any) -> None:
+    """Our choice: what is found are names that a header can have, whatever a schema says."""
+    for suffix in mirrored_arguments({"properties": schema}).values():
+        assert (suffix.isascii(), suffix.isprintable(), DELIMITERS & set(suffix)) == (True, True, set())
+        assert suffix
 
 
 # Capabilities.

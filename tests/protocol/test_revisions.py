@@ -14,6 +14,7 @@ ALL = [*NAMES, STATELESS]
 
 # What came with which revision, from the changelogs of the specification.
 SINCE = {
+    "streamable_http": "2025-03-26",
     "batches": "2025-03-26",
     "audio": "2025-03-26",
     "annotations": "2025-03-26",
@@ -21,6 +22,7 @@ SINCE = {
     "titles": "2025-06-18",
     "structured_content": "2025-06-18",
     "version_header": "2025-06-18",
+    "meta_names": "2025-06-18",
     "elicitation": "2025-06-18",
     "implementation_details": "2025-11-25",
     "url_elicitation": "2025-11-25",

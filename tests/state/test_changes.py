@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from mcp_echo.state.changes import Changes
+from mcp_echo.state.changes import LISTS, Changes
 
 
 class Ear:
     """Notes what it is told, and leaves after the first word if it was made to."""
+
+    reader = "somebody"
 
     def __init__(self, changes: Changes | None = None) -> None:
         self._changes = changes
@@ -65,7 +67,7 @@ def test_a_listener_that_leaves_is_told_nothing_more(changes: Changes) -> None:
     changes.resource_updated("echo://b")
     assert (leaving.told, staying.told) == ([], ["tools", "echo://b"])
     changes.forget(staying)
-    assert (len(changes), changes.lists_watched) == (0, ())
+    assert len(changes) == 0
 
 
 def test_one_resource_can_be_left_alone(changes: Changes) -> None:
@@ -101,16 +103,17 @@ def test_listeners_may_leave_while_they_are_told(changes: Changes) -> None:
     assert len(changes) == 0
 
 
-def test_the_lists_that_somebody_watches_are_known(changes: Changes) -> None:
-    """clientProbe announces those, and says so where there is none."""
-    first, second = Ear(), Ear()
-    changes.watch_list("tools", first)
-    changes.watch_list("tools", second)
-    changes.watch_list("resources", second)
-    changes.watch("echo://a", first)
-    assert set(changes.lists_watched) == {"tools", "resources"}
-    changes.forget(second)
-    assert changes.lists_watched == ("tools",)
+def test_an_exercise_is_told_to_one_reader_alone(changes: Changes) -> None:
+    """clientProbe announces lists that have not changed: to its caller, and to nobody else."""
+    mine, also_mine, other = Ear(), Ear(), Ear()
+    other.reader = "somebody else"
+    changes.watch_list("resources", mine)
+    changes.watch_list("tools", also_mine)
+    for which in LISTS:
+        changes.watch_list(which, other)
+    assert changes.announce("somebody") == ["tools", "resources"]
+    assert (mine.told, also_mine.told, other.told) == (["resources"], ["tools"], [])
+    assert changes.announce("nobody") == []
 
 
 def test_reads_are_counted_while_somebody_wants_to_know(changes: Changes) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import Raw
 from twisted.internet.defer import CancelledError, Deferred
 
 from mcp_echo.protocol.errors import StoreUnavailable
+from mcp_echo.protocol.jsonrpc import Response
 from mcp_echo.state.ledger import LEASE, MAX_STREAMS, Bounds
 from mcp_echo.state.shared import HEARTBEAT, SharedStore
 from mcp_echo.state.shared_session import SharedSession
@@ -115,6 +117,52 @@ def test_an_answer_from_the_client_counts_once_it_is_kept(cluster: Cluster) -> N
     cluster.a.do(answer)
     assert promise.result == "yes"
     assert cluster.a.on(session_id, lambda session: session.take_expected(number)) is None
+
+
+class _Waiting:
+    """A question that waits, and what it is told instead of an answer."""
+
+    def __init__(self) -> None:
+        self.kept: list[Response] = []
+        self.told: list[str] = []
+        self.keep = self.kept.append
+        self.astray = self.told.append
+
+
+@pytest.mark.parametrize("name", ["a", "b"])
+@pytest.mark.parametrize(
+    ("message_id", "refused", "told"),
+    [
+        (1, False, ["An answer came with id 1"]),
+        ("1", False, ['An answer came with id "1"']),
+        (None, False, ["An answer came without an id"]),
+        ("a.7", False, ['An answer came with id "a.7"']),
+        ("a.1", True, ['An answer came with id "a.1" and was refused as malformed']),
+        # Another node's question: it waits there, or has waited there.
+        ("c.1", False, []),
+        ("c.1", True, []),
+    ],
+)
+def test_an_answer_to_nothing_is_told_to_the_node_that_waits(
+    cluster: Cluster, name: str, message_id: int | str | None, refused: bool, told: list[str]
+) -> None:
+    """clientProbe: a client whose POSTs reach another node is told the same of its wrong ids."""
+    session_id = cluster.a.create()
+    waiting = _Waiting()
+    assert cluster.a.on(session_id, lambda session: session.expect_answer(waiting)) == "a.1"
+    response = None if refused else Response(message_id, Raw(b"{}"), None)
+    getattr(cluster, name).on(session_id, lambda session: session.pass_answer(message_id, response))
+    assert (waiting.told, waiting.kept) == (told, [])
+
+
+def test_an_answer_that_reaches_another_node_is_handed_on(cluster: Cluster) -> None:
+    """Our promise: a client need not know which node asked."""
+    session_id = cluster.a.create()
+    waiting = _Waiting()
+    number = cluster.a.on(session_id, lambda session: session.expect_answer(waiting))
+    response = Response(number, Raw(b'{"roots":[]}'), None)
+    cluster.b.on(session_id, lambda session: session.pass_answer(number, response))
+    assert ([bytes(each.result) for each in waiting.kept], waiting.told) == ([b'{"roots":[]}'], [])
 
 
 class _Kept:

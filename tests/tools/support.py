@@ -13,6 +13,7 @@ import msgspec
 from mcp_echo.config import load
 from mcp_echo.protocol.headers import Headers
 from mcp_echo.protocol.jsonrpc import encode
+from mcp_echo.protocol.progress import ProgressToken
 from mcp_echo.protocol.proxies import Caller
 from mcp_echo.protocol.revisions import Revision, Supported
 from mcp_echo.state.changes import Changes
@@ -21,7 +22,7 @@ from mcp_echo.state.limits import Limits
 from mcp_echo.state.session import Client, Session
 from mcp_echo.state.store import MemoryStore
 from mcp_echo.tools import catalogue
-from mcp_echo.tools.base import Answer, AskError, Call, Facts, Outlet, Question, ToolError
+from mcp_echo.tools.base import Answer, AskError, Call, Facts, Outlet, Pong, Question, ToolError
 from mcp_echo.tools.machine import Machine
 from mcp_echo.tools.schemas import without_nulls
 
@@ -60,9 +61,12 @@ class Nobody:
     """
 
     since: float | None = None
+    session_made = False
+    obstacle: str | None = None
 
     def __init__(self, advance: Callable[[float], None]) -> None:
         self._advance = advance
+        self.strays: list[str] = []
         self.notified: list[tuple[str, dict[str, Any]]] = []
 
     def notify(self, method: str, params: dict[str, Any]) -> bool:
@@ -71,6 +75,9 @@ class Nobody:
 
     async def ask(self, questions: dict[str, Question]) -> dict[str, Any]:
         raise AskError(f"Nobody answers {', '.join(questions)}")
+
+    async def ping(self) -> dict[str, Pong]:
+        return {}
 
     async def sleep(self, seconds: float) -> None:
         self._advance(seconds)
@@ -118,7 +125,7 @@ class Scene:
         self.outlet: Outlet = Nobody(self.advance)
         self.principal: str | None = None
         self.log_level: str | None = None
-        self.progress_token: int | str | None = None
+        self.progress_token: ProgressToken = None
         self.tools = catalogue(effective.settings)
         found = Supported().get(revision)
         assert found is not None

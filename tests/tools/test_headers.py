@@ -153,10 +153,10 @@ def test_cors_analysis_of_a_request_that_is_none_of_a_browser() -> None:
     """The tool's specified answer, with what the request itself asked."""
     assert Scene({"allowed_origins": "*"}).text("corsAnalysis", headers=[("Host", "h")]) == (
         CORS_HEAD.format(origins="*", credentials="false")
-        + "- Origin: (none: not a cross-origin browser request)\n"
+        + "- Origin: (none: not a CORS request, unless a hop has removed it)\n"
         "- Method: POST\n"
         "- Preflight: not needed\n"
-        "- A browser would: not apply CORS\n"
+        "- A browser would: not apply CORS to what came\n"
         "\n"
         "Status: ⚠️ Permissive CORS configuration: any web page may call this server"
     )
@@ -169,8 +169,8 @@ def test_cors_analysis_of_an_allowed_page() -> None:
     assert answer.text == (
         CORS_HEAD.format(origins=APP, credentials="true") + f"- Origin: {APP}\n"
         "- Method: POST\n"
-        "- Preflight: needed: Content-Type\n"
-        "- A browser would: let the page read the answer\n"
+        "- Preflight: needed for what the page itself set of Content-Type\n"
+        "- A browser would: let the page read this server's answer, if no hop changes its headers\n"
         "\n"
         "Status: ✅ CORS is limited to the allowed origins"
     )
@@ -184,12 +184,52 @@ def test_cors_analysis_of_an_allowed_page() -> None:
 
 def test_cors_analysis_names_every_problem() -> None:
     """Our choice: the status counts them, the lines name them."""
-    headers = [("Origin", "https://\x1bevil.example"), ("X-Custom", "1")]
+    headers = [("Origin", "https://\x1bevil.example")]
     text = Scene({"allowed_origins": APP}).text("corsAnalysis", headers=headers)
     assert text.endswith(
-        "- A browser would: keep the answer from the page\n"
+        "- A browser would: keep this server's answer from the page\n"
         "- Problem: Origin https://\\x1bevil.example is not in MCP_ECHO_ALLOWED_ORIGINS\n"
-        "- Problem: Header X-Custom is not allowed: a preflight asking for it fails\n"
         "\n"
-        "Status: ❌ 2 problems found"
+        "Status: ❌ 1 problem found"
     )
+
+
+def test_cors_analysis_blames_no_page_for_what_a_hop_may_have_added() -> None:
+    """Our choice: who set a header does not show; what is likely, and what cannot be told, is said."""
+    headers = [
+        ("Origin", APP),
+        ("X-Amzn-Trace-Id", "Root=1"),
+        ("X-Odd\x1b", "1"),
+        ("Cookie", "AWSALB=1"),
+    ]
+    answer = Scene({"allowed_origins": APP}).call("corsAnalysis", headers=headers)
+    assert answer.text.endswith(
+        "- Preflight: needed for what the page itself set of X-Odd\\x1b\n"
+        "- A browser would: let the page read this server's answer only if it sent no cookies\n"
+        "- Probably Added On The Way: X-Amzn-Trace-Id (AWS load balancers and API Gateway)\n"
+        "- Cannot Be Told: Cookie may have come from the page or a hop. Credentials are not allowed: a page "
+        "that sends cookies cannot read the answer\n"
+        "- Cannot Be Told: X-Odd\\x1b may have come from the page or a hop. It is not among the allowed "
+        "headers: a preflight that asks for it is not granted it, and a browser does not send what was not "
+        "granted\n"
+        "\n"
+        "Status: ❔ no problem found; what cannot be told from this request is named above"
+    )
+    structured = wire(answer)
+    assert (structured["hops"], structured["problems"]) == (["X-Amzn-Trace-Id"], [])
+    assert (structured["allowedByBrowser"], len(structured["uncertain"])) == (None, 2)
+
+
+def test_cors_analysis_does_not_take_a_page_of_the_same_host_for_a_foreign_one() -> None:
+    """Fetch: browsers send Origin with every POST, to the page's own server too."""
+    answer = Scene({"allowed_origins": APP}).call(
+        "corsAnalysis", headers=[("Origin", APP), ("Host", "app.example.com:443")]
+    )
+    assert "(the host this request is for: CORS applies only if the scheme differs)" in answer.text
+    assert wire(answer)["crossOrigin"] is None
+
+
+def test_cors_analysis_names_a_method_that_needs_a_preflight() -> None:
+    """Fetch, CORS-safelisted method."""
+    text = Scene({"allowed_origins": APP}).text("corsAnalysis", headers=[("Origin", APP)], http_method="PUT")
+    assert "- Preflight: needed for the method PUT\n" in text

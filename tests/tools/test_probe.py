@@ -9,14 +9,21 @@ from typing import Any
 import msgspec
 import pytest
 
+from mcp_echo.protocol.progress import progress_token
 from mcp_echo.state.session import Client
-from mcp_echo.tools.base import ArgumentError, AskError, InputRequired, Question
+from mcp_echo.tools.base import ArgumentError, AskError, InputRequired, NoAnswer, Pong, Question
 from tests.tools.support import NOON, Nobody, Scene, finished, wire
 
 LEGACY, MODERN = "2025-11-25", "2026-07-28"
 EVERYTHING = {"sampling": {}, "elicitation": {"form": {}, "url": {}}, "roots": {}}
 SAMPLED = {"role": "assistant", "content": {"type": "text", "text": "pong"}, "model": "m"}
 ACCEPTED = {"action": "accept", "content": {"answer": "yes"}}
+
+VERDICTS = {
+    "answered": "✅ no problem found",
+    "unacknowledged": "❔ sent; nothing acknowledges it, so look in the client whether it arrived",
+    "problem": "❌ see the problems above",
+}
 
 eras = pytest.mark.parametrize("revision", [LEGACY, MODERN])
 
@@ -62,8 +69,9 @@ def probe(scene: Scene, feature: str, **arguments: Any) -> Any:
     report = wire(answer)
     assert not answer.is_error
     assert answer.text.startswith(f"🧪 Client Probe: {feature}\n\n")
-    good = "Verdict: ✅ no problem found"
-    assert (answer.text.splitlines()[-1] == good) is (report["problems"] == [])
+    verdict = "answered" if report["answer"] is not None else "unacknowledged"
+    assert report["verdict"] == ("problem" if report["problems"] else verdict)
+    assert answer.text.splitlines()[-1] == f"Verdict: {VERDICTS[report['verdict']]}"
     for problem in report["problems"]:
         assert f"- Problem: {problem}\n" in answer.text
     return report
@@ -98,6 +106,7 @@ def test_a_good_answer_is_reported_without_a_problem(
         "answer": answer,
         "roundTrip": 0.25,
         "problems": [],
+        "verdict": "answered",
     }
     assert [question.method for question in client.asked.values()] == [method]
 
@@ -142,7 +151,10 @@ def test_a_client_is_not_asked_what_it_does_not_declare(
         None,
         None,
     )
-    assert report["problems"] == [f"The client does not declare the capability {needed}, so it is not asked"]
+    told = f"The capability {needed} was not declared in this session, so the client is not asked"
+    if revision == MODERN:
+        told = f"This request does not declare the capability {needed}, so the client is not asked"
+    assert report["problems"] == [told]
     assert client.asked == {}
 
 
@@ -187,18 +199,52 @@ def test_a_web_page_needs_no_content_in_the_answer() -> None:
 
 
 @pytest.mark.parametrize("feature", ["sampling", "elicitation", "roots"])
-def test_an_answer_that_does_not_come_is_a_problem(feature: str) -> None:
-    """Our choice: the reason is part of the report, and the probe itself has not failed."""
-    scene, _ = scene_with(AskError("The client did not answer within 60 s"))
+@pytest.mark.parametrize(("error", "seconds"), [(NoAnswer("No answer came"), None), (AskError("No"), 0.25)])
+def test_an_answer_that_does_not_come_is_a_problem(
+    feature: str, error: AskError, seconds: float | None
+) -> None:
+    """Our choice: the reason is part of the report, and the probe itself has not failed; what took no round
+    trip has no time for one."""
+    scene, _ = scene_with(error)
     report = probe(scene, feature)
-    assert report["problems"] == ["The client did not answer within 60 s"]
-    assert (report["declared"], report["answer"], report["roundTrip"]) == (True, None, 0.25)
+    assert report["problems"] == [str(error)]
+    assert (report["declared"], report["answer"], report["roundTrip"]) == (True, None, seconds)
+    assert len(report["sent"]) == 1
 
 
-def test_a_client_that_cannot_be_asked_is_a_problem() -> None:
+def test_a_client_that_cannot_be_asked_is_a_problem_and_nothing_was_sent() -> None:
     """Our choice, as above: where no stream leads to the client, asking fails at once."""
     scene = Scene(client=Client("c", "1", EVERYTHING))
-    assert probe(scene, "roots")["problems"] == ["Nobody answers probe"]
+    report = probe(scene, "roots")
+    assert (report["problems"], report["sent"]) == (["Nobody answers probe"], [])
+
+
+def test_what_came_in_place_of_the_answer_is_a_problem_even_where_the_answer_came() -> None:
+    """JSON-RPC 2.0, Response object: an answer has the id of its question; one that has another is a fault of
+    the client's whatever else it sends."""
+    scene, client = scene_with(SAMPLED)
+    client.strays.append('An answer came with id "1", the question has id 1')
+    report = probe(scene, "sampling")
+    assert (report["answer"], report["problems"]) == (SAMPLED, client.strays)
+
+
+@pytest.mark.parametrize("feature", ["sampling", "roots", "logging", "list-changed", "ping"])
+def test_a_session_made_for_the_call_is_told_of_before_what_follows_from_it(feature: str) -> None:
+    """Our choice: nothing was declared in a session that has just begun, and the client may have declared it
+    in the one that it forgot to name."""
+    scene, client = scene_with(SAMPLED, capabilities={})
+    client.session_made = True
+    first, *more = probe(scene, feature)["problems"]
+    assert first.startswith("This request carried no session id: a new session was made for it")
+    assert more
+
+
+@pytest.mark.parametrize("feature", ["progress", "cancellation"])
+def test_what_a_request_asks_for_itself_needs_no_session(feature: str) -> None:
+    """Our choice: a session that was made for the call changes nothing about these."""
+    scene = Scene()
+    scene.outlet.session_made = True
+    assert "session id" not in " ".join(probe(scene, feature, seconds=0.1)["problems"])
 
 
 def test_a_modern_client_is_asked_through_the_result() -> None:
@@ -275,6 +321,116 @@ def test_a_token_may_be_zero() -> None:
     assert probe(scene, "progress")["problems"] == []
 
 
+@pytest.mark.parametrize(
+    ("raw", "told"),
+    [
+        (b"1.5", "progressToken is 1.5, its type is wrong: it must be a string or an integer"),
+        (b"true", "progressToken is true, its type is wrong: it must be a string or an integer"),
+        (b"null", "progressToken is null, its type is wrong: it must be a string or an integer"),
+    ],
+)
+def test_a_token_of_a_wrong_type_is_told_from_none(raw: bytes, told: str) -> None:
+    """2025-11-25 basic/utilities/progress: tokens MUST be a string or integer value."""
+    scene = Scene()
+    scene.progress_token = progress_token(msgspec.Raw(b'{"_meta":{"progressToken":%b}}' % raw))
+    report = probe(scene, "progress")
+    assert report["problems"] == [f"The request's {told}; so no progress is sent"]
+    assert (report["sent"], scene.outlet.notified) == ([], [])
+
+
+class Deaf(Nobody):
+    """A client's end that takes so many notifications and no more."""
+
+    obstacle = "This request's Accept does not list text/event-stream"
+
+    def __init__(self, advance: Callable[[float], None], takes: int) -> None:
+        super().__init__(advance)
+        self._takes = takes
+
+    def notify(self, method: str, params: dict[str, Any]) -> bool:
+        super().notify(method, params)
+        return len(self.notified) <= self._takes
+
+
+@eras
+@pytest.mark.parametrize(("feature", "count"), [("progress", 3), ("logging", 8)])
+@pytest.mark.parametrize("takes", [0, 1])
+def test_only_what_was_handed_to_somebody_counts_as_sent(
+    feature: str, count: int, takes: int, revision: str
+) -> None:
+    """Our choice: a client that reads JSON alone is sent nothing, and told why."""
+    scene = Scene(revision=revision)
+    scene.progress_token, scene.log_level = 1, "debug"
+    scene.outlet = Deaf(scene.advance, takes)
+    report = probe(scene, feature)
+    assert len(report["sent"]) == takes
+    assert report["problems"] == [f"{Deaf.obstacle}: {count - takes} of {count} could not be sent"]
+
+
+# Pings.
+
+
+class Ponging(Nobody):
+    """A client's end that answers pings."""
+
+    def __init__(self, advance: Callable[[float], None], pongs: dict[str, Pong]) -> None:
+        super().__init__(advance)
+        self._pongs = pongs
+
+    async def ping(self) -> dict[str, Pong]:
+        return self._pongs
+
+
+def test_a_ping_is_measured_on_each_stream() -> None:
+    """2025-11-25 basic/utilities/ping, Behavior Requirements: MUST be answered with an empty result."""
+    scene = Scene()
+    scene.outlet = Ponging(scene.advance, {"a": Pong({}, 0.25), "b": Pong({"_meta": {}}, 0.5)})
+    report = probe(scene, "ping")
+    assert report["sent"] == ["ping on a", "ping on b"]
+    assert report["answer"] == {
+        "a": {"answer": {}, "roundTrip": 0.25},
+        "b": {"answer": {"_meta": {}}, "roundTrip": 0.5},
+    }
+    assert (report["roundTrip"], report["problems"]) == (0.5, [])
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        ({"pong": True}, 'The answer is {"pong":true}, where it must be {}'),
+        ("pong", 'The answer is "pong", where it must be {}'),
+        (None, "The answer is null, where it must be {}"),
+        ([], "The answer is [], where it must be {}"),
+        (AskError("The client answered with an error: {}"), "The client answered with an error: {}"),
+    ],
+)
+def test_a_ping_that_is_answered_otherwise_is_a_problem_of_its_stream(answer: Any, told: str) -> None:
+    """2025-11-25 basic/utilities/ping, as above; the other stream's answer is shown all the same."""
+    scene = Scene()
+    scene.outlet = Ponging(scene.advance, {"a": Pong(answer, 0.5), "b": Pong({}, 0.25)})
+    report = probe(scene, "ping")
+    assert report["problems"] == [f"On a: {told}"]
+    assert report["answer"] == {"b": {"answer": {}, "roundTrip": 0.25}}
+
+
+def test_where_no_stream_is_no_ping_is_sent() -> None:
+    """Our choice: said, with the reason."""
+    scene = Scene()
+    scene.outlet.obstacle = Deaf.obstacle
+    report = probe(scene, "ping")
+    assert report["problems"] == [f"{Deaf.obstacle}, and no stream of a GET is open, so no ping is sent"]
+    assert (report["sent"], report["answer"], report["roundTrip"]) == ([], None, None)
+
+
+def test_the_modern_era_has_no_ping() -> None:
+    """2026-07-28 changelog: ping was removed."""
+    scene = Scene(revision=MODERN)
+    assert probe(scene, "ping")["problems"] == [f"Revision {MODERN} has no ping, so none is sent"]
+
+
+# Words, levels.
+
+
 def test_progress_has_words_since_they_are_known() -> None:
     """Changelog of 2025-03-26: message in ProgressNotification."""
     scene = Scene(revision="2024-11-05")
@@ -318,13 +474,15 @@ def test_every_level_the_client_wants_is_sent(wanted: str, levels: str) -> None:
     assert report["problems"] == []
 
 
-@pytest.mark.parametrize(("revision", "how"), [(LEGACY, "logging/setLevel"), (MODERN, "logLevel in _meta")])
+@pytest.mark.parametrize(
+    ("revision", "how"), [(LEGACY, "logging/setLevel in this session"), (MODERN, "logLevel in _meta")]
+)
 def test_without_a_level_no_log_message_is_sent(revision: str, how: str) -> None:
     """2026-07-28 server/utilities/logging: MUST NOT be sent unless the request asks; our choice in the
     legacy era, where it is left to the server."""
     scene = Scene(revision=revision)
     assert probe(scene, "logging")["problems"] == [
-        f"The client has not asked for log messages with {how}, so none is sent"
+        f"No log messages were asked for with {how}, so none is sent"
     ]
     assert scene.outlet.notified == []
 
@@ -333,12 +491,16 @@ def test_without_a_level_no_log_message_is_sent(revision: str, how: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("revision", "how"), [(LEGACY, "sent notifications/cancelled"), (MODERN, "closed the response stream")]
+    ("revision", "how"),
+    [
+        (LEGACY, "No notifications/cancelled for this request came in this session"),
+        (MODERN, "The response stream was not closed"),
+    ],
 )
 def test_a_client_that_does_not_cancel_is_told_how(revision: str, how: str) -> None:
     """2025-11-25 basic/utilities/cancellation; 2026-07-28 basic/transports/streamable-http, Cancellation."""
     scene = Scene(revision=revision)
-    assert probe(scene, "cancellation", seconds=1.5)["problems"] == [f"The client has not {how} within 1.5 s"]
+    assert probe(scene, "cancellation", seconds=1.5)["problems"] == [f"{how} within 1.5 s"]
     assert scene.elapsed == 1.5
 
 
@@ -374,11 +536,24 @@ class Reading(Nobody):
         self._scene.facts.changes.note_read(self._scene.request().reader)
 
 
+class Connection:
+    """A connection that reads a stream and writes nothing."""
+
+    def wake(self) -> None: ...
+
+
+def read(scene: Scene) -> None:
+    """Have the scene's session read by a GET."""
+    log = scene.session.log
+    log.attach(log.listen(), Connection())
+
+
 def listen(scene: Scene, *lists: Any) -> list[str]:
     """Listen to changes of these lists and return what will be heard."""
     told: list[str] = []
 
     class Ear:
+        reader = scene.request().reader
         list_changed = resource_updated = staticmethod(told.append)
 
     for which in lists:
@@ -390,6 +565,7 @@ def test_a_session_s_stream_is_told_of_all_three_lists() -> None:
     """2025-11-25 server/tools, prompts and resources: notifications/…/list_changed."""
     scene = Scene()
     scene.outlet = Reading(scene)
+    read(scene)
     report = probe(scene, "list-changed")
     methods = [f"notifications/{which}/list_changed" for which in ("tools", "prompts", "resources")]
     assert [json.loads(message)["method"] for message in scene.session.log.messages] == methods
@@ -415,8 +591,29 @@ def test_a_modern_client_that_does_not_listen_is_told_how() -> None:
     """2026-07-28 basic/patterns/subscriptions: subscriptions/listen is the only way to hear of changes."""
     scene = Scene(revision=MODERN)
     report = probe(scene, "list-changed")
-    assert report["problems"] == ["Nobody listens: open subscriptions/listen with toolsListChanged first"]
-    assert (report["sent"], scene.elapsed) == ([], 0)
+    told = [
+        "No subscription of this client is open on this node, so nothing is announced: open "
+        "subscriptions/listen with toolsListChanged first"
+    ]
+    assert (report["problems"], report["sent"], scene.elapsed) == (told, [], 0)
+
+
+def test_another_client_s_subscription_is_not_told_and_does_not_count() -> None:
+    """clientProbe tests its caller; nobody else is told of lists that have not changed."""
+    scene = Scene(revision=MODERN)
+    told = listen(scene, "tools")
+    scene.session.client = Client("another", "1")
+    report = probe(scene, "list-changed")
+    assert (report["sent"], told) == ([], [])
+
+
+def test_a_legacy_client_that_does_not_listen_is_told_how() -> None:
+    """2025-11-25 basic/transports, Listening for Messages; nothing is left in the queue for later."""
+    scene = Scene()
+    report = probe(scene, "list-changed")
+    told = ["No GET stream of this session is open, so nothing is announced: open one first"]
+    assert (report["problems"], report["sent"], scene.elapsed) == (told, [], 0)
+    assert scene.session.log.messages == []
 
 
 @eras
@@ -424,6 +621,7 @@ def test_a_client_that_does_not_ask_again_is_told_so(revision: str) -> None:
     """Our choice: a list that changed is worth asking for again, and the wait is the caller's to set."""
     scene = Scene(revision=revision)
     listen(scene, "tools")
+    read(scene)
     assert probe(scene, "list-changed", seconds=0.5)["problems"] == [
         "No list was asked for again within 0.5 s"
     ]

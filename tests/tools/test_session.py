@@ -83,7 +83,7 @@ def test_the_caller_s_share_is_what_it_has_and_has_left() -> None:
 @pytest.mark.parametrize(
     ("client", "line"),
     [
-        (UNKNOWN_CLIENT, "- Client: unknown (it has not introduced itself)"),
+        (UNKNOWN_CLIENT, "- Client: unknown (no name was given in this session)"),
         (Client("\x1b]0;x\x07", "\u202e1"), r"- Client: \x1b]0;x\x07 v\u202e1"),
     ],
 )
@@ -91,7 +91,7 @@ def test_a_client_is_shown_as_it_named_itself(client: Client, line: str) -> None
     """Our choice: without initialize nothing is made up, and no name drives a terminal."""
     text = Scene(client=client).text("sessionInfo")
     assert text.splitlines()[-1] == line
-    assert "- Initialized: ❌" in text
+    assert "- Initialized: ❌ (no notifications/initialized has come in this session)\n" in text
 
 
 def test_a_client_without_a_version_is_shown_without_one() -> None:

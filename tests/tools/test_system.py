@@ -54,7 +54,7 @@ def test_request_timing_measures_the_request_and_the_machine() -> None:
     scene = busy_scene()
     scene.advance(0.00045)
     answer = scene.call("requestTiming", took=0.02345)
-    assert answer.text == TIMING.format(cpu="15.2%", memory="256MB / 1024MB (25%)")
+    assert answer.text == TIMING.format(cpu="15.2% of a core, by this process", memory="256MB / 1024MB (25%)")
     structured = wire(answer)
     assert structured["processMemory"] == 256 * MIB
     assert structured["processingTime"] == pytest.approx(0.02345)
@@ -69,7 +69,7 @@ def test_request_timing_measures_the_request_and_the_machine() -> None:
             "not readable on this system",
             "1MB (of a total not readable on this system)",
         ),
-        (FakeMachine(0.0, 512, MIB), "0.0%", "512B / 1MB (0%)"),
+        (FakeMachine(0.0, 512, MIB), "0.0% of a core, by this process", "512B / 1MB (0%)"),
     ],
 )
 def test_figures_that_cannot_be_read_are_said_to_be(machine: FakeMachine, cpu: str, memory: str) -> None:

@@ -153,7 +153,7 @@ class QuestionTests(AskingTestCase):
             call = self.probe("roots")
             self.reply(asked(call)["id"], **members)
             found = report(call.messages[-1])
-            assert found.get("answer") is None
+            assert "answer" not in found
             (problem,) = found["problems"]
             assert words in problem
 
@@ -179,7 +179,7 @@ class QuestionTests(AskingTestCase):
             self.client.flush()
             *_, cancelled, answer = call.messages
             assert (cancelled["method"], answer["id"]) == ("notifications/cancelled", "call")
-            reason = "The client did not answer within 5 s"
+            reason = "No answer came in this session within 5 s"
             assert cancelled["params"] == {"requestId": question["id"], "reason": reason}
             assert call.events[-2]["id"].partition("-")[0] == call.events[-1]["id"].partition("-")[0]
 
@@ -264,7 +264,118 @@ class QuestionTests(AskingTestCase):
         assert not call.over
         self.reply(number, result=ROOTS)
         self.reply(number, result={"roots": []})
-        assert report(call.messages[-1])["answer"] == ROOTS
+        found = report(call.messages[-1])
+        assert found["answer"] == ROOTS
+        assert found["problems"] == [
+            f"An answer came with id {shown}, the question has id {number}"
+            for shown in (f'"{number}"', number + 1, -number)
+        ]
+
+    def test_an_answer_with_another_id_is_told_beside_the_id_of_the_question(self) -> None:
+        """JSON-RPC 2.0, Response object: the id MUST be the same, in value and type."""
+        for wrong, told in (
+            ({"id": "1", "result": PONG}, 'with id "1"'),
+            ({"id": 7, "result": PONG}, "with id 7"),
+            ({"id": None, "error": {"code": 1, "message": "m"}}, "without an id"),
+            ({"id": "x" * 100, "result": PONG}, f'with id "{"x" * 59}…'),
+        ):
+            self.session = self.introduce()
+            call = self.probe("sampling")
+            assert asked(call)["id"] == 1
+            self.reply(wrong["id"], **{key: value for key, value in wrong.items() if key != "id"})
+            self.clock.advance(5)
+            self.client.flush()
+            found = report(call.messages[-1])
+            assert found["problems"] == [
+                "No answer came in this session within 5 s",
+                f"An answer came {told}, the question has id 1",
+            ]
+            assert ("answer" in found, "roundTrip" in found) == (False, False)
+            assert found["sent"] == ["sampling/createMessage"]
+
+    def test_a_malformed_answer_is_refused_and_told_of(self) -> None:
+        """Schema: a response has a result or an error; Sending Messages, rule 4: an HTTP error otherwise."""
+        both = {"result": PONG, "error": {"code": 1, "message": "m"}}
+        for malformed, told in (({"id": 1, **both}, "with id 1"), ({"result": PONG}, "without an id")):
+            self.session = self.introduce()
+            call = self.probe("sampling")
+            body = {"jsonrpc": "2.0", **malformed}
+            answer = self.request("POST", body=body, headers={"Mcp-Session-Id": self.session})
+            assert (answer.status, answer.json["error"]["code"]) == (400, -32600)
+            self.reply(1, result=PONG)
+            found = report(call.messages[-1])
+            assert found["answer"] == PONG
+            assert found["problems"] == [
+                f"An answer came {told} and was refused as malformed, the question has id 1"
+            ]
+
+    def test_a_malformed_answer_in_a_batch_is_told_of_too(self) -> None:
+        """2025-03-26 basic, Batching: an array of responses."""
+        session = self.introduce("2025-03-26")
+        call = self.probe("sampling", session)
+        body = [{"jsonrpc": "2.0", "id": 1, "result": PONG, "error": {"code": 1, "message": "m"}}]
+        self.request("POST", body=body, headers={"Mcp-Session-Id": session})
+        self.reply(1, session, result=PONG)
+        told = "An answer came with id 1 and was refused as malformed, the question has id 1"
+        assert told in call.messages[-1]["result"]["content"][0]["text"]
+
+    def test_a_malformed_answer_in_no_session_or_an_unknown_one_is_refused(self) -> None:
+        """Session Management, rule 3: an unknown id is 404 whatever comes with it."""
+        body = {"jsonrpc": "2.0", "id": 1, "result": {}, "error": {"code": 1, "message": "m"}}
+        assert self.request("POST", body=body).status == 400
+        answer = self.request("POST", body=body, headers={"Mcp-Session-Id": "nobody's"})
+        assert answer.status == 404
+
+    def test_an_answer_to_a_question_that_is_over_is_told_from_one_to_none(self) -> None:
+        """Our choice: a client that answers late is another fault than one that answers under a wrong id."""
+        first = self.probe("roots")
+        self.reply(asked(first)["id"], result=ROOTS)
+        second = self.probe("roots", message_id=2)
+        self.reply(1, result=ROOTS)
+        self.reply(asked(second)["id"], result=ROOTS)
+        assert report(second.messages[-1])["problems"] == [
+            "An answer came with id 1, of a question that is over, the question has id 2"
+        ]
+
+    def test_only_so_many_strays_are_told_of(self) -> None:
+        """Our choice: what a client sends instead of an answer is bounded in what is kept of it."""
+        call = self.probe("roots")
+        for number in range(100, 200):
+            self.reply(number, result=ROOTS)
+        self.reply(1, result=ROOTS)
+        assert len(report(call.messages[-1])["problems"]) == 3
+
+    def test_an_answer_in_another_session_is_none(self) -> None:
+        """Session Management: the report says what came in this session, and nothing of another's."""
+        other = self.introduce()
+        call = self.probe("roots")
+        self.reply(1, other, result=ROOTS)
+        self.clock.advance(5)
+        self.client.flush()
+        assert report(call.messages[-1])["problems"] == ["No answer came in this session within 5 s"]
+
+    def test_a_call_without_a_session_id_is_told_that_its_session_is_new(self) -> None:
+        """Our choice: what the client declared in another session is not said to be missing."""
+        params = {"name": "clientProbe", "arguments": {"feature": "sampling"}}
+        answer = self.rpc("tools/call", params, Accept=BOTH, MCP_Protocol_Version="2025-11-25")
+        found = report(answer.json)
+        assert found["problems"][0] == (
+            "This request carried no session id: a new session was made for it, so nothing that came before "
+            "it counts here"
+        )
+        assert (found["sent"], found["verdict"]) == ([], "problem")
+        again = report(self.rpc("tools/call", params, session=self.session, Accept="application/json").json)
+        assert "session id" not in " ".join(again["problems"])
+
+    def test_every_tool_whose_answer_depends_on_the_session_says_that_it_is_new(self) -> None:
+        """Our choice: the same sentence everywhere, and never in a session that was named."""
+        new = "This request carried no session id: a new session was made for it"
+        for name in ("replayLastEcho", "sessionInfo", "requestTiming"):
+            assert new in self.text(name), name
+            assert new not in self.text(name, session=self.session), name
+        handle = self.call("createEchoSession", session=self.session)["structuredContent"]["session"]
+        for name in ("replayLastEcho", "sessionInfo"):
+            assert new not in self.text(name, {"session": handle}), name
 
     def test_an_answer_of_any_shape_is_reported_not_trusted(self) -> None:
         """What the probe is for."""
@@ -313,7 +424,11 @@ class QuestionTests(AskingTestCase):
         call = self.probe("sampling", accept="application/json")
         found = report(call.json)
         assert (found["declared"], "answer" in found) == (True, False)
-        assert "reads no event stream" in found["problems"][0]
+        assert found["problems"] == [
+            "This request's Accept does not list text/event-stream, and no stream of the session is open, "
+            "so the client is not asked"
+        ]
+        assert (found["sent"], "roundTrip" in found) == ([], False)
 
     def test_a_client_that_reads_only_its_get_stream_is_asked_there(self) -> None:
         """Listening for Messages, rule 4: requests may come on it."""
@@ -333,6 +448,103 @@ class QuestionTests(AskingTestCase):
         self.clock.advance(5)
         self.client.flush()
         assert call.over
+
+
+class PingTests(AskingTestCase):
+    """basic/utilities/ping: either side may ping the other, and the answer is an empty result."""
+
+    def test_a_client_is_pinged_on_the_stream_of_its_post(self) -> None:
+        call = self.probe("ping")
+        ping = asked(call)
+        assert (ping["method"], set(ping) <= {"jsonrpc", "id", "method", "params"}) == ("ping", True)
+        self.clock.advance(2)
+        self.reply(ping["id"], result={})
+        found = report(call.messages[-1])
+        way = "the stream of this POST"
+        assert (found["sent"], found["problems"], found["verdict"]) == ([f"ping on {way}"], [], "answered")
+        assert found["answer"] == {way: {"answer": {}, "roundTrip": 2}}
+
+    def test_each_stream_is_measured_by_itself(self) -> None:
+        listening = self.listen(self.session)
+        call = self.probe("ping")
+        self.client.flush()
+        on_get, on_post = asked(listening), asked(call)
+        self.clock.advance(1)
+        self.reply(on_get["id"], result={})
+        self.clock.advance(2)
+        self.reply(on_post["id"], result={})
+        assert report(call.messages[-1])["answer"] == {
+            "the stream of a GET": {"answer": {}, "roundTrip": 1},
+            "the stream of this POST": {"answer": {}, "roundTrip": 3},
+        }
+
+    def test_a_stream_on_which_no_answer_comes_is_named(self) -> None:
+        listening = self.listen(self.session)
+        call = self.probe("ping")
+        self.client.flush()
+        self.reply(asked(listening)["id"], result={})
+        self.clock.advance(5)
+        self.client.flush()
+        found = report(call.messages[-1])
+        assert found["problems"] == ["On the stream of this POST: No answer came in this session within 5 s"]
+        assert list(found["answer"]) == ["the stream of a GET"]
+
+    def test_a_client_that_is_not_initialized_may_be_pinged(self) -> None:
+        """basic/lifecycle, Initialization: before that nothing but pings and log messages."""
+        session = self.rpc("initialize", {"protocolVersion": "2025-11-25"}).header("Mcp-Session-Id")
+        call = self.probe("ping", session)
+        self.reply(asked(call)["id"], session, result={})
+        assert report(call.messages[-1])["problems"] == []
+
+    def test_a_client_that_reads_no_stream_is_not_pinged(self) -> None:
+        found = report(self.probe("ping", accept="application/json").json)
+        assert (found["sent"], "answer" in found, found["verdict"]) == ([], False, "problem")
+        assert "no stream of a GET is open" in found["problems"][0]
+
+    def test_an_error_is_no_answer_to_a_ping(self) -> None:
+        call = self.probe("ping")
+        self.reply(asked(call)["id"], error={"code": -32601, "message": "Method not found"})
+        assert "Method not found" in report(call.messages[-1])["problems"][0]
+
+
+class SentTests(AskingTestCase):
+    def test_a_client_that_reads_json_alone_is_sent_no_progress_and_told_so(self) -> None:
+        """Our choice: only what was handed to somebody was sent."""
+        call = self.probe("progress", accept="application/json", meta={"progressToken": "p"})
+        self.pass_time(1)
+        found = report(call.json)
+        assert (found["sent"], found["verdict"]) == ([], "problem")
+        assert found["problems"] == [
+            "This request's Accept does not list text/event-stream: 3 of 3 could not be sent"
+        ]
+
+    def test_what_nobody_acknowledges_is_never_found_to_be_well(self) -> None:
+        """Our choice: progress and log messages have no answer; that they arrived the client alone knows."""
+        self.rpc("logging/setLevel", {"level": "critical"}, session=self.session)
+        for feature in ("progress", "logging"):
+            call = self.probe(feature, meta={"progressToken": "p"})
+            self.pass_time(1)
+            answer = call.messages[-1]["result"]
+            assert (len(answer["structuredContent"]["sent"]), report(call.messages[-1])["verdict"]) == (
+                3,
+                "unacknowledged",
+            )
+            assert "✅" not in answer["content"][0]["text"]
+
+    def test_a_token_of_a_wrong_type_is_told_of(self) -> None:
+        """basic/utilities/progress, Progress Flow: a string or an integer."""
+        for meta, told in (
+            ({"progressToken": 1.5}, "progressToken is 1.5, its type is wrong"),
+            ({"progressToken": True}, "progressToken is true, its type is wrong"),
+            ({"progressToken": None}, "progressToken is null, its type is wrong"),
+            ({"progressToken": {}}, "progressToken is an object, its type is wrong"),
+            ({"progressToken": []}, "progressToken is an array, its type is wrong"),
+            ("x", "_meta is a string, its type is wrong"),
+            ([], "_meta is an array, its type is wrong"),
+            ({}, "has no progressToken"),
+        ):
+            (problem,) = report(self.probe("progress", meta=meta).json)["problems"]
+            assert told in problem, meta
 
 
 class CancellationTests(AskingTestCase):
@@ -369,7 +581,9 @@ class CancellationTests(AskingTestCase):
         self.cancel(9, self.introduce())
         assert not call.over
         self.pass_time(1)
-        assert "has not sent notifications/cancelled" in report(call.json)["problems"][0]
+        assert report(call.json)["problems"] == [
+            "No notifications/cancelled for this request came in this session within 1 s"
+        ]
 
     def test_a_malformed_cancellation_is_ignored(self) -> None:
         """Cancellation, Error Handling: invalid ones SHOULD be ignored."""
@@ -531,6 +745,7 @@ class ListChangedTests(AskingTestCase):
     def test_another_session_s_asking_does_not_count(self) -> None:
         """clientProbe tests its caller."""
         other = self.introduce()
+        self.listen(self.session)
         call = self.probe("list-changed", seconds=1)
         self.rpc("tools/list", session=other)
         self.pass_time(1.1)
@@ -538,6 +753,7 @@ class ListChangedTests(AskingTestCase):
 
     def test_two_probes_of_one_session_both_see_the_list_asked_for(self) -> None:
         """clientProbe: our tool; the end of one must not blind the other."""
+        self.listen(self.session)
         first = self.probe("list-changed", message_id=1, seconds=1)
         self.pass_time(0.5)
         second = self.probe("list-changed", message_id=2, seconds=1)
@@ -566,4 +782,5 @@ class HandshakeTests(ServerTestCase):
         params = {"protocolVersion": "2025-11-25", "capabilities": {"roots": {}}}
         session = self.rpc("initialize", params).header("Mcp-Session-Id")
         text = self.text("clientProbe", {"feature": "roots"}, session=session, Accept=BOTH)
-        assert "has not sent notifications/initialized yet" in text
+        assert "No notifications/initialized has come in this session, so the client is not asked" in text
+        assert "- Sent: nothing" in text

@@ -272,10 +272,56 @@ class ResourceTests(HandleTestCase):
         assert listening.messages == [told]
         self.leave()
 
+    def test_a_legacy_subscription_to_what_cannot_be_read_is_refused_as_reading_it_is(self) -> None:
+        """2025-11-25 server/resources, Error Handling; in either mode, and nothing is kept of it."""
+        closed = self.handle()
+        self.tool("closeEchoSession", {"session": closed})
+        session, another = self.initialize(), self.initialize()
+        uris = (
+            "echo://nope",
+            "https://example.com/",
+            "file:///etc/passwd",
+            "",
+            "echo://session/",
+            f"echo://session/{session}",
+            f"echo://session/{another}",
+            f"echo://session/{closed}",
+            f"echo://session/{closed}/messages",
+            f"echo://session/{self.handle()}/nope",
+            "echo://session/{session}",
+        )
+        for uri in uris:
+            errors = [
+                self.rpc(f"resources/{which}", {"uri": uri}, session=session).json["error"]
+                for which in ("read", "subscribe", "unsubscribe")
+            ]
+            assert errors == [errors[0]] * 3, uri
+            assert (errors[0]["code"], errors[0]["data"]) == (-32002, {"uri": uri}), uri
+        assert self.store.use(session, None).subscriptions == frozenset()
+
+    def test_a_subscription_ends_though_its_resource_is_gone(self) -> None:
+        """Our choice: who unsubscribes wants to hear nothing more, and hears nothing."""
+        handle, session = self.handle(), self.initialize()
+        uri = f"echo://session/{handle}"
+        assert self.rpc("resources/subscribe", {"uri": uri}, session=session).json["result"] == {}
+        self.tool("closeEchoSession", {"session": handle})
+        assert self.rpc("resources/unsubscribe", {"uri": uri}, session=session).json["result"] == {}
+        assert len(self.service.server.facts.changes) == 0
+
+    def test_what_exists_can_be_unsubscribed_from_at_any_time(self) -> None:
+        """Our choice: twice is as good as once."""
+        session = self.initialize()
+        for _ in range(2):
+            assert self.rpc("resources/unsubscribe", {"uri": "echo://server"}, session=session).json == {
+                "jsonrpc": "2.0",
+                "id": 1,
+                "result": {},
+            }
+
     def test_a_session_that_ends_listens_no_longer(self) -> None:
         """Nothing may stay behind of a session that is gone."""
         session = self.initialize()
-        for uri in ("echo://session/a", "echo://session/b"):
+        for uri in ("echo://session", f"echo://session/{self.handle()}"):
             self.rpc("resources/subscribe", {"uri": uri}, session=session)
         listening = self.listen(session)
         changes = self.service.server.facts.changes
@@ -283,3 +329,12 @@ class ResourceTests(HandleTestCase):
         self.request("DELETE", headers={"Mcp-Session-Id": session})
         self.client.flush()
         assert (len(changes), listening.over) == (0, True)
+
+    def test_a_resource_of_a_template_can_be_subscribed_to(self) -> None:
+        """2025-11-25 server/resources: what can be read is there, whether a list or a template names it."""
+        self.serve({"MCP_ECHO_CONFORMANCE": "core"})
+        session = self.initialize()
+        for uri in ("test://watched-resource", "test://template/7/data", "echo://server"):
+            for which in ("subscribe", "unsubscribe"):
+                answer = self.rpc(f"resources/{which}", {"uri": uri}, session=session)
+                assert answer.json["result"] == {}, uri

@@ -440,6 +440,57 @@ class HalfModernTests(ModernTestCase):
             assert answer.header("Mcp-Session-Id") is None
         assert len(self.store) == 0
 
+    def test_a_header_and_a_body_of_two_eras_are_told_which_says_what(self) -> None:
+        """Our choice: what to mend is plain only where both are named."""
+        legacy = "2025-11-25"
+        hello = {"protocolVersion": legacy}
+        keys = f"_meta lacks {META}clientCapabilities and {META}protocolVersion"
+        half = {"_meta": without("clientCapabilities")}
+        other_half = {"_meta": without("protocolVersion")}
+        new_session = {"Mcp-Session-Id": self.initialize()}
+        said = "header and body disagree: the header MCP-Protocol-Version says {!r}, the body {}"
+        for version, method, params, code, told, more in (
+            (MODERN, "initialize", hello, -32602, f"is an initialize for {legacy!r}", {}),
+            (MODERN, "initialize", {}, -32602, "is an initialize that names no revision", {}),
+            (MODERN, "initialize", {"protocolVersion": 7}, -32602, "that names no revision", {}),
+            (MODERN, "tools/list", {}, -32602, f"names no revision: {keys}", {}),
+            (MODERN, "tools/list", {"_meta": 7}, -32602, "names no revision: Expected", {}),
+            (MODERN, "tools/list", other_half, -32602, f"_meta lacks {META}protocolVersion", {}),
+            (MODERN, "tools/list", {}, -32602, "Mcp-Session-Id is of the revisions", new_session),
+            (MODERN, "tools/list", {"_meta": claim(legacy)}, -32020, f"says {legacy!r}", {}),
+            ("v999", "initialize", hello, -32022, f"is an initialize for {legacy!r}", {}),
+            ("v999", "tools/list", {"_meta": claim()}, -32020, f"says {MODERN!r}", {}),
+            ("v999", "tools/list", half, -32602, f"says {MODERN!r}", {}),
+            (legacy, "tools/list", {"_meta": claim()}, -32020, f"says {MODERN!r}", {}),
+            (legacy, "initialize", {**hello, "_meta": claim()}, -32020, f"says {MODERN!r}", {}),
+            (legacy, "tools/list", half, -32602, f"lacks {META}clientCapabilities; header and body", {}),
+        ):
+            headers = {"MCP-Protocol-Version": version, **more}
+            body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+            answer = self.request("POST", body=body, headers=headers)
+            assert outcome(answer) == (400, 1, code), (version, method, params)
+            message = answer.json["error"]["message"]
+            assert said.format(version, "") in message, message
+            assert told in message, message
+        assert len(self.store) == 1
+
+    def test_a_header_and_a_body_that_agree_are_not_said_to_disagree(self) -> None:
+        """Our choice, as above: a revision that has no initialize is told so."""
+        for version, params, told in (
+            (MODERN, {"protocolVersion": MODERN}, f"{MODERN!r} has no initialize"),
+            ("v999", {"protocolVersion": "v999"}, "Unsupported protocol version 'v999'"),
+        ):
+            answer = self.rpc("initialize", params, MCP_Protocol_Version=version)
+            message = answer.json["error"]["message"]
+            assert (answer.status, told in message, "disagree" in message) == (400, True, False), message
+
+    def test_two_versions_in_the_header_are_refused_whatever_the_body(self) -> None:
+        """Our choice: which of them the header means would depend on who reads it."""
+        for versions in ([MODERN, "2025-11-25"], ["2025-11-25", MODERN], ["v999", MODERN]):
+            body = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+            answer = self.request("POST", body=body, headers={"MCP-Protocol-Version": versions})
+            assert outcome(answer) == (400, 1, -32600), versions
+
     def test_a_modern_body_alone_is_a_mismatch(self) -> None:
         """Server Validation: a missing header is -32020; it does not make the request legacy."""
         body = modern_message("tools/list")
@@ -497,3 +548,27 @@ class HalfModernTests(ModernTestCase):
         self.pass_time(1)
         eras = [each.json["result"]["structuredContent"]["era"] for each in waiting]
         assert eras == ["modern", "legacy"]
+
+
+class FixtureTests(ModernTestCase):
+    settings = {"MCP_ECHO_CONFORMANCE": "all"}
+
+    def test_a_tool_whose_annotation_no_client_may_accept_is_answered_all_the_same(self) -> None:
+        """Schema Extension: clients drop such a tool; one that calls it is told that it has not."""
+        tools = [name for name in self.service.server._modern._methods.offer.tools if "invalid_" in name]
+        assert len(tools) >= 10
+        for name in tools:
+            for value in ("x", 7, ["x"], {"a": "x"}, None):
+                result = self.tool(name, {"value": value})
+                assert result["isError"], name
+                assert "its header annotation is illegal" in result["content"][0]["text"]
+
+    def test_a_tool_with_any_header_sent_for_it_is_answered(self) -> None:
+        """Our choice: nothing that a client writes into a header is a fault of ours."""
+        for header in ("Mcp-Param-My", "Mcp-Param-Region", "Mcp-Param-"):
+            answer = self.modern(
+                "tools/call",
+                {"name": "invalid_space_in_header", "arguments": {"value": "x"}},
+                headers={header: "x"},
+            )
+            assert (answer.status, answer.json["result"]["isError"]) == (200, True)

@@ -516,9 +516,10 @@ class OtherMethodTests(ServerTestCase):
 
     def test_subscriptions_are_bounded(self) -> None:
         """Our limit."""
+        self.serve({"MCP_ECHO_CONFORMANCE": "core"})
         session = self.initialize()
         codes = [
-            self.rpc("resources/subscribe", {"uri": f"echo://{number}"}, session=session)
+            self.rpc("resources/subscribe", {"uri": f"test://template/{number}/data"}, session=session)
             .json.get("error", {})
             .get("code")
             for number in range(65)
@@ -611,10 +612,6 @@ class StrictTests(ServerTestCase):
 
     def session(self) -> str:
         return self.strictly("initialize", self.FULL).header("Mcp-Session-Id") or ""
-
-    def test_a_proper_client_is_served(self) -> None:
-        answer = self.strictly("tools/list", Mcp_Session_Id=self.session(), MCP_Protocol_Version="2025-06-18")
-        assert answer.status == 200
 
     def test_a_request_without_an_id_is_400(self) -> None:
         """Session Management, rule 2."""

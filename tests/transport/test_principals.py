@@ -146,13 +146,14 @@ class OwnerTests(PrincipalTestCase):
             assert "result" in self.modern("resources/read", {"uri": uri}, headers=ALICE).json
 
     def test_only_its_owner_hears_of_state(self) -> None:
-        """A subscription to another's state is taken like one to unknown state, and nothing comes of it."""
+        """A subscription to another's state is refused like one to unknown state, and nothing comes of it."""
         handle = self.tool("createEchoSession", headers=ALICE)["structuredContent"]["session"]
         uri = f"echo://session/{handle}"
         heard = {}
         for name, who in {"owner": ALICE, **STRANGERS}.items():
             session = self.session_of(who)
-            self.message("resources/subscribe", {"uri": uri}, who, session)
+            subscribed = self.message("resources/subscribe", {"uri": uri}, who, session).json
+            assert ("result" in subscribed) is (name == "owner")
             listening = self.listen(session, **who)
             asked = {"notifications": {"resourceSubscriptions": [uri]}}
             heard[name] = (listening, self.post("subscriptions/listen", asked, headers=who))
@@ -175,7 +176,8 @@ class OwnerTests(PrincipalTestCase):
         answer = {"inputResponses": {key: {"action": "decline"}}, "requestState": asked["requestState"]}
         for who in STRANGERS.values():
             refused = self.modern("tools/call", {**params, **answer}, meta=meta, headers=who).json["error"]
-            assert refused == {"code": -32602, "message": "requestState belongs to another request"}
+            told = "requestState belongs to another request or another caller"
+            assert refused == {"code": -32602, "message": told}
         assert "result" in self.modern("tools/call", {**params, **answer}, meta=meta, headers=ALICE).json
 
     def test_a_task_answers_to_its_own_principal_alone(self) -> None:

@@ -97,9 +97,11 @@ class HandshakeTests(DutiesTestCase):
         hello["params"] = {"protocolVersion": NAMES[-1], **client}
         session = self.request("POST", body=hello, headers=common).header("Mcp-Session-Id")
         assert session is not None
-        ping = {"jsonrpc": "2.0", "id": 2, "method": "tools/list"}
-        for named, status in (({}, 400), ({"Mcp-Session-Id": session}, 200)):
-            answer = self.request("POST", body=ping, headers={**common, **named})
+        told = {"jsonrpc": "2.0", "method": "notifications/initialized"}
+        listing = {"jsonrpc": "2.0", "id": 2, "method": "tools/list"}
+        named = {"Mcp-Session-Id": session}
+        for body, fields, status in ((listing, {}, 400), (told, named, 202), (listing, named, 200)):
+            answer = self.request("POST", body=body, headers={**common, **fields})
             assert (answer.status, answer.header("Mcp-Session-Id")) == (status, None)
 
 

@@ -206,7 +206,7 @@ class NewsTests(SubscriptionTestCase):
         """clientProbe: our tool."""
         call = {"name": "clientProbe", "arguments": {"feature": "list-changed", "seconds": 1}}
         report = self.modern("tools/call", call).json["result"]["structuredContent"]
-        assert "Nobody listens" in report["problems"][0]
+        assert "No subscription of this client is open on this node" in report["problems"][0]
         self.subscribe(1, toolsListChanged=True)
         working = self.post("tools/call", call)
         self.pass_time(1.1)
