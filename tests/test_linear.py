@@ -25,6 +25,7 @@ import mcp_echo
 from mcp_echo.config import Settings, load
 from mcp_echo.protocol.errors import McpError
 from mcp_echo.protocol.headers import Headers
+from mcp_echo.protocol.identity_headers import IdentityHeader, row_of
 from mcp_echo.protocol.origins import AllowedHosts, AllowedOrigins
 from mcp_echo.protocol.revisions import Revision, Supported
 from mcp_echo.state.store import MemoryStore, SessionStore
@@ -38,7 +39,13 @@ ROOMS = (
     "mcp_echo.tools.auth",
     "mcp_echo.tools.handles",
     "mcp_echo.tools.headers",
+    "mcp_echo.tools.identity",
     "mcp_echo.tools.jwt",
+    "mcp_echo.tools.jwt_claims",
+    "mcp_echo.tools.jwt_problems",
+    "mcp_echo.tools.lookalikes",
+    "mcp_echo.tools.misnamed",
+    "mcp_echo.tools.token_search",
     "mcp_echo.transport.head",
     "mcp_echo.transport.sse",
 )
@@ -70,6 +77,7 @@ MADE: Mapping[Any, Make] = {
     AllowedHosts: lambda _: AllowedHosts(["localhost"]),
     AllowedOrigins: lambda _: AllowedOrigins(["http://localhost"]),
     McpError: McpError,
+    IdentityHeader: lambda _: row_of("X-MS-CLIENT-PRINCIPAL"),
     SessionStore: lambda _: MemoryStore(3600, 10, lambda: 0.0, lambda: 0.0),
     type(None): lambda _: None,
 }
@@ -136,8 +144,8 @@ def made(hint: Any, text: str) -> Any:
         return lambda *_: made(arguments[-1], "" if arguments[-1] is str else text)
     if origin is dict or "Mapping" in str(origin):
         return {made(arguments[0], text): made(arguments[1], text)}
-    if origin is tuple and arguments[-1] is not ...:
-        return tuple(made(each, text) for each in arguments)
+    if origin is tuple:
+        return tuple(made(each, text) for each in arguments if each is not ...)
     if origin is not None:
         return [made(arguments[0], text)]
     raise AssertionError(f"MADE must say how to make {hint}")
@@ -199,7 +207,7 @@ def test_every_room_is_looked_through() -> None:
         "redaction.masking.mask_tokens",
         "redaction.masking.mask_header",
         "state.events.event_id",
-        "tools.auth.first_of",
+        "tools.token_search.in_request",
         "tools.jwt.read",
         "transport.head.check_head",
     } <= found

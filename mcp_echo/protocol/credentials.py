@@ -31,7 +31,7 @@ _SCHEME = re.compile("|".join(sorted(map(re.escape, _SCHEMES), key=len, reverse=
 _ONE_TOKEN = frozenset({"apikey", "bearer", "dpop", "jwt", "negotiate", "ntlm", "token"})
 _TOKEN68 = re.compile(r"[A-Za-z0-9._~+/-]+=*", re.ASCII)
 _PARAMETER = re.compile(r"[A-Za-z_]+ ?=")
-_PYTHON_BYTES = re.compile(r"b(['\"]).*\1", re.DOTALL)
+_PYTHON_BYTES = re.compile(r"b(?:'.*'|\".*\")", re.DOTALL)
 _OWN_NAME = re.compile(r"(?:Proxy-)?Authorization[ \t]*[:=][ \t]*", re.IGNORECASE)
 _NO_TOKEN_CHARACTER = re.compile(r"[^A-Za-z0-9]+", re.ASCII)
 _QUOTES = {'"': '"', "'": "'", "`": "`", "“": "”", "‘": "’", "„": "“", "«": "»", "”": "”", "’": "’", "″": "″"}

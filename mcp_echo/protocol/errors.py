@@ -22,6 +22,7 @@ McpError
 │       ├── TooManySessionsForHolder
 │       │   ├── TooManySessionsForPrincipal  MCP_ECHO_MAX_SESSIONS_PER_PRINCIPAL reached
 │       │   └── TooManySessionsForAddress    MCP_ECHO_MAX_SESSIONS_PER_ADDRESS reached
+│       ├── TooMuchUnread    more waits on an event stream than one request may bring
 │       ├── TooManyStreams   MCP_ECHO_MAX_STREAMS_PER_SESSION reached
 │       ├── TooMuchInFlight  MCP_ECHO_MAX_REQUESTS_IN_FLIGHT reached
 │       ├── TooMuchHeldByOne  MCP_ECHO_MAX_HELD_BYTES_PER_CLIENT reached

@@ -44,7 +44,7 @@ class BearerDecodeArguments(msgspec.Struct, forbid_unknown_fields=True, frozen=T
     ] = None
     header: Annotated[
         str | None,
-        Meta(description="Header to decode instead, such as Cf-Access-Jwt-Assertion."),
+        Meta(description="Name of a header to decode instead."),
     ] = None
 
 
@@ -372,8 +372,7 @@ AUTH_CONTEXT = Tool(
     name="authContext",
     title="Authentication context",
     description=(
-        "Return who the request says is calling, and what of it is believed. Call it on 401, 403 or a wrong "
-        "user."
+        "Return who seems to be calling and what of it is believed. Call it on 401, 403 or a wrong user."
     ),
     arguments=NoArguments,
     result=AuthContextResult,

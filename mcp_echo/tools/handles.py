@@ -203,13 +203,13 @@ def close_echo_session(call: Call, arguments: CloseArguments) -> Answer:
 
 def create_tool(timeout: float, store: str) -> Tool[CreateArguments]:
     """Return the creation tool; its description says how long state is kept."""
-    lost = ", and is lost when the server restarts" if store == "memory:" else ""
+    lost = ", and lost when the server restarts" if store == "memory:" else ""
     return Tool(
         name="createEchoSession",
         title="Create echo session",
         description=(
             "Create state and return its handle, to pass as session. Call it where "
-            f"there is no protocol session. Kept until {timeout:g} seconds after its last use, or "
+            f"there is no protocol session. It is kept for {timeout:g} s after its last use, or "
             f"ttlSeconds if less{lost}."
         ),
         arguments=CreateArguments,
@@ -223,7 +223,7 @@ def create_tool(timeout: float, store: str) -> Tool[CreateArguments]:
 CLOSE_ECHO_SESSION = Tool(
     name="closeEchoSession",
     title="Close echo session",
-    description="End an echo session and return its count. Call it when its handle is no longer needed.",
+    description="End an echo session and return its count. Call it when done with its handle.",
     arguments=CloseArguments,
     result=CloseResult,
     run=close_echo_session,

@@ -57,7 +57,7 @@ def categorize(name: str) -> Category:
 class PrintHeaderArguments(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """What printHeader takes."""
 
-    category: Annotated[Category | None, Meta(description="Show only headers of this category.")] = None
+    category: Annotated[Category | None, Meta(description="Show this category only.")] = None
 
 
 class Field(msgspec.Struct):

@@ -364,8 +364,7 @@ CLIENT_PROBE = Tool(
     name="clientProbe",
     title="Client probe",
     description=(
-        "Test a feature of the client and return what came back and what was wrong. Call it to see what the "
-        "client supports."
+        "Test a feature of the client and return what came back. Call it to see what the client supports."
     ),
     arguments=ProbeArguments,
     result=ProbeResult,

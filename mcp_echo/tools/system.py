@@ -225,20 +225,12 @@ ENVIRONMENT_DUMP = Tool(
     name="environmentDump",
     title="Environment dump",
     description=(
-        "Return every setting and where it came from, secrets masked. Call it to check the server's set-up."
+        "Return every setting and its origin, secrets masked. Call it to check the server's set-up."
     ),
     arguments=NoArguments,
     result=EnvironmentDumpResult,
     run=environment_dump,
 )
-
-
-class NodeFigures(msgspec.Struct, rename="camel"):
-    """What one of the nodes that share a store has done since it started."""
-
-    sessions_created: int
-    sessions_expired: int
-    sessions_closed: int
 
 
 class HealthProbeResult(msgspec.Struct, rename="camel"):
@@ -266,14 +258,12 @@ class HealthProbeResult(msgspec.Struct, rename="camel"):
     problems: list[str]
     store: StoreShown
     node: str
-    this_node: NodeFigures | None
-    """What of the counts of all nodes is this node's; None where no other node shares the store."""
 
 
 def health_probe(call: Call, _: NoArguments) -> Answer:
     """Measure the server: sessions, memory, cleanup. Counts only, never another session's data."""
     result = measure(call.facts)
-    own = result.this_node
+    own = None if call.facts.store.counts is None else call.facts.store.statistics
     here = "" if own is None else " (this node)"
     lifetime = result.average_session_lifetime
     lived = "no session has ended yet" if lifetime is None else span(lifetime)
@@ -305,12 +295,8 @@ def health_probe(call: Call, _: NoArguments) -> Answer:
     return Answer(text, result)
 
 
-def _own_text(own: NodeFigures) -> str:
-    return (
-        "\n📍 This Node:\n"
-        f"- Sessions Created: {own.sessions_created}\n"
-        f"- Sessions Expired: {own.sessions_expired}\n"
-    )
+def _own_text(own: Statistics) -> str:
+    return f"\n📍 This Node:\n- Sessions Created: {own.created}\n- Sessions Expired: {own.expired}\n"
 
 
 def measure(facts: Facts) -> HealthProbeResult:
@@ -340,12 +326,7 @@ def measure(facts: Facts) -> HealthProbeResult:
         problems=problems,
         store=shown_store(health),
         node=store.node,
-        this_node=None if counts is None else _own(statistics),
     )
-
-
-def _own(statistics: Statistics) -> NodeFigures:
-    return NodeFigures(statistics.created, statistics.expired, statistics.closed)
 
 
 def _problems(facts: Facts, sessions: int, since_cleanup: float | None) -> list[str]:

@@ -47,6 +47,7 @@ TABLE = {
     "TooManySessionsForPrincipal": (-32600, 429),
     "TooManySessionsForAddress": (-32600, 429),
     "TooManyStreams": (-32600, 429),
+    "TooMuchUnread": (-32600, 429),
     "TooMuchInFlight": (-32600, 429),
     "TooMuchHeldByOne": (-32600, 429),
     "SessionsTooFast": (-32600, 429),
