@@ -46,7 +46,7 @@ def cut(text: str, most: int = LONGEST) -> str:
     end = most
     while end and not text[end].isspace():
         end -= 1
-    return f"{text[:end]} [{len(text) - end} more characters]".lstrip()
+    return f"{text[:end]} [{len(text) - end} characters left out]".lstrip()
 
 
 def printable(text: str) -> str:
