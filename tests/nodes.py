@@ -52,6 +52,10 @@ class Reader:
         if self.stream.ended and not self.stream.unread:
             self.open = False
 
+    def waiting(self) -> list[bytes]:
+        """Return what the connection has not taken yet."""
+        return [event.data for event in self.stream.unread] if self.open else []
+
     def replaced(self) -> None:
         self.open = False
 

@@ -224,6 +224,11 @@ class Replica:
         self.version, self.kept, self.used = record.version, kept, record.used
         self.ledger = Ledger(kept.log, [*old, *record.entries], before.bounds, before.node)
         self.echo = echo
+        for stream in self.streams.values():
+            row = self.ledger.rows.get(stream.tag)
+            if row is not None and row.holder == self.ledger.node:
+                # Who pushed them out has counted them as lost, and could not know that they wait here.
+                self.uncounted -= self._note_pushed_out(stream)
         return True
 
     def apply(self, draft: Draft, change: Change, now: int) -> None:
@@ -297,12 +302,15 @@ class Replica:
         # Only what comes has others give way: what one request has brought has time until then.
         return self._bound(stream, before) if coming else []
 
-    def _note_pushed_out(self, stream: HeldStream) -> None:
-        """Have what was pushed out of the log wait for its connection alone."""
-        if stream.unread:
-            kept = {entry.sequence for entry in self.ledger.of_stream(stream.tag, 0)}
-            for event in stream.unread:
-                event.kept = event.kept and event.sequence in kept
+    def _note_pushed_out(self, stream: HeldStream) -> int:
+        """Have what was pushed out of the log wait for its connection alone; return how many messages."""
+        if not stream.unread:
+            return 0
+        kept = {entry.sequence for entry in self.ledger.of_stream(stream.tag, 0)}
+        gone = [event for event in stream.unread if event.kept and event.sequence not in kept]
+        for event in gone:
+            event.kept = False
+        return len(gone)
 
     def _bound(self, stream: HeldStream, before: int) -> list[int]:
         """Bound the news that only waits for a connection that does not read at the moment.
