@@ -214,6 +214,9 @@ def test_a_modern_subscription_hears_once_of_each_echo_on_another_node(pair: Pai
         for number in range(20):
             structured(there if number % 4 else here, "echo", message="x", session=handle)
         news = [next(heard) for _ in range(20)]
+        # Without a listener of its own, the probe's node would have nobody to tell.
+        local = there.listen({"toolsListChanged": True})
+        next(local)
         # Were there another one, it would come before this.
         probe = _probe_lists(there)
         methods = [next(heard)["method"] for _ in range(1)]

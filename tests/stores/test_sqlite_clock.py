@@ -159,7 +159,7 @@ def test_a_file_of_an_earlier_version_goes_on_where_it_was(machine: Machine, pat
     prepare(Address(path))
     used = round((START + ahead) * 1000)
     with closing(connect(Address(path))) as connection:
-        row = ("old", None, 0, 1, used, 60_000, used, used + 60_000, 0, 0, 0, b"")
+        row = ("old", None, 0, 1, used, 60_000, used, used + 60_000, 0, 0, 0, b"", None, 0)
         marks = ",".join("?" * len(row))
         connection.execute(f"INSERT INTO record VALUES (NULL, {marks})", row)
         clock = machine.clock()

@@ -221,7 +221,7 @@ OUTAGES: dict[Act, str] = {
     put_one_of_a_newer_version_there: "newer version",
     put_a_damaged_one_there: "damaged",
     drop_a_table: "no such table: record",
-    add_a_column: "14 columns",
+    add_a_column: "16 columns",
     remove_the_sums: "does not hold what it should",
 }
 """What may be done to a file, and what the operator reads."""

@@ -94,7 +94,7 @@ class LifeTests(HandleTestCase):
         """Stateful Tools: the description states the lifetime."""
         self.serve({"MCP_SESSION_TIMEOUT": "77"})
         tools = {tool["name"]: tool for tool in self.modern("tools/list").json["result"]["tools"]}
-        assert "77 seconds" in tools["createEchoSession"]["description"]
+        assert "77 s " in tools["createEchoSession"]["description"]
 
     def test_a_handle_lives_for_its_own_time_and_no_longer_than_a_session(self) -> None:
         """Our choice: a client may ask for less than MCP_SESSION_TIMEOUT, not for more."""
