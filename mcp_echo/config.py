@@ -452,6 +452,14 @@ class Settings:
         "Size of the queued messages and last echoes of all sessions; what does not fit is not kept.",
         unit="bytes",
     )
+    max_state_bytes_per_client: int = _setting(
+        _whole(0, 1 << 40),
+        "0",
+        "MCP_ECHO_MAX_STATE_BYTES_PER_CLIENT",
+        "Size of those of one principal, or one address or IPv6 /64 where no principal is known; 0 for half "
+        "of MCP_ECHO_MAX_STATE_BYTES.",
+        unit="bytes",
+    )
     drain_timeout: float = _setting(
         _seconds,
         "10",

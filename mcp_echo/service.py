@@ -160,7 +160,7 @@ class EchoService(MultiService):
             now,
             lambda: EventLog(settings.max_queue_messages, settings.max_queue_bytes),
             self._session_ended,
-            StateBudget(settings.max_state_bytes, self.journal.note),
+            StateBudget(settings.max_state_bytes, self.journal.note, self._state_share(settings)),
             settings.max_sessions_per_principal,
             node,
             share_of(settings.max_sessions_per_address, settings.max_sessions),
@@ -194,6 +194,7 @@ class EchoService(MultiService):
             lambda handle: changes.echoed(state_uris(handle)),
             self.journal.note,
             share_of(settings.max_sessions_per_address, settings.max_sessions),
+            self._state_share(settings),
         )
         limits.after = store.after
         changes = SharedChanges(store, store.peers, handle_of)
@@ -209,6 +210,10 @@ class EchoService(MultiService):
         self.server = server
         self._keeping = StoreService(self._reactor, store, seal, settings.state_key, self._spawn)
         self._keeping.setServiceParent(self)
+
+    @staticmethod
+    def _state_share(settings: Settings) -> int:
+        return share_of(settings.max_state_bytes_per_client, settings.max_state_bytes)
 
     def _server(self, kind: type[AnyServer], journal: Journal, seal: Seal) -> AnyServer:
         settings = self.facts.settings

@@ -37,6 +37,7 @@ from mcp_echo.protocol.modern import (
     read_meta,
     read_params,
 )
+from mcp_echo.protocol.proxies import Caller
 from mcp_echo.protocol.revisions import Revision, Supported
 from mcp_echo.redaction import excerpt, quoted
 from mcp_echo.server.clients import shared_client
@@ -48,6 +49,7 @@ from mcp_echo.server.refusals import Refusals, brief
 from mcp_echo.state.changes import List
 from mcp_echo.state.events import EventLog, Stream
 from mcp_echo.state.held import STREAM_BYTES
+from mcp_echo.state.limits import holder_of
 from mcp_echo.state.sealed import Seal, binding
 from mcp_echo.state.session import UNKNOWN_CLIENT, Client, shown_id
 from mcp_echo.state.tally import CANCELLED, Tally
@@ -336,9 +338,10 @@ class ModernEra:
             answers, responses, since = self._retried(request, exchange)
         return ModernOutlet(exchange, self._patience, client, answers, responses, since, self._new_log)
 
-    def _new_log(self) -> EventLog:
+    def _new_log(self, caller: Caller) -> EventLog:
         """Return the log of one response: nobody can come back to it, so that nothing written is kept."""
-        settings, budget = self._facts.settings, self._facts.store.budget
+        settings = self._facts.settings
+        budget = self._facts.store.budget.of(holder_of(caller.principal, caller.address))
         return EventLog(settings.max_queue_messages, settings.max_queue_bytes, budget, keeps=False)
 
     def _check_parameter_headers(self, request: Request, exchange: Exchange) -> None:

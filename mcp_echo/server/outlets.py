@@ -13,6 +13,7 @@ from mcp_echo.protocol import strict_json
 from mcp_echo.protocol.errors import CapabilityMissing, InvalidParams
 from mcp_echo.protocol.jsonrpc import Response, notification_bytes, request_bytes
 from mcp_echo.protocol.modern import is_answer, is_declared, required_capability
+from mcp_echo.protocol.proxies import Caller
 from mcp_echo.redaction import mask_json
 from mcp_echo.server.exchange import Carriage, Exchange, Patience, Promise
 from mcp_echo.state.events import EventLog, Stream
@@ -287,7 +288,7 @@ class ModernOutlet:
         answers: What it has answered in earlier rounds.
         responses: What it answers in this one.
         since: Seconds of the clock of `Facts.agreed` when it was first asked; None if it was not yet.
-        new_log: Makes a log that keeps only what waits to be written.
+        new_log: Makes a log for a caller that keeps only what waits to be written.
     """
 
     def __init__(
@@ -298,7 +299,7 @@ class ModernOutlet:
         answers: dict[str, Any],
         responses: dict[str, Raw],
         since: float | None,
-        new_log: Callable[[], EventLog],
+        new_log: Callable[[Caller], EventLog],
     ) -> None:
         self._new_log = new_log
         self.principal = exchange.principal
@@ -325,7 +326,7 @@ class ModernOutlet:
     def open(self, farewell: bytes | None = None) -> tuple[EventLog, Stream]:
         """Return the response stream, opened now if it was not yet."""
         if self.log is None or self.opened is None:
-            self.log = self._new_log()
+            self.log = self._new_log(self._exchange.caller())
             self.opened = self.log.answer()
             self._exchange.open_stream(Carriage(self.log, self.opened, farewell=farewell))
         return self.log, self.opened

@@ -23,7 +23,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol, TypeVar
 
-from mcp_echo.state.budget import StateBudget
+from mcp_echo.state.budget import Budget, StateBudget
 
 MAX_MESSAGES = 100
 """Messages kept per session unless told otherwise."""
@@ -198,14 +198,14 @@ class EventLog:
         self,
         max_messages: int = MAX_MESSAGES,
         max_bytes: int = MAX_BYTES,
-        budget: StateBudget | None = None,
+        budget: Budget | None = None,
         keeps: bool = True,
     ) -> None:
         self._max_messages = max_messages
         self._max_bytes = max_bytes
         self._before_burst = _ANY
         """The highest sequence of which messages may be too many; those after it are still being added."""
-        self._budget = StateBudget() if budget is None else budget
+        self._budget: Budget = StateBudget() if budget is None else budget
         self._keeps = keeps
         self._events: list[Event] = []
         self._queued: list[Event] = []
@@ -221,7 +221,7 @@ class EventLog:
     def __len__(self) -> int:
         return len(self._events)
 
-    def count_in(self, budget: StateBudget) -> None:
+    def count_in(self, budget: Budget) -> None:
         """Have another budget count what this log holds, which is nothing yet."""
         self._budget = budget
 
@@ -290,9 +290,9 @@ class EventLog:
             event.waiting = event.sequence > seen or not event.written
             if not (event.kept or event.waiting):
                 self._release(event)
-        self._budget.waiting -= len(stream.unread)
+        self._budget.whole.waiting -= len(stream.unread)
         stream.unread = [event for event in held if event.waiting]
-        self._budget.waiting += len(stream.unread)
+        self._budget.whole.waiting += len(stream.unread)
         stream.resumed = True
         return stream
 
@@ -343,7 +343,7 @@ class EventLog:
         for event in waiting:
             if event.written:
                 event.waiting = False
-                self._budget.waiting -= 1
+                self._budget.whole.waiting -= 1
             else:
                 event.stream = None
         self._queued[:0] = [event for event in waiting if not event.written]
@@ -373,7 +373,7 @@ class EventLog:
         event = stream.unread.pop(0)
         event.waiting = False
         event.written = True
-        self._budget.waiting -= 1
+        self._budget.whole.waiting -= 1
         if not (event.kept and self._keeps):
             self._release(event)
         return event
@@ -428,9 +428,9 @@ class EventLog:
             self._events.append(event)
             self._kept_bytes += size
         self.bytes += size
-        self._budget.queues += size
-        self._budget.waiting += 1
-        self._budget.messages_queued += 1
+        self._budget.count_queued(size)
+        self._budget.whole.waiting += 1
+        self._budget.whole.messages_queued += 1
 
     def _release(self, event: Event) -> None:
         """Hold a message no longer, wherever it stands."""
@@ -441,12 +441,12 @@ class EventLog:
             self._events.remove(event)
             self._kept_bytes -= size
         self.bytes -= size
-        self._budget.queues -= size
+        self._budget.count_queued(-size)
         if event.waiting:
             waiting = self._queued if event.stream is None else event.stream.unread
             waiting.remove(event)
             event.waiting = False
-            self._budget.waiting -= 1
+            self._budget.whole.waiting -= 1
 
     def _make_room(self, size: int) -> bool:
         """Push the oldest messages out for one of ``size`` bytes; return whether it can be kept then."""
@@ -487,7 +487,7 @@ class EventLog:
 
     def _count_loss(self, event: Event) -> None:
         self.dropped += 1
-        self._budget.messages_dropped += 1
+        self._budget.whole.messages_dropped += 1
         if self._keeps and not event.kept:
             self._budget.lose_message(len(event.data), self._max_bytes)
 

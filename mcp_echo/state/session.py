@@ -11,7 +11,7 @@ from msgspec import Raw
 
 from mcp_echo.protocol.jsonrpc import NO_PARAMS, MessageId, Response, notification_bytes
 from mcp_echo.protocol.revisions import Revision
-from mcp_echo.state.budget import StateBudget
+from mcp_echo.state.budget import Budget, StateBudget
 from mcp_echo.state.events import EventLog, Log
 
 MAX_SHOWN_ID = 60
@@ -199,7 +199,7 @@ class Session:
         handle: bool = False,
         label: str | None = None,
         new_log: Callable[[], EventLog] = EventLog,
-        budget: StateBudget | None = None,
+        budget: Budget | None = None,
         holder: str | None = None,
     ) -> None:
         self.id = session_id
@@ -241,8 +241,8 @@ class Session:
         self._new_log: Callable[[], EventLog] | None = new_log
         """None once the session has ended."""
         self._log: EventLog | None = None
-        self._budget = StateBudget() if budget is None else budget
-        self._budget.sessions += self._own_size
+        self._budget: Budget = StateBudget() if budget is None else budget
+        self._budget.whole.sessions += self._own_size
 
     @property
     def _own_size(self) -> int:
@@ -387,7 +387,8 @@ class Session:
         if self._log is not None:
             self._log.close()
         if self._new_log is not None:
-            self._budget.sessions -= self._own_size
-            self._budget.echoes -= 0 if self.last_echo is None else self.last_echo.size
+            self._budget.whole.sessions -= self._own_size
+            if self.last_echo is not None:
+                self._budget.count_echo(-self.last_echo.size)
         self._new_log = None
         self.last_echo = None

@@ -61,6 +61,7 @@ class SharedStore:
         echoed: Told of every echo in a session that somebody here wants to hear of, with the echo count.
         tell: Told, in a sentence for the operator, when something could not be kept.
         limit_per_address: How many of them one address may have, where no principal is known.
+        max_bytes_per_client: What may wait on this node for the connections of one holder's modern requests.
     """
 
     def __init__(
@@ -79,12 +80,13 @@ class SharedStore:
         echoed: Callable[[str], None],
         tell: Callable[[str], None] | None = None,
         limit_per_address: int | None = None,
+        max_bytes_per_client: int | None = None,
     ) -> None:
         self.engine = engine
         self.node = engine.node
         self.timeout = timeout
         self.limit = limit
-        self.budget = SharedBudget(max_bytes, engine, tell)
+        self.budget = SharedBudget(max_bytes, engine, tell, max_bytes_per_client)
         self.statistics = Statistics()
         self.now = now
         self.peers = Peers(self)
@@ -158,7 +160,8 @@ class SharedStore:
 
     def share(self, principal: str | None, address: str) -> SessionShare:  # noqa: ARG002  # the engine knows
         """Return what a caller may have of the sessions; see `SessionStore.share`."""
-        return SessionShare(None, self._limit_per_address if principal is None else self._limit_per_principal)
+        most = self._limit_per_address if principal is None else self._limit_per_principal
+        return SessionShare(None, most, None, None)
 
     def create(
         self, principal: str | None, revision: Revision, client: Client, address: str | None = None

@@ -15,12 +15,19 @@ class SharedBudget(StateBudget):
         limit: Bytes that queued messages and last echoes may take together.
         engine: Knows the sums.
         tell: Told, in a sentence for the operator, when something could not be kept.
+        share: Bytes that what one holder has on this node alone may take; None for as many.
     """
 
     __slots__ = ("_engine",)
 
-    def __init__(self, limit: int, engine: Engine, tell: Callable[[str], None] | None = None) -> None:
-        super().__init__(limit, tell)
+    def __init__(
+        self,
+        limit: int,
+        engine: Engine,
+        tell: Callable[[str], None] | None = None,
+        share: int | None = None,
+    ) -> None:
+        super().__init__(limit, tell, share)
         self._engine = engine
 
     @property

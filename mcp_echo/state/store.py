@@ -95,12 +95,16 @@ class Holdings(NamedTuple):
 
 
 class SessionShare(NamedTuple):
-    """What a caller has of the sessions."""
+    """What a caller has of the sessions, and of what they may hold."""
 
     held: int | None
     """How many sessions and handles it has; None where only what keeps them knows."""
     most: int
     """How many it may have."""
+    state: int | None
+    """Bytes of its queued messages and last echoes; None where no share bounds them."""
+    state_left: int | None
+    """How many more there is room for; None likewise."""
 
 
 def new_node(name: str | None = None) -> str:
@@ -320,7 +324,7 @@ class MemoryStore:
             handle,
             label,
             self._new_log,
-            self.budget,
+            self.budget.of(holder),
             holder,
         )
         self._sessions[session.id] = session
@@ -393,8 +397,9 @@ class MemoryStore:
     def share(self, principal: str | None, address: str) -> SessionShare:
         """Return what a caller has of the sessions; see `SessionStore.share`."""
         limit = self._limit_of(principal)
-        held = self._shares.held_by(holder_of(principal, address))
-        return SessionShare(held, self.limit if limit is None else limit)
+        holder = holder_of(principal, address)
+        held, state = self._shares.held_by(holder), self.budget.of(holder)
+        return SessionShare(held, self.limit if limit is None else limit, state.used, state.left)
 
     def close(self, session_id: str, principal: str | None, handle: bool = False) -> None:
         """End a session; see `SessionStore.close`."""

@@ -115,8 +115,8 @@ def replay_last_echo(call: Call, arguments: ReplayArguments) -> Answer:
     if last is None and session.echo_count:
         raise ToolError(
             "Nothing to replay: when the last echo came, MCP_ECHO_MAX_STATE_BYTES, which bounds what all "
-            "sessions together hold, left no room to keep it. Close sessions that are not needed, and echo "
-            "again."
+            "sessions together hold, or MCP_ECHO_MAX_STATE_BYTES_PER_CLIENT, which bounds what those of one "
+            "client hold, left no room to keep it. Close sessions that are not needed, and echo again."
         )
     if last is None and session is call.session and call.outlet.session_made:
         raise ToolError(

@@ -36,7 +36,7 @@ SessionArgument = Annotated[
 ]
 
 _CREATE = "Call createEchoSession and pass the session it returns."
-_NEEDED = "Handle: call createEchoSession first and pass the session it returns."
+_NEEDED = "Handle: call createEchoSession and pass its session."
 
 
 def with_handle(schema: Schema, _: Revision) -> Schema:

@@ -24,7 +24,9 @@ class Share(msgspec.Struct, rename="camel"):
     sessions: int | None
     sessions_left: int | None
     held_bytes: int
-    held_bytes_left: int
+    held_left: int
+    state_bytes: int | None
+    state_left: int | None
     streams_left: int
     queue_left: int
 
@@ -98,13 +100,15 @@ def describe_session(call: Call, session: Session) -> SessionInfoResult:
 def _share(call: Call, session: Session) -> Share:
     """Return the caller's share; streams and queue are those of the session."""
     caller, settings, held = call.caller(), call.facts.settings, call.facts.limits.held
-    sessions, most = call.facts.store.share(caller.principal, caller.address)
+    sessions, most, state, state_left = call.facts.store.share(caller.principal, caller.address)
     holds = held.of(call.facts.limits.owner(caller.principal, caller.address))
     return Share(
         sessions=sessions,
         sessions_left=None if sessions is None else max(0, most - sessions),
         held_bytes=holds,
-        held_bytes_left=min(held.share - holds, held.limit - held.total),
+        held_left=min(held.share - holds, held.limit - held.total),
+        state_bytes=state,
+        state_left=state_left,
         streams_left=max(0, settings.max_streams_per_session - session.log.listeners),
         queue_left=max(0, settings.max_queue_messages - session.pending),
     )
@@ -114,10 +118,14 @@ def _share_text(share: Share) -> str:
     sessions = "counted by the session store alone"
     if share.sessions is not None:
         sessions = f"{share.sessions} ({share.sessions_left} more)"
+    state = "bounded for all together, in the session store"
+    if share.state_bytes is not None and share.state_left is not None:
+        state = f"{size(share.state_bytes)} ({size(share.state_left)} more)"
     return (
         "⚖️ Your Share:\n"
         f"- Sessions: {sessions}\n"
-        f"- Held by Requests and Streams: {size(share.held_bytes)} ({size(share.held_bytes_left)} more)\n"
+        f"- Held by Requests and Streams: {size(share.held_bytes)} ({size(share.held_left)} more)\n"
+        f"- Messages and Last Echoes: {state}\n"
         f"- This Session: {share.streams_left} more streams, {share.queue_left} more messages\n\n"
     )
 
@@ -165,7 +173,7 @@ SESSION_INFO = Tool(
     name="sessionInfo",
     title="Session",
     description=(
-        "Return what the server keeps of the session, times in s. Call it when a session is lost or mixed up."
+        "Return what is kept of the session, times in s. Call it when a session is lost or mixed up."
     ),
     arguments=SessionInfoArguments,
     result=SessionInfoResult,

@@ -115,7 +115,8 @@ QUEUED = Figure("messages_queued", "Messages put in the queues of sessions and s
 DROPPED = Figure(
     "messages_dropped",
     "Messages lost before any stream took them: pushed_out (by later ones, or nobody was left to read them), "
-    "too_large (MCP_ECHO_MAX_QUEUE_BYTES), no_room (MCP_ECHO_MAX_STATE_BYTES).",
+    "too_large (MCP_ECHO_MAX_QUEUE_BYTES), no_room (MCP_ECHO_MAX_STATE_BYTES), client "
+    "(MCP_ECHO_MAX_STATE_BYTES_PER_CLIENT).",
     ("reason",),
 )
 WAITING = Figure("queue_messages", "Messages in all queues that no stream has taken yet.")
@@ -126,7 +127,12 @@ STATE_BYTES = Figure(
     ("kind",),
 )
 STATE_LIMIT = Figure("state_limit_bytes", "Bytes they may take together (MCP_ECHO_MAX_STATE_BYTES).")
-ECHOES_REFUSED = Figure("echoes_refused", "Echoes not kept for replay because that limit left no room.")
+ECHOES_REFUSED = Figure(
+    "echoes_refused",
+    "Echoes not kept for replay because there was no room: full (MCP_ECHO_MAX_STATE_BYTES), client "
+    "(MCP_ECHO_MAX_STATE_BYTES_PER_CLIENT).",
+    ("reason",),
+)
 STORE = Figure("store", "Where sessions live, and the name of this process among those that share them.")
 STORE_AVAILABLE = Figure("store_available", "1 while the session store keeps what it is given, else 0.")
 STORE_BREAKER = Figure(
@@ -272,13 +278,15 @@ class ServerCollector(Collector):
         yield counter(STREAM_BYTES, _one(streams.written.bytes))
         yield counter(QUEUED, _one(budget.messages_queued))
         lost = {"too_large": budget.messages_too_large, "no_room": budget.messages_refused}
+        lost["client"] = budget.messages_refused_to_holders
         lost["pushed_out"] = budget.messages_dropped - sum(lost.values())
         yield counter(DROPPED, _by_name(lost))
         yield gauge(WAITING, _one(holdings.waiting))
         yield gauge(QUEUE_BYTES, _one(holdings.queues))
         yield gauge(STATE_BYTES, _by_name({"queues": holdings.queues, "echoes": holdings.echoes}))
         yield gauge(STATE_LIMIT, _one(budget.limit))
-        yield counter(ECHOES_REFUSED, _one(budget.echoes_refused))
+        refused = {"full": budget.echoes_refused, "client": budget.echoes_refused_to_holders}
+        yield counter(ECHOES_REFUSED, _by_name(refused))
 
     def _store(self) -> Iterator[Metric]:
         store = self._from.facts.store

@@ -9,7 +9,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 
 from mcp_echo.protocol.errors import McpError
 from mcp_echo.protocol.revisions import Supported
-from mcp_echo.state.budget import StateBudget
+from mcp_echo.state.budget import Budget, StateBudget
 from mcp_echo.state.events import EventLog
 from mcp_echo.state.session import UNKNOWN_CLIENT, Echo, Session
 from mcp_echo.state.store import MemoryStore
@@ -18,13 +18,11 @@ from tests.state.test_events import Connection, queued
 REVISION = Supported().offered
 
 
-def log_in(
-    budget: StateBudget, max_messages: int = 100, max_bytes: int = 1000, keeps: bool = True
-) -> EventLog:
+def log_in(budget: Budget, max_messages: int = 100, max_bytes: int = 1000, keeps: bool = True) -> EventLog:
     return EventLog(max_messages, max_bytes, budget, keeps)
 
 
-def session_in(budget: StateBudget) -> Session:
+def session_in(budget: Budget) -> Session:
     return Session("id", None, REVISION, UNKNOWN_CLIENT, 0.0, 60, budget=budget)
 
 
@@ -182,18 +180,90 @@ def test_a_client_that_has_left_is_no_loss_of_room() -> None:
     assert (told, budget.messages_too_large, budget.used, budget.waiting) == ([], 0, 0, 0)
 
 
+# The share of each holder.
+
+
+def test_who_has_filled_its_share_leaves_room_for_others() -> None:
+    """Our choice: what a holder adds beyond its share is not kept, whichever of its sessions adds it."""
+    told: list[str] = []
+    budget = StateBudget(10_000, told.append, share=5000)
+    first, second = session_in(budget.of("greedy")), session_in(budget.of("greedy"))
+    other = session_in(budget.of("modest"))
+    first.remember_echo(Echo("g" * 4000))
+    second.remember_echo(Echo("G" * 4000))
+    second.log.queue(b"g" * 2000)
+    other.remember_echo(Echo("m" * 4000))
+    other.log.queue(b"m" * 500)
+    assert (first.last_echo is None, second.last_echo is None, other.last_echo is None) == (
+        False,
+        True,
+        False,
+    )
+    assert (second.dropped, other.dropped, other.pending) == (1, 0, 1)
+    assert (budget.echoes_refused_to_holders, budget.messages_refused_to_holders) == (1, 1)
+    assert (budget.echoes_refused, budget.messages_refused) == (0, 0)
+    assert len(told) == 1, "one line for the operator, whatever more is refused"
+    assert "MCP_ECHO_MAX_STATE_BYTES_PER_CLIENT" in told[0]
+
+
+def test_what_is_refused_for_all_is_not_counted_against_a_share() -> None:
+    """Our choice: the operator reads which of the two bounds to raise."""
+    told: list[str] = []
+    budget = StateBudget(100, told.append, share=60)
+    one, other = log_in(budget.of("one")), log_in(budget.of("other"))
+    queued(one, b"1" * 60)
+    queued(other, b"2" * 30, b"2" * 50)
+    assert (budget.messages_refused, budget.messages_refused_to_holders) == (1, 0)
+    assert "MCP_ECHO_MAX_STATE_BYTES allows" in told[0]
+
+
+def test_a_queue_makes_room_out_of_its_own_when_the_share_is_full() -> None:
+    """Our choice: as where all together are full."""
+    budget = StateBudget(200, share=100)
+    log, sibling = log_in(budget.of("one")), log_in(budget.of("one"))
+    queued(sibling, b"s" * 40)
+    queued(log, b"1" * 30, b"2" * 30, b"3" * 30)
+    assert (log.messages, sibling.messages) == ([b"2" * 30, b"3" * 30], [b"s" * 40])
+    assert (budget.of("one").used, budget.of("one").left, budget.used) == (100, 0, 100)
+
+
+def test_an_answer_that_is_owed_counts_until_it_is_read_though_its_session_is_over() -> None:
+    """Our choice: who ends sessions with unread answers does not get a new share for it."""
+    budget = StateBudget(200, share=100)
+    session = session_in(budget.of("one"))
+    reader = Connection(session.log, session.log.answer(), fast=False)
+    session.log.append(reader.stream, b"a" * 80)
+    session.end()
+    assert (budget.of("one").used, budget.of("other").left) == (80, 100)
+    reader.read()
+    assert (budget.of("one").used, budget.used) == (0, 0)
+
+
+def test_a_holder_is_forgotten_with_all_that_it_had() -> None:
+    """Our choice: memory for those who have something, not for all who ever came."""
+    store = MemoryStore(10, 1000, lambda: 0.0, budget=StateBudget(1000, share=500))
+    for number in range(100):
+        session = store.create(None, REVISION, UNKNOWN_CLIENT, f"10.0.0.{number}")
+        session.log.queue(b"m")
+        assert len(store.budget._holders or ()) == 1
+        store.close(session.id, None)
+        del session
+        assert len(store.budget._holders or ()) == 0
+
+
 class BudgetMachine(RuleBasedStateMachine):
     """Sessions that come, echo, are told things, read them or not, resume, and go."""
 
     sessions = Bundle("sessions")
     connections = Bundle("connections")
 
-    LIMIT = 2000
+    LIMIT, SHARE = 2000, 900
+    HOLDERS = ("principal alice", "principal bob", "address 10.0.0.1")
 
     def __init__(self) -> None:
         super().__init__()
         self.time = 0.0
-        self.budget = StateBudget(self.LIMIT)
+        self.budget = StateBudget(self.LIMIT, share=self.SHARE)
         self.store = MemoryStore(
             10,
             5,
@@ -204,17 +274,25 @@ class BudgetMachine(RuleBasedStateMachine):
         )
         self.logs: list[EventLog] = []
         """The queues ever made; those of ended sessions may still be read."""
+        self.holders: dict[int, str | None] = {}
+        """Whose each queue is, by its place in the list."""
 
     def log_of(self, session: Session) -> EventLog:
         if session.log not in self.logs:
+            self.holders[len(self.logs)] = session.holder
             self.logs.append(session.log)
         return session.log
 
-    @rule(target=sessions, principal=st.sampled_from([None, "alice"]), handle=st.booleans())
-    def create(self, principal: str | None, handle: bool) -> object:
+    @rule(
+        target=sessions,
+        principal=st.sampled_from([None, "alice", "bob"]),
+        address=st.sampled_from([None, "10.0.0.1"]),
+        handle=st.booleans(),
+    )
+    def create(self, principal: str | None, address: str | None, handle: bool) -> object:
         make = self.store.create_handle if handle else self.store.create
         try:
-            return make(principal, REVISION, UNKNOWN_CLIENT)
+            return make(principal, REVISION, UNKNOWN_CLIENT, address=address)
         except McpError:
             return multiple()
 
@@ -283,16 +361,34 @@ class BudgetMachine(RuleBasedStateMachine):
             assert log.bytes == sum(len(event.data) for event in held.values())
             assert log._kept_bytes == sum(map(len, log.messages))
 
+    def logs_of(self, holder: str | None) -> list[EventLog]:
+        return [log for place, log in enumerate(self.logs) if self.holders[place] == holder]
+
     @invariant()
-    def the_bound_holds_but_for_answers_that_are_owed(self) -> None:
-        owed = sum(
+    def the_sums_of_each_holder_are_exact(self) -> None:
+        """And so never below zero; together with what nobody known holds they are all there is."""
+        for holder in self.HOLDERS:
+            living = [each for each in self.store if each.holder == holder]
+            budget = self.budget.of(holder)
+            assert budget.echoes == sum(each.last_echo.size for each in living if each.last_echo)
+            assert budget.queues == sum(log.bytes for log in self.logs_of(holder))
+            assert budget.left == max(0, min(self.SHARE - budget.used, self.LIMIT - self.budget.used))
+
+    @staticmethod
+    def owed(logs: list[EventLog]) -> int:
+        return sum(
             len(event.data)
-            for log in self.logs
+            for log in logs
             for stream in log._streams.values()
             for event in stream.unread
             if event.due and not event.kept
         )
-        assert self.budget.used - owed <= self.LIMIT
+
+    @invariant()
+    def the_bounds_hold_but_for_answers_that_are_owed(self) -> None:
+        assert self.budget.used - self.owed(self.logs) <= self.LIMIT
+        for holder in self.HOLDERS:
+            assert self.budget.of(holder).used - self.owed(self.logs_of(holder)) <= self.SHARE
         for log in self.logs:
             assert len(log) <= log._max_messages
             assert log._kept_bytes <= log._max_bytes
@@ -306,6 +402,7 @@ class BudgetMachine(RuleBasedStateMachine):
                 if stream.reader is not None:
                     log.detach(stream)
         assert (self.budget.used, self.budget.waiting, self.budget.sessions) == (0, 0, 0)
+        assert {self.budget.of(holder).used for holder in self.HOLDERS} == {0}
 
 
 TestBudgetAgainstTheSum = BudgetMachine.TestCase

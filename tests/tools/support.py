@@ -16,9 +16,10 @@ from mcp_echo.protocol.jsonrpc import encode
 from mcp_echo.protocol.progress import ProgressToken
 from mcp_echo.protocol.proxies import Caller
 from mcp_echo.protocol.revisions import Revision, Supported
+from mcp_echo.state.budget import StateBudget
 from mcp_echo.state.changes import Changes
 from mcp_echo.state.events import EventLog
-from mcp_echo.state.limits import Limits
+from mcp_echo.state.limits import Limits, share_of
 from mcp_echo.state.session import Client, Session
 from mcp_echo.state.store import MemoryStore
 from mcp_echo.tools import catalogue
@@ -109,7 +110,9 @@ class Scene:
     ) -> None:
         self.elapsed = 0.0
         effective = load(options or {}, environ or {})
-        self.store = MemoryStore(effective.settings.session_timeout, limit, self.now, EventLog)
+        most = effective.settings.max_state_bytes
+        budget = StateBudget(most, share=share_of(effective.settings.max_state_bytes_per_client, most))
+        self.store = MemoryStore(effective.settings.session_timeout, limit, self.now, EventLog, budget=budget)
         self.facts = Facts(
             effective,
             self.store,

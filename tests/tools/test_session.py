@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mcp_echo.state.session import UNKNOWN_CLIENT, Client
+from mcp_echo.state.session import UNKNOWN_CLIENT, Client, Echo
 from tests.state.test_events import Connection
 from tests.tools.support import Scene, wire
 
@@ -46,6 +46,7 @@ def test_session_info_tells_what_the_server_knows_of_the_session() -> None:
         "⚖️ Your Share:\n"
         "- Sessions: 0 (1000 more)\n"
         "- Held by Requests and Streams: 0B (16MB more)\n"
+        "- Messages and Last Echoes: 0B (32MB more)\n"
         "- This Session: 4 more streams, 97 more messages\n"
         "\n"
         "🧠 Session State:\n"
@@ -62,19 +63,23 @@ def test_the_caller_s_share_is_what_it_has_and_has_left() -> None:
     """Our choice: whoever is about to be refused can see it coming; of others it sees nothing."""
     scene = Scene()
     facts = scene.facts
-    scene.store.create(None, scene.revision, UNKNOWN_CLIENT, scene.caller.address)
-    scene.store.create_handle(None, scene.revision, UNKNOWN_CLIENT, address=scene.caller.address)
-    scene.store.create(None, scene.revision, UNKNOWN_CLIENT, "10.0.0.9")
+    scene.store.create(None, scene.revision, UNKNOWN_CLIENT, scene.caller.address).log.queue(b"12345")
+    echoing = scene.store.create_handle(None, scene.revision, UNKNOWN_CLIENT, address=scene.caller.address)
+    echoing.remember_echo(Echo("m"))
+    scene.store.create(None, scene.revision, UNKNOWN_CLIENT, "10.0.0.9").log.queue(b"123456789")
     facts.limits.hold(scene.caller, 1000)
     facts.limits.hold(scene.caller._replace(address="10.0.0.9"), 5000)
     Connection(scene.session.log, scene.session.log.listen(), fast=False)
     scene.session.log.queue(b"{}")
+    state = 5 + Echo("m").size
     share = wire(scene.call("sessionInfo"))["share"]
     assert share == {
         "sessions": 2,
         "sessionsLeft": 998,
         "heldBytes": 1000,
-        "heldBytesLeft": (1 << 24) - 1000,
+        "heldLeft": (1 << 24) - 1000,
+        "stateBytes": state,
+        "stateLeft": (1 << 25) - state,
         "streamsLeft": 3,
         "queueLeft": 99,
     }

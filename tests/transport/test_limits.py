@@ -11,7 +11,17 @@ from twisted.logger import LogLevel, capturedLogs, formatEvent
 
 from mcp_echo.state.limits import CLIENTS_AT_AN_ADDRESS
 from tests.logged import Events, observed
-from tests.transport.support import BOTH, Answer, Listening, ModernTestCase, Posted, claim
+from tests.transport.slow import SlowClient
+from tests.transport.support import (
+    BOTH,
+    Answer,
+    Listening,
+    ModernTestCase,
+    Posted,
+    claim,
+    modern_message,
+    routing_headers,
+)
 
 FORM = {"elicitation": {"form": {}}}
 CONFIRM = {"name": "clientProbe", "arguments": {"feature": "elicitation"}}
@@ -426,8 +436,109 @@ class InFlightTests(LimitTestCase):
         assert last.status == 200
 
 
+class StateShareTests(LimitTestCase):
+    """Who fills its share of what queues and last echoes may hold, and what others then have."""
+
+    settings = {
+        "MCP_ECHO_MAX_STATE_BYTES": "131072",
+        "MCP_ECHO_MAX_QUEUE_BYTES": "131072",
+        "MCP_ECHO_TRUSTED_PROXIES": "127.0.0.1",
+    }
+    GREEDY, MODEST = {"X_Forwarded_For": "203.0.113.7"}, {"X_Forwarded_For": "198.51.100.1"}
+    ALICE = {"X_Forwarded_For": "203.0.113.7", "X_User_Id": "alice"}
+
+    def begin_session(self, who: dict[str, str]) -> str:
+        made = self.rpc("initialize", {"protocolVersion": "2025-11-25"}, **who).header("Mcp-Session-Id")
+        assert made is not None
+        return made
+
+    def fill(self, who: dict[str, str]) -> list[str]:
+        """Echo more than there may be in all, in sessions that are each within their own bounds."""
+        sessions = [self.begin_session(who) for _ in range(14)]
+        for session in sessions:
+            self.text("echo", {"message": "x" * 10_000}, session=session, **who)
+        return sessions
+
+    def is_kept(self, session: str, who: dict[str, str]) -> bool:
+        """Echo, and return whether that can be replayed."""
+        self.text("echo", {"message": "y" * 10_000}, session=session, **who)
+        return not self.call("replayLastEcho", session=session, **who)["isError"]
+
+    def test_one_address_that_fills_its_share_leaves_another_s_state_kept(self) -> None:
+        with capturedLogs() as logged:
+            greedy = self.fill(self.GREEDY)
+        lines = [formatEvent(event) for event in logged]
+        told = [line for line in lines if "MCP_ECHO_MAX_STATE_BYTES_PER_CLIENT" in line]
+        assert len(told) == 1
+        budget = self.store.budget
+        assert budget.used <= 65536, "half of what there is"
+        assert budget.echoes_refused_to_holders == 14 - 6
+        modest = self.begin_session(self.MODEST)
+        assert self.is_kept(modest, self.MODEST)
+        living = self.store.use(modest, None)
+        living.log.queue(b"{}")
+        assert (living.pending, living.dropped) == (1, 0)
+        full = self.store.use(greedy[-1], None)
+        full.log.queue(b"x" * 10_000)
+        assert (full.pending, full.dropped, budget.messages_refused_to_holders) == (0, 1, 1)
+        assert (budget.echoes_refused, budget.messages_refused) == (0, 0)
+
+    def test_who_has_filled_its_share_is_told_why_nothing_can_be_replayed(self) -> None:
+        session = self.fill(self.GREEDY)[-1]
+        replayed = self.call("replayLastEcho", session=session, **self.GREEDY)
+        assert replayed["isError"]
+        assert "MCP_ECHO_MAX_STATE_BYTES_PER_CLIENT" in replayed["content"][0]["text"]
+        shown = self.call("sessionInfo", session=session, **self.GREEDY)["structuredContent"]["share"]
+        assert shown["stateBytes"] + shown["stateLeft"] == 65536
+        assert shown["stateLeft"] < 10_000
+
+    def test_a_principal_has_its_share_wherever_it_comes_from(self) -> None:
+        self.fill(self.GREEDY)
+        alice = self.begin_session(self.ALICE)
+        assert self.is_kept(alice, self.ALICE), "the address alone is full"
+
+    def test_an_ended_session_gives_its_room_back(self) -> None:
+        greedy = self.fill(self.GREEDY)
+        self.request("DELETE", headers={"Mcp-Session-Id": greedy[0], "X-Forwarded-For": "203.0.113.7"})
+        assert self.is_kept(greedy[-1], self.GREEDY)
+        assert not self.is_kept(greedy[-2], self.GREEDY)
+
+    def test_handles_count_in_the_share_of_their_maker(self) -> None:
+        self.fill(self.GREEDY)
+        for address, kept in (("203.0.113.7", False), ("198.51.100.1", True)):
+            headers = {"X-Forwarded-For": address}
+            made = self.tool("createEchoSession", headers=headers)["structuredContent"]["session"]
+            self.tool("echo", {"message": "y" * 10_000, "session": made}, headers=headers)
+            assert self.tool("replayLastEcho", {"session": made}, headers=headers)["isError"] is not kept
+
+    def test_news_that_a_slow_reader_has_not_taken_counts_in_its_share(self) -> None:
+        """2026-07-28 basic/patterns/subscriptions: anybody may open streams and leave them unread."""
+        self.serve({**self.settings, "MCP_ECHO_MAX_STATE_BYTES_PER_CLIENT": "2000"})
+        made = self.tool("createEchoSession", headers={"X-Forwarded-For": "198.51.100.1"})
+        handle = made["structuredContent"]["session"]
+        wanted = {"notifications": {"resourceSubscriptions": [f"echo://session/{handle}"]}}
+        message = modern_message("subscriptions/listen", wanted)
+        client = SlowClient(self.service.site, "POST", routing_headers(message), message)
+        self.addCleanup(client.leave)
+        client.read_all()
+        client.transport.producer.pauseProducing()
+        for _ in range(50):
+            self.tool("echo", {"message": "m", "session": handle})
+        share = self.store.budget.of(f"address {client.transport.getPeer().host}")
+        assert 1500 < share.queues <= 2000
+        assert not self.tool("replayLastEcho", {"session": handle})["isError"], "another's share"
+        client.transport.producer.resumeProducing()
+        client.read_all()
+        assert share.used == 0
+        assert len(client.messages) < 1 + 50, "what its share had no room for is dropped"
+
+
 class StateTests(LimitTestCase):
-    settings = {"MCP_ECHO_MAX_STATE_BYTES": "65536", "MCP_ECHO_MAX_QUEUE_BYTES": "65536"}
+    settings = {
+        "MCP_ECHO_MAX_STATE_BYTES": "65536",
+        "MCP_ECHO_MAX_STATE_BYTES_PER_CLIENT": "65536",
+        "MCP_ECHO_MAX_QUEUE_BYTES": "65536",
+    }
 
     @property
     def budget(self) -> Any:

@@ -482,19 +482,34 @@ class LimitTests(MetricsTestCase):
 
     def test_what_all_sessions_hold_together(self) -> None:
         """One queue is bounded by its own limits, all of them with the last echoes by a common one."""
-        self.limited(MCP_ECHO_MAX_STATE_BYTES="65536", MCP_ECHO_MAX_QUEUE_BYTES="50000")
+        self.limited(
+            MCP_ECHO_MAX_STATE_BYTES="65536",
+            MCP_ECHO_MAX_STATE_BYTES_PER_CLIENT="65536",
+            MCP_ECHO_MAX_QUEUE_BYTES="50000",
+        )
         first, second = (self.store.use(self.initialize(), None) for _ in range(2))
         first.log.queue(b"x" * 50_000)
         second.log.queue(b"x" * 50_001)
         second.log.queue(b"x" * 50_000)
         self.call("echo", {"message": "m" * 20_000}, session=first.id)
         assert self.of("messages_dropped_total") == {"too_large": 1, "no_room": 1}
-        assert self.value("echoes_refused_total") == 1
+        assert self.of("echoes_refused_total") == {"full": 1}
         self.call("echo", {"message": "m"}, session=second.id)
         assert second.last_echo is not None
         assert self.value("state_bytes", kind="queues") == self.value("queue_bytes") == 50_000
         assert self.value("state_bytes", kind="echoes") == second.last_echo.size
         assert self.value("state_limit_bytes") == 65536
+
+    def test_what_one_client_holds_beyond_its_share(self) -> None:
+        """Half of what all may hold, where nothing else is said."""
+        self.limited(MCP_ECHO_MAX_STATE_BYTES="65536")
+        first, second = (self.store.use(self.initialize(), None) for _ in range(2))
+        first.log.queue(b"x" * 20_000)
+        second.log.queue(b"x" * 20_000)
+        self.call("echo", {"message": "m" * 20_000}, session=first.id)
+        assert self.of("messages_dropped_total") == {"client": 1}
+        assert self.of("echoes_refused_total") == {"client": 1}
+        assert self.value("state_bytes", kind="queues") == 20_000
 
 
 class EdgeTests(MetricsTestCase):

@@ -22,6 +22,7 @@ MODULES = [
 
 _DIRECT = "takes sessions from the store outside of any request, which only memory allows"
 _OWN = "looks at how the memory of the server counts"
+_SHARES = "an engine has no sums of what each client's sessions hold"
 _TEXT = "reckons with a number as the id of a question, which is a text where a node has to be named"
 OTHERWISE: dict[str, str] = {
     "ReportTests.test_only_so_many_clients_are_remembered": "looks into the observer, which is wrapped here",
@@ -29,6 +30,11 @@ OTHERWISE: dict[str, str] = {
     "StateTests.test_totals_outlive_the_sessions_that_made_them": _DIRECT,
     "StateTests.test_sessions_from_their_beginning_to_their_end": "an engine counts lifetimes to the expiry",
     "LimitTests.test_what_all_sessions_hold_together": _DIRECT,
+    "LimitTests.test_what_one_client_holds_beyond_its_share": _DIRECT,
+    "StateShareTests.test_one_address_that_fills_its_share_leaves_another_s_state_kept": _SHARES,
+    "StateShareTests.test_who_has_filled_its_share_is_told_why_nothing_can_be_replayed": _SHARES,
+    "StateShareTests.test_a_principal_has_its_share_wherever_it_comes_from": _SHARES,
+    "StateShareTests.test_handles_count_in_the_share_of_their_maker": _SHARES,
     "OwnerTests.test_the_messages_of_the_old_transport_come_from_who_opened_the_stream": _DIRECT,
     "GetTests.test_an_expired_session_ends_its_streams": "asks how many a sweep has ended before it is over",
     "KeepAliveTests.test_a_busy_stream_needs_none": _DIRECT,
