@@ -114,9 +114,8 @@ def replay_last_echo(call: Call, arguments: ReplayArguments) -> Answer:
     last = session.last_echo
     if last is None and session.echo_count:
         raise ToolError(
-            "Nothing to replay: when the last echo came, MCP_ECHO_MAX_STATE_BYTES, which bounds what all "
-            "sessions together hold, or MCP_ECHO_MAX_STATE_BYTES_PER_CLIENT, which bounds what those of one "
-            "client hold, left no room to keep it. Close sessions that are not needed, and echo again."
+            f"Nothing to replay: when the last echo came, {_bounds(call)} left no room to keep it. Close "
+            "sessions that are not needed, and echo again."
         )
     if last is None and session is call.session and call.outlet.session_made:
         raise ToolError(
@@ -135,6 +134,15 @@ def replay_last_echo(call: Call, arguments: ReplayArguments) -> Answer:
         ReplayResult(last.message, session.echo_count, session.replay_count),
         _content(last, call.revision),
     )
+
+
+def _bounds(call: Call) -> str:
+    """Return what may leave no room for an echo, where the session is kept."""
+    caller = call.caller()
+    has_share = call.facts.store.share(caller.principal, caller.address).state is not None
+    of_one = " or MCP_ECHO_MAX_STATE_BYTES_PER_CLIENT, which bounds what those of one client hold,"
+    whole = "MCP_ECHO_MAX_STATE_BYTES, which bounds what all sessions together hold,"
+    return whole + (of_one if has_share else "")
 
 
 def echo_tool(binary: bool) -> Tool[Any]:

@@ -175,6 +175,21 @@ class LeaverTests(OnARivalEngine, ModernTestCase):
         assert [each["method"] for each in listening.messages] == ["notifications/resources/updated"]
 
 
+class StateTests(OnARivalEngine, ModernTestCase):
+    settings = {"MCP_ECHO_MAX_STATE_BYTES": "65536"}
+
+    def test_no_share_is_told_of_where_none_bounds_messages_and_echoes(self) -> None:
+        """Our choice: an engine has no sums of what each client's sessions hold, and nothing is made up."""
+        session = self.initialize()
+        self.text("echo", {"message": "x" * 70_000}, session=session)
+        replayed = self.call("replayLastEcho", session=session)["content"][0]["text"]
+        assert "MCP_ECHO_MAX_STATE_BYTES," in replayed
+        assert "MCP_ECHO_MAX_STATE_BYTES_PER_CLIENT" not in replayed
+        shown = self.call("sessionInfo", session=session)
+        assert not {"stateBytes", "stateLeft"} & shown["structuredContent"]["share"].keys()
+        assert "- Messages and Last Echoes: bounded for all together" in shown["content"][0]["text"]
+
+
 class TidyTests(OnARivalEngine, ModernTestCase):
     """What hangs on a session ends with it, whichever node ends it."""
 
