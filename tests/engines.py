@@ -12,6 +12,8 @@ from mcp_echo.state.engine import (
     Change,
     Close,
     Conflict,
+    Count,
+    Counted,
     Counts,
     Create,
     Ended,
@@ -255,6 +257,9 @@ class DictEngine:
     def _carry_out(self, operation: Operation) -> Outcome:
         if isinstance(operation, Create):
             return self._create(operation)
+        if isinstance(operation, Count):
+            self.records.take_away_expired()
+            return Counted(len(self.records.of(holder_of(operation.owner, operation.address))))
         kept = self._find(operation)
         if kept is None:
             return Missing()

@@ -158,7 +158,17 @@ class Close(NamedTuple):
     tell: tuple[str, ...] = ()
 
 
-Operation = Create | Change | Load | Peek | Close
+class Count(NamedTuple):
+    """Count the records of a holder; see `Create.address`. Answered with `Counted`.
+
+    Records that have expired are taken away first, so that none of them counts.
+    """
+
+    owner: str | None
+    address: str
+
+
+Operation = Create | Change | Load | Peek | Close | Count
 
 
 class Applied(NamedTuple):
@@ -194,7 +204,13 @@ class Full(NamedTuple):
     records no more than `SAMPLE` are looked at for it."""
 
 
-Outcome = Applied | Found | Conflict | Missing | Full
+class Counted(NamedTuple):
+    """So many it has."""
+
+    records: int
+
+
+Outcome = Applied | Found | Conflict | Missing | Full | Counted
 
 
 class Ended(NamedTuple):

@@ -18,7 +18,7 @@ from mcp_echo.protocol.jsonrpc import MessageId, Response
 from mcp_echo.protocol.revisions import Revision
 from mcp_echo.state.commits import Commits
 from mcp_echo.state.copies import Copies, Waits
-from mcp_echo.state.engine import Counts, Engine, EngineHealth, Found, Load
+from mcp_echo.state.engine import Count, Counted, Counts, Engine, EngineHealth, Found, Load
 from mcp_echo.state.keeping import Keeping
 from mcp_echo.state.kept import Kept, describe
 from mcp_echo.state.ledger import Bounds
@@ -29,7 +29,7 @@ from mcp_echo.state.shared_budget import SharedBudget
 from mcp_echo.state.shared_limits import SharedLimits
 from mcp_echo.state.shared_session import SharedSession
 from mcp_echo.state.store import Clock, EndReason, Holdings, SessionShare, Statistics
-from mcp_echo.state.units import NotHere, Unit, Want, abandon
+from mcp_echo.state.units import NotCounted, NotHere, Unit, Want, abandon
 from mcp_echo.state.upkeep import Upkeep
 
 HEARTBEAT = 15.0
@@ -158,10 +158,10 @@ class SharedStore:
         """Return a session; see `SessionStore.use`."""
         return self.unit.use(Want(session_id, principal, handle), notice)
 
-    def share(self, principal: str | None, address: str) -> SessionShare:  # noqa: ARG002  # the engine knows
-        """Return what a caller may have of the sessions; see `SessionStore.share`."""
-        most = self._limit_per_address if principal is None else self._limit_per_principal
-        return SessionShare(None, most, None, None)
+    def share(self, principal: str | None, address: str) -> SessionShare:
+        """Return what a caller has of the sessions; see `SessionStore.share`."""
+        most = min(self.limit, self._limit_per_address if principal is None else self._limit_per_principal)
+        return SessionShare(self.unit.held_by(principal, address, most), most, None, None)
 
     def create(
         self, principal: str | None, revision: Revision, client: Client, address: str | None = None
@@ -240,8 +240,13 @@ class SharedStore:
                 if isinstance(error, NotHere):
                     unit.wants[error.want.id] = error.want
                     self._release(unit)
+                elif isinstance(error, NotCounted):
+                    await self._count(unit, error.count)
                 elif await self._commits.keep(unit):
                     break
+                else:
+                    # Some of it may have been kept, and others have changed what is there.
+                    unit.counted.clear()
             # While the sessions are still this unit's: whoever changes them next finds its streams open.
             unit.undo.clear()
             for effect in unit.effects:
@@ -265,7 +270,7 @@ class SharedStore:
         self._limits.begin_attempt(unit.admitted)
         try:
             return work(), None
-        except (NotHere, Exception) as error:
+        except (NotHere, NotCounted, Exception) as error:
             return None, error
         finally:
             self._unit = None
@@ -299,6 +304,11 @@ class SharedStore:
                 )
             self.copies.remember(replica)
         return replica
+
+    async def _count(self, unit: Unit, count: Count) -> None:
+        outcome = await self.keeping.submit(count)
+        if isinstance(outcome, Counted):
+            unit.counted[count] = outcome.records
 
     def _release(self, unit: Unit) -> None:
         replicas, unit.replicas = unit.replicas, {}

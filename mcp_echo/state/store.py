@@ -97,10 +97,10 @@ class Holdings(NamedTuple):
 class SessionShare(NamedTuple):
     """What a caller has of the sessions, and of what they may hold."""
 
-    held: int | None
-    """How many sessions and handles it has; None where only what keeps them knows."""
+    held: int
+    """How many sessions and handles it has, at this moment; none of them has expired."""
     most: int
-    """How many it may have."""
+    """How many it may have, if nobody else takes the room."""
     state: int | None
     """Bytes of its queued messages and last echoes; None where no share bounds them."""
     state_left: int | None
@@ -396,10 +396,12 @@ class MemoryStore:
 
     def share(self, principal: str | None, address: str) -> SessionShare:
         """Return what a caller has of the sessions; see `SessionStore.share`."""
+        self._end_expired()
         limit = self._limit_of(principal)
         holder = holder_of(principal, address)
         held, state = self._shares.held_by(holder), self.budget.of(holder)
-        return SessionShare(held, self.limit if limit is None else limit, state.used, state.left)
+        most = self.limit if limit is None else min(limit, self.limit)
+        return SessionShare(held, most, state.used, state.left)
 
     def close(self, session_id: str, principal: str | None, handle: bool = False) -> None:
         """End a session; see `SessionStore.close`."""

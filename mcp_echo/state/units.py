@@ -10,9 +10,10 @@ from typing import Any, NamedTuple, Protocol
 from mcp_echo.protocol.errors import SessionNotFound, TooManySessions, TooManySessionsForHolder
 from mcp_echo.protocol.revisions import Revision
 from mcp_echo.state.copies import Copies
-from mcp_echo.state.engine import Create, Record
+from mcp_echo.state.engine import Count, Create, Record
 from mcp_echo.state.keeping import Keeping
 from mcp_echo.state.kept import Kept, encode
+from mcp_echo.state.limits import holder_of
 from mcp_echo.state.replica import Replica
 from mcp_echo.state.shared_session import Keeper, SharedSession
 from mcp_echo.state.store import Clock
@@ -43,6 +44,14 @@ class NotHere(BaseException):
     def __init__(self, want: Want) -> None:
         super().__init__()
         self.want = want
+
+
+class NotCounted(BaseException):
+    """The sessions of a holder that were asked about have to be counted first; no Exception, likewise."""
+
+    def __init__(self, count: Count) -> None:
+        super().__init__()
+        self.count = count
 
 
 class Sessions(Keeper, Protocol):
@@ -78,6 +87,8 @@ class Unit:
         """Sessions that an earlier attempt has made."""
         self.refusal: TooManySessions | TooManySessionsForHolder | None = None
         self.admitted = 0
+        self.counted: dict[Count, int] = {}
+        """How many sessions each caller asked about has, as the engine counted them since the last change."""
         self.begin()
 
     def begin(self) -> None:
@@ -85,6 +96,8 @@ class Unit:
         self.sessions: dict[str, SharedSession] = {}
         self.closed: list[SharedSession] = []
         self.new: list[tuple[SharedSession, Create]] = []
+        self.more: dict[str | None, int] = {}
+        """How many sessions this attempt makes for each holder."""
         self.effects: list[Callable[[], object]] = []
         self.undo: list[Callable[[], object]] = []
 
@@ -133,6 +146,8 @@ class Unit:
             want.id, want.owner, want.handle, record, self.store.keeping.bounds, self.store.node
         )
         session = self._session(replica, revision)
+        holder = holder_of(want.owner, address)
+        self.more[holder] = self.more.get(holder, 0) + 1
         self.new.append((session, Create(want.id, want.owner, want.handle, kept.timeout, b"", address)))
         return session
 
@@ -140,6 +155,23 @@ class Unit:
         """End a session; see `SessionStore.close`."""
         session = self.use(want)
         self.closed.append(session)
+
+    def held_by(self, principal: str | None, address: str, most: int) -> int:
+        """Return how many sessions a caller has, with what this attempt has made and ended so far.
+
+        Args:
+            principal: Who the caller is, or None.
+            address: The caller's network address.
+            most: How many it may have: one that it makes beyond that takes the place of another of its own.
+        """
+        count = Count(principal, address)
+        counted = self.counted.get(count)
+        if counted is None:
+            raise NotCounted(count)
+        made = self.more.get(holder_of(principal, address), 0)
+        # Who made a session of nobody's is not known here; who ends it is as good as sure to have made it.
+        ended = sum(session.principal == principal for session in self.closed)
+        return max(0, min(counted + made, max(counted, most)) - ended)
 
 
 CREATED = Create("", None, False, 0, b"")

@@ -29,6 +29,8 @@ from twisted.python.failure import Failure
 
 from mcp_echo.protocol.errors import StoreUnavailable
 from mcp_echo.state.engine import (
+    Count,
+    Counted,
     Counts,
     Ended,
     EngineHealth,
@@ -162,7 +164,16 @@ class RedisEngine:
         """Carry out an operation; see `Engine.submit`."""
         if self._stopping or self._condition.breaker.refuses:
             return fail(unavailable())
+        if isinstance(operation, Count):
+            return self._count(operation)
         return self._batches.submit(self._codec.operation(operation))
+
+    def _count(self, count: Count) -> Deferred[Outcome]:
+        calls = [
+            self._batches.submit(self._codec.count(shard, count)) for shard in range(self._address.shards)
+        ]
+        counted = gatherResults(calls, consumeErrors=True)
+        return counted.addCallbacks(lambda found: Counted(sum(each.records for each in found)), _first)
 
     def sweep(self) -> Deferred[list[Ended]]:
         """Take away the records that have expired; see `Engine.sweep`."""
@@ -271,6 +282,12 @@ class RedisEngine:
         self._condition.keeps()
         if not is_full(reason):
             self._condition.spoilt(reason)
+
+
+def _first(failure: Failure) -> Failure:
+    """Return what the first of several calls failed with."""
+    error = failure.value
+    return error.subFailure if isinstance(error, defer.FirstError) else failure
 
 
 def _over(failure: Failure) -> None:

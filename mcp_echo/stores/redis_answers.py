@@ -10,6 +10,7 @@ import msgspec
 from mcp_echo.state.engine import (
     Applied,
     Conflict,
+    Counted,
     Counts,
     Ended,
     Entry,
@@ -114,6 +115,7 @@ class _Reader:
             self._swept,
             self._heard,
             self._string,
+            lambda: Counted(self._number()),
         )
 
     def answer(self) -> Answer:

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import UNSET
 
-from mcp_echo.state.engine import Change, Close, Create, Load, Operation, Peek
+from mcp_echo.state.engine import Change, Close, Count, Create, Load, Operation, Peek
 from mcp_echo.state.limits import holder_of
 
-_CREATE, _CHANGE, _LOAD, _CLOSE, _SWEEP, _BROADCAST, _LISTEN, _SECRET, _TRIAL = range(1, 10)
+_CREATE, _CHANGE, _LOAD, _CLOSE, _SWEEP, _BROADCAST, _LISTEN, _SECRET, _TRIAL, _COUNT = range(1, 11)
 _OVERHEAD = 200
 """Bytes of an operation beside what it carries, about."""
 
@@ -85,13 +85,17 @@ class Codec:
         }
 
     def operation(self, operation: Operation) -> Call:
-        """Return an operation on a record as the script takes it."""
+        """Return an operation on one record as the script takes it."""
         return self._writers[type(operation)](operation)
 
     def batch(self, shard: int, calls: Sequence[Call]) -> tuple[list[bytes], bytes]:
         """Return the keys and the argument of the script for operations of one shard."""
         keys = [*self._common[shard], *(key for call in calls for key in call.keys)]
         return keys, msgspec.msgpack.encode([call.body for call in calls])
+
+    def count(self, shard: int, count: Count) -> Call:
+        """Return the call that counts what a holder has in a shard."""
+        return Call(shard, (), (_COUNT, 0, "", _holder(count.owner, count.address)), _OVERHEAD)
 
     def sweep(self, shard: int) -> Call:
         """Return the call that takes away the expired records of a shard."""
@@ -147,7 +151,7 @@ class Codec:
             create.timeout,
             _text(create.state),
             self._limits[shard],
-            _holder(create),
+            _holder(create.owner, create.address),
             own_limit,
             create.used,
         )
@@ -222,9 +226,9 @@ def _spread(limit: int, shards: int) -> list[int]:
     return [limit // shards + (shard < limit % shards) for shard in range(shards)]
 
 
-def _holder(create: Create) -> str | None:
-    """Return the name of a record's holder in 32 characters; None where nobody has a share."""
-    holder = holder_of(create.owner, create.address)
+def _holder(owner: str | None, address: str | None) -> str | None:
+    """Return the name of a holder in 32 characters; None where nobody has a share."""
+    holder = holder_of(owner, address)
     # Cut: 128 bits keep holders apart, and the name says nothing of them.
     return None if holder is None else hashlib.sha256(_bytes(holder)).hexdigest()[:32]
 

@@ -27,7 +27,7 @@ local SAMPLE = 64
 -- Bytes of strings in an answer from which on no further operation is carried out.
 local ENOUGH = 8388608
 
-local APPLIED, FOUND, CONFLICT, MISSING, FULL, FAILED, LATER, ENDED, HEARD, SECRET = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9
+local APPLIED, FOUND, CONFLICT, MISSING, FULL, FAILED, LATER, ENDED, HEARD, SECRET, HAS = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
 
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -370,6 +370,12 @@ local function close(at, operation)
   say(APPLIED, created)
 end
 
+-- Then the holder whose records are to be counted.
+local function count_of(_, operation)
+  make_room()
+  say(HAS, held_by(operation[4]))
+end
+
 local function sweep()
   local found = call('LRANGE', ended, 0, AT_ONCE - 1)
   if #found > 0 then call('LTRIM', ended, #found, -1) end
@@ -463,7 +469,7 @@ local function trial(at, operation)
   say(APPLIED, now)
 end
 
-local doing = { create, change, load, close, sweep, broadcast, listen, secret, trial }
+local doing = { create, change, load, close, sweep, broadcast, listen, secret, trial, count_of }
 
 local at = 5
 for _, operation in ipairs(unpacked(ARGV[1])) do

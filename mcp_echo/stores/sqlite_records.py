@@ -15,6 +15,8 @@ from mcp_echo.state.engine import (
     Change,
     Close,
     Conflict,
+    Count,
+    Counted,
     Counts,
     Create,
     Ended,
@@ -140,6 +142,7 @@ class Records:
             Load: self._load,
             Peek: self._peek,
             Close: self._close,
+            Count: self._count,
             Sweep: self._sweep,
             Broadcast: self._broadcast,
             Secret: self._secret,
@@ -350,6 +353,10 @@ class Records:
         self._counts[2] += 1
         self._tell(close)
         return Applied(row.created)
+
+    def _count(self, count: Count) -> Outcome:
+        self._take_away_all_expired()
+        return Counted(self._held_by(_as_kept(holder_of(count.owner, count.address))))
 
     def _take_away_expired(self, most: int) -> int:
         found = self._cursor.execute(_EXPIRED, (self._now, most)).fetchall()

@@ -21,8 +21,8 @@ class SessionInfoArguments(msgspec.Struct, forbid_unknown_fields=True, frozen=Tr
 class Share(msgspec.Struct, rename="camel"):
     """What the caller has of what there is, and how much more it may have."""
 
-    sessions: int | None
-    sessions_left: int | None
+    sessions: int
+    sessions_left: int
     held_bytes: int
     held_left: int
     state_bytes: int | None
@@ -104,7 +104,7 @@ def _share(call: Call, session: Session) -> Share:
     holds = held.of(call.facts.limits.owner(caller.principal, caller.address))
     return Share(
         sessions=sessions,
-        sessions_left=None if sessions is None else max(0, most - sessions),
+        sessions_left=max(0, most - sessions),
         held_bytes=holds,
         held_left=min(held.share - holds, held.limit - held.total),
         state_bytes=state,
@@ -115,15 +115,12 @@ def _share(call: Call, session: Session) -> Share:
 
 
 def _share_text(share: Share) -> str:
-    sessions = "counted by the session store alone"
-    if share.sessions is not None:
-        sessions = f"{share.sessions} ({share.sessions_left} more)"
     state = "bounded for all together, in the session store"
     if share.state_bytes is not None and share.state_left is not None:
         state = f"{size(share.state_bytes)} ({size(share.state_left)} more)"
     return (
         "⚖️ Your Share:\n"
-        f"- Sessions: {sessions}\n"
+        f"- Sessions: {share.sessions} ({share.sessions_left} more)\n"
         f"- Held by Requests and Streams: {size(share.held_bytes)} ({size(share.held_left)} more)\n"
         f"- Messages and Last Echoes: {state}\n"
         f"- This Session: {share.streams_left} more streams, {share.queue_left} more messages\n\n"

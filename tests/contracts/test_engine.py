@@ -15,11 +15,14 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred, ensureDeferred, gatherResults
 from twisted.internet.task import deferLater
 
+from mcp_echo.protocol.errors import StoreUnavailable
 from mcp_echo.state.engine import (
     Applied,
     Change,
     Close,
     Conflict,
+    Count,
+    Counted,
     Counts,
     Create,
     Engine,
@@ -659,6 +662,76 @@ async def test_expired_records_never_count_against_a_limit(bench: Bench) -> None
     assert sorted(ended.id for ended in await engine.sweep()) == ["one", "three", "two"]
     assert await engine.sweep() == []
     assert engine.totals == Totals(3)
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_holder_s_records_are_counted_on_every_node(bench: Bench) -> None:
+    """Interface, Count: all of a principal's, or of an address where no principal is known; a /64 is one."""
+    nodes = [await bench.engine("a"), await bench.engine("b")]
+    for number in range(5):
+        await nodes[number % 2].submit(create(f"alice's {number}", "alice", number == 0, address="10.0.0.1"))
+    for number, address in enumerate(
+        ("10.0.0.1", "10.0.0.1", "2001:db8::1", "2001:db8::2", "2001:db8:0:1::")
+    ):
+        await nodes[0].submit(fresh(f"nobody's {number}", address))
+    await nodes[0].submit(create("whoever's"))
+    counted = {
+        Count("alice", "10.0.0.1"): 5,
+        Count("alice", "10.0.0.9"): 5,
+        Count(None, "10.0.0.1"): 2,
+        Count(None, "2001:db8::3"): 2,
+        Count("10.0.0.1", "10.0.0.1"): 0,
+        Count("\udcff", "10.0.0.1"): 0,
+        Count(None, "10.0.0.9"): 0,
+    }
+    for node in nodes:
+        assert {count: await node.submit(count) for count in counted} == {
+            count: Counted(records) for count, records in counted.items()
+        }
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_record_that_has_ended_is_not_counted(bench: Bench) -> None:
+    """Interface, Count: nor is one that has expired and was not swept; the next sweep tells of it, once."""
+    engine = await bench.engine()
+    await engine.submit(create("short", "alice", timeout=2 * bench.moment))
+    await engine.submit(create("another's", "bob", timeout=2 * bench.moment))
+    for name in ("closed", "kept", "used"):
+        await engine.submit(create(name, "alice", timeout=LONG))
+    await engine.submit(Close("closed", "alice", False))
+    await engine.submit(change("used", 1, "alice", used=True))
+    assert await engine.submit(Count("alice", "10.0.0.1")) == Counted(3)
+    await bench.advance(3)
+    assert await engine.submit(Count("alice", "10.0.0.1")) == Counted(2)
+    assert await engine.submit(Count("bob", "10.0.0.1")) == Counted(0)
+    assert sorted(ended.id for ended in await engine.sweep()) == ["another's", "short"]
+    assert await engine.sweep() == []
+    assert engine.totals == Totals(2)
+    assert engine.counts == Counts(created=5, expired=2, closed=1)
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_count_comes_after_what_was_asked_before_it(bench: Bench) -> None:
+    """Interface, Engine.submit: operations that go together are carried out in their order."""
+    engine = await bench.engine()
+    asked = [create("one", "alice"), Count("alice", ""), create("two", "alice"), Count("alice", "")]
+    outcomes = await together(*map(engine.submit, asked))
+    # Where records are spread, each place has an order of its own.
+    assert outcomes[3] == Counted(2)
+    if bench.has_limits:
+        assert outcomes[1] == Counted(1)
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_count_that_cannot_be_had_is_refused_as_any_operation(bench: Bench) -> None:
+    """Interface, Engine.submit: StoreUnavailable, however many places would have to be asked."""
+    engine = await bench.engine()
+    if isinstance(engine, DictEngine):
+        engine.available = False
+    else:
+        await engine.stop()
+    with pytest.raises(StoreUnavailable):
+        await engine.submit(Count("alice", "10.0.0.1"))
 
 
 @with_limits

@@ -21,7 +21,7 @@ from mcp_echo.protocol.errors import (
 )
 from mcp_echo.state.ledger import Bounds
 from mcp_echo.state.session import Client, Echo, Session
-from mcp_echo.state.store import Holdings, SessionStore
+from mcp_echo.state.store import Holdings, SessionShare, SessionStore
 from tests.contracts.session_stores import (
     ADDRESS_LIMIT,
     BENCHES,
@@ -471,6 +471,80 @@ async def test_a_principal_that_is_gone_leaves_nothing_behind(bench: Bench) -> N
     assert await bench.living() == set()
     for _ in range(OWN_LIMIT):
         await bench.create("alice")
+
+
+@pytest.mark.parametrize("principal", ["alice", None])
+@pytest_twisted.ensureDeferred
+async def test_a_caller_s_share_is_what_it_has_now(bench: Bench, principal: str | None) -> None:
+    """Interface, SessionStore.share: sessions and handles of the principal, or else of the address."""
+
+    async def share() -> SessionShare:
+        return await bench.perform(lambda store: store.share(principal, "10.0.0.1"))
+
+    most = OWN_LIMIT if principal else ADDRESS_LIMIT
+    assert await share() == SessionShare(0, most)
+    await bench.create("bob", address="10.0.0.1")
+    made = await bench.create(principal, address="10.0.0.1")
+    assert await share() == SessionShare(1, most)
+    await bench.create_handle(principal, timeout=5, address="10.0.0.1")
+    assert await share() == SessionShare(2, most)
+    await bench.close(made.id, principal)
+    assert await share() == SessionShare(1, most)
+    bench.advance(5)
+    assert await share() == SessionShare(0, most)
+
+
+@pytest.mark.parametrize("principal", ["alice", None])
+@pytest_twisted.ensureDeferred
+async def test_a_share_tells_what_the_request_itself_has_done(bench: Bench, principal: str | None) -> None:
+    """Our choice: a session that is made for a call counts in what the call is told."""
+    handle = await bench.create_handle(principal, address="10.0.0.1", used=False)
+
+    def work(store: SessionStore) -> list[int]:
+        def held() -> int:
+            return store.share(principal, "10.0.0.1").held
+
+        seen = [held()]
+        store.create("bob", REVISION, CLIENT, "10.0.0.1")
+        seen.append(held())
+        store.create(principal, REVISION, CLIENT, "10.0.0.1")
+        seen.append(held())
+        store.close(handle.id, principal, handle=True)
+        seen.append(held())
+        return seen
+
+    assert await bench.perform(work) == [1, 1, 2, 1]
+    assert (await bench.perform(lambda store: store.share(principal, "10.0.0.1"))).held == 1
+
+
+@pytest.mark.parametrize("principal", ["alice", None])
+@pytest_twisted.ensureDeferred
+async def test_a_full_share_is_no_more_than_full(bench: Bench, principal: str | None) -> None:
+    """Our choice: one's oldest unused session gives way, so that one has not one more than one may."""
+    for _ in range(2):
+        await bench.create(principal, address="10.0.0.1", used=False)
+
+    def work(store: SessionStore) -> SessionShare:
+        store.create(principal, REVISION, CLIENT, "10.0.0.1")
+        return store.share(principal, "10.0.0.1")
+
+    assert await bench.perform(work) == SessionShare(2, 2)
+    assert await bench.perform(lambda store: store.share(principal, "10.0.0.1")) == SessionShare(2, 2)
+
+
+@with_sizes(limit=2, limit_per_principal=9, limit_per_address=9)
+@pytest.mark.parametrize("principal", ["alice", None])
+@pytest_twisted.ensureDeferred
+async def test_a_share_is_no_larger_than_the_store(bench: Bench, principal: str | None) -> None:
+    """Our choice: nobody is told of room that is not there."""
+    for _ in range(2):
+        await bench.create(principal, address="10.0.0.1", used=False)
+
+    def work(store: SessionStore) -> SessionShare:
+        store.create(principal, REVISION, CLIENT, "10.0.0.1")
+        return store.share(principal, "10.0.0.1")
+
+    assert await bench.perform(work) == SessionShare(2, 2)
 
 
 # What they hold.

@@ -5,10 +5,13 @@ RFC 6585 section 4 for the status; the limits are our choice where a test does n
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any
 
 from twisted.logger import LogLevel, capturedLogs, formatEvent
 
+from mcp_echo.offer.resources import SESSION_URI
 from mcp_echo.state.limits import CLIENTS_AT_AN_ADDRESS
 from tests.logged import Events, observed
 from tests.transport.slow import SlowClient
@@ -224,6 +227,97 @@ class AddressTests(LimitTestCase):
         headers = {"X-Forwarded-For": "203.0.113.7", "MCP-Protocol-Version": "2025-03-26"}
         assert {self.request("POST", body=pings, headers=headers).status for _ in range(20)} == {200}
         assert len(self.store) == 5
+
+
+def told_in(text: str) -> tuple[int, int]:
+    """Return how many sessions sessionInfo says that its caller has, and how many it has left."""
+    told = re.search(r"^- Sessions: (\d+) \((\d+) more\)$", text, re.MULTILINE)
+    assert told is not None, text
+    return int(told[1]), int(told[2])
+
+
+class ShareTests(LimitTestCase):
+    """Our choice: sessionInfo tells whoever is about to be refused what it has and what it has left."""
+
+    settings = {
+        "MCP_ECHO_TRUSTED_PROXIES": "127.0.0.1",
+        "MCP_ECHO_MAX_SESSIONS_PER_PRINCIPAL": "4",
+        "MCP_ECHO_MAX_SESSIONS_PER_ADDRESS": "3",
+    }
+
+    def share(self, session: str | None = None, **caller: str) -> tuple[int, int]:
+        """Return how many sessions a caller is told it has, and how many it has left."""
+        return told_in(self.text("sessionInfo", session=session, **caller))
+
+    def begin_session(self, **caller: str) -> str:
+        """Return a session that a caller has begun and used."""
+        answer = self.rpc("initialize", {"protocolVersion": "2025-03-26"}, **caller)
+        session = answer.header("Mcp-Session-Id")
+        assert session is not None
+        self.rpc("ping", session=session, **caller)
+        return session
+
+    def assert_counted(self, most: int, **caller: str) -> None:
+        """See what a caller has, from its first session to its last but one."""
+        first = self.begin_session(**caller)
+        assert self.share(first, **caller) == (1, most - 1)
+        begun = [self.begin_session(**caller) for _ in range(most - 1)]
+        assert self.share(first, **caller) == (most, 0)
+        assert self.rpc("tools/list", **caller).status == 429
+        fields = {name.replace("_", "-"): value for name, value in caller.items()}
+        self.request("DELETE", headers={"Mcp-Session-Id": begun[0], **fields})
+        assert self.share(first, **caller) == (most - 1, 1)
+        self.clock.advance(1800)
+        self.rpc("ping", session=first, **caller)
+        self.clock.advance(1801)
+        assert self.share(first, **caller) == (1, most - 1)
+
+    def test_a_principal_is_told_of_its_own_wherever_it_comes_from(self) -> None:
+        self.begin_session(X_User_Id="bob", X_Forwarded_For="203.0.113.7")
+        self.begin_session(X_Forwarded_For="203.0.113.7")
+        self.assert_counted(4, X_User_Id="alice", X_Forwarded_For="203.0.113.7")
+        assert self.share(X_User_Id="alice", X_Forwarded_For="203.0.113.9") == (2, 2)
+
+    def test_an_address_is_told_of_those_without_a_principal(self) -> None:
+        self.begin_session(X_User_Id="alice", X_Forwarded_For="203.0.113.7")
+        self.begin_session(X_Forwarded_For="203.0.113.9")
+        self.assert_counted(3, X_Forwarded_For="203.0.113.7")
+
+    def test_handles_count_and_are_told_of_in_the_modern_era(self) -> None:
+        caller = {"headers": {"X-User-Id": "alice"}}
+        made = [self.tool("createEchoSession", **caller)["structuredContent"]["session"] for _ in range(2)]
+        shown = self.tool("sessionInfo", {"session": made[0]}, **caller)["structuredContent"]["share"]
+        assert (shown["sessions"], shown["sessionsLeft"]) == (2, 2)
+
+    def test_a_session_that_is_made_for_the_call_counts(self) -> None:
+        """And no more than it may: where there are too many, it takes the place of the oldest unused one."""
+        assert [self.share() for _ in range(5)] == [(1, 2), (2, 1), (3, 0), (3, 0), (3, 0)]
+
+    def test_a_batch_is_told_what_has_changed_before_each_call(self) -> None:
+        session = self.begin_session()
+        made = self.handle()
+        calls = [
+            ("sessionInfo", {}),
+            ("createEchoSession", {}),
+            ("sessionInfo", {}),
+            ("closeEchoSession", {"session": made}),
+            ("sessionInfo", {}),
+        ]
+        body = [
+            {"jsonrpc": "2.0", "id": n, "method": "tools/call", "params": {"name": name, "arguments": given}}
+            for n, (name, given) in enumerate(calls)
+        ]
+        answer = self.request("POST", body=body, headers={"Mcp-Session-Id": session})
+        shown = [each["result"]["content"][0]["text"] for each in answer.json if each["id"] % 2 == 0]
+        assert [told_in(text) for text in shown] == [(2, 1), (3, 0), (2, 1)]
+        assert self.share(session) == (2, 1)
+
+    def test_the_resource_tells_the_same(self) -> None:
+        session = self.begin_session()
+        self.begin_session()
+        answer = self.rpc("resources/read", {"uri": SESSION_URI}, session=session)
+        share = json.loads(answer.json["result"]["contents"][0]["text"])["share"]
+        assert (share["sessions"], share["sessionsLeft"]) == (2, 1)
 
 
 class CallRateTests(LimitTestCase):
