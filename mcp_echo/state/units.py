@@ -169,7 +169,7 @@ class Unit:
         if counted is None:
             raise NotCounted(count)
         made = self.more.get(holder_of(principal, address), 0)
-        # Who made a session of nobody's is not known here; who ends it is as good as sure to have made it.
+        # The address that made a session without a principal is not known here; it is taken for the caller's.
         ended = sum(session.principal == principal for session in self.closed)
         return max(0, min(counted + made, max(counted, most)) - ended)
 

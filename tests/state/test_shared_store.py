@@ -8,6 +8,7 @@ import pytest
 from twisted.internet.task import Clock
 
 from mcp_echo.protocol.errors import SessionNotFound, StoreUnavailable
+from mcp_echo.state.engine import Change, Count, Create
 from mcp_echo.state.ledger import LEASE, Bounds
 from mcp_echo.state.session import Echo
 from mcp_echo.state.shared import HEARTBEAT, SharedStore
@@ -88,6 +89,73 @@ def test_two_nodes_that_count_at_the_same_time_count_exactly(cluster: Cluster) -
             if node.engine.under_way:
                 node.engine.step()
     assert sorted(counts) == list(range(1, 41))
+
+
+def test_a_share_is_counted_anew_when_another_node_was_faster(cluster: Cluster) -> None:
+    """Our choice: the answer that goes out tells what there was when it was last worked on."""
+    a, b = cluster.a, cluster.b
+    session_id = a.create("alice")
+
+    def held(store: SharedStore) -> int:
+        store.use(session_id, "alice")
+        return store.share("alice", "10.0.0.1").held
+
+    a.engine.stepping = True
+    told: list[int] = []
+    a.start(held).addCallback(told.append)
+    a.engine.step()
+    b.on(session_id, echo, "alice")
+    b.create("alice")
+    while a.engine.under_way:
+        a.engine.step()
+    assert told == [2]
+    counts = [each for each in a.engine.submitted if isinstance(each, Count)]
+    assert counts == [Count("alice", "10.0.0.1")] * 2
+
+
+def test_a_session_that_was_made_before_another_attempt_is_counted_once(cluster: Cluster) -> None:
+    """Our choice: what an earlier attempt has made is there, and is not one more."""
+    a, b = cluster.a, cluster.b
+    session_id = a.create("alice")
+
+    def held(store: SharedStore) -> int:
+        store.use(session_id, "alice")
+        store.create_handle("alice", REVISION, CLIENT)
+        return store.share("alice", "10.0.0.1").held
+
+    a.engine.stepping = True
+    told: list[int] = []
+    a.start(held).addCallback(told.append)
+    a.engine.step()
+    b.on(session_id, echo, "alice")
+    while a.engine.under_way:
+        a.engine.step()
+    assert told == [2]
+    assert cluster.records.totals().records == 2
+
+
+def test_a_request_that_asks_for_no_share_has_nothing_counted(cluster: Cluster) -> None:
+    """Our choice: what one tool tells costs the others nothing."""
+    session_id = cluster.a.create("alice")
+    cluster.a.on(session_id, echo, "alice")
+    assert [type(each) for each in cluster.a.engine.submitted] == [Create, Change]
+
+
+def test_a_share_that_cannot_be_counted_is_the_outage_that_it_is(cluster: Cluster) -> None:
+    """Our choice: no number is made up, and what the request did has not happened."""
+    a = cluster.a
+    session_id = a.create("alice")
+
+    def held(store: SharedStore) -> int:
+        store.use(session_id, "alice").requests += 1
+        return store.share("alice", "10.0.0.1").held
+
+    a.engine.available = False
+    with pytest.raises(StoreUnavailable):
+        a.do(held)
+    a.engine.available = True
+    assert a.do(held) == 1
+    assert cluster.b.on(session_id, lambda session: session.requests, "alice") == 1
 
 
 def test_an_echo_that_is_not_kept_is_counted_once(cluster: Cluster) -> None:

@@ -22,10 +22,12 @@ from twisted.internet.defer import gatherResults
 from twisted.internet.task import deferLater
 from twisted.logger import LogLevel
 
+from mcp_echo.protocol.errors import StoreUnavailable
 from mcp_echo.state.engine import (
     Applied,
     Change,
     Close,
+    Count,
     Create,
     EngineRefused,
     Entry,
@@ -318,6 +320,16 @@ async def test_the_share_of_an_address_is_divided_over_the_shards(start: Start) 
     made = [Create(f"{number}", None, False, LONG, b"", "10.0.0.1", used=True) for number in range(100)]
     outcomes = [await engine.submit(each) for each in made]
     assert Counter(map(type, outcomes)) == {Applied: 10, Full: 90}
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_count_over_shards_whose_connection_is_lost_is_refused_once(start: Start) -> None:
+    """Interface, Engine.submit: StoreUnavailable, as for any operation; nothing is left in the log."""
+    engine, _ = await start(own(shared_server(), "&shards=4"))
+    counting = engine.submit(Count("alice", "10.0.0.1"))
+    engine._drop("lost")
+    with pytest.raises(StoreUnavailable):
+        await counting
 
 
 @pytest_twisted.ensureDeferred
