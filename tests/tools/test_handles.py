@@ -48,7 +48,7 @@ def test_a_new_handle_is_told_with_its_time(scene: Scene) -> None:
 def test_the_description_says_how_long_state_is_kept() -> None:
     """A model has to know: the lifetime, and that a restart ends it."""
     description = Scene({"session_timeout": "90.5"}).tools["createEchoSession"].description
-    assert "90.5 seconds after its last use" in description
+    assert "90.5 s after its last use" in description
     assert "lost when the server restarts" in description
 
 
