@@ -65,11 +65,12 @@ class Budget(ABC):
         Returns:
             Whether it may be kept; if not, the one before is no longer counted either.
         """
-        if self.has_room(size - before):
+        lacking = self._lacking(size - before)
+        if lacking is None:
             self.count_echo(size - before)
             return True
         self.count_echo(-before)
-        self._lacking(size).refuse_echo()
+        lacking.refuse_echo()
         return False
 
     def lose_message(self, size: int, most: int) -> None:
@@ -80,7 +81,10 @@ class Budget(ABC):
             most: The bytes that its queue may have.
         """
         if size <= most:
-            self._lacking(size).refuse_message()
+            # Where there is room, it is its own queue that had none.
+            lacking = self._lacking(size)
+            if lacking is not None:
+                lacking.refuse_message()
             return
         self.whole.messages_too_large += 1
         self.whole.tell(
@@ -97,8 +101,8 @@ class Budget(ABC):
         """Count a message that there was no room to keep."""
 
     @abstractmethod
-    def _lacking(self, size: int) -> Budget:
-        """Return what left no room for ``size`` bytes: the whole where it has none, else the share."""
+    def _lacking(self, size: int) -> Budget | None:
+        """Return what has no room for ``size`` bytes: the whole, or else the share; None where both have."""
 
     @abstractmethod
     def _full(self) -> str:
@@ -210,8 +214,8 @@ class StateBudget(Budget):
         if self._tell is not None:
             self._tell(sentence)
 
-    def _lacking(self, size: int) -> Budget:  # noqa: ARG002  # there is no other
-        return self
+    def _lacking(self, size: int) -> Budget | None:
+        return None if self.has_room(size) else self
 
     def _full(self) -> str:
         return f"Sessions hold {self.used} of the {self.limit} bytes that MCP_ECHO_MAX_STATE_BYTES allows"
@@ -265,8 +269,8 @@ class HolderBudget(Budget):
         self._whole.messages_refused_to_holders += 1
         self._tell_full()
 
-    def _lacking(self, size: int) -> Budget:
-        return self if self._whole.has_room(size) else self._whole
+    def _lacking(self, size: int) -> Budget | None:
+        return self._whole._lacking(size) or (None if self.has_room(size) else self)  # its own kind
 
     def _full(self) -> str:
         # No line of the log names a principal.
