@@ -42,8 +42,8 @@ class Commits:
 
     async def keep(self, unit: Unit) -> bool:
         """Keep what a request has changed; return False if it has to be worked on once more."""
-        for session, create in unit.new:
-            if create is not CREATED and not await self._make(unit, session, create):
+        for place, (session, create) in enumerate(unit.new):
+            if create is not CREATED and not await self._make(unit, place, session, create):
                 return False
         first = True
         # What was used last decides the answer; of the others only counts and messages change.
@@ -58,7 +58,7 @@ class Commits:
                 return False
         return True
 
-    async def _make(self, unit: Unit, session: SharedSession, create: Create) -> bool:
+    async def _make(self, unit: Unit, place: int, session: SharedSession, create: Create) -> bool:
         draft = session.seal()
         change = draft.change(self._keeping.mark())
         outcome = await self._keeping.submit(create._replace(state=change.state, used=change.used))
@@ -73,12 +73,14 @@ class Commits:
         self._copies.remember(replica)
         await self._copies.lock(replica)
         unit.replicas[replica.id] = replica
-        unit.made.append(replica)
+        unit.made[place] = replica
         if change.add or change.held.echoed:
             # A record begins with its state alone.
             replica.version = 1
             change = change._replace(version=1)
             outcome = await self._keeping.submit(change)
+            if isinstance(outcome, Missing):
+                self._lost(unit, replica)
             if not isinstance(outcome, Applied):
                 return False
         self._applied(session, change)
@@ -129,8 +131,9 @@ class Commits:
         return False
 
     def _lost(self, unit: Unit, replica: Replica) -> None:
-        """Have the next attempt find that a session is not there."""
+        """Have the next attempt find that a session is not there, or make it anew if it made it."""
         self._keeping.gone(replica)
         unit.missing.add(replica.id)
+        unit.made = {place: made for place, made in unit.made.items() if made is not replica}
         unit.replicas.pop(replica.id, None)
         self._copies.unlock(replica)

@@ -83,8 +83,8 @@ class Unit:
         """Those that are this unit's to change."""
         self.missing: set[str] = set()
         """Sessions that are known not to be there, or not to be the caller's."""
-        self.made: list[Replica] = []
-        """Sessions that an earlier attempt has made."""
+        self.made: dict[int, Replica] = {}
+        """Sessions that an earlier attempt has made: which of its new ones each was → the session."""
         self.refusal: TooManySessions | TooManySessionsForHolder | None = None
         self.admitted = 0
         self.counted: dict[Count, int] = {}
@@ -135,9 +135,9 @@ class Unit:
         """Return a new session, which is kept with the rest of the work."""
         if self.refusal is not None:
             raise self.refusal
-        place = len(self.new)
-        if place < len(self.made):
-            session = self._session(self.made[place], revision)
+        made = self.made.get(len(self.new))
+        if made is not None:
+            session = self._session(made, revision)
             self.new.append((session, CREATED))
             return session
         now = self.store.keeping.engine.now()

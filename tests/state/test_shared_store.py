@@ -134,6 +134,32 @@ def test_a_session_that_was_made_before_another_attempt_is_counted_once(cluster:
     assert cluster.records.totals().records == 2
 
 
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_sessions_that_are_lost_while_they_are_made_are_made_anew(cluster: Cluster, steps: int) -> None:
+    """Our choice: FLUSHALL in the middle of a request costs it another attempt, and not one after another."""
+    a = cluster.a
+
+    def work(store: SharedStore) -> list[str]:
+        made = [store.create_handle("alice", REVISION, CLIENT) for _ in range(2)]
+        for session in made:
+            session.remember_echo(Echo("hello"))
+        return [session.id for session in made]
+
+    a.engine.stepping = True
+    told: list[list[str]] = []
+    a.start(work).addCallback(told.append)
+    for _ in range(steps):
+        a.engine.step()
+    cluster.records.records.clear()
+    for _ in range(10):
+        if a.engine.under_way:
+            a.engine.step()
+    a.engine.stepping = False
+    (ids,) = told
+    # The last one was made after the loss; one that had been made before went with the rest.
+    assert a.on(ids[-1], lambda session: session.last_echo is not None, "alice")
+
+
 def test_a_request_that_asks_for_no_share_has_nothing_counted(cluster: Cluster) -> None:
     """Our choice: what one tool tells costs the others nothing."""
     session_id = cluster.a.create("alice")
