@@ -65,10 +65,10 @@ class Budget(ABC):
         Returns:
             Whether it may be kept; if not, the one before is no longer counted either.
         """
-        lacking = self._lacking(size - before)
-        if lacking is None:
+        if self.has_room(size - before):
             self.count_echo(size - before)
             return True
+        lacking = self._lacking(size - before) or self
         self.count_echo(-before)
         lacking.refuse_echo()
         return False
@@ -247,7 +247,11 @@ class HolderBudget(Budget):
 
     def has_room(self, size: int) -> bool:
         """Return whether ``size`` bytes more stay within the share, and within the limit for all."""
-        return self.queues + self.echoes + size <= self.limit and self._whole.has_room(size)
+        whole = self._whole
+        return (
+            self.queues + self.echoes + size <= self.limit
+            and whole.queues + whole.echoes + size <= whole.limit
+        )
 
     def count_queued(self, size: int) -> None:
         """Count ``size`` bytes more of messages, here and in the whole."""
