@@ -100,7 +100,9 @@ _ESCAPES = {
 def encode(value: Any) -> bytes:
     """Return ``value`` as JSON on one line, free of characters that act on a terminal."""
     data = _encoder.encode(value)
-    if (data.isascii() and b"\x7f" not in data) or _UNSAFE_IN_TERMINALS.search(data) is None:
+    if data.isascii():
+        return data.replace(b"\x7f", b"\\u007f")
+    if _UNSAFE_IN_TERMINALS.search(data) is None:
         return data
     # Piece by piece, since text that is decoded and escaped takes several times its size.
     return b"".join(map(_escaped, _PIECE.findall(data)))
