@@ -6,7 +6,6 @@ is.
 
 from mcp_echo.redaction.masking import (
     excerpt,
-    is_secret_header,
     mask_body,
     mask_cookies,
     mask_credentials,
@@ -29,7 +28,6 @@ __all__ = [
     "excerpt",
     "fingerprint",
     "is_placeholder",
-    "is_secret_header",
     "mask",
     "mask_body",
     "mask_cookies",

@@ -277,11 +277,6 @@ def mask_cookies(value: str) -> str:
     return "; ".join(f"{name}={mask(content)}" if equals else mask(name) for name, equals, content in pairs)
 
 
-def is_secret_header(name: str) -> bool:
-    """Return whether a header of this name carries something that must not be shown."""
-    return is_secret_name(name)
-
-
 def mask_header(name: str, value: str) -> str:
     """Return a header's value as it may be shown."""
     if not is_secret_name(name):

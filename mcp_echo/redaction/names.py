@@ -143,9 +143,8 @@ def _is_secret_name(name: str) -> bool:
         words.pop()
     if not words:
         return False
-    if words[-2:] == ["session", "id"] or words[-3:] == ["access", "key", "id"]:
-        return True
-    if words[-2:] in (["saml", "response"], ["saml", "request"]):
+    # A noun may be written apart, as in Mcp-Session-Id, where the last word alone would say otherwise.
+    if any("".join(words[-count:]) in _NOUNS for count in (2, 3)):
         return True
     return words[-1] not in ABOUT and (_names_key(words) or _has_noun(words))
 

@@ -51,7 +51,7 @@ from mcp_echo.server.methods import INSTRUCTIONS, Methods, read_uri
 from mcp_echo.server.outlets import LegacyOutlet
 from mcp_echo.server.refusals import Refusals, brief
 from mcp_echo.server.strict import Strictness
-from mcp_echo.state.changes import List
+from mcp_echo.state.changes import LISTS, List
 from mcp_echo.state.events import Stream
 from mcp_echo.state.held import STREAM_BYTES
 from mcp_echo.state.session import UNKNOWN_CLIENT, Client, Session
@@ -557,7 +557,7 @@ class LegacyEra:
         session.follow_lists()
         listener = self._listener(session)
         changes = self._facts.changes
-        for which in ("tools", "prompts", "resources"):
+        for which in LISTS:
             changes.watch_list(which, listener)
         for uri in session.subscriptions:
             changes.rewatch(uri, listener, session.principal)

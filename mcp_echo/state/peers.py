@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
@@ -30,7 +30,7 @@ class _Cancelled(msgspec.Struct, tag="cancelled"):
 
 
 class _ListChanged(msgspec.Struct, tag="list-changed"):
-    which: Literal["tools", "prompts", "resources"]
+    which: List
     reader: str | None = None
     """Who alone is told; None for everybody who asked."""
 

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from mcp_echo.redaction import (
     fingerprint,
-    is_secret_header,
     mask,
     mask_cookies,
     mask_credentials,
@@ -26,6 +25,7 @@ from mcp_echo.redaction import (
     secrets_in,
     split_credentials,
 )
+from mcp_echo.redaction.names import is_secret_name
 
 # The upper-case Z at the start cannot come from the masks' own words or from hexadecimal digits.
 secrets = st.from_regex(r"Z[A-Za-z0-9._~+/-]{7,60}", fullmatch=True)
@@ -81,8 +81,8 @@ def test_any_text_can_be_masked(secret: str) -> None:
 @pytest.mark.parametrize("name", SECRET_HEADERS)
 def test_headers_that_carry_secrets_are_known_in_any_spelling(name: str) -> None:
     """RFC 9110 section 5.1: field names are case-insensitive."""
-    assert is_secret_header(name)
-    assert is_secret_header(name.upper())
+    assert is_secret_name(name)
+    assert is_secret_name(name.upper())
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_headers_that_carry_secrets_are_known_in_any_spelling(name: str) -> None
 )
 def test_other_headers_are_shown(name: str) -> None:
     """Our choice: a diagnosis needs what is no secret."""
-    assert not is_secret_header(name)
+    assert not is_secret_name(name)
     assert mask_header(name, "value") == "value"
 
 

@@ -21,7 +21,7 @@ SECRET = """
     jwt JWT X-Jwt assertion client_assertion Cf-Access-Jwt-Assertion signature X-Hub-Signature-256
     X-Amz-Signature Stripe-Signature Signature code_verifier DPoP X-Registry-Auth auth X-Auth basicAuth
     sig otp totp pin hmac SAMLResponse SAMLRequest ticket Mcp-Session-Id sessionId session_id
-    X-Session-Token
+    X-Session-Token SAMLart X-Pass-Word Access-Key-Id SAML-Response
 """.split()
 
 NONE = """
