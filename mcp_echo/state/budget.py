@@ -247,11 +247,7 @@ class HolderBudget(Budget):
 
     def has_room(self, size: int) -> bool:
         """Return whether ``size`` bytes more stay within the share, and within the limit for all."""
-        whole = self._whole
-        return (
-            self.queues + self.echoes + size <= self.limit
-            and whole.queues + whole.echoes + size <= whole.limit
-        )
+        return self.queues + self.echoes + size <= self.limit and self._whole.has_room(size)
 
     def count_queued(self, size: int) -> None:
         """Count ``size`` bytes more of messages, here and in the whole."""

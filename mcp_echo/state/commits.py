@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from mcp_echo.protocol.errors import SessionNotFound, TooManySessions
 from mcp_echo.state.copies import Copies
 from mcp_echo.state.engine import Applied, Change, Close, Conflict, Create, Full, Missing
@@ -9,7 +11,7 @@ from mcp_echo.state.keeping import Keeping
 from mcp_echo.state.replica import Draft, Replica
 from mcp_echo.state.shared_session import SharedSession
 from mcp_echo.state.store import Statistics, refusal_for
-from mcp_echo.state.units import CREATED, Unit
+from mcp_echo.state.units import Unit
 
 
 class Commits:
@@ -30,25 +32,38 @@ class Commits:
         copies: Copies,
         statistics: Statistics,
         limit: int,
-        limit_per_principal: int,
-        limit_per_address: int,
+        limit_of: Callable[[str | None], int],
     ) -> None:
         self._keeping = keeping
         self._copies = copies
         self._statistics = statistics
         self._limit = limit
-        self._limit_per_principal = limit_per_principal
-        self._limit_per_address = limit_per_address
+        self._limit_of = limit_of
 
     async def keep(self, unit: Unit) -> bool:
         """Keep what a request has changed; return False if it has to be worked on once more."""
-        for place, (session, create) in enumerate(unit.new):
-            if create is not CREATED and not await self._make(unit, place, session, create):
+        if await self._keep(unit):
+            self._statistics.created += len(unit.new)
+            return True
+        for session, _ in unit.new:
+            await self._unmake(unit, session.replica)
+        return False
+
+    async def _unmake(self, unit: Unit, replica: Replica) -> None:
+        """End what was made, if it was: the next attempt makes it anew, so that nothing counts twice."""
+        if unit.replicas.pop(replica.id, None) is not None:
+            self._copies.forget(replica)
+            self._copies.unlock(replica)
+            await self._keeping.submit(Close(replica.id, replica.owner, replica.handle))
+
+    async def _keep(self, unit: Unit) -> bool:
+        for session, create in unit.new:
+            if not await self._make(unit, session, create):
                 return False
         first = True
         # What was used last decides the answer; of the others only counts and messages change.
         for session in reversed(unit.sessions.values()):
-            if any(session is made for made, create in unit.new if create is not CREATED):
+            if any(session is made for made, _ in unit.new):
                 continue
             if not await self._keep_session(unit, session, may_retry=not first):
                 return False
@@ -58,7 +73,7 @@ class Commits:
                 return False
         return True
 
-    async def _make(self, unit: Unit, place: int, session: SharedSession, create: Create) -> bool:
+    async def _make(self, unit: Unit, session: SharedSession, create: Create) -> bool:
         draft = session.seal()
         change = draft.change(self._keeping.mark())
         outcome = await self._keeping.submit(create._replace(state=change.state, used=change.used))
@@ -69,11 +84,9 @@ class Commits:
             raise SessionNotFound
         replica = session.replica
         replica.created = replica.used = outcome.created
-        self._statistics.created += 1
         self._copies.remember(replica)
         await self._copies.lock(replica)
         unit.replicas[replica.id] = replica
-        unit.made[place] = replica
         if change.add or change.held.echoed:
             # A record begins with its state alone.
             replica.version = 1
@@ -90,8 +103,7 @@ class Commits:
         """Have the next attempt refused."""
         if full.whose == "holder":
             self._statistics.count_refusal(owner)
-            limit = self._limit_per_address if owner is None else self._limit_per_principal
-            unit.refusal = refusal_for(owner)(limit, full.seconds)
+            unit.refusal = refusal_for(owner)(self._limit_of(owner), full.seconds)
         else:
             self._statistics.refused += 1
             unit.refusal = TooManySessions(self._limit, full.seconds)
@@ -134,6 +146,5 @@ class Commits:
         """Have the next attempt find that a session is not there, or make it anew if it made it."""
         self._keeping.gone(replica)
         unit.missing.add(replica.id)
-        unit.made = {place: made for place, made in unit.made.items() if made is not replica}
         unit.replicas.pop(replica.id, None)
         self._copies.unlock(replica)

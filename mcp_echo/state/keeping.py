@@ -138,8 +138,7 @@ class Keeping:
     def lose(self, size: int) -> None:
         """Count a message that is lost."""
         self.budget.messages_dropped += 1
-        if size > self.bounds.bytes or not self.budget.has_room(0):
-            self.budget.lose_message(size, self.bounds.bytes)
+        self.budget.lose_message(size, self.bounds.bytes)
 
     def deliver(self, replica: Replica, unkept: Iterable[Unkept] = ()) -> None:
         """Let connections here have what is theirs, and those who want to hear of echoes hear of them."""
@@ -169,7 +168,7 @@ class Keeping:
         A record may have gone back: to the copy that an operator has put in the place of a file, or to what
         was known by the replica of Redis that has taken over.
         """
-        gone_back = record.version < replica.version
+        gone_back = record.version < replica.version or known > replica.known
         with self.copies.changing(replica), self.reading():
             if gone_back or not replica.follow(record, known):
                 outcome = await self.submit(Peek(replica.id))

@@ -238,9 +238,10 @@ class Ledger:
 
     def _append(self, tag: str, data: bytes) -> None:
         self.changed = True
-        if self._is_elsewhere(tag):
+        elsewhere = self._is_elsewhere(tag)
+        if elsewhere and self.has_room(self.bytes - self.before + len(data)):
             self._send(tag, data)
-        elif self._make_room(len(data)):
+        elif not elsewhere and self._make_room(len(data)):
             self._add(tag, data)
         elif tag in self.here:
             self.unkept.append(Unkept(tag, self._next(), data))
@@ -306,7 +307,7 @@ class Ledger:
             more: How many are to come.
             size: Their bytes.
         """
-        surplus: list[Entry] = []
+        pushed: list[Entry] = []
         count, total = len(resting) + more, self.bytes - self.before + size
         for entry in resting:
             if (
@@ -315,17 +316,13 @@ class Ledger:
                 and (not size or self.has_room(total))
             ):
                 break
-            surplus.append(entry)
+            pushed.append(entry)
             count, rest, total = count - 1, rest - len(entry.data), total - len(entry.data)
-        for entry in surplus:
+        for entry in pushed:
             self._push_out(entry)
 
     def _send(self, tag: str, data: bytes) -> None:
         """Add a message for a stream that another node reads, at the cost of older ones that go there."""
-        if not self.has_room(self.bytes - self.before + len(data)):
-            self.lose(len(data))
-            self._note_gone(tag, self._next())
-            return
         self._add(tag, data)
         going = [entry for entry in self.entries if self._is_in_transit(entry)]
         for entry in surplus(going, self.bounds.messages, self.bounds.bytes):

@@ -124,7 +124,7 @@ class Peers:
         if isinstance(word.id, str) and not word.refused:
             promise = replica.expected.pop(word.id, None)
         if promise is None:
-            replica.go_astray(word.id, self._here.node, refused=word.refused)
+            replica.go_astray(word.id, refused=word.refused)
             return
         result = None if word.result is UNSET else word.result
         promise.keep(Response(word.id, result, None if word.error is UNSET else word.error))

@@ -169,16 +169,15 @@ class Replica:
         self.seen_echoes = self.kept.echo_count
         """The echo count that was told here."""
 
-    def go_astray(self, message_id: MessageId | None, node: str, *, refused: bool) -> None:
+    def go_astray(self, message_id: MessageId | None, *, refused: bool) -> None:
         """Tell the questions that this node has asked of an answer that is none to any of them.
 
         Args:
             message_id: The answer's id; one that names another node's question concerns that node alone.
-            node: The name of this node.
             refused: Whether the answer was malformed.
         """
         asking, number = asked_by(message_id)
-        if asking in (None, node):
+        if asking in (None, self.ledger.node):
             asked = asking is not None and number <= self.asked
             go_astray(self.expected.values(), message_id, refused=refused, asked=asked)
 
@@ -197,8 +196,8 @@ class Replica:
 
     @property
     def known(self) -> int:
-        """The highest sequence whose messages are here."""
-        return self.ledger.summary.sequence
+        """The highest sequence whose messages are here, as far as the copy can be believed."""
+        return 0 if self.version == UNKNOWN else self.ledger.summary.sequence
 
     def follow(self, record: Record, known: int = 0) -> bool:
         """Take over what is kept.

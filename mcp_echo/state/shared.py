@@ -95,9 +95,7 @@ class SharedStore:
         self.upkeep = Upkeep(self.keeping, self.copies, waits, spawn)
         self._limit_per_principal = limit_per_principal
         self._limit_per_address = limit if limit_per_address is None else limit_per_address
-        self._commits = Commits(
-            self.keeping, self.copies, self.statistics, limit, limit_per_principal, self._limit_per_address
-        )
+        self._commits = Commits(self.keeping, self.copies, self.statistics, limit, self._limit_of)
         self._waits = waits
         self._spawn = spawn
         self._limits = limits
@@ -160,8 +158,11 @@ class SharedStore:
 
     def share(self, principal: str | None, address: str) -> SessionShare:
         """Return what a caller has of the sessions; see `SessionStore.share`."""
-        most = min(self.limit, self._limit_per_address if principal is None else self._limit_per_principal)
+        most = min(self.limit, self._limit_of(principal))
         return SessionShare(self.unit.held_by(principal, address, most), most, None, None)
+
+    def _limit_of(self, principal: str | None) -> int:
+        return self._limit_per_address if principal is None else self._limit_per_principal
 
     def create(
         self, principal: str | None, revision: Revision, client: Client, address: str | None = None

@@ -242,13 +242,13 @@ class SharedSession(Session):
 
     def tell_changed(self, uri: str) -> None:
         """Queue the news of a changed resource, if the client has subscribed to it."""
+        if self.is_open:
+            super().tell_changed(uri)
+            return
         data = notification_bytes("notifications/resources/updated", {"uri": uri})
-        if not self.is_open:
-            # Several nodes may have heard of the same echo; the first to tell does.
-            count = self.keeper.telling
-            self.later(lambda draft: _tell(draft, uri, count, data), len(data))
-        elif uri in self.subscriptions:
-            self.log.queue(data)
+        # Several nodes may have heard of the same echo; the first to tell does.
+        count = self.keeper.telling
+        self.later(lambda draft: _tell(draft, uri, count, data), len(data))
 
     def told_until(self, uri: str, count: int) -> None:
         """From here on it is told of echoes beyond ``count``; of those that it missed, now."""
@@ -324,8 +324,8 @@ class SharedSession(Session):
 
     def pass_answer(self, message_id: MessageId | None, response: Response | None) -> None:
         """Hand an answer that nobody here waits for to the node that asked; see `Session.pass_answer`."""
-        node, refused = self.keeper.node, response is None
-        self.keeper.after(lambda: self.replica.go_astray(message_id, node, refused=refused))
+        refused = response is None
+        self.keeper.after(lambda: self.replica.go_astray(message_id, refused=refused))
         self.keeper.pass_answer(self.id, message_id, response)
 
     def pass_cancellation(self, request_id: int | str) -> None:

@@ -83,8 +83,6 @@ class Unit:
         """Those that are this unit's to change."""
         self.missing: set[str] = set()
         """Sessions that are known not to be there, or not to be the caller's."""
-        self.made: dict[int, Replica] = {}
-        """Sessions that an earlier attempt has made: which of its new ones each was → the session."""
         self.refusal: TooManySessions | TooManySessionsForHolder | None = None
         self.admitted = 0
         self.counted: dict[Count, int] = {}
@@ -96,8 +94,6 @@ class Unit:
         self.sessions: dict[str, SharedSession] = {}
         self.closed: list[SharedSession] = []
         self.new: list[tuple[SharedSession, Create]] = []
-        self.more: dict[str | None, int] = {}
-        """How many sessions this attempt makes for each holder."""
         self.effects: list[Callable[[], object]] = []
         self.undo: list[Callable[[], object]] = []
 
@@ -135,19 +131,12 @@ class Unit:
         """Return a new session, which is kept with the rest of the work."""
         if self.refusal is not None:
             raise self.refusal
-        made = self.made.get(len(self.new))
-        if made is not None:
-            session = self._session(made, revision)
-            self.new.append((session, CREATED))
-            return session
         now = self.store.keeping.engine.now()
         record = Record(0, encode(kept), None, now, now, ())
         replica = Replica(
             want.id, want.owner, want.handle, record, self.store.keeping.bounds, self.store.node
         )
         session = self._session(replica, revision)
-        holder = holder_of(want.owner, address)
-        self.more[holder] = self.more.get(holder, 0) + 1
         self.new.append((session, Create(want.id, want.owner, want.handle, kept.timeout, b"", address)))
         return session
 
@@ -168,14 +157,11 @@ class Unit:
         counted = self.counted.get(count)
         if counted is None:
             raise NotCounted(count)
-        made = self.more.get(holder_of(principal, address), 0)
+        holder = holder_of(principal, address)
+        made = sum(holder_of(create.owner, create.address) == holder for _, create in self.new)
         # The address that made a session without a principal is not known here; it is taken for the caller's.
         ended = sum(session.principal == principal for session in self.closed)
         return max(0, min(counted + made, max(counted, most)) - ended)
-
-
-CREATED = Create("", None, False, 0, b"")
-"""Stands for the creation of what an earlier attempt has made."""
 
 
 def abandon(work: Coroutine[Any, Any, Any]) -> None:

@@ -172,7 +172,7 @@ class Upkeep:
         await self._copies.lock(replica)
         replica.look_is_due = False
         try:
-            known = 0 if replica.version == UNKNOWN else replica.known
+            known = replica.known
             outcome = await self._keeping.submit(Peek(replica.id, known))
             if isinstance(outcome, Found):
                 if outcome.record.version != replica.version:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 
 import pytest
 from twisted.internet.task import Clock
 
-from mcp_echo.protocol.errors import SessionNotFound, StoreUnavailable
+from mcp_echo.protocol.errors import SessionNotFound, StoreUnavailable, TooManySessions
 from mcp_echo.state.engine import Change, Count, Create
 from mcp_echo.state.ledger import LEASE, Bounds
 from mcp_echo.state.session import Echo
@@ -132,6 +133,89 @@ def test_a_session_that_was_made_before_another_attempt_is_counted_once(cluster:
         a.engine.step()
     assert told == [2]
     assert cluster.records.totals().records == 2
+
+
+def test_what_a_request_did_with_a_new_session_counts_once_however_often_it_is_worked_on(
+    cluster: Cluster,
+) -> None:
+    """Our choice: a session that another attempt had made is ended, and nobody was told of it."""
+    a, b = cluster.a, cluster.b
+    other = a.create("alice")
+    a.on(other, echo, "alice")
+    b.on(other, echo, "alice")
+
+    def work(store: SharedStore) -> str:
+        made = store.create("alice", REVISION, CLIENT)
+        made.requests += 1
+        made.log.queue(b"news")
+        echo(made)
+        echo(store.use(other, "alice"))
+        return made.id
+
+    made = a.do(work)
+    assert a.on(made, lambda session: (session.echo_count, session.requests), "alice") == (1, 1)
+    assert a.on(made, lambda session: session.log.messages, "alice") == [b"news"]
+    assert a.on(other, lambda session: session.echo_count, "alice") == 3
+    assert set(cluster.records.records) == {made, other}
+    assert a.store.statistics.created == 2
+
+
+def test_a_session_made_beside_one_that_is_refused_is_not_left_behind(cluster: Cluster) -> None:
+    """Our choice: nobody was told its id, so that it would only take room."""
+    node = Node(cluster.records, "c", cluster.clock, limit=1)
+
+    def work(store: SharedStore) -> None:
+        store.create("alice", REVISION, CLIENT).used = True
+        store.create("alice", REVISION, CLIENT)
+
+    with pytest.raises(TooManySessions):
+        node.do(work)
+    assert cluster.records.records == {}
+
+
+def test_what_was_known_before_the_records_were_replaced_fills_no_gap(cluster: Cluster) -> None:
+    """Interface, Listener.replaced: a request that was under way meanwhile believes what is kept."""
+    a = cluster.a
+    session_id = a.create()
+    a.queue(session_id, b"1")
+    before = deepcopy(cluster.records.records)
+    a.queue(session_id, b"lost")
+    a.engine.stepping = True
+    a.start(lambda store: store.use(session_id, None).log.queue(b"2"))
+    cluster.records.records = before
+    a.store.replaced()
+    while a.engine.under_way:
+        a.engine.step()
+    replica = a.store.copies.get(session_id)
+    assert replica is not None
+    assert [entry.data for entry in replica.ledger.entries] == [b"1", b"2"]
+
+
+def test_a_message_that_the_bound_leaves_no_room_for_is_refused_and_was_never_queued(
+    cluster: Cluster,
+) -> None:
+    """docs/metrics.md: no_room, on its way to another node as well as here."""
+    a, b = cluster.a, cluster.b
+    full, session_id = a.create(), a.create()
+    a.queue(full, b"x" * 80)
+    for node, lost in ((a, 1), (b, 1)):
+        budget = node.store.budget
+        budget.limit = 100
+        queued = budget.messages_queued
+        node.queue(session_id, b"y" * 30)
+        assert (budget.messages_dropped, budget.messages_refused) == (lost, lost)
+        assert budget.messages_queued == queued
+        a.listen(session_id).paused = True
+
+
+def test_a_holder_has_no_room_where_the_engine_keeps_all_that_may_be_kept(cluster: Cluster) -> None:
+    """MCP_ECHO_MAX_STATE_BYTES bounds what is kept and what waits on this node together."""
+    a = cluster.a
+    a.queue(a.create(), b"x" * 80)
+    budget = a.store.budget
+    budget.limit = 100
+    holder = budget.of("10.0.0.1")
+    assert [holder.has_room(size) for size in (20, 21)] == [True, False]
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3])
