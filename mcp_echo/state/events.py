@@ -94,7 +94,7 @@ class Stream:
         self.ended = False
         """True when no message will follow: the request is answered, or the session is over."""
         self.gone = 0
-        """The highest sequence of its messages that are kept no more."""
+        """The highest sequence of its messages that are kept no more, or were not kept."""
 
 
 class Log(Protocol):
@@ -269,8 +269,9 @@ class EventLog:
 
     def has_gap(self, last_event_id: str) -> bool:
         """Return whether messages may have come after that event that nobody can get any more."""
-        stream = self.find(last_event_id)
-        return stream is None or stream.gone > int(last_event_id.partition("-")[2])
+        named = event_id(last_event_id)
+        stream = self._streams.get(named[0]) if named else None
+        return named is None or stream is None or stream.gone > named[1]
 
     def resume(self, last_event_id: str) -> Stream | None:
         """Return the stream that ``last_event_id`` names, set back to just behind that event.

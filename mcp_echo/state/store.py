@@ -374,8 +374,9 @@ class MemoryStore:
         self, session_id: str, principal: str | None, handle: bool = False, notice: bool = False
     ) -> Session:
         """Return a session; see `SessionStore.use`."""
-        session = self._find(session_id, principal, handle)
-        session.last_activity = self._now()
+        now = self._now()
+        session = self._find(session_id, principal, handle, now)
+        session.last_activity = now
         self._lanes.touch(session)
         if not notice:
             session.used = True
@@ -385,11 +386,11 @@ class MemoryStore:
         """Return whether a session or handle of this id lives; see `SessionStore.knows`."""
         return session_id in self._sessions
 
-    def _find(self, session_id: str, principal: str | None, handle: bool) -> Session:
+    def _find(self, session_id: str, principal: str | None, handle: bool, now: float) -> Session:
         session = self._sessions.get(session_id)
         if session is None or session.principal != principal or session.handle is not handle:
             raise SessionNotFound
-        if session.is_expired(self._now()):
+        if session.is_expired(now):
             self._end(session, "expired")
             raise SessionNotFound
         return session
@@ -405,7 +406,7 @@ class MemoryStore:
 
     def close(self, session_id: str, principal: str | None, handle: bool = False) -> None:
         """End a session; see `SessionStore.close`."""
-        self._end(self._find(session_id, principal, handle), "closed")
+        self._end(self._find(session_id, principal, handle, self._now()), "closed")
 
     def expire(self) -> int:
         """End the expired sessions; what this costs is what it ends."""

@@ -44,8 +44,6 @@ LOOK_SECONDS = 0.05
 """Time between two looks at what other processes have done."""
 LOOK_SECONDS_AT_REST = 0.2
 """The same when for a while nobody has done anything: each look wakes up two threads."""
-DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-"""What SQLite says of a file that is not what it was."""
 REMEDIES = {
     sqlite3.SQLITE_FULL: "make room on the disk",
     sqlite3.SQLITE_BUSY: "another program works on it for long: end that",
@@ -243,7 +241,7 @@ class SqliteEngine:
     @staticmethod
     def _carry_out(thread: DatabaseThread, tasks: list[Task]) -> Deferred[Batch]:
         def once_more(failure: Failure) -> Deferred[Batch]:
-            if _is_passing(failure.value) and _code(failure.value) not in DAMAGED:
+            if _is_passing(failure.value):
                 return fail(failure)
             # Nothing was done yet; what is there now may do, and else says more exactly what is wrong.
             thread.let_go(doubtful=True)
@@ -285,9 +283,8 @@ class SqliteEngine:
 
     def _replace_connection(self, failure: Failure) -> None:
         # What is locked will be let go of by another process; the connection is as good as ever.
-        code = _code(failure.value)
-        if self._thread is not None and code != sqlite3.SQLITE_BUSY:
-            self._thread.let_go(code in DAMAGED or not _is_passing(failure.value))
+        if self._thread is not None and _code(failure.value) != sqlite3.SQLITE_BUSY:
+            self._thread.let_go(doubtful=not _is_passing(failure.value))
 
     def _replaced(self) -> None:
         self._log.warn(

@@ -253,17 +253,16 @@ class Records:
         return Missing() if row is None else Found(self._seen(row, peek.known))
 
     def _create(self, create: Create) -> Outcome:
-        owner = _as_kept(create.owner)
         holder = _as_kept(holder_of(create.owner, create.address))
         full = self._make_room(create, holder)
         if full is not None:
             return full
-        self._insert(create, owner, holder)
+        self._insert(create, holder)
         self._counts[0] += 1
         return Applied(self._now)
 
-    def _insert(self, create: Create, owner: bytes | None, holder: bytes | None) -> None:
-        now, expires = self._now, self._now + create.timeout
+    def _insert(self, create: Create, holder: bytes | None) -> None:
+        owner, now, expires = _as_kept(create.owner), self._now, self._now + create.timeout
         fresh = holder is not None and not create.used
         self._cursor.execute(
             _CREATE,
@@ -402,7 +401,7 @@ class Records:
 
     def _trial(self, _: Trial) -> None:
         """Do to a record all that is done to one, whether there is room for it or not."""
-        self._insert(Create(TRIAL, None, False, 1, b""), None, None)
+        self._insert(Create(TRIAL, None, False, 1, b""), None)
         added = (Entry(1, "", b""),)
         self._change(Change(TRIAL, None, False, 1, True, b"", b"", add=added))
         row = self._find(TRIAL)

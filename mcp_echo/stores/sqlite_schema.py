@@ -293,7 +293,7 @@ def _keep_private(path: Path) -> None:
             file.chmod(0o600)
 
 
-def _number(connection: sqlite3.Connection, pragma: str) -> int:
+def number(connection: sqlite3.Connection, pragma: str) -> int:
     return int(connection.execute(f"PRAGMA {pragma}").fetchone()[0])
 
 
@@ -301,8 +301,8 @@ def _identify(address: Address) -> None:
     # As if it could not change: to look at somebody else's file must not write to it nor lay files beside it.
     try:
         with closing(connect(address, "mode=ro&immutable=1")) as connection:
-            ours = _number(connection, "application_id") == APPLICATION_ID
-            version = _number(connection, "user_version")
+            ours = number(connection, "application_id") == APPLICATION_ID
+            version = number(connection, "user_version")
     except sqlite3.DatabaseError as error:
         if isinstance(error, sqlite3.OperationalError):
             raise
@@ -351,11 +351,11 @@ def _log_ahead(connection: sqlite3.Connection) -> None:
 
 
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:
-    if _number(connection, "user_version") == len(SCRIPTS):
+    if number(connection, "user_version") == len(SCRIPTS):
         return
     connection.execute("BEGIN IMMEDIATE")
     # Another process may have been faster.
-    version = _number(connection, "user_version")
+    version = number(connection, "user_version")
     _refuse_newer(path, version)
     for script in SCRIPTS[version:]:
         for statement in script:

@@ -17,7 +17,7 @@ from mcp_echo.stores.sqlite_clock import FileClock
 from mcp_echo.stores.sqlite_files import Files, overwritten
 from mcp_echo.stores.sqlite_news import News, Seen
 from mcp_echo.stores.sqlite_records import Records
-from mcp_echo.stores.sqlite_schema import CONNECTING, Address, set_up, take_again
+from mcp_echo.stores.sqlite_schema import CONNECTING, Address, number, set_up, take_again
 from mcp_echo.stores.sqlite_tasks import Batch, Task
 
 LONGEST_CHECKPOINT = 5.0
@@ -143,7 +143,7 @@ class DatabaseThread:
             raise
         before, self._files = self._files, files
         self._connection = connection
-        self._version = _data_version(connection)
+        self._version = number(connection, "data_version")
         self._doubtful = False
         self._seen.data_version = None
         foreign, self._foreign = self._foreign, False
@@ -162,7 +162,7 @@ class DatabaseThread:
 
     def _others_write(self, connection: sqlite3.Connection) -> bool:
         """Return whether other processes have just changed something, so that it was they who wrote."""
-        version, now = _data_version(connection), time.monotonic()
+        version, now = number(connection, "data_version"), time.monotonic()
         if version != self._version:
             self._version, self._others_until = version, now + LONGEST_CHECKPOINT
         return now < self._others_until
@@ -215,11 +215,6 @@ class DatabaseThread:
             raise sqlite3.OperationalError("not connected")
         self._check()
         return self._seen.look(self._connection, self._node, self._clock.now())
-
-
-def _data_version(connection: sqlite3.Connection) -> int:
-    # It changes when others do something, and not when this connection does.
-    return int(connection.execute("PRAGMA data_version").fetchone()[0])
 
 
 def _checkpoint(connection: Any) -> None:
