@@ -132,7 +132,7 @@ def holder_of(principal: str | None, address: str | None) -> str | None:
 
 
 def share_of(configured: int, bound: int) -> int:
-    """Return how much of a bound one address may have.
+    """Return how much of a bound one holder may have.
 
     Args:
         configured: The setting; 0 for half of the bound, rounded up.

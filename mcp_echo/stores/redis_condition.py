@@ -62,7 +62,7 @@ class Condition:
 
     def down(self, reason: str) -> None:
         """A connection was lost, or could not be made."""
-        # What was on the way is counted by itself; an attempt is a batch that failed, its probe.
+        # What was on the way is counted by itself; an attempt is a batch that failed, its trial.
         self._failures += not self.connected
         self.connected = False
         self._last_failure = self._shown(reason)

@@ -50,7 +50,7 @@ class Dialer:
 
         async def greet_first(wire: Wire) -> None:
             await self._log_in(wire)
-            # Redis tells who is not known that he is not only if asked for little.
+            # A short command first: before a login Redis refuses a long one without saying NOAUTH.
             await wire.call("PING")
             # In a cluster there is but one database, which must not be named.
             if self._address.database:

@@ -148,7 +148,7 @@ class Nudges:
         if channel == self._codec.bus_channel:
             if message != self._node:
                 self.look()
-        # A probe says nothing.
+        # A trial says nothing.
         elif message:
             try:
                 self._listener.nudged(message.decode("utf-8", "surrogatepass"))

@@ -1,8 +1,8 @@
 -- Carries out a batch of operations on the records of one shard.
 --
 -- KEYS: the shard's index, sizes, totals and list of the ended; then those of each operation, in order. Those of a
--- record that gives way, and of the shares, are made of the first, and are in the same slot: before a client has
--- said who it is Redis takes ten words of it, and has to tell it that it must.
+-- record that gives way, and of the shares, are made of the first, and are in the same slot: Redis takes at most
+-- ten arguments from a client that has not logged in, and would not tell a longer command that it must.
 -- ARGV[1]: the operations, a MessagePack array. Each begins with its code, how many keys it names, and the
 -- id of its record. mcp_echo/stores/redis_codec.py writes it, and reads the answer: the length of the head
 -- in four bytes, the head, which is a MessagePack array of numbers, and all strings, whose lengths it says.
@@ -38,14 +38,9 @@ local COUNTED = 2592000000
 local sums = call('HMGET', totals, 'handles', 'queued', 'echoed', 'waiting', 'until', 'made', 'created', 'expired',
   'closed', 'displaced')
 for i = 1, 6 do sums[i] = tonumber(sums[i] or 0) end
-local created_ever, expired_ever, closed_ever, displaced_ever
 -- An earlier version has not counted: what is there was made.
-if sums[7] then
-  created_ever, expired_ever, closed_ever = tonumber(sums[7]), tonumber(sums[8]), tonumber(sums[9])
-else
-  created_ever, expired_ever, closed_ever = call('ZCARD', index), 0, 0
-end
-displaced_ever = tonumber(sums[10] or 0)
+local created_ever, expired_ever = tonumber(sums[7] or call('ZCARD', index)), tonumber(sums[8] or 0)
+local closed_ever, displaced_ever = tonumber(sums[9] or 0), tonumber(sums[10] or 0)
 local last = sums[5]
 -- Everything that was counted is gone by then.
 if last <= now then for i = 1, 4 do sums[i] = 0 end end
@@ -129,8 +124,8 @@ local function disown(ids)
 end
 
 -- Takes away records that have expired; returns their ids and lifetimes, one after the other.
-local function take_away(most)
-  local old = call('ZRANGEBYSCORE', index, '-inf', now, 'WITHSCORES', 'LIMIT', 0, most)
+local function take_away(at_most)
+  local old = call('ZRANGEBYSCORE', index, '-inf', now, 'WITHSCORES', 'LIMIT', 0, at_most)
   if #old == 0 then return old end
   local ids = {}
   for i = 1, #old, 2 do ids[#ids + 1] = old[i] end
@@ -200,7 +195,7 @@ local function displace(id, meta)
   disown({ id })
   count_in(-is_handle(meta[6]), -meta[7], -meta[8], -meta[9])
   displaced_ever = displaced_ever + 1
-  call('RPUSH', ended, pack(id, now - meta[2], 1))
+  call('RPUSH', ended, pack(id, math.max(0, now - meta[2]), 1))
 end
 
 -- Returns when the first of a holder's records expires, as far as a few of them tell; drops what is none any more.

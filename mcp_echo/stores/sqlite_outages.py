@@ -27,7 +27,7 @@ class Outages:
         """Batches that failed since the start."""
         self.last_failure: str | None = None
         self.in_a_row = 0
-        """Batches that failed since a trial went well."""
+        """Batches that failed since a trial went well; others that went well between them do not count."""
         self._breaker = Breaker(seconds)
         self._where = where
         self._seconds = seconds
