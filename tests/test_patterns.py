@@ -19,6 +19,8 @@ from typing import Any, NamedTuple
 import pytest
 
 import mcp_echo
+from mcp_echo.protocol import credentials
+from mcp_echo.tools import misnamed
 
 PACKAGE = Path(mcp_echo.__file__).parent
 ALPHABET = frozenset(range(256))
@@ -225,6 +227,16 @@ def test_a_pattern_is_linear_by_the_way_it_is_written(used: Used) -> None:
         check(used.pattern, used.flags, searching=used.searching)
 
 
+ELSEWHERE = [*(form for form, _ in misnamed._FORMS), credentials._odd_beside("~")]
+"""Those that are made of texts which stand in no call."""
+
+
+@pytest.mark.parametrize("pattern", ELSEWHERE, ids=lambda pattern: pattern.pattern[:40])
+def test_a_pattern_that_is_put_together_is_linear_too(pattern: re.Pattern[str]) -> None:
+    """Our choice, as above; the forms of handles are matched as a whole."""
+    check(pattern.pattern, pattern.flags, searching=pattern is ELSEWHERE[-1])
+
+
 def test_every_exception_is_needed() -> None:
     """A pattern that is gone, or is written better now, must not be excused."""
     found = {
@@ -266,6 +278,10 @@ def test_patterns_that_cannot_be_attacked_pass(pattern: str, searching: bool) ->
 
 def test_the_patterns_of_the_package_are_found() -> None:
     """The collection must find them, those in calls too, and tell how they are used."""
+    made = SEARCHING | ANCHORED | {"compile"}
+    trees = [ast.parse(path.read_text()) for path in PACKAGE.rglob("*.py")]
+    # Two calls are given texts that stand elsewhere.
+    assert sum(is_re(node, made) for tree in trees for node in ast.walk(tree)) == len(ALL) + 2
     found = {used.where: used.searching for used in ALL}
     assert found["redaction/masking.py _WORD"]
     assert not found["protocol/modern.py _BASE64"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import signal
 import socket
@@ -10,14 +11,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 START_SECONDS = 30
 """How long a start may take before it counts as failed."""
 
 STOP_SECONDS = 20
 """How long a stop may take; the daemon's own drain timeout is 10."""
+
+ANSWER_SECONDS = 20
+"""How long an answer may take."""
 
 MODULE = (sys.executable, "-m", "mcp_echo")
 """The daemon as a module of the interpreter that runs the tests."""
@@ -102,6 +107,15 @@ class Daemon:
     def log(self) -> str:
         """Return what it has written so far."""
         return self.output.read_text(encoding="utf-8")
+
+    def probe(self, path: str) -> tuple[int, Any]:
+        """Return the status and the JSON of the answer to a GET."""
+        with closing(
+            http.client.HTTPConnection("127.0.0.1", self.port, timeout=ANSWER_SECONDS)
+        ) as connection:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            return response.status, json.loads(response.read())
 
     def wait_until_healthy(self) -> None:
         """Return as soon as /health answers."""

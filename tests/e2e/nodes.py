@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import http.client
 import itertools
-import json
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -51,13 +49,6 @@ class Node(Daemon):
     def name(self) -> str:
         """What it calls itself."""
         return str(self.probe("/health")[1]["node"])
-
-    def probe(self, path: str) -> tuple[int, Any]:
-        """Return the status and the JSON of the answer to a GET."""
-        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)) as connection:
-            connection.request("GET", path)
-            response = connection.getresponse()
-            return response.status, json.loads(response.read())
 
     def kill(self) -> None:
         """End it at once, with SIGKILL."""

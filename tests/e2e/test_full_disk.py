@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-import http.client
-import json
 import resource
 import time
 from pathlib import Path
-from typing import Any
 
 from tests.e2e.conftest import Start
-from tests.e2e.daemon import Daemon
-from tests.e2e.wire import JSON, Wire
+from tests.e2e.wire import Wire, tool
 
 PATIENCE = 20
 """Seconds for the daemon to notice that there is room again, which it looks for every second."""
-
-
-def echo(daemon: Daemon, session_id: str, text: str) -> tuple[int, str | None, Any]:
-    """Return the status, Retry-After and body of the answer to an echo."""
-    connection = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=15)
-    call = {"name": "echo", "arguments": {"message": text}}
-    request = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call}
-    connection.request("POST", "/mcp", json.dumps(request), {**JSON, "Mcp-Session-Id": session_id})
-    answer = connection.getresponse()
-    body = json.loads(answer.read())
-    connection.close()
-    return answer.status, answer.headers["Retry-After"], body
 
 
 def test_a_full_disk_is_answered_with_503_and_loses_nothing_acknowledged(
@@ -37,7 +21,7 @@ def test_a_full_disk_is_answered_with_503_and_loses_nothing_acknowledged(
     with Wire(daemon.port, "2025-06-18") as wire:
         session_id = wire.session_id
     acknowledged = 0
-    status, _, body = echo(daemon, session_id, "x")
+    status, _, body = tool(daemon.port, session_id, "echo", message="x")
     acknowledged += 1
     # What a disk without room does to a write: it writes less than asked for, or fails.
     size = sum(path.stat().st_size for path in tmp_path.glob("sessions.db*"))
@@ -45,7 +29,7 @@ def test_a_full_disk_is_answered_with_503_and_loses_nothing_acknowledged(
     resource.prlimit(daemon.process.pid, resource.RLIMIT_FSIZE, (size, hard))
     retry_after = None
     for _ in range(200):
-        status, retry_after, body = echo(daemon, session_id, "y" * 100_000)
+        status, retry_after, body = tool(daemon.port, session_id, "echo", message="y" * 100_000)
         if status != 200:
             break
         acknowledged += 1
@@ -55,6 +39,6 @@ def test_a_full_disk_is_answered_with_503_and_loses_nothing_acknowledged(
     deadline = time.monotonic() + PATIENCE
     while status != 200 and time.monotonic() < deadline:
         time.sleep(0.1)
-        status, _, body = echo(daemon, session_id, "z")
+        status, _, body = tool(daemon.port, session_id, "echo", message="z")
     assert status == 200
     assert body["result"]["structuredContent"]["echoCount"] == acknowledged + 1

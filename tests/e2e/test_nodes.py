@@ -32,7 +32,6 @@ from tests.e2e.nodes import (
 from tests.e2e.wire import JSON, Events, ModernWire, Wire
 
 LEGACY = "2025-11-25"
-UNPRIMED = "2025-06-18"
 MODERN = "2026-07-28"
 
 SETTINGS = {"MCP_ECHO_TRUSTED_PROXIES": "127.0.0.1", "MCP_ECHO_MAX_SESSIONS_PER_PRINCIPAL": "1000"}

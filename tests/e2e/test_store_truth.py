@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import json
 import re
 import sqlite3
 import time
@@ -17,37 +16,15 @@ import pytest
 from tests.e2e.conftest import Needs, Start
 from tests.e2e.daemon import Daemon
 from tests.e2e.nodes import wait_until
-from tests.e2e.wire import JSON, Wire
+from tests.e2e.wire import Wire, tool
 from tests.stores.redis_server import RedisServer
 
 REVISION = "2025-11-25"
-FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
-
-
-def get(daemon: Daemon, path: str) -> tuple[int, Any]:
-    """Return status and body."""
-    connection = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=15)
-    connection.request("GET", path)
-    answer = connection.getresponse()
-    body = json.loads(answer.read())
-    connection.close()
-    return answer.status, body
-
-
-def tool(daemon: Daemon, session_id: str, name: str, **arguments: str) -> tuple[int, str | None, Any]:
-    """Return status, Retry-After and body of a call."""
-    connection = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=15)
-    call = {"name": name, "arguments": arguments}
-    request = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call}
-    connection.request("POST", "/mcp", json.dumps(request), {**JSON, "Mcp-Session-Id": session_id})
-    answer = connection.getresponse()
-    body = json.loads(answer.read())
-    connection.close()
-    return answer.status, answer.headers["Retry-After"], body
+FAKETIME = next(Path("/usr/lib").glob("**/faketime/libfaketime.so.1"), None)
 
 
 def echo(daemon: Daemon, session_id: str) -> tuple[int, str | None, Any]:
-    return tool(daemon, session_id, "echo", message="x")
+    return tool(daemon.port, session_id, "echo", message="x")
 
 
 def new_session(daemon: Daemon) -> str:
@@ -92,16 +69,16 @@ def test_a_file_that_is_gone_is_503_and_said_once_a_process(
     act(path)
     for _ in range(10):
         is_refused(daemon, session_id)
-    wait_until(lambda: all(get(daemon, "/ready")[0] == 503 for _ in range(10)))
-    _, body = get(daemon, "/ready")
+    wait_until(lambda: all(daemon.probe("/ready")[0] == 503 for _ in range(10)))
+    _, body = daemon.probe("/ready")
     assert body["store"]["available"] is False
     assert "put it or a copy of it back" in body["store"]["reason"]
-    assert get(daemon, "/health")[0] == 200
+    assert daemon.probe("/health")[0] == 200
     time.sleep(2.5)
     assert len(lines(daemon, "removed", "503")) == workers
     if act is move_away:
         path.with_name("moved").rename(path)
-        wait_until(lambda: all(get(daemon, "/ready")[0] == 200 for _ in range(10)))
+        wait_until(lambda: all(daemon.probe("/ready")[0] == 200 for _ in range(10)))
         assert echo(daemon, session_id)[2]["result"]["structuredContent"]["echoCount"] == 2
 
 
@@ -143,16 +120,16 @@ def test_a_redis_without_memory_is_not_ready_and_says_why_until_it_has_some(
     """docs/scaling.md: `/ready` is true of writing."""
     redis.ask("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
     daemon = start(f"--store={redis.address}")
-    wait_until(lambda: get(daemon, "/ready")[0] == 200)
+    wait_until(lambda: daemon.probe("/ready")[0] == 200)
     assert len(lines(daemon, "allkeys-lru", "set maxmemory-policy noeviction")) == 1
     redis.ask("CONFIG", "SET", "maxmemory-policy", "noeviction")
     session_id = new_session(daemon)
     redis.ask("CONFIG", "SET", "maxmemory", "1")
     is_refused(daemon, session_id)
-    wait_until(lambda: get(daemon, "/ready")[0] == 503)
-    assert "OOM" in get(daemon, "/ready")[1]["store"]["reason"]
+    wait_until(lambda: daemon.probe("/ready")[0] == 503)
+    assert "OOM" in daemon.probe("/ready")[1]["store"]["reason"]
     redis.ask("CONFIG", "SET", "maxmemory", "0")
-    wait_until(lambda: get(daemon, "/ready")[0] == 200)
+    wait_until(lambda: daemon.probe("/ready")[0] == 200)
     assert echo(daemon, session_id)[0] == 200
     assert len(lines(daemon, "no memory left")) == 1
 
@@ -167,12 +144,15 @@ def test_a_clock_that_is_set_between_two_runs_ends_no_session(
     store = f"--store=sqlite:{tmp_path / 'sessions.db'}"
     daemon = start(store)
     session_id = new_session(daemon)
+    today = tool(daemon.port, session_id, "sessionInfo")[2]["result"]["structuredContent"]["created"][:10]
     daemon.terminate()
     fake = {"LD_PRELOAD": str(FAKETIME), "FAKETIME": offset, "DONT_FAKE_MONOTONIC": monotonic}
     daemon = start(store, env=fake)
-    status, _, body = tool(daemon, session_id, "sessionInfo")
+    status, _, body = tool(daemon.port, session_id, "sessionInfo")
     assert status == 200, body
-    assert 0 <= body["result"]["structuredContent"]["age"] < 60
+    shown = body["result"]["structuredContent"]
+    assert 0 <= shown["age"] < 60
+    assert shown["created"][:10] != today, "the clock was not set"
     daemon.terminate()
 
 
@@ -191,10 +171,10 @@ def test_a_clock_that_is_set_while_it_runs_ends_no_session(
     }
     daemon = start(f"--store=sqlite:{tmp_path / 'sessions.db'}", env=fake)
     session_id = new_session(daemon)
-    today = tool(daemon, session_id, "sessionInfo")[2]["result"]["structuredContent"]["created"][:10]
+    today = tool(daemon.port, session_id, "sessionInfo")[2]["result"]["structuredContent"]["created"][:10]
     for step in ("+2d", "-2d", "+400d"):
         offset.write_text(f"{step}\n")
-        status, _, body = tool(daemon, session_id, "sessionInfo")
+        status, _, body = tool(daemon.port, session_id, "sessionInfo")
         assert status == 200, body
         shown = body["result"]["structuredContent"]
         assert 0 <= shown["age"] < 60
@@ -215,9 +195,9 @@ def test_what_health_tells_has_one_scope_in_one_object_over_restarts(start: Star
     connection.request("DELETE", "/mcp", headers={"Mcp-Session-Id": ended})
     assert connection.getresponse().status in (200, 204)
     connection.close()
-    _, body = get(daemon, "/health")
+    _, body = daemon.probe("/health")
     assert body["sessions"] == {"active": 4, "total_created": 5, "expired": 0}
     assert body["this_node"] == {"created": 2, "expired": 0, "closed": 1}
-    text = tool(daemon, first[0], "healthProbe")[2]["result"]["content"][0]["text"]
+    text = tool(daemon.port, first[0], "healthProbe")[2]["result"]["content"][0]["text"]
     assert re.search(r"\(all nodes\):\n- Active Sessions: 4\n- Total Sessions Created: 5\n", text)
     assert re.search(r"This Node:\n- Sessions Created: 2\n", text)

@@ -38,6 +38,18 @@ def to_port(port: int) -> Connect:
     return lambda: http.client.HTTPConnection("127.0.0.1", port, timeout=15)
 
 
+def tool(port: int, session_id: str, name: str, **arguments: str) -> tuple[int, str | None, Any]:
+    """Return the status, Retry-After and body of the answer to a call, whatever it is."""
+    connection = to_port(port)()
+    call = {"name": name, "arguments": arguments}
+    request = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call}
+    connection.request("POST", "/mcp", json.dumps(request), {**JSON, "Mcp-Session-Id": session_id})
+    answer = connection.getresponse()
+    body = json.loads(answer.read())
+    connection.close()
+    return answer.status, answer.headers["Retry-After"], body
+
+
 class Events:
     """A stream's events, one at a time.
 

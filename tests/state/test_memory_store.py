@@ -80,7 +80,7 @@ def test_each_session_gets_its_queue_from_the_store() -> None:
 @pytest.mark.parametrize("used", [False, True])
 def test_a_session_takes_little_memory_whoever_has_it(addresses: int, used: bool) -> None:
     """Our choice: 1.5 KiB at most, the account of its holder's share among them, also where each has one."""
-    store = MemoryStore(60, 10_000, lambda: 0.0, lambda: 0.0)
+    store = MemoryStore(60, 10_000, lambda: 0.0)
     gc.collect()
     tracemalloc.start()
     for number in range(5000):

@@ -15,8 +15,14 @@ REVISION = Supported().offered
 HOLDERS = ["alice", "bob", "carol", None]
 
 
-def session(number: int, holder: str | None = None, now: float = 0.0, timeout: float = 60) -> Session:
-    return Session(f"{number}", None, REVISION, UNKNOWN_CLIENT, now, 0.0, timeout, holder=holder)
+def session(
+    number: int,
+    holder: str | None = None,
+    now: float = 0.0,
+    timeout: float = 60,
+    kind: type[Session] = Session,
+) -> Session:
+    return kind(f"{number}", None, REVISION, UNKNOWN_CLIENT, now, timeout, holder=holder)
 
 
 def of(living: list[Session], holder: str | None) -> list[Session]:
@@ -63,13 +69,13 @@ def test_to_find_who_gives_way_costs_the_same_however_many_there_are() -> None:
     for count in (100, 10_000):
         shares = Shares()
         for number in range(count):
-            shares.add(session(number, f"holder {number % (count // 2)}"))
+            shares.add(session(number, f"holder {number % (count // 2)}", kind=Watched))
         before = Watched.looks
         for number in range(50):
             given_way = shares.first_to_give_way(None)
             assert given_way is not None
             shares.remove(given_way)
-            shares.add(Watched(f"new {number}", None, REVISION, UNKNOWN_CLIENT, 0.0, 0.0, 60, holder="new"))
+            shares.add(session(count + number, "new", kind=Watched))
         looks.append(Watched.looks - before)
     assert looks[1] <= looks[0] + 50
 

@@ -13,7 +13,7 @@ from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.protocol import Factory, Protocol
 
 from mcp_echo.protocol.errors import StoreUnavailable
-from mcp_echo.state.engine import Change, Create, Load, Outcome
+from mcp_echo.state.engine import Change, Create, Engine, Load, Outcome
 from mcp_echo.stores.redis import RedisEngine
 from tests.contracts.test_engine import until
 from tests.stores.redis_server import RedisServer
@@ -44,7 +44,7 @@ def own(server: RedisServer, options: str = "", prefix: str | None = None) -> st
     return f"{server.address}?prefix={prefix or uuid.uuid4()}{options}"
 
 
-async def refused(engine: RedisEngine, operation: Any) -> StoreUnavailable:
+async def refused(engine: Engine, operation: Any) -> StoreUnavailable:
     """Return what an operation is refused with."""
     with pytest.raises(StoreUnavailable) as refusal:
         await engine.submit(operation)

@@ -69,6 +69,8 @@ def set_to(name: str, value: str, before: str, reason: str) -> Cause:
 
 COMMANDS = "hset hget hmget hdel xadd xdel xtrim xrange zadd zcard zrange zrangebyscore zrem del time publish"
 COMMANDS += " zremrangebyscore zremrangebyrank pexpire pexpireat rpush ltrim lrange setnx get evalsha"
+NAMES = "index sizes totals ended shares fresh most holders".split()
+SHARED = [f"~*:{name}" for name in NAMES]
 CAUSES = {
     "no memory": set_to("maxmemory", "1", "0", "OOM"),
     "too few replicas": set_to("min-replicas-to-write", "1", "0", "NOREPLICAS"),
@@ -82,12 +84,10 @@ CAUSES = {
         lambda server, base: server.ask("DEL", f"{base}totals"),
         "compare|arithmetic|script",
     ),
-    **{f"a {name} of another type": wrong_type(name) for name in "index sizes totals ended bus".split()},
+    **{f"a {name} of another type": wrong_type(name) for name in [*NAMES, "bus"]},
     **{f"no {command}": lacks(f"+{command}") for command in COMMANDS.split()},
-    "no key of a log": keys_only("~*}:s:*", "~*:index", "~*:sizes", "~*:totals", "~*:ended", "~*:own:*"),
-    "no bus": keys_only(
-        "~*}:[sqo]:*", "~*}:own:*", "~*:index", "~*:sizes", "~*:totals", "~*:ended", "~*:secret"
-    ),
+    "no key of a log": keys_only("~*}:s:*", "~*}:own:*", *SHARED, "~*:bus", "~*:secret"),
+    "no bus": keys_only("~*}:[sq]:*", "~*}:own:*", *SHARED, "~*:secret"),
     "no channel": Cause(
         lambda server, _: server.ask("ACL", "SETUSER", "default", "resetchannels"),
         lambda server, _: server.ask("ACL", "SETUSER", "default", "allchannels"),

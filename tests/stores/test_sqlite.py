@@ -18,7 +18,6 @@ from typing import Any
 
 import pytest
 import pytest_twisted
-from twisted.internet import reactor
 from twisted.internet.defer import gatherResults
 
 from mcp_echo.protocol.errors import StoreUnavailable
@@ -47,24 +46,11 @@ from mcp_echo.stores.sqlite_schema import Address, connect, prepare
 from mcp_echo.stores.sqlite_tasks import Batch, Broadcast, Sweep, Trial
 from tests.contracts.test_engine import Ears, begin, until
 from tests.logged import Events, no_logged_failures
+from tests.stores.sqlite_support import LONG, begun, change, create, make
 
 ROOT = Path(__file__).parents[2]
-LONG = 3_600_000
 
 Start = Callable[..., Any]
-
-
-def make(path: Path, node: str = "a", options: str = "", **more: Any) -> SqliteEngine:
-    limits = {"limit": 1000, "limit_per_principal": None}
-    return SqliteEngine(reactor, f"sqlite:{path}{options}", node=node, **{**limits, **more})
-
-
-def create(name: str, timeout: int = LONG) -> Create:
-    return Create(name, None, False, timeout, b"new")
-
-
-def change(name: str, version: int, **more: Any) -> Change:
-    return Change(name, None, False, version, True, b"changed", **more)
 
 
 def mode(path: Path) -> int:
@@ -84,15 +70,10 @@ def path(tmp_path: Path) -> Path:
 @pytest_twisted.async_yield_fixture
 async def start(path: Path) -> AsyncIterator[Start]:
     """Start an engine on the file: ``engine, ears = await start("a")``."""
-    started = []
+    started: list[SqliteEngine] = []
 
     async def start(node: str = "a", **more: Any) -> tuple[SqliteEngine, Ears]:
-        engine, ears = make(path, node, **more), Ears()
-        engine.open()
-        engine.start(ears)
-        started.append(engine)
-        await until(lambda: ears.times_caught_up > 0)
-        return engine, ears
+        return await begun(path, started, node, **more)
 
     yield start
     for engine in started:

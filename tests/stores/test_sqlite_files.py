@@ -18,29 +18,17 @@ from twisted.internet.task import deferLater
 from twisted.logger import LogLevel
 
 from mcp_echo.protocol.errors import StoreUnavailable
-from mcp_echo.state.engine import Applied, Change, Create, Found, Missing, Peek
+from mcp_echo.state.engine import Applied, Create, Found, Missing, Peek
 from mcp_echo.stores import sqlite as engine_module
 from mcp_echo.stores.sqlite import SqliteEngine
 from mcp_echo.stores.sqlite_files import FileLost, Files
 from tests.contracts.test_engine import Ears, until
 from tests.logged import Events, no_logged_failures
-
-LONG = 3_600_000
+from tests.stores.redis_support import refused
+from tests.stores.sqlite_support import LONG, begun, change, create, make
 
 Start = Callable[..., Any]
 Act = Callable[[Path], object]
-
-
-def make(path: Path, node: str = "a") -> SqliteEngine:
-    return SqliteEngine(reactor, f"sqlite:{path}", limit=1000, limit_per_principal=None, node=node)
-
-
-def create(name: str) -> Create:
-    return Create(name, None, False, LONG, b"new")
-
-
-def change(name: str, version: int = 1) -> Change:
-    return Change(name, None, False, version, True, b"changed")
 
 
 def logs(path: Path) -> list[Path]:
@@ -73,15 +61,10 @@ def path(tmp_path: Path) -> Path:
 @pytest_twisted.async_yield_fixture
 async def start(path: Path) -> AsyncIterator[Start]:
     """Start an engine on the file: ``engine, ears = await start("a")``."""
-    started = []
+    started: list[SqliteEngine] = []
 
     async def start(node: str = "a") -> tuple[SqliteEngine, Ears]:
-        engine, ears = make(path, node), Ears()
-        engine.open()
-        engine.start(ears)
-        started.append(engine)
-        await until(lambda: ears.times_caught_up > 0)
-        return engine, ears
+        return await begun(path, started, node)
 
     yield start
     for engine in started:
@@ -99,11 +82,6 @@ def nothing_goes_wrong_unseen() -> Iterator[None]:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """An engine that fails is tried again soon."""
     monkeypatch.setattr(engine_module, "PAUSE", 0.05)
-
-
-async def refused(engine: SqliteEngine, operation: Any) -> None:
-    with pytest.raises(StoreUnavailable):
-        await engine.submit(operation)
 
 
 async def works_again(engine: SqliteEngine) -> None:

@@ -13,7 +13,7 @@ from mcp_echo.protocol.identity_headers import IdentityHeader, row_of, rows_of
 from mcp_echo.redaction import fingerprint, mask, printable
 from mcp_echo.tools.token_search import TOKEN_HEADERS
 from tests.protocol.test_credentials import BROKEN
-from tests.tools.support import NOON, RS256, Scene, base64url, jwt, wire
+from tests.tools.support import NOON, RS256, Scene, base64url, jwt, padded, wire
 
 CLAIMS = {"sub": "user123", "name": "John Doe", "iat": 1516239022, "exp": 1516242622}
 
@@ -234,7 +234,6 @@ def test_no_claims_raise(payload: object, header: object) -> None:
 
 
 TOKEN = "x" * 847
-MISSING = "X-Auth-Token"
 
 
 def test_auth_context_puts_together_what_the_headers_say() -> None:
@@ -414,10 +413,6 @@ def test_groups_in_several_lines_are_one_list() -> None:
     assert wire(answer)["groups"] == "g1, g2"
     assert "- Groups: g1, g2\n" in answer.text
     assert "- X-Forwarded-Groups: ✅ g1, g2\n" in answer.text
-
-
-def padded(token: str) -> str:
-    return ".".join(part + "=" * (-len(part) % 4) for part in token.split("."))
 
 
 AZURE = base64.b64encode(b'{"auth_typ":"aad","claims":[{"typ":"name","val":"A"}]}').decode()

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from mcp_echo.tools import jwt as reader
 from mcp_echo.tools.jwt_problems import problems_of
-from tests.tools.support import NOON, RS256, base64url
+from tests.tools.support import NOON, RS256, base64url, padded
 from tests.tools.support import jwt as made
 
 NOW = int(NOON)
@@ -49,10 +49,6 @@ def with_claims(**claims: Any) -> str:
 
 def with_header(**header: Any) -> str:
     return made({"sub": "x"}, {**RS256, **header})
-
-
-def padded(token: str) -> str:
-    return ".".join(part + "=" * (-len(part) % 4) for part in token.split("."))
 
 
 MADE = {

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
-import time
 from contextlib import suppress
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from mcp_echo.redaction.prefixes import PREFIXES
 from mcp_echo.tools import jwt as reader
+from tests.growth import repeated, seconds_of
 from tests.tools.support import RS256, Scene, base64url, jwt, wire
 
 TOKEN = jwt({"sub": "x"})
@@ -124,17 +125,11 @@ def test_whatever_it_is_no_secret_of_it_is_shown(text: str) -> None:
 )
 def test_time_grows_with_the_text_and_no_faster(unit: str) -> None:
     """Our choice: a token may be as long as a body, so that nothing may look at it again and again."""
-    short, long = (_seconds_for(unit * (length // len(unit))) for length in (40_000, 320_000))
+    short, long = (seconds_of(partial(refuse, repeated(unit, length)), 3) for length in (40_000, 320_000))
     # Eight times the text; a square would take 64 times as long. What is below a millisecond is noise.
     assert long <= 24 * max(short, 0.001)
 
 
-def _seconds_for(text: str) -> float:
-    """Return the shortest time of the processor that refusing a text takes."""
-    taken = []
-    for _ in range(3):
-        before = time.process_time()
-        with suppress(reader.NotAToken):
-            reader.read(text)
-        taken.append(time.process_time() - before)
-    return min(taken)
+def refuse(text: str) -> None:
+    with suppress(reader.NotAToken):
+        reader.read(text)

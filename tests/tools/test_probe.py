@@ -12,6 +12,7 @@ import pytest
 from mcp_echo.protocol.progress import progress_token
 from mcp_echo.state.session import Client
 from mcp_echo.tools.base import ArgumentError, AskError, InputRequired, NoAnswer, Pong, Question
+from tests.state.test_events import Connection
 from tests.tools.support import NOON, Nobody, Scene, finished, wire
 
 LEGACY, MODERN = "2025-11-25", "2026-07-28"
@@ -536,16 +537,10 @@ class Reading(Nobody):
         self._scene.facts.changes.note_read(self._scene.request().reader)
 
 
-class Connection:
-    """A connection that reads a stream and writes nothing."""
-
-    def wake(self) -> None: ...
-
-
 def read(scene: Scene) -> None:
-    """Have the scene's session read by a GET."""
+    """Have the scene's session read by a GET that takes nothing."""
     log = scene.session.log
-    log.attach(log.listen(), Connection())
+    Connection(log, log.listen(), fast=False)
 
 
 def listen(scene: Scene, *lists: Any) -> list[str]:

@@ -1,7 +1,7 @@
 """Strict mode: every rule for clients that a server can see broken is enforced.
 
 tests/client_assertions.txt goes through all rules. Each test here breaks one in a conversation that keeps all
-others, and sees that a lenient server takes the same.
+others, and most see that a lenient server takes the same.
 """
 
 from __future__ import annotations
