@@ -1,10 +1,10 @@
-"""Hold what a request, a session, a stream and a sweep may cost; a later change that makes them dearer fails.
+"""Hold what a request, a session, a stream, a sweep and the worst body may cost; what is dearer fails.
 
     python benchmarks/budget.py
 
-Costs are CPU time from /proc and resident memory, not wall time, and the CPU of a request is set against a
-bare twisted.web resource measured in turns with it, so that a busy machine changes little. Each bound is the
-goal with a fifth on top.
+Costs are CPU time from /proc and resident memory; only the delay by the worst body is wall time. The CPU of a
+request is set against a bare twisted.web resource measured in turns with it, so that a busy machine changes
+little. Each bound is the goal with a fifth on top.
 """
 
 # ruff: noqa: S603  # runs the servers it measures
