@@ -32,6 +32,15 @@ def new_session(daemon: Daemon) -> str:
         return str(wire.session_id)
 
 
+def session_info(daemon: Daemon, session_id: str) -> Any:
+    """Return what is known of a session that has just been made."""
+    status, _, body = tool(daemon.port, session_id, "sessionInfo")
+    assert status == 200, body
+    shown = body["result"]["structuredContent"]
+    assert 0 <= shown["age"] < 60
+    return shown
+
+
 def is_refused(daemon: Daemon, session_id: str) -> None:
     status, retry_after, body = echo(daemon, session_id)
     assert (status, retry_after in ("1", "2", "3")) == (503, True), body
@@ -144,7 +153,7 @@ def test_a_clock_that_is_set_between_two_runs_ends_no_session(
     store = f"--store=sqlite:{tmp_path / 'sessions.db'}"
     daemon = start(store)
     session_id = new_session(daemon)
-    today = tool(daemon.port, session_id, "sessionInfo")[2]["result"]["structuredContent"]["created"][:10]
+    today = session_info(daemon, session_id)["created"][:10]
     daemon.terminate()
     fake = {"LD_PRELOAD": str(FAKETIME), "FAKETIME": offset, "DONT_FAKE_MONOTONIC": monotonic}
     daemon = start(store, env=fake)
@@ -171,14 +180,10 @@ def test_a_clock_that_is_set_while_it_runs_ends_no_session(
     }
     daemon = start(f"--store=sqlite:{tmp_path / 'sessions.db'}", env=fake)
     session_id = new_session(daemon)
-    today = tool(daemon.port, session_id, "sessionInfo")[2]["result"]["structuredContent"]["created"][:10]
+    today = session_info(daemon, session_id)["created"][:10]
     for step in ("+2d", "-2d", "+400d"):
         offset.write_text(f"{step}\n")
-        status, _, body = tool(daemon.port, session_id, "sessionInfo")
-        assert status == 200, body
-        shown = body["result"]["structuredContent"]
-        assert 0 <= shown["age"] < 60
-        assert shown["created"][:10] != today
+        wait_until(lambda: session_info(daemon, session_id)["created"][:10] != today)
 
 
 def test_what_health_tells_has_one_scope_in_one_object_over_restarts(start: Start, tmp_path: Path) -> None:
