@@ -12,9 +12,9 @@ from twisted.python.failure import Failure
 
 from mcp_echo.listening import Listening
 from mcp_echo.logs import FailureCount
+from mcp_echo.transport.edge.site import EchoSite
 from mcp_echo.transport.health import Health
 from mcp_echo.transport.lag import ReactorLag
-from mcp_echo.transport.site import EchoSite
 from mcp_echo.transport.streams import Streams
 
 

@@ -44,12 +44,12 @@ from mcp_echo.state.tally import Tally
 from mcp_echo.tools.base import Facts
 from mcp_echo.tools.handles import handle_of, state_uris
 from mcp_echo.tools.machine import Machine
-from mcp_echo.transport.exposition import MetricsResource, MetricsSite
+from mcp_echo.transport.edge.site import EchoSite
+from mcp_echo.transport.exposition import MetricsSite, Scrapes
 from mcp_echo.transport.health import Health
 from mcp_echo.transport.lag import ReactorLag
 from mcp_echo.transport.metrics import Sources, registry_of
 from mcp_echo.transport.patience import ReactorPatience
-from mcp_echo.transport.site import EchoSite
 from mcp_echo.transport.streamable_http import StreamableHttp
 from mcp_echo.transport.streams import Streams
 from mcp_echo.worker import shared_endpoint
@@ -145,7 +145,7 @@ class EchoService(MultiService):
             self.http = StreamableHttp(self.server, settings, self.health, self.streams, self.journal)
         except ValueError as error:
             raise ConfigError(str(error)) from None
-        self.site = EchoSite(self.http.resource(), reactor, settings)
+        self.site = EchoSite(self.http, reactor, settings)
         self.listener: Listener | None = None
         self.metrics: MetricsPort | None = None
         self.notices = Notices(reactor, environ, self.status)
@@ -252,7 +252,7 @@ class EchoService(MultiService):
             lag.lateness,
             failures,
         )
-        site = MetricsSite(MetricsResource(registry_of(sources)), self._reactor, self.facts.settings)
+        site = MetricsSite(Scrapes(registry_of(sources)), self._reactor, self.facts.settings)
         self.metrics = MetricsPort(endpoint, site, lag, failures, self._drain_timeout, where, refused)
         self.metrics.setServiceParent(self)
 

@@ -17,6 +17,7 @@ from twisted.logger import Logger
 from mcp_echo.listening import endpoint
 from mcp_echo.place import PARENT_FD, PORT_FD, Place
 from mcp_echo.reading import Reader
+from mcp_echo.twisted_private import tcp_port, unix_port
 
 FEW = 4
 """Connections that a worker takes without a look at the others: those of clients that close each at once."""
@@ -141,11 +142,9 @@ def adopted(
         held.setblocking(False)
         port: Any
         if held.family == socket.AF_UNIX:
-            port = _UnixPort._fromListeningDescriptor(reactor, descriptor, factory)
-            # The name in the file system is the parent's: Twisted would set its mode, and remove it at last.
-            port._bindPath = b"\0" + port._bindPath
+            port = unix_port(_UnixPort, reactor, descriptor, factory)
         else:
-            port = _TcpPort._fromListeningDescriptor(reactor, descriptor, held.family, factory)
+            port = tcp_port(_TcpPort, reactor, descriptor, held.family, factory)
         port.has = has
         port.startListening()
         return cast(IListeningPort, port)

@@ -37,6 +37,7 @@ ONLY_FOR = {"conformance": {"service"}, "stores": {"sessions"}}
 # What connects the daemon with its machine belongs to the Twisted floor, below the service that installs it.
 for name in ("listening", "logs", "notify", "reading", "signals"):
     PLACE[name] = PLACE["transport"]
+PLACE["twisted_private"] = PLACE["server"]
 PLACE["__main__"] = len(ROOMS)
 
 GROUND_FLOOR = {"protocol", "state", "tools", "offer", "conformance", "server"} | set(LEAVES)
@@ -98,6 +99,54 @@ def test_the_ground_floor_knows_nothing_of_twisted(path: Path) -> None:
         return
     tops = {name.partition(".")[0] for name in imported(ast.parse(path.read_text()), path)}
     assert not tops & TWISTED_FLOOR
+
+
+EDGE = PACKAGE / "transport" / "edge"
+UNDER_THE_EDGE = (
+    "protocol",
+    "redaction",
+    "config",
+    "state.limits",
+    "twisted_private",
+    "transport.edge",
+    "__version__",
+)
+
+
+@pytest.mark.parametrize("path", sorted(EDGE.glob("*.py")), ids=lambda path: path.name)
+def test_the_edge_knows_http_and_nothing_of_mcp(path: Path) -> None:
+    """Our choice: a connection is the same for clients and for those who scrape, in short files."""
+    ours = [name.removeprefix("mcp_echo.") for name in imported(ast.parse(path.read_text()), path)]
+    ours = [name for name in ours if name.split(".")[0] in PLACE or name.split(".")[0] in LEAVES]
+    assert [name for name in ours if not name.startswith(UNDER_THE_EDGE)] == []
+    assert len(path.read_text().splitlines()) <= 300
+
+
+def private_names(tree: ast.AST) -> set[str]:
+    """Return the private attributes that a file reaches for in what is not its own object."""
+    own = {"self", "cls"}
+    return {
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and node.attr.startswith("_")
+        and not node.attr.startswith("__")
+        and not (isinstance(node.value, ast.Name) and node.value.id in own)
+    }
+
+
+OF_NAMED_TUPLES = {"_make", "_replace", "_asdict", "_fields"}
+
+
+@sources
+def test_private_names_of_others_stand_in_one_module(path: Path) -> None:
+    """Our choice: a new Twisted is looked at in one place."""
+    if path == PACKAGE / "twisted_private.py":
+        return
+    known = {node.name for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)}
+    found = private_names(ast.parse(path.read_text())) - OF_NAMED_TUPLES
+    # What a file defines itself it may use of another object of its own class, and the exit is the system's.
+    assert {name for name in found if name not in known and name != "_exit"} == set()
 
 
 def test_redaction_needs_nothing_but_the_standard_library() -> None:

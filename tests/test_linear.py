@@ -20,7 +20,6 @@ from typing import Any
 import msgspec
 import pytest
 from msgspec import Raw
-from twisted.web.http_headers import Headers as TwistedHeaders
 
 import mcp_echo
 from mcp_echo.config import Settings, load
@@ -32,6 +31,7 @@ from mcp_echo.protocol.origins import AllowedHosts, AllowedOrigins
 from mcp_echo.protocol.revisions import Revision, Supported
 from mcp_echo.state.store import MemoryStore, SessionStore
 from mcp_echo.tools.base import Call
+from mcp_echo.transport.edge.reader import Limits, RequestReader
 from tests.growth import FAMILIES, check_linear, repeated
 
 ROOMS = (
@@ -48,7 +48,9 @@ ROOMS = (
     "mcp_echo.tools.lookalikes",
     "mcp_echo.tools.misnamed",
     "mcp_echo.tools.token_search",
-    "mcp_echo.transport.head",
+    "mcp_echo.transport.edge.answer",
+    "mcp_echo.transport.edge.head",
+    "mcp_echo.transport.edge.misread",
     "mcp_echo.transport.sse",
 )
 """Where client texts are read; a package stands for all its modules."""
@@ -72,7 +74,6 @@ MADE: Mapping[Any, Make] = {
     Headers: lambda text: Headers(
         [("X-A", text), ("Authorization", text), ("Accept", text), ("Origin", text)]
     ),
-    TwistedHeaders: lambda text: TwistedHeaders({b"host": [text.encode("utf-8", "replace")]}),
     Revision: lambda _: Supported().offered,
     Supported: lambda _: Supported(),
     Settings: lambda _: SETTINGS,
@@ -106,8 +107,8 @@ def modules() -> Iterator[ModuleType]:
     for name in ROOMS:
         module = importlib.import_module(name)
         yield module
-        for each in pkgutil.iter_modules(getattr(module, "__path__", [])):
-            yield importlib.import_module(f"{name}.{each.name}")
+        for each in pkgutil.walk_packages(getattr(module, "__path__", []), f"{name}."):
+            yield importlib.import_module(each.name)
 
 
 def takes_text(function: Callable[..., Any]) -> bool:
@@ -204,6 +205,38 @@ def test_nulls_are_left_out_in_time_proportional_to_their_number() -> None:
     check_linear(make, 32 * LONGEST)
 
 
+@pytest.mark.parametrize("pieces", [1, 1000])
+def test_a_request_is_read_in_time_proportional_to_its_length(pieces: int) -> None:
+    """Our choice, as above: in one piece and in a thousand, heads and chunks, and what may end them."""
+    limits = Limits(head_bytes=10**9, fields=10**9, body=10**9, chunked=10**9)
+    chunked = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+    def read(data: bytes) -> None:
+        reader = RequestReader(limits)
+        size = max(1, len(data) // pieces)
+        with suppress(McpError):
+            for start in range(0, len(data), size):
+                piece, at = data[start : start + size], 0
+                while at < len(piece) and not reader.complete:
+                    at = reader.read(piece, at)
+        reader.close()
+
+    for before, unit in (
+        (b"GET / HTTP/1.1\r\nHost: x\r\n", b"a: b\r\n"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nA: ", b"\r"),
+        (b"x", b"x"),
+        (b"GET /", b"/?#"),
+        (chunked, b"1\r\nx\r\n"),
+        (chunked + b"fffffff\r\n", b"\r\n\r\n"),
+        (chunked + b"1;", b"a"),
+    ):
+
+        def make(size: int, before: bytes = before, unit: bytes = unit) -> Callable[[], object]:
+            return partial(read, before + unit * (size // len(unit)))
+
+        check_linear(make, 8 * LONGEST)
+
+
 def test_everything_that_is_left_out_is_still_there() -> None:
     """A line that excuses nothing is out of date."""
     assert set(NOT_A_CLIENT_S) <= {name for name, _ in functions()}
@@ -232,5 +265,5 @@ def test_every_room_is_looked_through() -> None:
         "state.events.event_id",
         "tools.token_search.in_request",
         "tools.jwt.read",
-        "transport.head.check_head",
+        "transport.edge.misread.error_for",
     } <= found

@@ -22,7 +22,7 @@ from mcp_echo.service import (
     build,
 )
 from mcp_echo.state.session import UNKNOWN_CLIENT
-from mcp_echo.transport.site import LINGER
+from mcp_echo.transport.edge.site import LINGER
 
 
 class FailingStore:
@@ -173,7 +173,6 @@ class ListenerTests(SynchronousTestCase):
         transport.protocol = channel
         transport.abortConnection = transport.loseConnection
         channel.makeConnection(transport)
-        self.addCleanup(channel.setTimeout, None)
         return transport
 
     def test_a_port_that_cannot_be_had_ends_the_start_in_one_line(self) -> None:

@@ -50,7 +50,7 @@ def _show_metrics(fleet: Fleet, reactor: Any, settings: Settings, description: s
     from mcp_echo.fleet.scrape import Scrape, asking
     from mcp_echo.logs import FailureCount
     from mcp_echo.ports import MetricsPort
-    from mcp_echo.transport.exposition import MetricsResource, MetricsSite
+    from mcp_echo.transport.exposition import MetricsSite, Scrapes
 
     started, failures = time.monotonic(), FailureCount()
     own, shown = CollectorRegistry(), CollectorRegistry()
@@ -66,7 +66,7 @@ def _show_metrics(fleet: Fleet, reactor: Any, settings: Settings, description: s
     collector = FleetCollector(own)
     shown.register(collector)
     scrape = Scrape(reactor, lambda: fleet.serving, collector, asking(reactor))
-    site = MetricsSite(MetricsResource(shown, scrape), reactor, settings)
+    site = MetricsSite(Scrapes(shown, scrape), reactor, settings)
     where = endpoint(reactor, description, "MCP_ECHO_METRICS_PORT")
     port = MetricsPort(where, site, None, failures, settings.drain_timeout, description, reactor.stop)
     fleet.show_metrics(port, collector.gone)

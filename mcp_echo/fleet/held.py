@@ -13,6 +13,7 @@ from twisted.internet.protocol import Factory
 from twisted.python.failure import Failure
 
 from mcp_echo.listening import Listening
+from mcp_echo.twisted_private import leave_open_for_others
 
 
 class PortHolder(Factory):
@@ -48,8 +49,7 @@ class HeldPort(Listening):
         held: Any = port
         # Before the reactor has a chance to accept one.
         held.stopReading()
-        # Twisted would shut it down where it closes it, and with it the port that the workers still have.
-        held._shouldShutdown = False
+        leave_open_for_others(held)
         self._held(port)
         return port
 

@@ -12,13 +12,13 @@ from twisted.internet.endpoints import UNIXClientEndpoint
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.client import Agent, HTTPConnectionPool, readBody
-from twisted.web.client import _HTTP11ClientFactory as HTTP11ClientFactory
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgentEndpointFactory, IResponse
 from zope.interface import implementer
 
 from mcp_echo.fleet.figures import FleetCollector
 from mcp_echo.fleet.process import WorkerProcess
+from mcp_echo.twisted_private import connect_quietly
 
 SCRAPE_SECONDS = 2.0
 """Seconds that a worker may take to tell its figures; after that what it told last is shown."""
@@ -102,15 +102,10 @@ class _ToSocket:
         return UNIXClientEndpoint(self._reactor, self._path)
 
 
-class _QuietFactory(HTTP11ClientFactory):
-    noisy = False
-
-
 def asking(reactor: Any) -> Ask:
     """Return what asks for figures over HTTP."""
-    # Twisted's own would log the beginning and the end of each connection.
     pool = HTTPConnectionPool(reactor, persistent=False)
-    pool._factory = _QuietFactory
+    connect_quietly(pool)
 
     def ask(path: str) -> Deferred[bytes]:
         agent = Agent.usingEndpointFactory(reactor, _ToSocket(reactor, path), pool)

@@ -128,18 +128,8 @@ def read_token(value: str) -> Credentials:
 def _begun(value: str) -> tuple[str | None, _Part, list[str]]:
     """Return the scheme that a value begins with, what follows, and what is wrong up to there."""
     problems: list[str] = []
-    scheme, part = _split_scheme(_peeled(_Part(as_sent(value), 1), problems, _BEFORE_SCHEME), problems)
+    scheme, part = _split_scheme(_peeled(_Part(value, 1), problems, _BEFORE_SCHEME), problems)
     return scheme, part, problems
-
-
-def as_sent(value: str) -> str:
-    """Return a header's value with UTF-8 in it read as UTF-8, where it was read as Latin-1."""
-    if value.isascii():
-        return value
-    try:
-        return value.encode("latin-1").decode("utf-8")
-    except UnicodeError:
-        return value
 
 
 def name_of(character: str) -> str:

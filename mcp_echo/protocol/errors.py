@@ -13,11 +13,13 @@ McpError
 │   ├── WrongMediaType       a body that is not application/json
 │   ├── BodyTooLarge         more than ECHO_MAX_MESSAGE_SIZE or MCP_ECHO_MAX_JSON_VALUES
 │   ├── MalformedHttp        not HTTP as RFC 9112 has it
+│   ├── OtherProtocol        TLS, HTTP/2 or a WebSocket where HTTP/1.1 is spoken
 │   ├── RequestTooSlow       longer than MCP_ECHO_HEADER_TIMEOUT or MCP_ECHO_BODY_TIMEOUT
 │   ├── TargetTooLong        a request line of more than MCP_ECHO_MAX_HEADER_BYTES
 │   ├── ExpectationFailed    Expect asks for something else than 100-continue
 │   ├── HeadTooLarge         more than MCP_ECHO_MAX_HEADERS or MCP_ECHO_MAX_HEADER_BYTES
 │   ├── HttpMethodUnknown    no HTTP method that is known here for any path
+│   ├── HttpVersionUnsupported
 │   └── TooManyRequests      one client asks for more than its share
 │       ├── TooManySessionsForHolder
 │       │   ├── TooManySessionsForPrincipal  MCP_ECHO_MAX_SESSIONS_PER_PRINCIPAL reached
@@ -186,6 +188,12 @@ class MalformedHttp(InvalidRequest):
     """The request breaks the grammar or the framing of HTTP/1.1 (RFC 9112)."""
 
 
+class OtherProtocol(InvalidRequest):
+    """A client speaks another protocol than HTTP/1.1: TLS, HTTP/2 or a WebSocket."""
+
+    status = 400
+
+
 class RequestTooSlow(InvalidRequest):
     """The request was not complete in time (RFC 9110 section 15.5.9)."""
 
@@ -214,6 +222,12 @@ class HttpMethodUnknown(InvalidRequest):
     """No path takes this HTTP method (RFC 9110 section 9.1); methods are case-sensitive."""
 
     status = 501
+
+
+class HttpVersionUnsupported(InvalidRequest):
+    """The request is of a version of HTTP other than 1.1 and 1.0 (RFC 9110 section 15.6.6)."""
+
+    status = 505
 
 
 class TooManyRequests(InvalidRequest):

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from mcp_echo.protocol.credentials import as_sent, is_invisible
+from mcp_echo.protocol.credentials import is_invisible
 from mcp_echo.protocol.errors import InvalidRequest
 from mcp_echo.redaction.placeholders import is_unfilled
 
@@ -134,7 +134,7 @@ def named_principal(values: Sequence[str], field: str) -> str | None:
     name = single_value(values, field)
     if not name:
         return None
-    if all(map(is_invisible, as_sent(name))):
+    if all(map(is_invisible, name)):
         raise InvalidRequest(f"Invalid request: {field} has no character that can be seen; {_DUTY}")
     if is_unfilled(name):
         raise InvalidRequest(

@@ -6,6 +6,7 @@ https://modelcontextprotocol.io/specification/2025-11-25/basic/transports and â€
 from __future__ import annotations
 
 from collections.abc import Awaitable, Coroutine
+from inspect import iscoroutine
 from typing import Any, TypeGuard
 
 import msgspec
@@ -60,6 +61,15 @@ from mcp_echo.tools.base import Call
 
 MAX_SUBSCRIPTIONS = 64
 """Subscriptions per session; there are far fewer resources."""
+
+_SESSION_REQUIRED = {
+    "GET": (
+        "Mcp-Session-Id header required: a GET without one is how the transport of 2024-11-05 (HTTP+SSE) "
+        "begins. Use Streamable HTTP and POST initialize here, or /sse of a server started with --legacy-sse"
+    )
+}
+"""HTTP method â†’ what to tell a client that names no session; `_INITIALIZE_FIRST` for all others."""
+_INITIALIZE_FIRST = "Mcp-Session-Id header required: send initialize to get a session"
 
 
 class _Level(msgspec.Struct, frozen=True):
@@ -184,7 +194,7 @@ class LegacyEra:
             return self._facts.store.use(exchange.session_id, exchange.principal, notice=notice)
         revision = named or self._supported.assumed
         if self.strict is not None or not may_create or revision is None:
-            raise SessionRequired("Mcp-Session-Id header required: send initialize to get a session")
+            raise SessionRequired(_SESSION_REQUIRED.get(exchange.http_method, _INITIALIZE_FIRST))
         session = self.new_session(exchange, revision, UNKNOWN_CLIENT)
         exchange.announce(session)
         return session
@@ -288,13 +298,13 @@ class LegacyEra:
     def _answer(self, request: Request, session: Session, exchange: Exchange) -> Reply | None:
         outlet = self._outlet(session, exchange)
         answer = self.result(request, session, exchange, outlet)
-        if isinstance(answer, Coroutine):
-            work = self._answer_later(answer, outlet, session, exchange)
-            # A client that disconnects has not cancelled its request (Sending Messages, rule 6).
-            running = session.begin(request.id)
-            running.stop = exchange.run(work, until_left=False)
-            return None
-        return self._finish(answer, outlet, session, exchange)
+        if isinstance(answer, Reply):
+            return self._finish(answer, outlet, session, exchange)
+        work = self._answer_later(answer, outlet, session, exchange)
+        # A client that disconnects has not cancelled its request (Sending Messages, rule 6).
+        running = session.begin(request.id)
+        running.stop = exchange.run(work, until_left=False)
+        return None
 
     async def _answer_later(
         self,
@@ -347,7 +357,7 @@ class LegacyEra:
         refused = None
         try:
             result = self._methods.perform(self._table, request.method, request.params, call)
-            if isinstance(result, Coroutine):
+            if iscoroutine(result):
                 exchange.let_go()
                 return self._result_later(brief(request), result, session, exchange, call)
             answer = Reply(200, result_bytes(request.id, result))

@@ -5,8 +5,9 @@ https://modelcontextprotocol.io/specification/2026-07-28/basic
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable
 from functools import cached_property
+from inspect import iscoroutine
 from typing import Any
 
 import msgspec
@@ -241,7 +242,7 @@ class ModernEra:
             result = self._methods.perform(self._table, request.method, request.params, call)
         except InputRequired as asked:
             result = self._ask(asked, outlet, _tie(request, outlet.principal), request.id, call)
-        if isinstance(result, Coroutine):
+        if iscoroutine(result):
             tie = _tie(request, outlet.principal) if request.method in _ASKING else ""
             exchange.let_go()
             exchange.run(

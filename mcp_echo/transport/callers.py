@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
-
-from twisted.internet.address import UNIXAddress
-from twisted.web.http import Request
 
 from mcp_echo.config import Settings
 from mcp_echo.protocol import credentials
 from mcp_echo.protocol.credentials import Credentials
 from mcp_echo.protocol.proxies import (
-    UNIX,
     Caller,
     NamesNobody,
     TrustedProxies,
@@ -22,6 +17,8 @@ from mcp_echo.protocol.proxies import (
 )
 from mcp_echo.tools import jwt
 from mcp_echo.tools.jwt_claims import repeated_claims
+from mcp_echo.transport.edge.exchange import HttpExchange
+from mcp_echo.transport.edge.peers import host_of
 
 USER_ID = "X-User-Id"
 
@@ -37,53 +34,47 @@ class Callers:
         self._trusted = TrustedProxies(settings.trusted_proxies)
         self.believes = bool(self._trusted)
         """Whether there are peers to believe; if not, nobody has to ask."""
-        self._principal_of: Callable[[Request], str | None] = _from_user_id
+        self._principal_of: Callable[[HttpExchange], str | None] = _from_user_id
         self._source = USER_ID
         if settings.principal_from == "subject":
             self._principal_of = _from_subject
             self._source = "iss and sub of the bearer token"
 
-    def principal(self, request: Request) -> str | None:
+    def principal(self, exchange: HttpExchange) -> str | None:
         """Return who the caller is, or None when no trusted proxy says so.
 
         Raises:
             InvalidRequest: A trusted proxy names more than one, or somebody whose name cannot be read or is
                 too long.
         """
-        return self._principal_of(request) if self._trusted.trusts(peer_of(request)) else None
+        return self._principal_of(exchange) if self._trusted.trusts(peer_of(exchange)) else None
 
-    def caller(self, request: Request, principal: str | None) -> Caller:
+    def caller(self, exchange: HttpExchange, principal: str | None) -> Caller:
         """Return all that is known of the caller, whose ``principal`` is known already."""
-        peer = peer_of(request)
+        peer = peer_of(exchange)
         trusted = self.believes and self._trusted.trusts(peer)
         address = peer
         if trusted:
-            address = self._trusted.client(peer, header_values(request, "X-Forwarded-For"))
+            address = self._trusted.client(peer, header_values(exchange, "X-Forwarded-For"))
         return Caller(peer, address, trusted, principal, None if principal is None else self._source)
 
 
-def peer_of(request: Request) -> str:
+def peer_of(exchange: HttpExchange) -> str:
     """Return the address of the other end of the connection, or the word ``unix``."""
-    return host_of(request.getClientAddress())
+    return host_of(exchange.peer)
 
 
-def host_of(address: Any) -> str:
-    """Return the network address of a peer, or the word ``unix``."""
-    return UNIX if isinstance(address, UNIXAddress) else str(getattr(address, "host", address))
-
-
-def header_values(request: Request, name: str) -> list[str]:
+def header_values(exchange: HttpExchange, name: str) -> list[str]:
     """Return every value of a header field."""
-    found = request.requestHeaders.getRawHeaders(name.encode()) or []
-    return [value.decode("latin-1") for value in found]
+    return exchange.values(name.lower().encode())
 
 
-def _from_user_id(request: Request) -> str | None:
-    return named_principal(header_values(request, USER_ID), USER_ID)
+def _from_user_id(exchange: HttpExchange) -> str | None:
+    return named_principal(header_values(exchange, USER_ID), USER_ID)
 
 
-def _from_subject(request: Request) -> str | None:
-    value = single_value(header_values(request, "Authorization"), "Authorization")
+def _from_subject(exchange: HttpExchange) -> str | None:
+    value = single_value(header_values(exchange, "Authorization"), "Authorization")
     return None if not value else _subject_of(credentials.read(value))
 
 

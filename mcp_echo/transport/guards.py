@@ -5,12 +5,13 @@ https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#securi
 
 from __future__ import annotations
 
-from twisted.web.iweb import IRequest
-
 from mcp_echo.config import Settings
 from mcp_echo.protocol.cors import CorsPolicy
 from mcp_echo.protocol.errors import HostRefused, OriginRefused
 from mcp_echo.protocol.origins import AllowedHosts
+from mcp_echo.transport.edge.answer import line
+from mcp_echo.transport.edge.exchange import HttpExchange
+from mcp_echo.transport.edge.head import Head
 
 _WILDCARD_ADDRESSES = frozenset({"0.0.0.0", "::", ""})  # noqa: S104  # compared with, never bound
 
@@ -33,16 +34,16 @@ class Guards:
         self._seen_hosts: set[bytes] = set()
         self.cors = CorsPolicy.of(settings)
 
-    def check(self, request: IRequest) -> None:
+    def check(self, exchange: HttpExchange) -> None:
         """Let the request pass, with the CORS headers its origin is due, or refuse it.
 
         Raises:
             OriginRefused: A page of an origin that is not allowed sent it.
             HostRefused: It is meant for another server (DNS rebinding).
         """
-        self.check_origin(request)
-        host = request.getHeader(b"host")
-        if host is not None and host not in self._seen_hosts and not self._allows_host(host):
+        self.check_origin(exchange)
+        hosts = exchange.head.fields.get(b"host")
+        if hosts is not None and hosts[0] not in self._seen_hosts and not self._allows_host(hosts[0]):
             raise HostRefused(
                 "Host not allowed here; add it to MCP_ECHO_ALLOWED_HOSTS if it is this server's"
             )
@@ -54,23 +55,32 @@ class Guards:
             self._seen_hosts.add(host)
         return allowed
 
-    def check_origin(self, request: IRequest) -> None:
+    def check_origin(self, exchange: HttpExchange) -> None:
         """Check ``Origin`` alone.
 
         Raises:
             OriginRefused: A page of an origin that is not allowed sent it.
         """
-        values = request.requestHeaders.getRawHeaders(b"origin")
-        if values is None:
+        if b"origin" not in exchange.head.fields:
             return
-        # Browsers send one (RFC 6454 section 7.3); of several, each has to be let in.
-        origins = [value.decode("latin-1") for value in values]
-        if not all(map(self.cors.allowed.allows, origins)):
+        lines = self.cors_lines(exchange.head)
+        if not lines:
             raise OriginRefused(
                 "Origin not allowed; add it to MCP_ECHO_ALLOWED_ORIGINS if its pages may call"
             )
-        for name, value in self.cors.answer_headers(origins[-1]):
-            request.setHeader(name, value)
+        exchange.add_lines(lines)
+
+    def cors_lines(self, head: Head) -> tuple[bytes, ...]:
+        """Return the CORS headers that the origin of a request is due; none where it is not let in.
+
+        Browsers send one origin (RFC 6454 section 7.3); of several, each has to be let in.
+        """
+        origins = [value.decode("latin-1") for value in head.fields.get(b"origin", ())]
+        if not origins or not all(map(self.cors.allowed.allows, origins)):
+            return ()
+        return tuple(
+            line(name.encode(), value.encode()) for name, value in self.cors.answer_headers(origins[-1])
+        )
 
 
 def _as_host(address: str) -> str:

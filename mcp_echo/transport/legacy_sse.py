@@ -5,8 +5,6 @@ https://modelcontextprotocol.io/specification/2024-11-05/basic/transports#http-w
 
 from __future__ import annotations
 
-from twisted.internet.defer import Deferred
-
 from mcp_echo.protocol.errors import (
     InvalidRequest,
     McpError,
@@ -21,7 +19,7 @@ from mcp_echo.state.events import Stream
 from mcp_echo.state.held import STREAM_BYTES
 from mcp_echo.state.session import UNKNOWN_CLIENT, Session
 from mcp_echo.transport import sse
-from mcp_echo.transport.exchange import HttpExchange
+from mcp_echo.transport.exchange import McpExchange
 
 MESSAGES_PATH = "/messages"
 
@@ -39,7 +37,7 @@ class LegacySse:
         oldest = next(iter(server.supported.legacy.values()), None)
         self._revision = oldest if enabled else None
 
-    def open(self, exchange: HttpExchange) -> Deferred[bytes | None]:
+    def open(self, exchange: McpExchange) -> None:
         """Make a session and carry its stream, which begins with where to send messages to.
 
         Raises:
@@ -50,7 +48,6 @@ class LegacySse:
         """
         revision = self._offered()
         self._server.within(exchange, lambda exchange: self._open(exchange, revision))
-        return exchange.done
 
     def _open(self, exchange: Exchange, revision: Revision) -> None:
         hold = self._server.facts.limits.hold(exchange.caller(), STREAM_BYTES)
@@ -79,7 +76,7 @@ class LegacySse:
         self._server.aside(lambda: store.close(session.id, session.principal), session)
 
     def post(
-        self, message: Message | list[Message], session_id: str | None, exchange: HttpExchange
+        self, message: Message | list[Message], session_id: str | None, exchange: McpExchange
     ) -> Reply | None:
         """Take one message; what it answers comes on the session's stream.
 

@@ -1,74 +1,75 @@
-"""Klein's routes, with a short way for requests that name one of them exactly.
+"""From a request to the function that answers it: Klein's routes, and what is said where there is none.
 
-Klein binds a URL map, looks up host names and wraps each handler in Deferreds for every request, which costs
-about as much as answering it. The routes here have no variables, so a dictionary finds them; whatever it does
-not find goes the long way, where Klein tells a wrong path from a wrong method.
+Klein's own resource wraps each handler in Deferreds and binds its URL map for every request, which costs
+about as much as answering it. So its map is read once, and a dictionary finds the registered functions.
+A path is a route exactly or it is none: nothing is unquoted, merged or completed.
 """
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import cast
 
 from klein import Klein
-from klein.resource import KleinResource
-from twisted.internet.defer import CancelledError, Deferred
-from twisted.python.failure import Failure
-from twisted.web.server import NOT_DONE_YET, Request
 
-Handler = Callable[[Request], bytes | Deferred[bytes | None]]
-Refuse = Callable[[Request, Failure], bytes]
+from mcp_echo.protocol.errors import RouteNotFound, WrongHttpMethod
+from mcp_echo.redaction import quoted
+from mcp_echo.transport.edge.exchange import HttpExchange
+
+_LONGEST_SHOWN = 200
+_WORD = re.compile(r"[A-Za-z._-]{0,24}|[vV]?[0-9]{1,3}|%[0-9A-Fa-f]{2}[a-z]{0,6}", re.ASCII)
+"""A part of a path that is shown; anything else may be a secret, such as a token where a query belongs."""
+
+Handler = Callable[[HttpExchange], None]
 
 
-class DirectResource(KleinResource):
-    """The root resource of a Klein app.
+class Routes:
+    """The routes of a Klein app, none of which has variables.
 
     Args:
-        app: The app, bound to the object its handlers are methods of.
-        failed: Answers a request whose handler failed.
-        not_found: Answers a request for a path that cannot be one of the routes.
+        app: The app.
+        owner: The object that its functions are methods of.
+        meant: Path in lower case, without slashes at its ends → what to tell whoever asks for it.
+        otherwise: What to tell everybody else.
+        instead: Path → what to tell whoever comes with a method that it does not take.
     """
 
-    def __init__(self, app: Klein, failed: Refuse, not_found: Callable[[Request], bytes]) -> None:
-        super().__init__(app)
-        self._failed = failed
-        self._not_found = not_found
-        self._direct: dict[tuple[bytes, bytes], Handler] = {
-            (rule.rule.encode(), method.encode()): cast(Handler, partial(app.execute_endpoint, rule.endpoint))
-            for rule in app.url_map.iter_rules()
-            if not rule.arguments
-            for method in rule.methods or ()
-        }
+    def __init__(
+        self, app: Klein, owner: object, meant: dict[str, str], otherwise: str, instead: dict[bytes, str]
+    ) -> None:
+        self._handlers: dict[tuple[bytes, bytes], Handler] = {}
+        self._methods: dict[bytes, list[str]] = {}
+        self._meant = meant
+        self._otherwise = otherwise
+        self._instead = instead
+        for rule in app.url_map.iter_rules():
+            path, methods = rule.rule.encode(), sorted(rule.methods or ())
+            # Klein's wrapper makes a Deferred of what a coroutine returns, and no function here is one.
+            function = inspect.unwrap(app.endpoints[rule.endpoint])
+            handler = cast(Handler, partial(function, owner))
+            self._handlers.update({(path, method.encode()): handler for method in methods})
+            self._methods.setdefault(path, []).extend(method for method in methods if method != "HEAD")
 
-    def render(self, request: Request) -> bytes | int:  # type: ignore[override]  # more exact than klein's
-        """Answer a request by its route."""
-        handler = self._direct.get((request.path, request.method))
-        if handler is None:
-            # Klein logs a traceback and answers in plain text when a path is not UTF-8.
-            if not request.path.isascii() or b"%" in request.path:
-                return self._not_found(request)
-            return cast(int, super().render(request))
-        try:
-            outcome = handler(request)
-        except Exception:
-            return self._failed(request, Failure())
-        if isinstance(outcome, bytes):
-            return outcome
-        request.notifyFinish().addErrback(lambda _: outcome.cancel())
-        outcome.addErrback(partial(self._failed_later, request))
-        outcome.addCallback(partial(_complete, request))
-        return NOT_DONE_YET
+    def find(self, path: bytes, method: bytes) -> Handler | None:
+        """Return what answers a request; None where nothing does, and `refusal` says why."""
+        return self._handlers.get((path, method))
 
-    def _failed_later(self, request: Request, failure: Failure) -> bytes | None:
-        return None if failure.check(CancelledError) else self._failed(request, failure)
+    def refusal(self, path: bytes) -> RouteNotFound | WrongHttpMethod:
+        """Return what is wrong with a request that nothing answers."""
+        allowed = self._methods.get(path)
+        if allowed is not None:
+            return wrong_method(sorted(allowed), self._instead.get(path))
+        came = path[:_LONGEST_SHOWN].decode("latin-1")
+        shown = "/".join(part if _WORD.fullmatch(part) else "…" for part in came.split("/"))
+        plain = "/".join(filter(None, came.lower().split("/")))
+        advice = self._meant.get(plain, self._otherwise)
+        return RouteNotFound(f"Not found: there is no {quoted(shown)} here; {advice}")
 
 
-def _complete(request: Request, rest: bytes | None) -> None:
-    """Write the rest of an answer, unless the client has left."""
-    # twisted.web has no public way to ask whether a request is still connected.
-    if request._disconnected or request.finished:
-        return
-    if rest:
-        request.write(rest)
-    request.finish()
+def wrong_method(allowed: list[str], instead: str | None = None) -> WrongHttpMethod:
+    """Return the refusal of a method that a path does not take, and what else there is."""
+    more = "" if instead is None else f"; {instead}"
+    return WrongHttpMethod(f"Method not allowed; this path takes {', '.join(allowed)}{more}", allowed)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import gzip
-from typing import cast
+from urllib.parse import parse_qs
 
 from klein import Klein
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
-from twisted.web.iweb import IRequest
-from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from mcp_echo.config import Settings
 from mcp_echo.protocol.accept import EVENT_STREAM, accepts_gzip, parse_accept
@@ -18,24 +16,48 @@ from mcp_echo.protocol.errors import (
     InvalidRequest,
     McpError,
     NotAcceptable,
-    RouteNotFound,
-    WrongHttpMethod,
     WrongMediaType,
 )
 from mcp_echo.protocol.jsonrpc import Message, decode, encode, error_bytes
+from mcp_echo.redaction import quoted
 from mcp_echo.server import Carriage, Journal, Reply, Server
 from mcp_echo.transport import sse
 from mcp_echo.transport.callers import Callers
-from mcp_echo.transport.exchange import HttpExchange, joined
+from mcp_echo.transport.edge.answer import JSON, UNCACHED, Lines, line
+from mcp_echo.transport.edge.exchange import HttpExchange
+from mcp_echo.transport.edge.head import Head
+from mcp_echo.transport.edge.peers import host_of
+from mcp_echo.transport.exchange import McpExchange
 from mcp_echo.transport.guards import Guards
 from mcp_echo.transport.health import Health
 from mcp_echo.transport.legacy_sse import MESSAGES_PATH, LegacySse
-from mcp_echo.transport.request import EchoRequest
-from mcp_echo.transport.routing import DirectResource
+from mcp_echo.transport.routing import Routes, wrong_method
 from mcp_echo.transport.streams import EventStream, Streams
 
 COMPRESS_FROM = 1024
 """Smallest JSON answer worth compressing, in bytes."""
+
+_MCP_WITH_SLASH = b"/mcp/"
+_MOST_TOLD = 64
+"""Clients that are told of for asking for it."""
+_WHOLE_SERVER = b"*"
+"""What OPTIONS alone may ask about (RFC 9110 section 9.3.7)."""
+_FOR_ANY_HOST = frozenset({b"/health", b"/ready"})
+
+_JSON: tuple[bytes, ...] = (JSON,)
+_JSON_UNCACHED = (JSON, *UNCACHED)
+
+_HERE = "Streamable HTTP is at /mcp, and this server has /health and /ready"
+_INSTEAD = {b"/sse": "Streamable HTTP is at /mcp"}
+"""Path → what to tell whoever comes with a method that it does not take."""
+_MEANT = {
+    "mcp": "MCP is at /mcp, spelled exactly so",
+    "sse": "the transport of 2024-11-05 is at /sse, spelled exactly so",
+    "messages": "messages of the transport of 2024-11-05 go to /messages, spelled exactly so",
+    "health": "it is /health, spelled exactly so",
+    "ready": "it is /ready, spelled exactly so",
+}
+"""Path in lower case, without slashes at its ends → what to tell whoever spells it otherwise."""
 
 
 class StreamableHttp:
@@ -64,164 +86,175 @@ class StreamableHttp:
         self._journal = journal
         self._guards = Guards(settings)
         self._callers = Callers(settings)
+        self._with_slash: set[str] = set()
         self._legacy_sse = LegacySse(server, settings.legacy_sse)
+        self._routes = Routes(self.app, self, _MEANT, _HERE, _INSTEAD)
 
-    def resource(self) -> DirectResource:
-        """Return the root resource."""
-        return DirectResource(self.app, self._failed, self.not_found)
+    def answer(self, exchange: HttpExchange) -> None:
+        """Answer a request, by its route or by what keeps it from one."""
+        head = exchange.head
+        handler = self._routes.find(head.path, head.method)
+        try:
+            if handler is not None:
+                handler(exchange)
+                return
+            self._guard(exchange)
+            if head.path == _WHOLE_SERVER:
+                exchange.reply(204)
+                return
+            raise self._routes.refusal(head.path)
+        except Exception:
+            self._failed(exchange, Failure())
 
-    def _failed(self, request: IRequest, failure: Failure) -> bytes:
-        if failure.check(McpError):
-            return self._refuse(request, cast(McpError, failure.value))
-        secrets = cast(EchoRequest, request).secrets()
-        self._journal.failure("A request failed", failure=failure, secrets=secrets)
-        return self._refuse(request, InternalError())
+    def refusal_lines(self, head: Head) -> Lines:
+        """Return the CORS headers that a page needs to see why its request was refused."""
+        return self._guards.cors_lines(head)
+
+    def _guard(self, exchange: HttpExchange) -> None:
+        """Check who may talk to the server at all; any Host may ask for its health."""
+        if exchange.head.path in _FOR_ANY_HOST:
+            self._guards.check_origin(exchange)
+        else:
+            self._guards.check(exchange)
+
+    def _failed(self, exchange: HttpExchange, failure: Failure) -> None:
+        error = failure.value
+        if not isinstance(error, McpError):
+            self._journal.failure("A request failed", failure=failure, secrets=exchange.secrets())
+            error = InternalError()
+        self._refuse(exchange, error)
 
     @app.route("/mcp", methods=["POST"])
-    def post(self, request: IRequest) -> Deferred[bytes | None] | bytes:
+    @app.route("/mcp/", methods=["POST"])
+    def post(self, http: HttpExchange) -> None:
         """Take one JSON-RPC message, or a batch where the revision has them."""
-        exchange = self._exchange(request)
-        self._check_post(request, exchange)
-        return self._answer(request, exchange, self._server.post(self._read(request, exchange), exchange))
-
-    def _answer(
-        self, request: IRequest, exchange: HttpExchange, reply: Reply | None
-    ) -> Deferred[bytes | None] | bytes:
-        """Send a reply, now or when it comes."""
-        return exchange.done if reply is None else self._reply(request, reply)
-
-    def _reply(self, request: IRequest, reply: Reply) -> bytes:
-        if self._journal.verbose:
-            self._journal.debug("Answer", status=reply.status, body=reply.body)
-        return self._send(request, reply)
+        exchange = self._exchange(http)
+        self._check_post(http, exchange)
+        self._send(http, self._server.post(self._read(http, exchange), exchange))
 
     @app.route("/mcp", methods=["GET"])
-    def get(self, request: IRequest) -> Deferred[bytes | None]:
+    @app.route("/mcp/", methods=["GET"])
+    def get(self, http: HttpExchange) -> None:
         """Carry a session's queue for as long as the client listens."""
-        if request.method == b"HEAD":
-            raise _wrong_method(["GET", "POST", "DELETE", "OPTIONS"])
-        exchange = self._exchange(request)
+        if http.head.method == b"HEAD":
+            raise wrong_method(["GET", "POST", "DELETE", "OPTIONS"])
+        exchange = self._exchange(http)
         self._server.legacy.refuse_modern(exchange)
         if not exchange.accepted.event_stream or (
             self._settings.strict and not exchange.accepted.names_event_stream
         ):
             raise NotAcceptable(f"Not acceptable: GET is answered with {EVENT_STREAM}; list it in Accept")
         self._server.listen(exchange)
-        return exchange.done
 
     @app.route("/mcp", methods=["DELETE"])
-    def delete(self, request: IRequest) -> Deferred[bytes | None] | bytes:
+    @app.route("/mcp/", methods=["DELETE"])
+    def delete(self, http: HttpExchange) -> None:
         """End a session."""
-        exchange = self._exchange(request)
-        return self._answer(request, exchange, self._server.close(exchange))
+        exchange = self._exchange(http)
+        self._send(http, self._server.close(exchange))
 
     @app.route("/mcp", methods=["OPTIONS"])
-    def options(self, request: IRequest) -> bytes:
+    @app.route("/mcp/", methods=["OPTIONS"])
+    def options(self, http: HttpExchange) -> None:
         """Answer a browser's preflight."""
-        self._guards.check(request)
-        request.setHeader("Allow", ", ".join(self._guards.cors.methods))
-        if request.getHeader(b"origin") is not None:
-            requested = joined(request, b"access-control-request-headers")
+        self._guards.check(http)
+        http.add_header(b"Allow", ", ".join(self._guards.cors.methods).encode())
+        if b"origin" in http.head.fields:
+            requested = http.joined(b"access-control-request-headers")
             for name, value in self._guards.cors.preflight_headers(requested):
-                request.setHeader(name, value)
-        request.setResponseCode(204)
-        return b""
+                http.add_header(name.encode(), value.encode())
+        http.reply(204)
 
     @app.route("/sse", methods=["GET"])
-    def open_sse(self, request: IRequest) -> Deferred[bytes | None]:
+    def open_sse(self, http: HttpExchange) -> None:
         """Open the stream of a client of revision 2024-11-05."""
-        if request.method == b"HEAD":
-            raise _wrong_method(["GET"])
-        return self._legacy_sse.open(self._exchange(request))
+        if http.head.method == b"HEAD":
+            raise wrong_method(["GET"])
+        self._legacy_sse.open(self._exchange(http))
 
     @app.route(MESSAGES_PATH, methods=["POST"])
-    def post_sse(self, request: IRequest) -> Deferred[bytes | None] | bytes:
+    def post_sse(self, http: HttpExchange) -> None:
         """Take a message of a client of revision 2024-11-05."""
-        exchange = self._exchange(request)
-        message = self._read(request, exchange)
-        named = request.args.get(b"session_id")
-        session_id = named[0].decode("latin-1") if named else None
-        return self._answer(request, exchange, self._legacy_sse.post(message, session_id, exchange))
+        exchange = self._exchange(http)
+        message = self._read(http, exchange)
+        named = _query(http).get("session_id")
+        self._send(http, self._legacy_sse.post(message, named[0] if named else None, exchange))
 
     @app.route("/health", methods=["GET"])
-    def health(self, request: IRequest) -> bytes:
+    def health(self, http: HttpExchange) -> None:
         """Say that the process is alive, with its session counts; any Host may ask."""
-        self._guards.check_origin(request)
-        return self._send(request, Reply(200, encode(self._health.health())))
+        self._guards.check_origin(http)
+        self._send(http, Reply(200, encode(self._health.health())))
 
     @app.route("/ready", methods=["GET"])
-    def ready(self, request: IRequest) -> bytes:
+    def ready(self, http: HttpExchange) -> None:
         """Say whether new requests should be sent here; any Host may ask."""
-        self._guards.check_origin(request)
+        self._guards.check_origin(http)
         status, body = self._health.ready()
-        return self._send(request, Reply(status, encode(body)))
+        self._send(http, Reply(status, encode(body)))
 
-    @app.handle_errors(HTTPException)
-    def not_routed(self, request: IRequest, failure: Failure) -> bytes:
-        """Answer a request that fits no route."""
-        reason = failure.value
-        if isinstance(reason, MethodNotAllowed):
-            allowed = sorted(set(reason.valid_methods or ()) - {"HEAD"})
-            return self._refuse(request, _wrong_method(allowed))
-        return self.not_found(request)
-
-    def not_found(self, request: IRequest) -> bytes:
-        """Answer a request for a path that does not exist; the ones that do are plain ASCII."""
-        return self._refuse(request, RouteNotFound("Not found; this server has /mcp, /health and /ready"))
-
-    def _refuse(self, request: IRequest, error: McpError) -> bytes:
+    def _refuse(self, http: HttpExchange, error: McpError) -> None:
         if self._server.tally is not None:
             self._server.tally.refused_with(error.status)
-        body = self._send(request, Reply(error.status, error_bytes(None, error), error.headers))
-        # Klein would send it in chunks.
-        request.setHeader(b"content-length", b"%d" % len(body))
-        return body
+        self._send(http, Reply(error.status, error_bytes(None, error), error.headers))
 
-    def _exchange(self, request: IRequest) -> HttpExchange:
-        self._guards.check(request)
+    def _exchange(self, http: HttpExchange) -> McpExchange:
+        self._guards.check(http)
         if self._settings.strict:
-            _check_query(request)
+            _check_query(http)
+        if http.head.path == _MCP_WITH_SLASH:
+            self._note_slash(host_of(http.peer))
         now = self._server.facts.now()
-        return HttpExchange(cast(EchoRequest, request), now, self._carry, self._reply, self._callers)
+        return McpExchange(http, now, self._carry, self._send, self._failed, self._callers)
 
-    def _read(self, request: IRequest, exchange: HttpExchange) -> Message | list[Message]:
-        body = request.content.read()
+    def _note_slash(self, peer: str) -> None:
+        """Tell once of each client that asks for /mcp/, or of so many: other servers may not serve it."""
+        if peer not in self._with_slash and len(self._with_slash) < _MOST_TOLD:
+            self._with_slash.add(peer)
+            self._journal.note("Requests for /mcp/ are served as those for /mcp", peer=peer)
+
+    def _read(self, http: HttpExchange, exchange: McpExchange) -> Message | list[Message]:
+        body = http.body
         if self._journal.verbose:
             self._journal.debug("Request", body=body, peer=exchange.caller().address)
         return decode(body, self._settings.max_batch, self._settings.max_json_values)
 
-    def _check_post(self, request: IRequest, exchange: HttpExchange) -> None:
+    def _check_post(self, http: HttpExchange, exchange: McpExchange) -> None:
         accepted = exchange.accepted
         if not (accepted.json or accepted.event_stream):
             raise NotAcceptable(f"Not acceptable: answers are application/json or {EVENT_STREAM}")
+        coding = http.head.fields.get(b"content-encoding")
+        if coding is not None and [each.lower() for each in coding] != [b"identity"]:
+            shown = quoted(http.joined(b"content-encoding") or "")
+            raise WrongMediaType(
+                f"Unsupported media type: the body has the Content-Encoding {shown}; send it as it is"
+            )
         if not self._settings.strict:
             return
         if not (accepted.names_json and accepted.names_event_stream):
             raise NotAcceptable(f"Not acceptable: Accept must list application/json and {EVENT_STREAM}")
-        media_type = (request.getHeader(b"content-type") or b"").partition(b";")[0].strip().lower()
-        if media_type != b"application/json":
+        media_type = (http.joined(b"content-type") or "").partition(";")[0].strip().lower()
+        if media_type != "application/json":
             raise WrongMediaType("Unsupported media type: Content-Type must be application/json")
 
-    def _carry(self, request: EchoRequest, carriage: Carriage, opening: bytes | None) -> Deferred[None]:
-        request.setHeader(b"content-type", EVENT_STREAM.encode())
-        request.setHeader(b"cache-control", b"no-cache, no-transform")
+    def _carry(self, http: HttpExchange, carriage: Carriage, opening: bytes | None) -> Deferred[None]:
+        http.add_header(b"Content-Type", EVENT_STREAM.encode())
+        http.add_header(b"Cache-Control", b"no-cache, no-transform")
         # nginx and others pass on at once what they would otherwise collect.
-        request.setHeader(b"x-accel-buffering", b"no")
+        http.add_header(b"X-Accel-Buffering", b"no")
         if opening is None:
             opening = sse.OPENING_COMMENT
             if carriage.primed:
                 opening = sse.priming(carriage.log.position(carriage.stream))
         if carriage.has_gap:
             opening = sse.GAP_COMMENT + opening
-        keep_alive = self._keep_alive(request, carriage)
-        running = self._streams.carry(
-            EventStream(request, carriage, opening, keep_alive, self._streams.written)
-        )
+        keep_alive = self._keep_alive(http, carriage)
+        running = self._streams.carry(EventStream(http, carriage, opening, keep_alive, self._streams.written))
         if carriage.stream.listening or carriage.farewell is not None:
-            request.forget()
+            http.forget()
         return running
 
-    def _keep_alive(self, request: EchoRequest, carriage: Carriage) -> bytes:
+    def _keep_alive(self, http: HttpExchange, carriage: Carriage) -> bytes:
         """Return the keep-alive that a stream's reader takes.
 
         Several MCP clients log a warning for each event that they do not know; readers that ask for events
@@ -230,39 +263,44 @@ class StreamableHttp:
         style = self._settings.keepalive_style if carriage.stream.listening else "comment"
         # A stream of /sse cannot be resumed, and only MCP clients read one.
         if style == "auto" and carriage.resumable:
-            accepted = parse_accept(joined(request, b"accept"))
+            accepted = parse_accept(http.joined(b"accept"))
             return sse.KEEP_ALIVE_EVENT if accepted.event_stream_alone else sse.KEEP_ALIVE_COMMENT
         return sse.KEEP_ALIVE_EVENT if style == "event" else sse.KEEP_ALIVE_COMMENT
 
-    def _send(self, request: IRequest, reply: Reply) -> bytes:
+    def _send(self, http: HttpExchange, reply: Reply | None) -> None:
+        """Send a reply; there is none yet where an event stream or later work answers."""
+        if reply is None:
+            return
         body = reply.body
-        request.setResponseCode(reply.status)
+        if self._journal.verbose:
+            self._journal.debug("Answer", status=reply.status, body=body)
         if body:
-            request.setHeader(b"content-type", b"application/json")
+            lines = _JSON
             # The answer to a POST is not cached unless it says so (RFC 9110 section 9.3.3).
-            if reply.status != 200 or request.method != b"POST":
-                request.setHeader(b"cache-control", b"no-store")
-                request.setHeader(b"x-content-type-options", b"nosniff")
-            body = self._compressed(request, body)
-        for name, value in reply.headers.items():
-            request.setHeader(name, value)
-        return body
+            if reply.status != 200 or http.head.method != b"POST":
+                lines = _JSON_UNCACHED
+            http.add_lines(lines)
+            body = self._compressed(http, body)
+        if reply.headers:
+            http.add_lines(line(name.encode(), value.encode()) for name, value in reply.headers.items())
+        http.reply(reply.status, body)
 
-    def _compressed(self, request: IRequest, body: bytes) -> bytes:
+    def _compressed(self, http: HttpExchange, body: bytes) -> bytes:
         if not self._settings.enable_compression:
             return body
-        request.responseHeaders.addRawHeader(b"vary", b"Accept-Encoding")
-        if len(body) < COMPRESS_FROM or not accepts_gzip(joined(request, b"accept-encoding")):
+        http.add_header(b"Vary", b"Accept-Encoding")
+        if len(body) < COMPRESS_FROM or not accepts_gzip(http.joined(b"accept-encoding")):
             return body
-        request.setHeader(b"content-encoding", b"gzip")
+        http.add_header(b"Content-Encoding", b"gzip")
         return gzip.compress(body, compresslevel=6, mtime=0)
 
 
-def _check_query(request: IRequest) -> None:
+def _query(http: HttpExchange) -> dict[str, list[str]]:
+    """Return the parameters of the query: name → values."""
+    return parse_qs(http.head.query.decode("latin-1"), keep_blank_values=True, encoding="latin-1")
+
+
+def _check_query(http: HttpExchange) -> None:
     """Refuse an access token in the URL (RFC 6750 section 2.3; basic/authorization, Token Requirements)."""
-    if request.args is not None and b"access_token" in request.args:
+    if "access_token" in _query(http):
         raise InvalidRequest("Invalid request: an access token must not be in the URL; use Authorization")
-
-
-def _wrong_method(allowed: list[str]) -> WrongHttpMethod:
-    return WrongHttpMethod(f"Method not allowed; this path takes {', '.join(allowed)}", allowed)

@@ -9,11 +9,11 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IPushProducer, IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
-from twisted.web.http import Request
 from zope.interface import implementer
 
 from mcp_echo.server import Carriage
 from mcp_echo.transport import sse
+from mcp_echo.transport.edge.exchange import HttpExchange
 
 SEND_BUFFER_BYTES = 64 * 1024
 """What the kernel is to hold for a client that does not read; left alone, it takes megabytes for each."""
@@ -47,7 +47,7 @@ class EventStream:
     Nothing is buffered here: while the client does not read, messages stay in the session's bounded queue.
 
     Args:
-        request: The HTTP request; its response head must be complete but for the status line.
+        exchange: What it answers; its header lines must be complete.
         carriage: What to carry, and how.
         opening: The bytes to open with, so that the response head leaves at once.
         keep_alive: The bytes to send when there was nothing else to send.
@@ -57,6 +57,7 @@ class EventStream:
     __slots__ = (
         "_carriage",
         "_done",
+        "_exchange",
         "_gone",
         "_keep_alive",
         "_leaving",
@@ -64,15 +65,14 @@ class EventStream:
         "_opening",
         "_paused",
         "_quiet",
-        "_request",
         "_stream",
         "_written",
     )
 
     def __init__(
-        self, request: Request, carriage: Carriage, opening: bytes, keep_alive: bytes, written: Written
+        self, exchange: HttpExchange, carriage: Carriage, opening: bytes, keep_alive: bytes, written: Written
     ) -> None:
-        self._request = request
+        self._exchange = exchange
         self._carriage = carriage
         self._log = carriage.log
         self._stream = carriage.stream
@@ -102,10 +102,11 @@ class EventStream:
             A Deferred that fires when this response is over. Cancelling it lets go of the stream; the stream
             itself lives on for a client that resumes it.
         """
-        _prepare(self._request.transport)
+        _prepare(self._exchange.transport)
         # Before the first write, so that a client that reads nothing is noticed from the first byte on.
-        self._request.registerProducer(self, True)
-        self._request.write(self._opening)
+        self._exchange.registerProducer(self, True)
+        self._exchange.open(200)
+        self._exchange.write(self._opening)
         self._log.attach(self._stream, self)
         self.wake()
         return self._done
@@ -120,7 +121,7 @@ class EventStream:
         if self._write_all() and not self._done.called:
             # On the way out of a lost connection the request has no channel to unregister from.
             if not self._gone:
-                self._request.unregisterProducer()
+                self._exchange.unregisterProducer()
             self._let_go()
             self._done.callback(None)
 
@@ -138,7 +139,7 @@ class EventStream:
         self._quiet = False
         event_id = event.id_on(self._stream) if self._carriage.resumable else None
         block = sse.message(event.data, event_id)
-        self._request.write(block)
+        self._exchange.write(block)
         self._written.events += 1
         self._written.bytes += len(block)
         return True
@@ -163,15 +164,15 @@ class EventStream:
             pass
         if not self._gone:
             if self._carriage.resumable:
-                self._request.write(sse.retry(RECONNECT_MILLISECONDS))
+                self._exchange.write(sse.retry(RECONNECT_MILLISECONDS))
             if self._carriage.farewell is not None:
-                self._request.write(sse.message(self._carriage.farewell, None))
+                self._exchange.write(sse.message(self._carriage.farewell, None))
         self.replaced()
 
     def beat(self) -> None:
         """Send a keep-alive, unless something was sent since the last beat."""
         if self._quiet and not self._paused and not self._gone:
-            self._request.write(self._keep_alive)
+            self._exchange.write(self._keep_alive)
         self._quiet = True
 
     def pauseProducing(self) -> None:

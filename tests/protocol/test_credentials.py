@@ -79,12 +79,6 @@ BROKEN: list[tuple[str, str | None, str, str]] = [
     ("Bearer 'abc", "Bearer", "abc", "An apostrophe (') at character 8"),
     ('Bearer abc"', "Bearer", 'abc"', 'A quotation mark (") at character 11'),
     ("Bearer \u201cabc\u201d", "Bearer", "abc", "Left double quotation mark (U+201C) at character 8"),
-    (
-        "Bearer \xe2\x80\x9cabc\xe2\x80\x9d",
-        "Bearer",
-        "abc",
-        "Left double quotation mark (U+201C) at character 8",
-    ),
     ("Bearer \xe9t\xe9", "Bearer", "\xe9t\xe9", "Latin small letter e with acute (U+00E9) at character 8"),
     (r"Bearer abc\n", "Bearer", r"abc\n", r"A backslash (\) at character 11: an escape such as \n"),
     ("Bearer abc\n", "Bearer", "abc\n", "A line feed at character 11"),
@@ -101,7 +95,7 @@ BROKEN: list[tuple[str, str | None, str, str]] = [
         "Zero width no-break space (U+FEFF) at character 8, before anything else",
     ),
     (
-        "\xef\xbb\xbfBearer abc",
+        "\ufeffBearer abc",
         "Bearer",
         "abc",
         "Zero width no-break space (U+FEFF) at character 1, before anything",
@@ -262,9 +256,7 @@ def test_any_value_is_read_and_an_implausible_one_says_why(value: str) -> None:
     given = credentials.read(value)
     assert given.plausible or given.problems
     assert len(given.problems) <= MOST_PROBLEMS + 1
-    assert credentials.as_sent(value.strip(" \t")).endswith(
-        given.token
-    ) or given.token in credentials.as_sent(value)
+    assert given.token in value
 
 
 @given(

@@ -37,6 +37,8 @@ TABLE = {
     "WrongMediaType": (-32600, 415),
     "BodyTooLarge": (-32600, 413),
     "MalformedHttp": (-32600, 400),
+    "OtherProtocol": (-32600, 400),
+    "HttpVersionUnsupported": (-32600, 505),
     "RequestTooSlow": (-32600, 408),
     "TargetTooLong": (-32600, 414),
     "ExpectationFailed": (-32600, 417),

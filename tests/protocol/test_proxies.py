@@ -126,7 +126,7 @@ def test_a_name_is_taken_as_it_is(name: str) -> None:
     "name",
     [
         "\xa0",
-        "\xc2\xa0\xe2\x80\x8b",
+        "\xa0\u200b",
         "\x85",
         "${USER}",
         "%USER%",

@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families as text_fami
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.testing import MemoryReactorClock
+from twisted.web.resource import Resource
 
 from mcp_echo.ports import MetricsPort
 from mcp_echo.service import EchoService
@@ -47,7 +48,7 @@ class MetricsTestCase(ModernTestCase):
     def serve(self, environ: dict[str, str]) -> None:
         super().serve(environ)
         self.port = self.measuring(self.service)
-        self._scraper = treq.testing.StubTreq(self.port.site.resource)
+        self._scraper = treq.testing.StubTreq(Resource())
         self._scraper._agent._serverFactory = self.port.site
 
     def measuring(self, service: EchoService) -> MetricsPort:

@@ -12,11 +12,12 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransportWithDisconnection
 from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.resource import Resource
 
 from mcp_echo.config import Settings, load
 from mcp_echo.service import EchoService
 from mcp_echo.state.engine import Engine
-from mcp_echo.transport.site import EchoSite
+from mcp_echo.transport.edge.site import EchoSite
 
 URL = "http://localhost:3000"
 WALL = 1_700_000_000.0
@@ -65,6 +66,12 @@ def send(site: EchoSite, data: bytes) -> bytes:
     channel.makeConnection(transport)
     channel.dataReceived(data)
     return transport.value()
+
+
+def _part(site: EchoSite, client: Any) -> None:
+    """Part a server and its clients."""
+    site.abort()
+    client.flush()
 
 
 class Incoming:
@@ -131,9 +138,10 @@ class ServerTestCase(SynchronousTestCase):
             engine=self.engine(effective.settings),
         )
         self.store = self.service.store
-        self.client = treq.testing.StubTreq(self.service.http.resource())
+        self.client = treq.testing.StubTreq(Resource())
         # The site of the real server, so that its channel and request classes are under test too.
         self.client._agent._serverFactory = self.service.site
+        self.addCleanup(_part, self.service.site, self.client)
 
     def request(
         self, method: str, path: str = "/mcp", body: Any = None, headers: dict[str, Any] | None = None

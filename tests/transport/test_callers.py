@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.address import IPv4Address
-from twisted.web.http_headers import Headers
 
 from mcp_echo.config import load
 from mcp_echo.protocol.errors import InvalidRequest
@@ -22,16 +21,17 @@ CALLERS = {
     source: Callers(load({"trusted_proxies": "127.0.0.1", "principal_from": source}, {}).settings)
     for source in SOURCES
 }
-FIELDS = {"x-user-id": b"X-User-Id", "subject": b"Authorization"}
+FIELDS = {"x-user-id": b"x-user-id", "subject": b"authorization"}
 
 
 def principal(source: str, *lines: bytes) -> object:
     """Return whom the lines of the header name: a principal, None for nobody, or `REFUSED`."""
-    headers = Headers({FIELDS[source]: list(lines)} if lines else {})
-    address = IPv4Address("TCP", "127.0.0.1", 1)
-    request: Any = SimpleNamespace(requestHeaders=headers, getClientAddress=lambda: address)
+    fields = {FIELDS[source]: [line.decode("latin-1") for line in lines]}
+    exchange: Any = SimpleNamespace(
+        values=lambda name: fields.get(name, []), peer=IPv4Address("TCP", "127.0.0.1", 1)
+    )
     try:
-        return CALLERS[source].principal(request)
+        return CALLERS[source].principal(exchange)
     except InvalidRequest:
         return REFUSED
 

@@ -106,7 +106,7 @@ class JsonMemoryTests(ModernTestCase):
     def check(self, place: str, message: Any, shape: str, text: bytes, headers: dict[str, str]) -> None:
         """Send a text in a place, and see how much memory that takes."""
         body = filled_in(message, text)
-        assert len(body) <= self.service.site.max_body
+        assert len(body) <= self.service.site.limits.body
         peak, answer = self.peak(body, headers)
         with self.subTest(place=place, shape=shape, size=len(body)):
             assert answer[9:10] in (b"2", b"4"), answer[:100]
@@ -129,8 +129,8 @@ class JsonMemoryTests(ModernTestCase):
             for name in ("objects 100 deep", "text with one wide character", self.chance.choice(OTHERS)):
                 shape = json_shapes.VALID[name]
                 text = shape(MAX_VALUES - ENVELOPE)
-                if len(text) < MAX_VALUES or len(text) > self.service.site.max_body - 1000:
-                    text = largest(shape, self.service.site.max_body - 1000)
+                if len(text) < MAX_VALUES or len(text) > self.service.site.limits.body - 1000:
+                    text = largest(shape, self.service.site.limits.body - 1000)
                 self.check(place, everywhere[place], name, text, self.headers_of(place, session))
 
     def test_a_request_takes_a_few_times_its_body(self) -> None:
@@ -155,7 +155,7 @@ class JsonMemoryTests(ModernTestCase):
         """As above, at the default size: one wide character makes each copy of a text four times as long."""
         session = self.initialize("2025-06-18")
         for name in ("text with one wide character", "text in a wide script", "raw controls"):
-            text = largest(json_shapes.VALID[name], self.service.site.max_body - 1000)
+            text = largest(json_shapes.VALID[name], self.service.site.limits.body - 1000)
             for place in ("an argument", "an upper-case argument", "a method", "state"):
                 message = {**PLACES, **MODERN_PLACES}[place]
                 self.check(place, message, name, text, self.headers_of(place, session))

@@ -26,9 +26,9 @@ from mcp_echo.ports import MetricsPort
 from mcp_echo.protocol.errors import HostRefused, OriginRefused
 from mcp_echo.service import EchoService, build
 from mcp_echo.state.limits import CLIENTS_AT_AN_ADDRESS
-from mcp_echo.transport.channel import EchoChannel
+from mcp_echo.transport.edge.connection import Connection
+from mcp_echo.transport.edge.site import EchoSite
 from mcp_echo.transport.lag import INTERVAL, ReactorLag
-from mcp_echo.transport.site import EchoSite
 from tests.transport.scraping import MetricsTestCase, samples_of
 from tests.transport.support import BOTH, MODERN, Listening, Posted, send
 
@@ -517,7 +517,7 @@ class EdgeTests(MetricsTestCase):
 
     settings = {**MetricsTestCase.settings, "MCP_ECHO_LEGACY_SSE": "true"}
 
-    def connect(self, site: EchoSite) -> tuple[EchoChannel, StringTransportWithDisconnection]:
+    def connect(self, site: EchoSite) -> tuple[Connection, StringTransportWithDisconnection]:
         channel = site.buildProtocol(IPv4Address("TCP", "127.0.0.1", 31337))
         assert channel is not None
         transport = StringTransportWithDisconnection()

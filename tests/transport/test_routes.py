@@ -49,10 +49,79 @@ class HealthTests(ServerTestCase):
 class RoutingTests(ServerTestCase):
     def test_an_unknown_path_is_404_in_json(self) -> None:
         """Our choice: errors are JSON everywhere."""
-        for path in ("/", "/nope", "/mcp/", "/mcp/x", "/%ff"):
+        for path in ("/", "/nope", "/mcp/x", "/mcp//", "//mcp", "/MCP", "/%6dcp", "/health/", "/%ff"):
             answer = self.request("GET", path)
             assert (answer.status, answer.header("Content-Type")) == (404, "application/json"), path
-            assert "/mcp" in answer.json["error"]["message"]
+            message = answer.json["error"]["message"]
+            assert f"there is no '{path}' here" in message
+            assert ("/health" if "health" in path else "/mcp") in message.partition(";")[2]
+
+    def test_the_endpoint_with_a_slash_behind_it_is_the_endpoint(self) -> None:
+        """Our choice, as clients and gateways add one (https://github.com/open-webui/mcpo/issues/209)."""
+        call = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
+        answer = self.request("POST", "/mcp/", body=call)
+        assert (answer.status, answer.json["result"]) == (200, {})
+        assert self.request("OPTIONS", "/mcp/").status == 204
+        assert self.request("PUT", "/mcp/").status == 405
+
+    def test_guards_stand_before_routes(self) -> None:
+        """DNS rebinding: whoever may not be here learns nothing of what is."""
+        for method, path in (("POST", "//mcp"), ("GET", "/nope"), ("PUT", "/mcp"), ("GET", "//health")):
+            for headers, status in (
+                ({"Host": "evil.example"}, 421),
+                ({"Origin": "http://evil.example"}, 403),
+            ):
+                assert self.request(method, path, headers=headers).status == status, (method, path)
+
+    def test_a_page_sees_why_it_was_refused(self) -> None:
+        """Fetch: an answer without CORS headers is a network error to the page."""
+        self.serve({"ECHO_MAX_MESSAGE_SIZE": "1024"})
+        page = {"Origin": "http://localhost:6274"}
+        refused = [
+            self.request("GET", "/.well-known/oauth-protected-resource", headers=page),
+            self.request("PUT", "/mcp", headers=page),
+            self.request("POST", "/mcp", body=b"x" * 1025, headers=page),
+            self.request("POST", "/mcp", body=b"x", headers={**page, "Expect": "x"}),
+        ]
+        assert [each.status for each in refused] == [404, 405, 413, 417]
+        for each in refused:
+            assert each.header("Access-Control-Allow-Origin") == page["Origin"], each.status
+
+    def test_a_client_of_the_other_transport_is_told_where_to_go(self) -> None:
+        """Our choice: who comes for HTTP+SSE sees no more than the text of an error."""
+        begun = self.request("GET", headers={"Accept": "text/event-stream"})
+        assert begun.status == 400
+        assert "2024-11-05" in begun.json["error"]["message"]
+        assert "/sse of a server started with --legacy-sse" in begun.json["error"]["message"]
+        posted = self.request("POST", "/sse", body={})
+        assert (posted.status, posted.header("Allow")) == (405, "GET")
+        assert posted.json["error"]["message"].endswith("; Streamable HTTP is at /mcp")
+
+    def test_a_websocket_is_named(self) -> None:
+        """Our choice: its client shows the text of the refusal, if anything."""
+        answer = self.request("GET", headers={"Upgrade": "websocket", "Connection": "Upgrade"})
+        assert answer.status == 400
+        assert "WebSocket" in answer.json["error"]["message"]
+
+    def test_an_offer_of_http_2_is_declined_in_silence(self) -> None:
+        """RFC 9110 section 7.8; Java's HttpClient makes it with the first request on a connection."""
+        headers = {
+            "Upgrade": "h2c",
+            "Connection": "Upgrade, HTTP2-Settings",
+            "HTTP2-Settings": "AAMAAABkAAQAAP__",
+        }
+        for _ in range(2):
+            answer = self.request("POST", body={"jsonrpc": "2.0", "id": 1, "method": "ping"}, headers=headers)
+            assert answer.json["result"] == {}
+
+    def test_a_body_that_is_coded_is_415_and_named(self) -> None:
+        """RFC 9110 section 15.5.16."""
+        for coding in ("gzip", "br", "gzip, identity"):
+            answer = self.request("POST", body=b"x", headers={"Content-Encoding": coding})
+            assert answer.status == 415
+            assert f"'{coding}'" in answer.json["error"]["message"]
+        ping = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
+        assert self.request("POST", body=ping, headers={"Content-Encoding": "Identity"}).status == 200
 
     def test_a_wrong_method_is_405_with_allow(self) -> None:
         """RFC 9110 section 15.5.6."""

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import socket
 
+from twisted.internet import tcp
 from twisted.internet.address import IPv4Address
 from twisted.internet.interfaces import IReactorFDSet
 from twisted.internet.task import Clock
-from twisted.internet.tcp import Connection
 from twisted.trial.unittest import SynchronousTestCase
-from twisted.web.resource import Resource
 from zope.interface import implementer
 
 from mcp_echo.config import load
-from mcp_echo.transport.channel import EchoChannel
-from mcp_echo.transport.site import EchoSite
+from mcp_echo.transport.edge.connection import Connection
+from mcp_echo.transport.edge.site import EchoSite
+from tests.transport.edge.test_site import Recorder
 
 
 @implementer(IReactorFDSet)
@@ -41,7 +41,7 @@ class Watcher(Clock):
         self.writers.discard(writer)
 
 
-class LocalConnection(Connection):
+class LocalConnection(tcp.Connection):
     """One end of a pair of connected sockets."""
 
     connected = 1
@@ -66,8 +66,8 @@ class PromptWritingTests(SynchronousTestCase):
         self.addCleanup(self.client.close)
         for end in (ours, self.client):
             end.setblocking(False)
-        site = EchoSite(Resource(), self.watcher, load({}, {}).settings)
-        self.channel: EchoChannel = site.buildProtocol(IPv4Address("TCP", "127.0.0.1", 1))
+        site = EchoSite(Recorder(), self.watcher, load({}, {}).settings)
+        self.channel: Connection = site.buildProtocol(IPv4Address("TCP", "127.0.0.1", 1))
         self.transport = LocalConnection(ours, self.channel, self.watcher)
         self.channel.makeConnection(self.transport)
 
@@ -83,31 +83,31 @@ class PromptWritingTests(SynchronousTestCase):
                 assert self.transport.doWrite() is None
 
     def test_a_piece_is_on_its_way_without_a_turn_of_the_reactor(self) -> None:
-        self.channel.writeSequence([b"5\r\n", b"hello", b"\r\n"])
+        self.channel.write(b"5\r\nhello\r\n")
         assert self.client.recv(100) == b"5\r\nhello\r\n"
         assert self.watcher.writers == set()
 
     def test_what_the_socket_does_not_take_follows_in_order(self) -> None:
         pieces = [bytes([number]) * 100_000 for number in range(20)]
         for piece in pieces:
-            self.channel.writeSequence([piece])
+            self.channel.write(piece)
         assert self.watcher.writers == {self.transport}
         assert self.received() == b"".join(pieces)
 
     def test_a_piece_does_not_overtake_what_was_written_before_it(self) -> None:
-        self.channel.write(b"the head, ")
-        self.channel.writeSequence([b"then ", b"the piece"])
+        self.transport.write(b"the head, ")
+        self.channel.write(b"then the piece")
         assert self.received() == b"the head, then the piece"
 
     def test_a_broken_connection_is_left_for_the_reactor_to_find(self) -> None:
         self.client.close()
-        self.channel.writeSequence([b"lost"])
+        self.channel.write(b"lost")
         assert self.watcher.writers == {self.transport}
         assert self.transport.doWrite() is not None
 
     def test_nothing_is_sent_on_a_connection_that_is_being_closed(self) -> None:
-        self.channel.write(b"last words")
+        self.transport.write(b"last words")
         self.transport.loseConnection()
         self.transport.doWrite()
-        self.channel.writeSequence([b"too late"])
+        self.channel.write(b"too late")
         assert self.client.recv(100) == b"last words"

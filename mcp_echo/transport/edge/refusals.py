@@ -1,34 +1,32 @@
-"""Answers to what is refused before any route has seen it."""
+"""Answers to what is refused before any route has seen it, and how often that was."""
 
 from __future__ import annotations
 
-from http import HTTPStatus
-
-from twisted.web.http import datetimeToString
-from twisted.web.server import version
-
 from mcp_echo.protocol.errors import McpError
 from mcp_echo.protocol.jsonrpc import error_bytes
+from mcp_echo.transport.edge.answer import JSON, UNCACHED, Heads, Lines, line
 
 
-def refusal(error: McpError, *, head_only: bool) -> bytes:
-    """Return a whole HTTP response that says ``error`` and that the connection ends.
+def refusal(heads: Heads, error: McpError, lines: Lines, *, head_only: bool) -> bytes:
+    """Return a whole answer that says ``error`` and that the connection ends.
 
-    Nothing the client sent is in its header fields.
+    Nothing the client sent is in its header lines.
 
     Args:
+        heads: Writes the head.
         error: What is wrong.
+        lines: Header lines beside those that every refusal has.
         head_only: Whether the request was a HEAD, whose answer has no body (RFC 9110 section 9.3.2).
     """
     body = error_bytes(None, error)
-    phrase = HTTPStatus(error.status).phrase.encode()
-    more = "".join(f"{name}: {value}\r\n" for name, value in error.headers.items()).encode()
-    head = (
-        b"HTTP/1.1 %d %b\r\nServer: %b\r\nDate: %b\r\nContent-Type: application/json\r\n"
-        b"Content-Length: %d\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
-        b"%bConnection: close\r\n\r\n"
-    ) % (error.status, phrase, version, datetimeToString(), len(body), more)
+    head = heads.head(error.status, (*refusal_lines(error), *lines), len(body), last=True)
     return head if head_only else head + body
+
+
+def refusal_lines(error: McpError) -> list[bytes]:
+    """Return the header lines that every refusal has."""
+    more = (line(name.encode(), value.encode()) for name, value in error.headers.items())
+    return [JSON, *UNCACHED, *more]
 
 
 class EdgeCounts:

@@ -5,24 +5,28 @@ from __future__ import annotations
 import resource as descriptors
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
+from twisted.internet.protocol import Factory
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
-from twisted.web import http
-from twisted.web.http import datetimeToString
-from twisted.web.resource import IResource
-from twisted.web.server import Site
 
 from mcp_echo.config import Settings
+from mcp_echo.protocol.errors import McpError, OtherProtocol
 from mcp_echo.protocol.proxies import TrustedProxies
 from mcp_echo.state.limits import share_of
-from mcp_echo.transport.channel import EchoChannel, channel_class
-from mcp_echo.transport.neighbours import Neighbours
-from mcp_echo.transport.refusals import EdgeCounts
-from mcp_echo.transport.request import EchoRequest
+from mcp_echo.transport.edge.answer import Heads, Lines
+from mcp_echo.transport.edge.connection import Connection
+from mcp_echo.transport.edge.deadlines import expire, time_limits
+from mcp_echo.transport.edge.exchange import HttpExchange
+from mcp_echo.transport.edge.head import Head
+from mcp_echo.transport.edge.neighbours import Neighbours
+from mcp_echo.transport.edge.peers import host_of
+from mcp_echo.transport.edge.reader import Limits
+from mcp_echo.transport.edge.refusals import EdgeCounts
+from mcp_echo.transport.edge.writing import unsent
 
 LOOK_SECONDS = 1.0
 """Seconds between two looks at all deadlines: how late one may be noticed."""
@@ -44,11 +48,21 @@ class _Stall(NamedTuple):
     unsent: tuple[int, int]
 
 
-class EchoSite(Site):
-    """A site that knows its connections, holds them to their deadlines, and can let them finish.
+class Application(Protocol):
+    """What answers requests."""
+
+    def answer(self, exchange: HttpExchange) -> None:
+        """Answer a request, now or later; raises nothing."""
+
+    def refusal_lines(self, head: Head) -> Lines:
+        """Return header lines for the refusal of a request that `answer` is not called for."""
+
+
+class EchoSite(Factory):
+    """Knows its connections, holds them to their deadlines, and can let them finish.
 
     Args:
-        resource: Answers every request.
+        application: Answers every request.
         reactor: Times the deadlines and the drain.
         settings: The limits.
         wall: The wall clock.
@@ -61,30 +75,32 @@ class EchoSite(Site):
 
     def __init__(
         self,
-        resource: IResource,
+        application: Application,
         reactor: IReactorTime,
         settings: Settings,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        # MCP bodies are JSON: parsing forms would cost time and, for large ones, a great deal of memory.
-        super().__init__(resource, EchoRequest, reactor=reactor, timeout=None, parsePOSTFormSubmission=False)
-        # HTTP/1.1 alone, as Twisted lets a factory choose: the generic protocol would wrap each connection.
-        self.protocol = channel_class(settings)  # type: ignore[assignment]
+        self._application = application
+        self.answer = application.answer
         self.settings = settings
         self.counts = EdgeCounts()
         self.seconds = reactor.seconds
-        self.max_body = settings.max_message_size
-        self.max_chunked = settings.max_message_size * 5 // 4 + 64 * 1024
-        """Bytes that the chunks of a body may take on the wire."""
+        most = settings.max_message_size
+        self.limits = Limits(
+            head_bytes=settings.max_header_bytes,
+            fields=settings.max_headers,
+            body=most,
+            # A quarter for the framing, and more for bodies that are small.
+            chunked=most * 5 // 4 + 64 * 1024,
+        )
+        self.time_limits = time_limits(settings)
         self.max_connections = connection_limit(settings.max_connections)
         share = share_of(settings.max_connections_per_address, self.max_connections)
         self._neighbours = Neighbours(share, TrustedProxies(settings.trusted_proxies))
         self._clock = reactor
-        self._wall = wall
-        self._second = 0
-        self._date = b""
-        self._channels: set[EchoChannel] = set()
-        self._stalls: dict[EchoChannel, _Stall] = {}
+        self.heads = Heads(wall)
+        self._open: set[Connection] = set()
+        self._stalls: dict[Connection, _Stall] = {}
         self._full = False
         self.draining = False
         """True once every connection is to be closed as soon as its request is answered."""
@@ -98,18 +114,16 @@ class EchoSite(Site):
         # The loop ends only when the last connection has: `_look_at_deadlines` lets nothing out.
         self._look.start(LOOK_SECONDS, now=False)
 
-    def buildProtocol(self, addr: IAddress | None) -> EchoChannel | None:  # type: ignore[override]  # ours
+    def buildProtocol(self, addr: IAddress | None) -> Connection | None:
         """Take a connection, or close it at once when there are as many as may be."""
-        if len(self._channels) >= self.max_connections:
+        if len(self._open) >= self.max_connections:
             self._turn_away()
             return None
         neighbour = self._neighbours.name(addr)
         if not self._neighbours.has_room(neighbour):
             self.counts.connections_over_share += 1
             return None
-        channel: EchoChannel = super().buildProtocol(addr)
-        channel.neighbour = neighbour
-        return channel
+        return Connection(self, neighbour)
 
     def _turn_away(self) -> None:
         self.counts.connections_refused += 1
@@ -122,34 +136,24 @@ class EchoSite(Site):
                 bound=self._bound,
             )
 
-    def date(self) -> bytes:
-        """Return the time for the ``Date`` header, written once a second."""
-        second = int(self._wall())
-        if second != self._second:
-            self._second, self._date = second, datetimeToString(second)
-        return self._date
-
-    def made(self, channel: EchoChannel) -> None:
+    def made(self, connection: Connection) -> None:
         """Remember a connection."""
-        self._channels.add(channel)
-        self._neighbours.came(channel.neighbour)
+        self._open.add(connection)
+        self._neighbours.came(connection.neighbour)
         self.counts.connections_accepted += 1
 
     @property
     def connections(self) -> int:
         """How many connections are open."""
-        return len(self._channels)
+        return len(self._open)
 
-    def log(self, request: http.Request) -> None:
-        """Write no access log: it costs more than the request; a debug log has requests and answers."""
-
-    def lost(self, channel: EchoChannel) -> None:
+    def lost(self, connection: Connection) -> None:
         """Forget a connection that has ended."""
-        if channel in self._channels:
-            self._channels.discard(channel)
-            self._neighbours.left(channel.neighbour)
-        self._stalls.pop(channel, None)
-        if self._full and len(self._channels) <= self.max_connections * 9 // 10:
+        if connection in self._open:
+            self._open.discard(connection)
+            self._neighbours.left(connection.neighbour)
+        self._stalls.pop(connection, None)
+        if self._full and len(self._open) <= self.max_connections * 9 // 10:
             self._full = False
             self._log.info(
                 "There is room for connections again; {count} have been refused since the start",
@@ -157,45 +161,55 @@ class EchoSite(Site):
             )
         self._note_if_drained()
 
-    def watch(self, channel: EchoChannel) -> None:
+    def watch(self, connection: Connection) -> None:
         """Drop a connection whose client takes nothing of what is written to it for too long.
 
         Called again and again while it is so.
         """
-        if channel in self._channels and channel not in self._stalls:
-            self._stalls[channel] = self._stall_of(channel)
+        if connection in self._open and connection not in self._stalls:
+            self._stalls[connection] = self._stall_of(connection)
 
-    def unwatch(self, channel: EchoChannel) -> None:
+    def unwatch(self, connection: Connection) -> None:
         """The client has taken everything."""
-        self._stalls.pop(channel, None)
+        self._stalls.pop(connection, None)
 
-    def _stall_of(self, channel: EchoChannel) -> _Stall:
-        return _Stall(self.seconds() + self.settings.stall_timeout, channel.unsent())
+    def refused(self, error: McpError, connection: Connection) -> None:
+        """Count a request that no route has seen; tell of a client that speaks another protocol."""
+        self.counts.refused(error.status)
+        if isinstance(error, OtherProtocol):
+            self._log.warn("{reason}", peer=host_of(connection.peer), reason=error.message)
+
+    def refusal_lines(self, head: Head | None) -> Lines:
+        """Return what such a refusal says beside its reason, where the head of the request is there."""
+        return () if head is None else self._application.refusal_lines(head)
+
+    def _stall_of(self, connection: Connection) -> _Stall:
+        return _Stall(self.seconds() + self.settings.stall_timeout, unsent(connection.transport))
 
     def _look_at_deadlines(self) -> None:
         # An exception would end the LoopingCall, and nothing would be timed from then on.
         try:
             now = self.seconds()
             # Copies: what is closed may be gone at once.
-            for channel in [each for each in self._channels if each.deadline <= now]:
-                channel.expire()
-            for channel, stall in list(self._stalls.items()):
+            for connection in [each for each in self._open if each.deadline <= now]:
+                expire(connection, self.settings)
+            for connection, stall in list(self._stalls.items()):
                 if stall.deadline <= now:
-                    self._drop_if_stalled(channel, stall)
+                    self._drop_if_stalled(connection, stall)
         except Exception:
             self._log.failure("Looking at the deadlines of connections failed")
 
-    def _drop_if_stalled(self, channel: EchoChannel, stall: _Stall) -> None:
-        if channel.unsent() != stall.unsent:
-            self._stalls[channel] = self._stall_of(channel)
+    def _drop_if_stalled(self, connection: Connection, stall: _Stall) -> None:
+        if unsent(connection.transport) != stall.unsent:
+            self._stalls[connection] = self._stall_of(connection)
             return
         self.counts.stalls += 1
         self._log.info(
             "Dropping the connection of {peer}, which has taken nothing for {seconds:g} s",
-            peer=channel.getPeer(),
+            peer=connection.peer,
             seconds=self.settings.stall_timeout,
         )
-        channel.transport.abortConnection()
+        connection.transport.abortConnection()
 
     def drain(self, timeout: float) -> Deferred[None]:
         """Let the connections finish what they are doing.
@@ -213,18 +227,18 @@ class EchoSite(Site):
             self._clock.callLater(timeout, self._abort_late),
             self._clock.callLater(min(LINGER, timeout), self._close_idle),
         ]
-        for channel in list(self._channels):
-            channel.finish()
+        for connection in list(self._open):
+            connection.finish()
         self._note_if_drained()
         return drained
 
     def abort(self) -> None:
         """Drop every connection now."""
-        for channel in list(self._channels):
-            channel.abort()
+        for connection in list(self._open):
+            connection.abort()
 
     def _note_if_drained(self) -> None:
-        if self._channels or self._drained is None:
+        if self._open or self._drained is None:
             return
         drained, self._drained = self._drained, None
         for timer in self._timers:
@@ -235,11 +249,11 @@ class EchoSite(Site):
         drained.callback(None)
 
     def _close_idle(self) -> None:
-        for channel in list(self._channels):
-            channel.close_unless_busy()
+        for connection in list(self._open):
+            connection.close_unless_busy()
 
     def _abort_late(self) -> None:
-        self._log.warn("Aborting {count} connections that did not finish in time", count=len(self._channels))
+        self._log.warn("Aborting {count} connections that did not finish in time", count=len(self._open))
         self.abort()
 
 

@@ -7,7 +7,7 @@ from twisted.logger import Logger
 
 from mcp_echo.protocol.proxies import UNIX, TrustedProxies
 from mcp_echo.state.limits import network_of
-from mcp_echo.transport.callers import host_of
+from mcp_echo.transport.edge.peers import host_of
 
 
 class Neighbours:

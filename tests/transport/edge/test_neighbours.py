@@ -10,7 +10,7 @@ from twisted.internet.testing import StringTransportWithDisconnection
 from twisted.logger import formatEvent
 
 from mcp_echo.protocol.proxies import TrustedProxies
-from mcp_echo.transport.neighbours import Neighbours
+from mcp_echo.transport.edge.neighbours import Neighbours
 from tests.logged import Events, observed
 from tests.transport.support import ServerTestCase
 

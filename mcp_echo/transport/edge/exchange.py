@@ -1,0 +1,171 @@
+"""One HTTP request and its answer: at once, later, or in pieces for as long as it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.interfaces import IConsumer
+from zope.interface import implementer
+
+from mcp_echo.protocol.headers import Headers
+from mcp_echo.protocol.strict_json import is_read
+from mcp_echo.redaction import secrets_in
+from mcp_echo.transport.edge.answer import LAST_CHUNK, Lines, chunk, line
+from mcp_echo.transport.edge.head import Head, text_of
+
+if TYPE_CHECKING:
+    from mcp_echo.transport.edge.connection import Connection
+
+
+@implementer(IConsumer)
+class HttpExchange:
+    """One request and its answer.
+
+    Args:
+        connection: Where it came, and where the answer goes.
+        head: The request's head.
+        body: Its body.
+    """
+
+    __slots__ = (
+        "_body_secrets",
+        "_connection",
+        "_left",
+        "_lines",
+        "answered",
+        "begun",
+        "body",
+        "head",
+        "peer",
+    )
+
+    def __init__(self, connection: Connection, head: Head, body: bytes) -> None:
+        self._connection: Connection | None = connection
+        self.peer = connection.peer
+        """The address of the other end of the connection."""
+        self.head = head
+        self.body = body
+        self.begun = False
+        """Whether the head of the answer has been written."""
+        self.answered = False
+        """Whether the answer is complete."""
+        self._lines: list[bytes] = []
+        self._left: Callable[[], None] | None = None
+        self._body_secrets: frozenset[str] = frozenset()
+
+    @property
+    def left(self) -> bool:
+        """Whether the client has gone away."""
+        return self._connection is None and not self.answered
+
+    @property
+    def transport(self) -> Any:
+        """What the answer is written to; None once the client has gone."""
+        return None if self._connection is None else self._connection.transport
+
+    def values(self, name: bytes) -> list[str]:
+        """Return every value of a header field.
+
+        Args:
+            name: Its name in lower case.
+        """
+        return [text_of(value) for value in self.head.fields.get(name, ())]
+
+    def joined(self, name: bytes) -> str | None:
+        """Return the value of a list field, which may be spread over several lines (RFC 9110 section 5.3).
+
+        Args:
+            name: Its name in lower case.
+        """
+        found = self.head.fields.get(name)
+        return text_of(b", ".join(found)) if found else None
+
+    def headers(self) -> Headers:
+        """Return the header fields as they came: order, spelling, repetition."""
+        return self.head.headers()
+
+    def secrets(self) -> frozenset[str]:
+        """Return the secrets in the header and the body, whether that is still here or not."""
+        # What is too much to be read is too much to be looked through.
+        body = self.body if is_read(self.body) else b""
+        return secrets_in(self.headers(), body) | self._body_secrets
+
+    def let_go(self) -> None:
+        """Let go of the body, which has been read, but for the secrets in it."""
+        self._body_secrets |= secrets_in((), self.body)
+        self.body = b""
+
+    def forget(self) -> None:
+        """Let go of all that came; an event stream may be open for days."""
+        self.body = b""
+        self.head.forget()
+
+    def add_header(self, name: bytes, value: bytes) -> None:
+        """Have the answer say this too."""
+        self._lines.append(line(name, value))
+
+    def add_lines(self, lines: Lines) -> None:
+        """Have the answer say these too."""
+        self._lines.extend(lines)
+
+    def when_left(self, do: Callable[[], None]) -> None:
+        """Call ``do`` if the client goes away before it is answered."""
+        self._left = do
+
+    def reply(self, status: int, body: bytes = b"") -> None:
+        """Answer; a client that has left gets nothing, and an answer that has begun ends where it is."""
+        if self._connection is None:
+            return
+        if self.begun:
+            self.finish()
+            return
+        head = self._connection.answer_head(self, status, self._lines, len(body))
+        self._connection.write(head if self.head.method == b"HEAD" else head + body)
+        self._finished()
+
+    def open(self, status: int) -> None:
+        """Begin an answer that comes in pieces."""
+        if self._connection is None:
+            return
+        if self.head.version == b"HTTP/1.1":
+            self._lines.append(b"Transfer-Encoding: chunked\r\n")
+        self._connection.write(self._connection.answer_head(self, status, self._lines, None))
+        self._lines = []
+
+    def write(self, data: bytes) -> None:
+        """Write a piece of the answer."""
+        if self._connection is not None and data:
+            self._connection.write(chunk(data) if self.head.version == b"HTTP/1.1" else data)
+
+    def finish(self) -> None:
+        """End an answer that came in pieces."""
+        if self._connection is None:
+            return
+        if self.head.version == b"HTTP/1.1":
+            self._connection.write(LAST_CHUNK)
+        self._finished()
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:  # noqa: ARG002
+        """Have whoever writes pieces told when the client does not keep up."""
+        if self._connection is not None:
+            self._connection.carry(producer)
+
+    def unregisterProducer(self) -> None:
+        """Tell it no more."""
+        if self._connection is not None:
+            self._connection.carry(None)
+
+    def _finished(self) -> None:
+        connection, self._connection = self._connection, None
+        self.answered = True
+        self._left = None
+        if connection is not None:
+            connection.answered()
+
+    def lose(self) -> None:
+        """The client has gone away."""
+        self._connection = None
+        left, self._left = self._left, None
+        if left is not None:
+            left()
