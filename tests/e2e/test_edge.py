@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import resource
 import socket
+import ssl
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -143,6 +145,102 @@ def test_clients_that_never_read_cost_little_and_are_dropped(start: Start) -> No
         states = [wire.ask("tools/call", {"name": "sessionInfo"})[0]["result"] for wire in wires]
         waiting = [state["structuredContent"]["pendingMessages"] for state in states]
         assert sum(waiting) > 0, "what was not taken waits for the client to come back"
+
+
+PIPELINED = {
+    "echo": ("tools/call", {"name": "echo", "arguments": {"message": "x" * 20_000}}),
+    "a long echo": ("tools/call", {"name": "echo", "arguments": {"message": "x" * 60_000}}),
+    "tools/list": ("tools/list", {}),
+    "health": None,
+}
+
+
+@pytest.mark.parametrize("name", PIPELINED)
+def test_a_client_that_pipelines_and_never_reads_costs_next_to_nothing(name: str, start: Start) -> None:
+    """RFC 9112 section 9.3.2 lets a client send ahead; ours is what that may cost: 2 MiB, for a while."""
+    daemon = start("--stall-timeout", "3")
+    with Wire(daemon.port, "2025-06-18") as wire, socket.socket() as connection:
+        request = pipelined(wire, PIPELINED[name])
+        # What a few of them cost anyway is no matter of this one.
+        with connect(daemon) as warm:
+            warm.sendall(request * 20)
+            warm.recv(65536)
+            time.sleep(0.3)
+        before = at_most = resident_bytes(daemon)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.connect(("127.0.0.1", daemon.port))
+        connection.settimeout(0.2)
+        flood, sent = request * (1 + 500_000 // len(request)), 0
+        deadline = time.monotonic() + 12
+        while "Dropping the connection" not in daemon.log():
+            assert time.monotonic() < deadline, "it is still there"
+            with suppress(TimeoutError, ConnectionError):
+                sent += connection.send(flood)
+            at_most = max(at_most, resident_bytes(daemon))
+        assert sent > len(request) * 20, "it did not send ahead"
+        assert at_most - before < 2 * MEBIBYTE, f"{(at_most - before) / MEBIBYTE:.1f} MiB"
+        assert wire.ask("ping")[0]["result"] == {}
+
+
+def test_two_thousand_clients_that_pipeline_and_never_read_cost_little_each(start: Start) -> None:
+    """As above, together: 160 KiB each, with small requests."""
+    clients = 2000
+    daemon = start(
+        *("--stall-timeout", "60", "--max-connections", "5000", "--max-connections-per-address", "5000"),
+        env={"MCP_ECHO_CALL_RATE": "0"},
+    )
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    try:
+        with Wire(daemon.port, "2025-06-18") as wire, ExitStack() as stack:
+            flood = pipelined(wire, ("tools/list", {})) * 400
+            before = resident_bytes(daemon)
+            for _ in range(clients):
+                connection = stack.enter_context(socket.socket())
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                connection.connect(("127.0.0.1", daemon.port))
+                connection.setblocking(False)
+                with suppress(BlockingIOError):
+                    connection.send(flood)
+            # Answered in turn: until then all of them have been read from.
+            wire.ask("ping")
+            each = (resident_bytes(daemon) - before) / clients
+            assert each < 160 * 1024, f"{each / 1024:.0f} KiB"
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def pipelined(wire: Wire, call: tuple[str, dict[str, Any]] | None) -> bytes:
+    """Return a request of a session; None for one of its health."""
+    if call is None:
+        return HEALTH
+    method, params = call
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
+    return (
+        b"POST /mcp HTTP/1.1\r\nHost: localhost\r\nMcp-Session-Id: %b\r\n"
+        b"Accept: application/json, text/event-stream\r\nContent-Type: application/json\r\n"
+        b"Content-Length: %d\r\n\r\n%b" % (wire.session_id.encode(), len(body), body)
+    )
+
+
+def test_another_protocol_on_the_port_is_named_and_ended_at_once(daemon: Daemon) -> None:
+    """Our choice (https://github.com/aaronsb/obsidian-mcp-plugin/issues/18): the log says what it was."""
+    context = ssl.create_default_context()
+    began = time.monotonic()
+    with pytest.raises(ssl.SSLError), connect(daemon) as plain:
+        context.wrap_socket(plain, server_hostname="localhost")
+    assert time.monotonic() - began < 2
+    for sent, named in (
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"this is HTTP/2"),
+        (b"PROXY TCP4 203.0.113.9 127.0.0.1 1 2\r\n", b"this is the PROXY protocol"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", b"this is SSH"),
+    ):
+        with connect(daemon) as connection:
+            connection.sendall(sent)
+            assert named in read_to_end(connection)
+    for name in ("this is TLS", "this is HTTP/2", "this is the PROXY protocol", "this is SSH"):
+        (line,) = [each for each in daemon.log().splitlines() if name in each]
+        assert "peer=127.0.0.1" in line
 
 
 def deaf_call(daemon: Daemon, wire: Wire) -> socket.socket:
