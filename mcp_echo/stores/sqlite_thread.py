@@ -185,9 +185,10 @@ class DatabaseThread:
     def _rescue(self, connection: sqlite3.Connection) -> None:
         """Write what is in a log that was removed into the file, before the log is closed and gone."""
         try:
-            left, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             outcome = (
-                "what was written last is lost: another process is in the way" if left else "nothing is lost"
+                "nothing is lost"
+                if _is_written_down(connection)
+                else "what was written last is lost: another process is in the way"
             )
         except sqlite3.Error as error:
             outcome = f"what was written last is lost: {error}"
@@ -215,6 +216,19 @@ class DatabaseThread:
             raise sqlite3.OperationalError("not connected")
         self._check()
         return self._seen.look(self._connection, self._node, self._clock.now())
+
+
+def _is_written_down(connection: sqlite3.Connection) -> bool:
+    """Write the log into the file; return whether all of it is there (https://sqlite.org/pragma.html).
+
+    Busy is also a log that is written down whole while somebody reads it, and one that another process is
+    writing down: all that had it open share it, removed or not.
+    """
+    for _ in range(3):
+        busy, pages, written = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if not busy or 0 <= pages == written:
+            return True
+    return False
 
 
 def _checkpoint(connection: Any) -> None:

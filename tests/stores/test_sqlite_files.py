@@ -326,6 +326,22 @@ async def test_a_log_that_was_removed_takes_nothing_along(
 
 
 @pytest_twisted.ensureDeferred
+async def test_a_reader_does_not_make_a_log_lost_that_is_written_down(
+    start: Start, path: Path, events: Events
+) -> None:
+    """https://sqlite.org/c3ref/wal_checkpoint_v2.html: busy, for the log cannot be begun anew."""
+    engine, _ = await start()
+    with closing(sqlite3.connect(path)) as reader:
+        await engine.submit(create("one"))
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM record").fetchone()
+        logs(path)[0].unlink()
+        await comes_back([engine], create)
+        (told,) = [text for text in events.texts(LogLevel.warn) if "was removed" in text]
+        assert told.endswith("nothing is lost")
+
+
+@pytest_twisted.ensureDeferred
 async def test_a_database_that_was_made_smaller_is_looked_at_and_used(
     start: Start, path: Path, events: Events
 ) -> None:
