@@ -6,24 +6,12 @@ import socket
 from pathlib import Path
 
 from twisted.internet import tcp, unix
-from twisted.internet.interfaces import IReactorFDSet
 from twisted.internet.protocol import Factory, Protocol
-from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock
 from twisted.web.client import HTTPConnectionPool
-from zope.interface import implementer
 
 from mcp_echo import twisted_private
-
-
-@implementer(IReactorFDSet)
-class Watcher(Clock):
-    """A reactor that watches nothing."""
-
-    def addReader(self, reader: object) -> None:
-        pass
-
-    removeReader = addWriter = removeWriter = addReader
+from tests.transport.edge.test_writing import Watcher
 
 
 def test_a_connection_whose_buffer_is_not_empty_has_not_written_all() -> None:

@@ -9,7 +9,7 @@ from mcp_echo.config import Settings
 from mcp_echo.protocol.cors import CorsPolicy
 from mcp_echo.protocol.errors import HostRefused, OriginRefused
 from mcp_echo.protocol.origins import AllowedHosts
-from mcp_echo.transport.edge.answer import line
+from mcp_echo.transport.edge.answer import lines_of
 from mcp_echo.transport.edge.exchange import HttpExchange
 from mcp_echo.transport.edge.head import Head
 
@@ -78,9 +78,7 @@ class Guards:
         origins = [value.decode("latin-1") for value in head.fields.get(b"origin", ())]
         if not origins or not all(map(self.cors.allowed.allows, origins)):
             return ()
-        return tuple(
-            line(name.encode(), value.encode()) for name, value in self.cors.answer_headers(origins[-1])
-        )
+        return lines_of(self.cors.answer_headers(origins[-1]))
 
 
 def _as_host(address: str) -> str:

@@ -23,7 +23,7 @@ from mcp_echo.redaction import quoted
 from mcp_echo.server import Carriage, Journal, Reply, Server
 from mcp_echo.transport import sse
 from mcp_echo.transport.callers import Callers
-from mcp_echo.transport.edge.answer import JSON, UNCACHED, Lines, line
+from mcp_echo.transport.edge.answer import JSON, UNCACHED, Lines, lines_of
 from mcp_echo.transport.edge.exchange import HttpExchange
 from mcp_echo.transport.edge.head import Head
 from mcp_echo.transport.edge.peers import host_of
@@ -161,8 +161,7 @@ class StreamableHttp:
         http.add_header(b"Allow", ", ".join(self._guards.cors.methods).encode())
         if b"origin" in http.head.fields:
             requested = http.joined(b"access-control-request-headers")
-            for name, value in self._guards.cors.preflight_headers(requested):
-                http.add_header(name.encode(), value.encode())
+            http.add_lines(lines_of(self._guards.cors.preflight_headers(requested)))
         http.reply(204)
 
     @app.route("/sse", methods=["GET"])
@@ -282,7 +281,7 @@ class StreamableHttp:
             http.add_lines(lines)
             body = self._compressed(http, body)
         if reply.headers:
-            http.add_lines(line(name.encode(), value.encode()) for name, value in reply.headers.items())
+            http.add_lines(lines_of(reply.headers.items()))
         http.reply(reply.status, body)
 
     def _compressed(self, http: HttpExchange, body: bytes) -> bytes:

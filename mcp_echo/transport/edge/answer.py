@@ -72,6 +72,11 @@ def line(name: bytes, value: bytes) -> bytes:
     return b"%b: %b\r\n" % (name, value)
 
 
+def lines_of(fields: Iterable[tuple[str, str]]) -> tuple[bytes, ...]:
+    """Return the header lines of names and values."""
+    return tuple(line(name.encode(), value.encode()) for name, value in fields)
+
+
 def chunk(data: bytes) -> bytes:
     """Return a piece of a body as a chunk."""
     return b"%x\r\n%b\r\n" % (len(data), data)

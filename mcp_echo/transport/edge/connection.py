@@ -166,9 +166,8 @@ class Connection(Protocol):
         self._exchange = exchange = HttpExchange(self, head, body)
         self.site.answer(exchange)
 
-    def answer_head(self, exchange: HttpExchange, status: int, lines: Lines, length: int | None) -> bytes:
+    def answer_head(self, status: int, lines: Lines, length: int | None) -> bytes:
         """Return the head of an answer, which says whether this connection closes behind it."""
-        exchange.begun = True
         return self.site.heads.head(status, lines, length, last=not self._persistent)
 
     def write(self, data: bytes) -> None:

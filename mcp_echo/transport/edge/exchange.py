@@ -47,17 +47,12 @@ class HttpExchange:
         self.head = head
         self.body = body
         self.begun = False
-        """Whether the head of the answer has been written."""
+        """Whether the head of an answer that comes in pieces has been written."""
         self.answered = False
         """Whether the answer is complete."""
         self._lines: list[bytes] = []
         self._left: Callable[[], None] | None = None
         self._body_secrets: frozenset[str] = frozenset()
-
-    @property
-    def left(self) -> bool:
-        """Whether the client has gone away."""
-        return self._connection is None and not self.answered
 
     @property
     def transport(self) -> Any:
@@ -120,7 +115,7 @@ class HttpExchange:
         if self.begun:
             self.finish()
             return
-        head = self._connection.answer_head(self, status, self._lines, len(body))
+        head = self._connection.answer_head(status, self._lines, len(body))
         self._connection.write(head if self.head.method == b"HEAD" else head + body)
         self._finished()
 
@@ -130,7 +125,8 @@ class HttpExchange:
             return
         if self.head.version == b"HTTP/1.1":
             self._lines.append(b"Transfer-Encoding: chunked\r\n")
-        self._connection.write(self._connection.answer_head(self, status, self._lines, None))
+        self._connection.write(self._connection.answer_head(status, self._lines, None))
+        self.begun = True
         self._lines = []
 
     def write(self, data: bytes) -> None:

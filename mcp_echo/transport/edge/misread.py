@@ -13,7 +13,7 @@ from mcp_echo.protocol.errors import (
     OtherProtocol,
 )
 
-TLS_HANDSHAKE = b"\x16"
+_TLS_HANDSHAKE = b"\x16"
 """What a TLS connection begins with (RFC 8446 section 5.1), and no HTTP request."""
 _OTHER_PROTOCOLS = (
     # RFC 9113 section 3.4.
@@ -37,7 +37,7 @@ def error_for(head: bytes, reason: str) -> McpError | None:
         head: As much of it as is here.
         reason: llhttp's, a fixed phrase.
     """
-    if head.startswith(TLS_HANDSHAKE):
+    if head.startswith(_TLS_HANDSHAKE):
         return OtherProtocol("Invalid request: this is TLS, and this port speaks plain HTTP: use http://")
     line, end, _ = head.partition(b"\n")
     if not end:

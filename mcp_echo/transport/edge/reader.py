@@ -151,8 +151,7 @@ class RequestReader:
         return TargetTooLong(f"The request line is longer than {limit}")
 
     def _finish_head(self) -> None:
-        pieces = self._pieces
-        raw = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        raw = b"".join(self._pieces)
         if not self._headed:
             raise cast(McpError, error_for(raw, "an empty line stands where a head goes on"))
         self.head = head = Head(raw[:-4])

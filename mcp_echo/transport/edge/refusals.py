@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mcp_echo.protocol.errors import McpError
 from mcp_echo.protocol.jsonrpc import error_bytes
-from mcp_echo.transport.edge.answer import JSON, UNCACHED, Heads, Lines, line
+from mcp_echo.transport.edge.answer import JSON, UNCACHED, Heads, Lines, lines_of
 
 
 def refusal(heads: Heads, error: McpError, lines: Lines, *, head_only: bool) -> bytes:
@@ -19,14 +19,9 @@ def refusal(heads: Heads, error: McpError, lines: Lines, *, head_only: bool) -> 
         head_only: Whether the request was a HEAD, whose answer has no body (RFC 9110 section 9.3.2).
     """
     body = error_bytes(None, error)
-    head = heads.head(error.status, (*refusal_lines(error), *lines), len(body), last=True)
+    whole = (JSON, *UNCACHED, *lines_of(error.headers.items()), *lines)
+    head = heads.head(error.status, whole, len(body), last=True)
     return head if head_only else head + body
-
-
-def refusal_lines(error: McpError) -> list[bytes]:
-    """Return the header lines that every refusal has."""
-    more = (line(name.encode(), value.encode()) for name, value in error.headers.items())
-    return [JSON, *UNCACHED, *more]
 
 
 class EdgeCounts:

@@ -209,7 +209,7 @@ class EchoSite(Factory):
             peer=connection.peer,
             seconds=self.settings.stall_timeout,
         )
-        connection.transport.abortConnection()
+        connection.abort()
 
     def drain(self, timeout: float) -> Deferred[None]:
         """Let the connections finish what they are doing.

@@ -16,7 +16,7 @@ What arrives ahead of its time waits in the connection, and reading stops: while
 soon as anything waits, and in every state while more than 64 KiB of answers wait for the client to read. So a
 connection holds one request, one read from the socket, and those answers, whatever its client does.
 
-Each state has its deadline, set when it is entered and moved by no byte that arrives: `Connection.expire`.
+Each state has its deadline, set when it is entered and moved by no byte that arrives: `deadlines`.
 A refused client is listened to for a moment, since closing at once could cost it the answer (RFC 9112 section
 9.6).
 """
