@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from mcp_echo.protocol.strict_json import MAX_DEPTH, MAX_VALUES, NotJson, TooManyValues, is_read, read
 from tests import json_shapes
-from tests.growth import MOST_GROWTH, seconds_of
+from tests.growth import best_of_both, is_steep
 from tests.json_shapes import Shape, counted, filled
 
 
@@ -135,9 +135,6 @@ def test_a_long_text_that_is_no_json_says_so(middle: bytes, opening: bytes) -> N
     assert not isinstance(refused.value, TooManyValues)
 
 
-SHORTEST = 0.03
-"""Seconds of processor time below which a ratio tells nothing; the square of a length takes much longer."""
-
 shapes = pytest.mark.parametrize("shape", json_shapes.ALL.values(), ids=json_shapes.ALL)
 
 
@@ -168,8 +165,8 @@ def test_memory_is_bounded_by_the_length(shape: Shape, count: int) -> None:
 @shapes
 def test_time_grows_as_the_length_does(shape: Shape) -> None:
     """Our choice: twice the text takes at most 2.6 times the time; here it is doubled three times."""
-    once, later = (seconds_of(partial(try_to_read, shape(size)), 3) for size in (MAX_VALUES, 8 * MAX_VALUES))
-    assert later <= max(MOST_GROWTH**3 * once, SHORTEST)
+    short, long = (partial(try_to_read, shape(size)) for size in (MAX_VALUES, 8 * MAX_VALUES))
+    assert not is_steep(*best_of_both(short, long, 3), 3)
 
 
 @shapes
