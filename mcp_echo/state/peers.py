@@ -130,21 +130,15 @@ class Peers:
         promise.keep(Response(word.id, result, None if word.error is UNSET else word.error))
 
     def pass_cancellation(self, session_id: str, request_id: int | str) -> None:
-        """Hand a client's cancellation to the node that works on the request.
+        """Hand a client's cancellation to the node that works on the request."""
+        self.tell(_Cancelled(session_id, request_id))
 
-        That may be this one, if the request came in the same batch and has only just begun.
-        """
-        word = _Cancelled(session_id, request_id)
-        if not self._cancel(word):
-            self.tell(word)
-
-    def _cancel(self, word: _Cancelled) -> bool:
-        """Stop a request that is being worked on here; return whether there is such a one."""
+    def _cancel(self, word: _Cancelled) -> None:
+        """Stop a request that is being worked on here."""
         replica = self._here.find_here(word.session)
         running = None if replica is None else replica.running.get(word.request)
         if running is not None:
             running.cancel()
-        return running is not None
 
 
 class SharedChanges(Changes):

@@ -329,8 +329,12 @@ class SharedSession(Session):
         self.keeper.pass_answer(self.id, message_id, response)
 
     def pass_cancellation(self, request_id: int | str) -> None:
-        """Hand a cancellation of what nobody here works on to the node that does."""
-        self.keeper.pass_cancellation(self.id, request_id)
+        """Stop what the same batch has begun before, or hand the cancellation on."""
+        begun = [running for begun_id, running in self.begun if begun_id == request_id]
+        if begun:
+            self.keeper.after(begun[-1].cancel)
+        else:
+            self.keeper.pass_cancellation(self.id, request_id)
 
     def answered(self, seconds: float) -> None:
         """Count an answer that took ``seconds``."""

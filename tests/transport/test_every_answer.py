@@ -177,6 +177,14 @@ class AnyBatchTests(AnswerTestCase):
             client.read_all()
             assert (ids(client), client.over) == ([2], True)
 
+    def test_what_is_cancelled_before_it_is_asked_for_is_answered(self) -> None:
+        """basic/utilities/cancellation, Behavior: unknown requests cannot be cancelled; order counts."""
+        for accept in (BOTH, JSON):
+            batch = [cancel(1), call(1, "clientProbe", feature="cancellation", seconds=0.1)]
+            client = self.post(batch, self.initialize("2025-03-26"), accept)
+            self.finish(client)
+            assert (ids(client), client.over) == ([1], True)
+
     def test_a_batch_of_calls_that_all_take_their_time_comes_as_they_end(self) -> None:
         """Our choice: no answer waits for another one."""
         batch = [call(n, "clientProbe", feature="cancellation", seconds=1 / (n + 1)) for n in range(10)]
