@@ -23,6 +23,27 @@ Send = Callable[[HttpExchange, Reply], None]
 Fail = Callable[[HttpExchange, Failure], None]
 
 
+class _McpHead:
+    """What the head of a request says of MCP."""
+
+    __slots__ = ("accepted", "ambiguous", "last_event_id", "session_id", "version")
+
+    def __init__(self, http: HttpExchange) -> None:
+        self.accepted = parse_accept(http.joined(b"accept"))
+        self.ambiguous: str | None = None
+        self.session_id = self._single(http, b"mcp-session-id", "Mcp-Session-Id")
+        self.version = self._single(http, b"mcp-protocol-version", "Mcp-Protocol-Version")
+        self.last_event_id = self._single(http, b"last-event-id", "Last-Event-Id")
+
+    def _single(self, http: HttpExchange, name: bytes, spelling: str) -> str | None:
+        values = http.head.fields.get(name)
+        if values is None:
+            return None
+        if len(values) > 1 and len(set(values)) > 1:
+            self.ambiguous = f"{spelling} is given {len(values)} times"
+        return text_of(values[0])
+
+
 class McpExchange:
     """A request and its answer: at once, later, or as an event stream.
 
@@ -78,21 +99,16 @@ class McpExchange:
         self._until_left = False
         self._when_over: list[Callable[[], None]] | None = []
         self.arrived = arrived
-        self.accepted = parse_accept(http.joined(b"accept"))
-        self._ambiguous: str | None = None
-        self.session_id = self._single(b"mcp-session-id", "Mcp-Session-Id")
-        self.version = self._single(b"mcp-protocol-version", "Mcp-Protocol-Version")
-        self.last_event_id = self._single(b"last-event-id", "Last-Event-Id")
+        head = http.head
+        said: _McpHead = head.meaning or _McpHead(http)
+        head.meaning = said
+        self.accepted = said.accepted
+        self._ambiguous = said.ambiguous
+        self.session_id = said.session_id
+        self.version = said.version
+        self.last_event_id = said.last_event_id
         self.left = False
         http.when_left(self._left)
-
-    def _single(self, name: bytes, spelling: str) -> str | None:
-        values = self._http.head.fields.get(name)
-        if values is None:
-            return None
-        if len(values) > 1 and len(set(values)) > 1:
-            self._ambiguous = f"{spelling} is given {len(values)} times"
-        return text_of(values[0])
 
     def insist_on_one(self) -> None:
         """Refuse a request whose session, version or event is named twice, differently.

@@ -34,7 +34,6 @@ _RETRY_AFTER = 1
 """Whole seconds until a client that was turned away may try again: a restart takes about as long."""
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-_LINE_END = b"\r\n"
 
 
 @implementer(IHalfCloseableProtocol, IHandshakeListener, IPushProducer)
@@ -152,7 +151,7 @@ class Connection(Protocol):
     def _begin(self) -> bool:
         """Skip empty lines ahead of a request (RFC 9112 section 2.2); return whether there is more."""
         data = self._data
-        while data.startswith(_LINE_END, self._at):
+        while data.startswith(b"\r\n", self._at):
             self._at += 2
         if len(data) - self._at < 2 and data[self._at :] in (b"", b"\r"):
             return False
@@ -173,6 +172,10 @@ class Connection(Protocol):
     def write(self, data: bytes) -> None:
         """Write to the client."""
         write_now(self.transport, data)
+
+    def forget(self) -> None:
+        """Let go of what is here in case the request in hand comes again."""
+        self._reader.forget()
 
     def answered(self) -> None:
         """The answer to the request in hand is written."""
@@ -279,11 +282,10 @@ class Connection(Protocol):
         self.site.lost(self)
 
     def finish(self) -> None:
-        """Answer the request in hand and no other one; turn away one that is still being received."""
+        """Answer the request in hand and no other one; turn away one that may never be complete."""
         if self.state == "answering":
             self._persistent = False
         elif self.state in ("head", "body"):
-            # It may never be complete.
             self.refuse(ServerStopping(_RETRY_AFTER))
 
     def close_unless_busy(self) -> None:

@@ -94,7 +94,9 @@ class HttpExchange:
     def forget(self) -> None:
         """Let go of all that came; an event stream may be open for days."""
         self.body = b""
-        self.head.forget()
+        self.head = self.head.without_fields()
+        if self._connection is not None:
+            self._connection.forget()
 
     def add_header(self, name: bytes, value: bytes) -> None:
         """Have the answer say this too."""

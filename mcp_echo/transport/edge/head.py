@@ -6,7 +6,9 @@ https://www.rfc-editor.org/rfc/rfc9112. llhttp has read the same bytes before, a
 from __future__ import annotations
 
 import re
+from copy import copy
 from functools import lru_cache
+from typing import Any
 
 from mcp_echo.protocol.errors import (
     ExpectationFailed,
@@ -42,6 +44,7 @@ class Head:
         "chunked",
         "fields",
         "length",
+        "meaning",
         "method",
         "path",
         "persistent",
@@ -50,6 +53,8 @@ class Head:
     )
 
     def __init__(self, raw: bytes) -> None:
+        self.meaning: Any = None
+        """What the application has read in it, kept here since the same head may come again."""
         self.persistent = False
         """Whether another request may follow on the connection (RFC 9112 section 9.3)."""
         request_line, *self._lines = raw.split(b"\r\n")
@@ -108,9 +113,11 @@ class Head:
         pairs = (line.partition(b":") for line in self._lines)
         return Headers((name.decode("ascii"), text_of(value.strip(b" \t"))) for name, _, value in pairs)
 
-    def forget(self) -> None:
-        """Let go of the header fields; an event stream may be open for days."""
-        self._lines, self.fields = [], {}
+    def without_fields(self) -> Head:
+        """Return the head without what takes room; an event stream may be open for days."""
+        bare = copy(self)
+        bare._lines, bare.fields, bare.meaning = [], {}, None
+        return bare
 
     def _check_version(self) -> None:
         if self.version == b"HTTP/1.1" or self.version == b"HTTP/1.0":

@@ -3,6 +3,9 @@
 llhttp reads on from one request into the next. So it is fed no further than the next place where a request
 may end: a body of known length after that length, and everything else after an empty line (RFC 9112 sections
 2.1 and 7.1). A request that is complete is then the last thing that was fed, and what follows waits unread.
+
+A client often sends the same head again, byte for byte. It is not read anew then: what was made of these
+bytes before is what would be made of them now.
 """
 
 from __future__ import annotations
@@ -20,6 +23,10 @@ _EMPTY_LINE = b"\r\n\r\n"
 
 FRAMING_WINDOW = 4096
 """Bytes of a chunked body among which a chunk must begin or go on: no line of its framing may be longer."""
+
+
+LONGEST_REMEMBERED = 4096
+"""Bytes of the longest head that is remembered in case it comes again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +61,7 @@ class RequestReader:
         "_parser",
         "_persistent",
         "_pieces",
+        "_remembered",
         "_room",
         "_taken",
         "complete",
@@ -63,6 +71,8 @@ class RequestReader:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._parser = HttpRequestParser(self)
+        self._remembered: tuple[bytes, Head] | None = None
+        """A head that may come again, and the bytes that it is, with the empty line."""
         self._begin()
 
     def _begin(self) -> None:
@@ -75,7 +85,7 @@ class RequestReader:
         self._before = b""
         self._headed = self._persistent = False
         self._misread: str | None = None
-        self._body = bytearray()
+        self._body: bytearray | bytes = b""
         self._room = self._limits.body
 
     def take(self) -> tuple[Head, bytes]:
@@ -84,9 +94,14 @@ class RequestReader:
         self._begin()
         return head, body
 
+    def forget(self) -> None:
+        """Let go of the head that may come again."""
+        self._remembered = None
+
     def close(self) -> None:
         """Let go of the parser, which holds this object; nothing more will be read."""
         del self._parser
+        self.forget()
         self._begin()
 
     @property
@@ -107,12 +122,26 @@ class RequestReader:
             McpError: It is no request, or a larger one than may be.
         """
         if self.head is None:
-            return self._read_head(data, at)
+            return self._read_repeated(data, at) or self._read_head(data, at)
         if self.head.chunked:
             return self._read_chunks(data, at)
         end = min(len(data), at + self._left)
         self._left -= end - at
         self._feed(data[at:end])
+        return end
+
+    def _read_repeated(self, data: bytes, at: int) -> int:
+        """Take in a whole request whose head is remembered, and return where it ends; 0 if this is none."""
+        if self._remembered is None or self._taken:
+            return 0
+        raw, head = self._remembered
+        if not data.startswith(raw, at):
+            return 0
+        begin = at + len(raw)
+        end = begin + head.length
+        if end > len(data):
+            return 0
+        self.head, self._body, self.complete = head, data[begin:end], True
         return end
 
     def _read_head(self, data: bytes, at: int) -> int:
@@ -162,6 +191,8 @@ class RequestReader:
         self._left = head.length
         self._pieces = []
         self._taken, self._before, self._moved = 0, b"", True
+        self._body = bytearray()
+        self._remembered = None if head.chunked or len(raw) > LONGEST_REMEMBERED else (raw, head)
         if self.complete and (head.chunked or head.length):
             self._decline_upgrade(head)
 

@@ -87,9 +87,7 @@ def requests(draw: st.DrawFn) -> bytes:
     method = draw(st.sampled_from([b"GET", b"POST", b"DELETE", b"HEAD"]))
     # Answered is what goes to /.
     head = method + draw(st.sampled_from([b" /", b" /?a=b", b" /"])) + b" HTTP/1.1\r\nHost: x\r\n"
-    head += draw(
-        st.sampled_from([b"", b"", b"X-A: 1\r\nx-a:  2 \r\n", b"X: \xe4\r\n", b"Connection: close\r\n", H2C])
-    )
+    head += draw(st.sampled_from(FIELDS))
     body = draw(BODIES)
     if draw(st.booleans()):
         sizes = draw(st.lists(st.integers(1, 20), max_size=5))
@@ -97,15 +95,24 @@ def requests(draw: st.DrawFn) -> bytes:
     return head + b"Content-Length: %d\r\n\r\n" % len(body) + body
 
 
+GREETING = b"POST / HTTP/1.1\r\nHost: x\r\nX-A: 1\r\nContent-Length: 5\r\n\r\n"
+INSIDE = b"GET / HTTP/1.1\r\nA: "
+"""Behind it, the bytes of a head are none of a request's own."""
 SPOILT = st.sampled_from(
     [b"\r", b"\n", b"\r\n", b" ", b"\t", b"\0", b":", b"0", b"chunked", b"\r\n\r\n", b"\x80"]
 )
 
 
+EXPECTING = b"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\nok"
+
+
 @st.composite
 def streams(draw: st.DrawFn) -> bytes:
-    """Return the bytes of a connection: requests one after another, some spoilt, some cut short."""
-    data = b"".join(draw(st.lists(st.one_of(requests(), st.sampled_from(SHORT)), min_size=1, max_size=4)))
+    """Return the bytes of a connection: requests one after another, some repeated, spoilt or cut short."""
+    each = st.one_of(requests(), st.sampled_from(SHORT))
+    data = b"".join(
+        one * draw(st.sampled_from([1, 1, 2, 3])) for one in draw(st.lists(each, min_size=1, max_size=4))
+    )
     for _ in range(draw(st.sampled_from([0, 0, 1, 2]))):
         at = draw(st.integers(0, len(data)))
         data = data[:at] + draw(SPOILT) + data[at + draw(st.integers(0, 2)) :]
@@ -125,6 +132,9 @@ SHORT += [each for each in TAKEN.values() if len(each) < 500]
 @given(streams(), st.lists(st.integers(0, 400), max_size=12))
 @example(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n\r\n\r\n\r\n0\r\n\r\n", [])
 @example(b"\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n" * 3, [1, 2, 3])
+@example(EXPECTING * 3, [len(EXPECTING)])
+@example((GREETING + b"hello") * 3, [len(GREETING) + 5, 2 * len(GREETING) + 7])
+@example(GREETING + b"hello" + INSIDE + GREETING + b"hello", [len(GREETING + b"hello" + INSIDE)])
 def test_the_pieces_in_which_bytes_come_change_nothing(data: bytes, places: list[int]) -> None:
     """TCP has no messages; a proxy and a server that see different requests are how smuggling works."""
     whole = outcome([data])

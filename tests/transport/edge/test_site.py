@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.task import Clock
@@ -14,6 +15,7 @@ from mcp_echo.transport.edge.answer import Lines
 from mcp_echo.transport.edge.connection import Connection
 from mcp_echo.transport.edge.exchange import HttpExchange
 from mcp_echo.transport.edge.head import Head
+from mcp_echo.transport.edge.reader import LONGEST_REMEMBERED
 from mcp_echo.transport.edge.site import LINGER, EchoSite
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -54,6 +56,41 @@ class SiteTestCase(SynchronousTestCase):
         channel, _ = self.connect()
         channel.dataReceived(b"POST / HTTP/1.1\r\nHost: x\r\n" + head + b"\r\n" + body)
         return self.recorder.requests[-1]
+
+
+class RepeatedHeadTests(SiteTestCase):
+    """Our choice: a head that comes again is not read anew, and means what it meant."""
+
+    def ask_again(self, first: bytes, second: bytes) -> list[HttpExchange]:
+        channel, _ = self.connect()
+        channel.dataReceived(first)
+        channel.dataReceived(second)
+        return self.recorder.requests
+
+    def test_what_lets_go_of_its_head_takes_it_from_no_later_request(self) -> None:
+        """An event stream may end at once, and the next request on the connection have the same head."""
+        request = b"POST / HTTP/1.1\r\nHost: x\r\nX-A: 1\r\nContent-Length: 2\r\n\r\nok"
+        channel, _ = self.connect()
+        for _ in range(2):
+            channel.dataReceived(request)
+            self.recorder.requests[-1].forget()
+        channel.dataReceived(request)
+        assert self.recorder.requests[-1].values(b"x-a") == ["1"]
+
+    def test_a_request_that_stays_keeps_no_head_for_the_next_one(self) -> None:
+        channel, _ = self.connect()
+        channel.dataReceived(b"GET /stays HTTP/1.1\r\nHost: x\r\nX-A: 1\r\n\r\n")
+        (request,) = self.recorder.requests
+        fields = request.head.fields
+        request.forget()
+        # This name, and the argument.
+        assert sys.getrefcount(fields) == 2
+
+    def test_a_longer_head_is_read_anew(self) -> None:
+        long = b"GET / HTTP/1.1\r\nHost: x\r\nX-A: %b\r\n\r\n" % (b"a" * LONGEST_REMEMBERED)
+        first, second = self.ask_again(long, long)
+        assert first.head is not second.head
+        assert list(first.headers()) == list(second.headers())
 
 
 class HeaderTests(SiteTestCase):
