@@ -52,14 +52,14 @@ _IMPORT = "import twisted.web.server, klein"
 
 
 @contextmanager
-def _daemon(cores: Cores, *options: str) -> Iterator[Server]:
+def daemon(cores: Cores, *options: str) -> Iterator[Server]:
     """Run a daemon with room for what is measured, on its own core."""
     command = [sys.executable, "-m", "mcp_echo", *ROOM, *options]
     with running(lambda port: ["taskset", "-c", str(cores.server), *command, "--port", str(port)]) as server:
         yield server
 
 
-def _echo(number: int, message: bytes = b"hello world") -> bytes:
+def echo(number: int, message: bytes = b"hello world") -> bytes:
     return (
         b'{"jsonrpc":"2.0","id":%d,"method":"tools/call",'
         b'"params":{"name":"echo","arguments":{"message":"%b"}}}' % (number, message)
@@ -118,7 +118,7 @@ def _shown(figure: object) -> str:
 def eras(cores: Cores) -> None:
     """The same echo in both eras, and the handshake of the legacy one."""
     rows = []
-    with _daemon(cores) as server:
+    with daemon(cores) as server:
         sessions = Sessions(server)
         for name, ids, modern in (
             ("legacy (2025-06-18, session)", sessions.grow(CONNECTIONS), False),
@@ -135,7 +135,7 @@ def eras(cores: Cores) -> None:
 def sessions(cores: Cores) -> None:
     """An echo while more and more sessions live."""
     rows = []
-    with _daemon(cores) as server:
+    with daemon(cores) as server:
         made = Sessions(server)
         for count in (100, 1_000, 10_000, 100_000):
             ids = made.grow(count)
@@ -147,7 +147,7 @@ def sessions(cores: Cores) -> None:
 def streams(cores: Cores) -> None:
     """An echo while more and more idle streams are open."""
     rows = []
-    with _daemon(cores) as server:
+    with daemon(cores) as server:
         made = Sessions(server)
         opened: list[Connection] = []
         made.grow(CONNECTIONS)
@@ -167,16 +167,16 @@ def streams(cores: Cores) -> None:
 def sizes(cores: Cores) -> None:
     """Echoes of larger and larger messages."""
     rows = []
-    with _daemon(cores) as server:
+    with daemon(cores) as server:
         session = Sessions(server).grow(1)[0]
         connection = Connection(server.port)
         for size in (10, 1_000, 10_000, 100_000, 1_000_000):
             requests = max(50, min(5_000, 20_000_000 // size))
             message = b"x" * size
-            connection.ask(_echo(0, message), session)
+            connection.ask(echo(0, message), session)
             before = server.cpu_seconds()
             for number in range(requests):
-                connection.ask(_echo(number, message), session)
+                connection.ask(echo(number, message), session)
             cpu = (server.cpu_seconds() - before) / requests * 1e6
             rows.append((size, cpu, size / cpu))
     _table(("message bytes", "CPU µs", "MB echoed per CPU second"), *rows)
@@ -198,7 +198,7 @@ def queues(cores: Cores) -> None:
 
 
 def _queue(cores: Cores, depth: int) -> tuple[int, float, float, float, float]:
-    with _daemon(cores, "--max-queue-messages", str(depth)) as server:
+    with daemon(cores, "--max-queue-messages", str(depth)) as server:
         ids = Sessions(server).grow(QUEUED // depth)
         connection = Connection(server.port)
         for session in ids:
@@ -218,7 +218,7 @@ def _echoes(server: Server, connection: Connection, ids: Sequence[bytes], count:
     before = server.cpu_seconds()
     for session in ids:
         for number in range(count):
-            connection.ask(_echo(number), session)
+            connection.ask(echo(number), session)
     return (server.cpu_seconds() - before) / count / len(ids) * 1e6
 
 
@@ -240,10 +240,10 @@ def stores(cores: Cores) -> None:
     """The same echo with sessions in memory, in SQLite and in Redis, in both eras; Redis beside wrk."""
     rows = []
     memory: tuple[float, float] | None = None
-    with tempfile.TemporaryDirectory() as folder, _redis(cores, folder) as redis:
+    with tempfile.TemporaryDirectory() as folder, redis_server(cores, folder) as redis:
         kinds = [("memory", "memory:"), ("sqlite", f"sqlite:{folder}/sessions.db"), ("redis", redis)]
         for name, address in [each for each in kinds if each[1]]:
-            with _daemon(cores, "--store", address) as server:
+            with daemon(cores, "--store", address) as server:
                 made = Sessions(server)
                 legacy = _load(server, cores, made.grow(CONNECTIONS))
                 modern = _load(server, cores, made.handles(CONNECTIONS), modern=True)
@@ -257,7 +257,7 @@ def stores(cores: Cores) -> None:
 def kept(cores: Cores) -> None:
     """What sessions and queued messages take in Redis, made through the daemon, and in a file of SQLite."""
     rows = []
-    with tempfile.TemporaryDirectory() as folder, _redis(cores, folder) as redis:
+    with tempfile.TemporaryDirectory() as folder, redis_server(cores, folder) as redis:
         file = Path(folder, "sessions.db")
         if redis is not None:
             port = int(redis.rpartition(":")[2])
@@ -269,7 +269,7 @@ def kept(cores: Cores) -> None:
 
 
 def _kept(cores: Cores, address: str, used: Callable[[], int]) -> tuple[float, float, float]:
-    with _daemon(cores, "--store", address) as server:
+    with daemon(cores, "--store", address) as server:
         made = Sessions(server)
         made.grow(CONNECTIONS)
         before = used()
@@ -313,7 +313,7 @@ def _pages(file: Path) -> int:
 
 
 @contextmanager
-def _redis(cores: Cores, folder: str) -> Iterator[str | None]:
+def redis_server(cores: Cores, folder: str) -> Iterator[str | None]:
     """Run a Redis server on the core of the load; give its address, or None where there is none."""
     if shutil.which("redis-server") is None:
         print("redis-server is not installed: without Redis", file=sys.stderr)
@@ -382,7 +382,7 @@ def _start_daemon(cores: Cores) -> float:
 
 def fill(cores: Cores, mebibytes: int) -> None:
     """Make sessions until the server's resident memory is as large as told."""
-    with _daemon(cores) as server:
+    with daemon(cores) as server:
         made = Sessions(server)
         while server.resident_bytes() < mebibytes * 2**20:
             made.grow(len(made.ids) + 1_000)

@@ -80,12 +80,12 @@ def _open(server: Server, count: int) -> tuple[list[socket.socket], list[bytes]]
     return streams, sessions
 
 
-def _change_for_all(_trigger: Connection, _session: bytes, _sessions: list[bytes]) -> list[Call]:
+def change_for_all(_trigger: Connection, _session: bytes, _sessions: list[bytes]) -> list[Call]:
     """Return the one call that brings a message to every stream."""
     return [Call(_CHANGE, range(STREAMS), PER_SECOND)]
 
 
-def _echoes_for_few(trigger: Connection, session: bytes, sessions: list[bytes]) -> list[Call]:
+def echoes_for_few(trigger: Connection, session: bytes, sessions: list[bytes]) -> list[Call]:
     """Return a call for each of several handles, which each bring a message to a part of the streams."""
     calls = []
     for number in range(HANDLES):
@@ -189,7 +189,7 @@ def main() -> int:
     os.sched_setaffinity(0, {cores.load})
     gc.disable()  # the reader's own pauses are not to be counted as the server's
     missed = False
-    for name, calls in (("all at once", _change_for_all), ("spread", _echoes_for_few)):
+    for name, calls in (("all at once", change_for_all), ("spread", echoes_for_few)):
         delays, wrong = delivery(seconds, cores, calls)
         median, p99 = statistics.median(delays) * 1000, statistics.quantiles(delays, n=100)[98] * 1000
         print(

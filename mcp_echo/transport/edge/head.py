@@ -6,7 +6,6 @@ https://www.rfc-editor.org/rfc/rfc9112. llhttp has read the same bytes before, a
 from __future__ import annotations
 
 import re
-from copy import copy
 from functools import lru_cache
 from typing import Any
 
@@ -39,7 +38,7 @@ class Head:
     """
 
     __slots__ = (
-        "_lines",
+        "_raw",
         "_words",
         "chunked",
         "fields",
@@ -57,11 +56,12 @@ class Head:
         """What the application has read in it, kept here since the same head may come again."""
         self.persistent = False
         """Whether another request may follow on the connection (RFC 9112 section 9.3)."""
-        request_line, *self._lines = raw.split(b"\r\n")
+        self._raw = raw
+        request_line, *lines = raw.split(b"\r\n")
         self._words = request_line.split(b" ")
         self.method = self._words[0]
         self.path = self.query = self.version = b""
-        self.fields = _fields(self._lines)
+        self.fields = _fields(lines)
         """Name in lower case → values, one for each line, without white space around them."""
         self.length = 0
         """Bytes of the body, where it does not come in chunks."""
@@ -80,7 +80,7 @@ class Head:
             HttpMethodUnknown: The method is none here.
             ExpectationFailed: More is expected than 100-continue.
         """
-        if len(self._lines) > most_fields:
+        if self._raw.count(b"\r\n") > most_fields:
             raise HeadTooLarge(f"The header fields are more than {most_fields} (MCP_ECHO_MAX_HEADERS)")
         if len(self._words) != 3 or self.method[0] in _LINE_END:
             raise MalformedHttp(
@@ -110,14 +110,32 @@ class Head:
 
     def headers(self) -> Headers:
         """Return the header fields as they came: order, spelling, repetition."""
-        pairs = (line.partition(b":") for line in self._lines)
+        pairs = (line.partition(b":") for line in self._raw.split(b"\r\n")[1:])
         return Headers((name.decode("ascii"), text_of(value.strip(b" \t"))) for name, _, value in pairs)
+
+    def with_length(self, raw: bytes, length: bytes) -> Head:
+        """Return a head that says the same but for the length of the body.
+
+        Args:
+            raw: Its bytes, without the empty line.
+            length: The digits of its ``Content-Length``, as this head has one.
+        """
+        other = self._copy(raw, {**self.fields, b"content-length": [length]})
+        other.length = int(length)
+        other.meaning = self.meaning
+        return other
 
     def without_fields(self) -> Head:
         """Return the head without what takes room; an event stream may be open for days."""
-        bare = copy(self)
-        bare._lines, bare.fields, bare.meaning = [], {}, None
-        return bare
+        return self._copy(b"", {})
+
+    def _copy(self, raw: bytes, fields: dict[bytes, list[bytes]]) -> Head:
+        other = Head.__new__(Head)
+        other._raw, other.fields = raw, fields
+        other._words, other.meaning, other.length = self._words, None, self.length
+        other.method, other.path, other.query = self.method, self.path, self.query
+        other.version, other.persistent, other.chunked = self.version, self.persistent, self.chunked
+        return other
 
     def _check_version(self) -> None:
         if self.version == b"HTTP/1.1" or self.version == b"HTTP/1.0":

@@ -3,9 +3,6 @@
 llhttp reads on from one request into the next. So it is fed no further than the next place where a request
 may end: a body of known length after that length, and everything else after an empty line (RFC 9112 sections
 2.1 and 7.1). A request that is complete is then the last thing that was fed, and what follows waits unread.
-
-A client often sends the same head again, byte for byte. It is not read anew then: what was made of these
-bytes before is what would be made of them now.
 """
 
 from __future__ import annotations
@@ -18,15 +15,12 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from mcp_echo.protocol.errors import BodyTooLarge, HeadTooLarge, MalformedHttp, McpError, TargetTooLong
 from mcp_echo.transport.edge.head import Head
 from mcp_echo.transport.edge.misread import error_for
+from mcp_echo.transport.edge.repeated import LONGEST, RepeatedHead
 
 _EMPTY_LINE = b"\r\n\r\n"
 
 FRAMING_WINDOW = 4096
 """Bytes of a chunked body among which a chunk must begin or go on: no line of its framing may be longer."""
-
-
-LONGEST_REMEMBERED = 4096
-"""Bytes of the longest head that is remembered in case it comes again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +65,7 @@ class RequestReader:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._parser = HttpRequestParser(self)
-        self._remembered: tuple[bytes, Head] | None = None
-        """A head that may come again, and the bytes that it is, with the empty line."""
+        self._remembered: RepeatedHead | None = None
         self._begin()
 
     def _begin(self) -> None:
@@ -134,12 +127,12 @@ class RequestReader:
         """Take in a whole request whose head is remembered, and return where it ends; 0 if this is none."""
         if self._remembered is None or self._taken:
             return 0
-        raw, head = self._remembered
-        if not data.startswith(raw, at):
+        found = self._remembered.read(data, at)
+        if found is None:
             return 0
-        begin = at + len(raw)
+        head, begin = found
         end = begin + head.length
-        if end > len(data):
+        if end > len(data) or begin - at > self._limits.head_bytes or head.length > self._limits.body:
             return 0
         self.head, self._body, self.complete = head, data[begin:end], True
         return end
@@ -192,7 +185,7 @@ class RequestReader:
         self._pieces = []
         self._taken, self._before, self._moved = 0, b"", True
         self._body = bytearray()
-        self._remembered = None if head.chunked or len(raw) > LONGEST_REMEMBERED else (raw, head)
+        self._remembered = None if head.chunked or len(raw) > LONGEST else RepeatedHead(raw, head)
         if self.complete and (head.chunked or head.length):
             self._decline_upgrade(head)
 

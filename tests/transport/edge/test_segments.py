@@ -96,6 +96,16 @@ def requests(draw: st.DrawFn) -> bytes:
 
 
 GREETING = b"POST / HTTP/1.1\r\nHost: x\r\nX-A: 1\r\nContent-Length: 5\r\n\r\n"
+
+
+def of_length(length: int, padding: int = 1) -> bytes:
+    """Return a request with a body of this length."""
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\nX-B: %b\r\n\r\n"
+    return head % (length, b"b" * padding) + b"y" * length
+
+
+MOST = SETTINGS.max_header_bytes + 1 - len(of_length(0))
+"""The padding of the longest head that there may be."""
 INSIDE = b"GET / HTTP/1.1\r\nA: "
 """Behind it, the bytes of a head are none of a request's own."""
 SPOILT = st.sampled_from(
@@ -134,6 +144,12 @@ SHORT += [each for each in TAKEN.values() if len(each) < 500]
 @example(b"\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n" * 3, [1, 2, 3])
 @example(EXPECTING * 3, [len(EXPECTING)])
 @example((GREETING + b"hello") * 3, [len(GREETING) + 5, 2 * len(GREETING) + 7])
+@example(of_length(5) + of_length(6) + of_length(0) + of_length(40), [])
+@example(of_length(5) + of_length(2001), [])
+@example(of_length(5, MOST) + of_length(10, MOST), [])
+@example(of_length(5) + of_length(6).replace(b": 6", b": 6x"), [])
+@example(of_length(5) + of_length(6).replace(b": 6", b": 6, 6"), [])
+@example(of_length(5) + of_length(6).replace(b": 6", b": "), [])
 @example(GREETING + b"hello" + INSIDE + GREETING + b"hello", [len(GREETING + b"hello" + INSIDE)])
 def test_the_pieces_in_which_bytes_come_change_nothing(data: bytes, places: list[int]) -> None:
     """TCP has no messages; a proxy and a server that see different requests are how smuggling works."""

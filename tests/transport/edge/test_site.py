@@ -15,7 +15,7 @@ from mcp_echo.transport.edge.answer import Lines
 from mcp_echo.transport.edge.connection import Connection
 from mcp_echo.transport.edge.exchange import HttpExchange
 from mcp_echo.transport.edge.head import Head
-from mcp_echo.transport.edge.reader import LONGEST_REMEMBERED
+from mcp_echo.transport.edge.repeated import LONGEST
 from mcp_echo.transport.edge.site import LINGER, EchoSite
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -87,7 +87,7 @@ class RepeatedHeadTests(SiteTestCase):
         assert sys.getrefcount(fields) == 2
 
     def test_a_longer_head_is_read_anew(self) -> None:
-        long = b"GET / HTTP/1.1\r\nHost: x\r\nX-A: %b\r\n\r\n" % (b"a" * LONGEST_REMEMBERED)
+        long = b"GET / HTTP/1.1\r\nHost: x\r\nX-A: %b\r\n\r\n" % (b"a" * LONGEST)
         first, second = self.ask_again(long, long)
         assert first.head is not second.head
         assert list(first.headers()) == list(second.headers())

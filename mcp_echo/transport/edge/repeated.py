@@ -1,0 +1,50 @@
+"""A head that comes again: clients send the same one with each call of a session, but for the body's length.
+
+What was made of these bytes before is what would be made of them now, so that they need not be read anew.
+"""
+
+from __future__ import annotations
+
+import re
+
+from mcp_echo.transport.edge.head import Head
+
+LONGEST = 4096
+"""Bytes of the longest head that is remembered."""
+
+_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]+)[ \t]*\r\n", re.IGNORECASE)
+_DIGITS = re.compile(rb"[0-9]{1,12}")
+
+
+class RepeatedHead:
+    """A head that has been read, and may come again.
+
+    Args:
+        raw: Its bytes, with the empty line.
+        head: What was read, all of it checked.
+    """
+
+    __slots__ = ("_after", "_before", "_head", "_raw")
+
+    def __init__(self, raw: bytes, head: Head) -> None:
+        self._raw = raw
+        self._head = head
+        found = _LENGTH.search(raw) if len(head.fields.get(b"content-length", ())) == 1 else None
+        self._before, self._after = (raw[: found.start(1)], raw[found.end(1) :]) if found else (raw, b"")
+
+    def read(self, data: bytes, at: int) -> tuple[Head, int] | None:
+        """Return the head that begins somewhere, and where it ends; None if it is another one.
+
+        Args:
+            data: What came.
+            at: Where in it the head would begin.
+        """
+        if data.startswith(self._raw, at):
+            return self._head, at + len(self._raw)
+        if not self._after or not data.startswith(self._before, at):
+            return None
+        length = _DIGITS.match(data, at + len(self._before))
+        if length is None or not data.startswith(self._after, length.end()):
+            return None
+        end = length.end() + len(self._after)
+        return self._head.with_length(data[at : end - 4], length[0]), end
