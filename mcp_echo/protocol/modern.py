@@ -114,8 +114,8 @@ def _meta_in(params: Raw) -> Meta | UnsetType:
         meta: Meta | UnsetType = read(_decode_meta, params).meta
     except UNREADABLE as error:
         raise MetaIncomplete(f"Invalid params: {error}") from None
-    if meta is UNSET:
-        return UNSET
+    if meta is UNSET or b"null" not in bytes(params):
+        return meta
     absent = {name: UNSET for name in _UNDECODED if _is_null(getattr(meta, name))}
     return msgspec.structs.replace(meta, **absent) if absent else meta
 

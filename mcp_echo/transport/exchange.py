@@ -26,9 +26,11 @@ Fail = Callable[[HttpExchange, Failure], None]
 class _McpHead:
     """What the head of a request says of MCP."""
 
-    __slots__ = ("accepted", "ambiguous", "last_event_id", "session_id", "version")
+    __slots__ = ("accepted", "ambiguous", "last_event_id", "session_id", "values", "version")
 
     def __init__(self, http: HttpExchange) -> None:
+        self.values: dict[str, list[str]] = {}
+        """Name → values of the header fields that have been asked for."""
         self.accepted = parse_accept(http.joined(b"accept"))
         self.ambiguous: str | None = None
         self.session_id = self._single(http, b"mcp-session-id", "Mcp-Session-Id")
@@ -60,13 +62,13 @@ class McpExchange:
     """
 
     __slots__ = (
-        "_ambiguous",
         "_callers",
         "_carry",
         "_fail",
         "_http",
         "_over",
         "_running",
+        "_said",
         "_send",
         "_until_left",
         "_when_over",
@@ -100,10 +102,9 @@ class McpExchange:
         self._when_over: list[Callable[[], None]] | None = []
         self.arrived = arrived
         head = http.head
-        said: _McpHead = head.meaning or _McpHead(http)
-        head.meaning = said
+        self._said: _McpHead = head.meaning or _McpHead(http)
+        head.meaning = said = self._said
         self.accepted = said.accepted
-        self._ambiguous = said.ambiguous
         self.session_id = said.session_id
         self.version = said.version
         self.last_event_id = said.last_event_id
@@ -116,8 +117,8 @@ class McpExchange:
         Raises:
             InvalidRequest: One of them is.
         """
-        if self._ambiguous is not None:
-            raise InvalidRequest(f"Invalid request: {self._ambiguous}")
+        if self._said.ambiguous is not None:
+            raise InvalidRequest(f"Invalid request: {self._said.ambiguous}")
 
     @property
     def http_method(self) -> str:
@@ -134,7 +135,10 @@ class McpExchange:
 
     def values(self, name: str) -> list[str]:
         """Return every value of a header field."""
-        return header_values(self._http, name)
+        known = self._said.values.get(name)
+        if known is None:
+            known = self._said.values[name] = header_values(self._http, name)
+        return known
 
     def secrets(self) -> frozenset[str]:
         """Return the secrets in its header and body."""
