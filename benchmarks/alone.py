@@ -95,20 +95,20 @@ def echoes(cores: Cores, rounds: int, seconds: int) -> Iterator[Row]:
     yield from (load.row(loads[0]) for load in loads)
 
 
-def varied(cores: Cores) -> Row:
-    """Return what an echo costs when the head of each request differs from the one before."""
+def repeated(cores: Cores) -> Row:
+    """Return what an echo costs whose head is that of the request before, and what one of another head."""
     found = {}
     with daemon(cores) as server:
-        connection, session = Connection(server.port), Sessions(server).grow(1)[0]
-        for name, sizes in (("same", (11, 11)), ("other", (10, 12))):
+        connection, sessions = Connection(server.port), Sessions(server).grow(2)
+        for kind in (1, 2):
             for many in (1_000, 10_000):
                 before = server.cpu_seconds()
                 for number in range(many):
-                    connection.ask(echo(1_000_000 + number, b"x" * sizes[number % 2]), session)
-                found[name] = (server.cpu_seconds() - before) / many * 1e6
+                    connection.ask(echo(1_000_000 + number), sessions[number % kind])
+                found[kind] = (server.cpu_seconds() - before) / many * 1e6
     return (
         "echo, one after the other over one connection",
-        f"{found['same']:.0f} µs CPU where heads are the same, {found['other']:.0f} where each has another length",
+        f"{found[1]:.0f} µs CPU of one session, {found[2]:.0f} of two in turn, so that each head is another",
     )
 
 
@@ -198,7 +198,12 @@ def main() -> int:
     allow_many_files()
     os.sched_setaffinity(0, {cores.load})
     print("| mcp-echo | |\n| --- | --- |")
-    for rows in (echoes(cores, given.rounds, given.seconds), [varied(cores)], streams(cores), floods(cores)):
+    for rows in (
+        echoes(cores, given.rounds, given.seconds),
+        [repeated(cores)],
+        streams(cores),
+        floods(cores),
+    ):
         for what, found in rows:
             print(f"| {what} | {found} |", flush=True)
     return 0

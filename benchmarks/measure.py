@@ -23,6 +23,7 @@ from uuid import uuid4
 from peers import Environment, Peer
 
 SCRIPT = Path(__file__).with_name("call_echo.lua")
+ALONE = Path(__file__).with_name("alone.py")
 ADDRESS = "127.0.0.1"
 REVISION = "2025-06-18"
 MESSAGE = "hello world"
@@ -438,6 +439,26 @@ def measure_sessions(environment: Environment, cores: Cores, sessions: int) -> S
         memory, cpu = resident_bytes(server.pid) - memory, cpu_seconds(server.pid) - cpu
         client.check_echo(first)  # no session was given up to make room
     return SessionCost(memory / counted, cpu / counted * 1e6)
+
+
+def measure_alone(environment: Environment, cores: Cores, rounds: int) -> str:
+    """Return a table of what is measured of mcp-echo alone, by alone.py in its environment.
+
+    Raises:
+        MeasureError: It failed.
+    """
+    # It chooses its cores itself, of those that it may use.
+    command = ["taskset", "-c", f"{cores.server},{cores.load}", environment.command[0], str(ALONE)]
+    run = subprocess.run(  # noqa: S603  # our own script
+        [*command, "--rounds", str(rounds)],
+        env=_plain_environment(str(Path.home())),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if run.returncode:
+        raise MeasureError(f"{ALONE.name} failed: {run.stderr.strip()[-300:]}")
+    return run.stdout.strip()
 
 
 def cores_to_use() -> Cores | None:

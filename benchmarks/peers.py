@@ -178,8 +178,9 @@ def _project_environment(cache: Path, project: Path) -> Path:
     """Return the interpreter of an environment that has what mcp-echo depends on."""
     if not (project / "pyproject.toml").is_file():
         raise PrepareError(f"{project} has no pyproject.toml")
-    settings = tomllib.loads((project / "pyproject.toml").read_text())
-    return _virtual_environment(cache, "mcp-echo", settings["project"]["dependencies"])
+    settings = tomllib.loads((project / "pyproject.toml").read_text())["project"]
+    with_redis = settings["optional-dependencies"]["redis"]
+    return _virtual_environment(cache, "mcp-echo", [*settings["dependencies"], *with_redis])
 
 
 def _mcp_echo(cache: Path, project: Path) -> Environment:
@@ -316,8 +317,9 @@ def _go_versions(go: str, server: Path) -> dict[str, str]:
     return versions
 
 
+OURS = "mcp-echo"
 PEERS = (
-    Peer("mcp-echo", "mcp-echo", _mcp_echo),
+    Peer(OURS, OURS, _mcp_echo),
     Peer("original", "the original server", _original),
     Peer("python-sdk", "Python SDK", _python_sdk),
     Peer("fastmcp", "FastMCP", _fastmcp),

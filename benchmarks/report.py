@@ -54,13 +54,14 @@ class Conditions:
 
 
 def write(
-    out: Path, results: Sequence[Result], not_measured: dict[str, str], conditions: Conditions
+    out: Path, results: Sequence[Result], alone: str, not_measured: dict[str, str], conditions: Conditions
 ) -> list[Path]:
     """Write the results and the charts, and return their files.
 
     Args:
         out: The results' file; the charts' begin with the same name.
         results: What was measured, in the order of the tables; at least one.
+        alone: A table of what was measured of mcp-echo by itself; empty if nothing was.
         not_measured: Why others were not, by their names.
         conditions: How it was measured.
     """
@@ -79,6 +80,8 @@ def write(
         files[chart].write_text(drawn)
     parts += [f"![{chart.title}]({file.name})" for chart, file in files.items()]
     parts += [_medians(results), _ratios(results)]
+    if alone:
+        parts.append("## mcp-echo by itself\n\n" + alone)
     if not_measured:
         rows = [[name, reason] for name, reason in not_measured.items()]
         parts.append("## Not measured\n\n" + _table(["server", "reason"], rows))

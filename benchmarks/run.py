@@ -18,12 +18,13 @@ from measure import (
     Round,
     SessionCost,
     cores_to_use,
+    measure_alone,
     measure_load,
     measure_sessions,
     median,
     missing_program,
 )
-from peers import PEERS, Environment, Peer, PrepareError, Unavailable
+from peers import OURS, PEERS, Environment, Peer, PrepareError, Unavailable
 from report import Conditions, Result, write
 
 HERE = Path(__file__).resolve().parent
@@ -80,6 +81,8 @@ class Run:
         self._ready: dict[Peer, Environment] = {}
         self._rounds: dict[Peer, list[Round]] = {}
         self._sessions: dict[Peer, SessionCost] = {}
+        self.alone = ""
+        """A table of what was measured of mcp-echo by itself."""
         self.not_measured: dict[str, str] = {}
         self.has_failed = False
 
@@ -117,6 +120,16 @@ class Run:
                     continue
                 self._sessions[peer] = found
                 _say(f"{peer.name}: {found.resident_bytes / 1024:.1f} KiB per session")
+
+    def measure_alone(self) -> None:
+        """Measure what only mcp-echo has: both eras, stores, streams, and clients that never read."""
+        for peer, environment in list(self._ready.items()):
+            if peer.name == OURS:
+                _say(f"{peer.name}: by itself")
+                try:
+                    self.alone = measure_alone(environment, self._cores, self._given.rounds)
+                except MeasureError as error:
+                    self._drop(peer, error)
 
     def results(self) -> list[Result]:
         """Return what was found of the servers that did not fail."""
@@ -177,6 +190,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         run.prepare(chosen, cache)
         run.measure()
+        if not given.quick:
+            run.measure_alone()
     except _Interrupted as interrupted:
         _say("interrupted; nothing was written")
         return 128 + interrupted.number
@@ -185,7 +200,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _say("nothing was measured; nothing was written")
         return 1
     conditions = Conditions(given.rounds, given.seconds, given.sessions, cores, load_average)
-    for file in write(given.out, results, run.not_measured, conditions):
+    for file in write(given.out, results, run.alone, run.not_measured, conditions):
         _say(f"wrote {file}")
     return 1 if run.has_failed else 0
 

@@ -117,7 +117,7 @@ def _written(tmp_path: Path, *titles: str) -> str:
     ]
     conditions = report.Conditions(1, 3, 1000, measure.Cores(0, 1), 0.5)
     out = tmp_path / "RESULTS.md"
-    assert report.write(out, results, {"another": "failed: a | b\nc"}, conditions) == [
+    assert report.write(out, results, "| echo |", {"another": "failed: a | b\nc"}, conditions) == [
         out,
         tmp_path / "RESULTS.svg",
         tmp_path / "RESULTS-p99.svg",
