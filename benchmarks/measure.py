@@ -451,6 +451,8 @@ def measure_alone(environment: Environment, cores: Cores, rounds: int) -> str:
     command = ["taskset", "-c", f"{cores.server},{cores.load}", environment.command[0], str(ALONE)]
     run = subprocess.run(  # noqa: S603  # our own script
         [*command, "--rounds", str(rounds)],
+        # Not in a checkout, whose package would take the place of the installed one.
+        cwd=tempfile.gettempdir(),
         env=_plain_environment(str(Path.home())),
         capture_output=True,
         text=True,

@@ -38,7 +38,6 @@ class Head:
     """
 
     __slots__ = (
-        "_raw",
         "_words",
         "chunked",
         "fields",
@@ -48,6 +47,7 @@ class Head:
         "path",
         "persistent",
         "query",
+        "raw",
         "version",
     )
 
@@ -56,7 +56,8 @@ class Head:
         """What the application has read in it, kept here since the same head may come again."""
         self.persistent = False
         """Whether another request may follow on the connection (RFC 9112 section 9.3)."""
-        self._raw = raw
+        self.raw = raw
+        """Its bytes as they came, without the empty line."""
         request_line, *lines = raw.split(b"\r\n")
         self._words = request_line.split(b" ")
         self.method = self._words[0]
@@ -80,7 +81,7 @@ class Head:
             HttpMethodUnknown: The method is none here.
             ExpectationFailed: More is expected than 100-continue.
         """
-        if self._raw.count(b"\r\n") > most_fields:
+        if self.raw.count(b"\r\n") > most_fields:
             raise HeadTooLarge(f"The header fields are more than {most_fields} (MCP_ECHO_MAX_HEADERS)")
         if len(self._words) != 3 or self.method[0] in _LINE_END:
             raise MalformedHttp(
@@ -110,7 +111,7 @@ class Head:
 
     def headers(self) -> Headers:
         """Return the header fields as they came: order, spelling, repetition."""
-        pairs = (line.partition(b":") for line in self._raw.split(b"\r\n")[1:])
+        pairs = (line.partition(b":") for line in self.raw.split(b"\r\n")[1:])
         return Headers((name.decode("ascii"), text_of(value.strip(b" \t"))) for name, _, value in pairs)
 
     def with_length(self, raw: bytes, length: bytes) -> Head:
@@ -131,8 +132,8 @@ class Head:
 
     def _copy(self, raw: bytes, fields: dict[bytes, list[bytes]]) -> Head:
         other = Head.__new__(Head)
-        other._raw, other.fields = raw, fields
-        other._words, other.meaning, other.length = self._words, None, self.length
+        other.raw, other.fields = raw, fields
+        other.meaning, other.length = None, self.length
         other.method, other.path, other.query = self.method, self.path, self.query
         other.version, other.persistent, other.chunked = self.version, self.persistent, self.chunked
         return other
