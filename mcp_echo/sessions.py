@@ -19,6 +19,7 @@ from mcp_echo.state.sealed import Seal
 from mcp_echo.state.shared import ACKNOWLEDGE, HEARTBEAT, SharedStore
 
 MEMORY = "memory:"
+INSTALL = "pip install 'mcp-echo-daemon[redis]'"
 
 
 def open_engine(reactor: IReactorTime, settings: Settings, node: str) -> Engine | None:
@@ -43,6 +44,10 @@ def open_engine(reactor: IReactorTime, settings: Settings, node: str) -> Engine 
         from mcp_echo.stores.redis import RedisEngine
 
         return RedisEngine(reactor, settings.store, **_limits(settings), node=node)
+    except ImportError as error:
+        raise ConfigError(
+            f"MCP_ECHO_STORE: Redis needs libraries that are not there ({error}): {INSTALL}"
+        ) from None
     except EngineRefused as error:
         raise ConfigError(f"MCP_ECHO_STORE: {error}") from None
 

@@ -10,6 +10,9 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from mcp_echo.state.engine import EngineRefused
 
+CLUSTER_SHARDS = 16
+"""Over how many slots the records are spread in a cluster, unless it is said."""
+
 
 class RedisAddress(NamedTuple):
     """Where a Redis server is, and how it is to be used."""
@@ -24,6 +27,8 @@ class RedisAddress(NamedTuple):
     """What the names of all keys and channels begin with."""
     shards: int = 1
     """Over how many slots of a cluster the records are spread."""
+    cluster: bool = False
+    """Whether it is one server of a Redis Cluster, whose others are to be found and followed."""
     timeout: float = 0.5
     """Seconds that Redis has to answer."""
     cafile: str | None = None
@@ -45,6 +50,12 @@ def _prefix(value: str) -> str:
 
 def _shards(value: str) -> int:
     return _whole(value, 1, 1024)
+
+
+def _cluster(value: str) -> bool:
+    if value not in ("true", "false"):
+        raise ValueError("must be true or false")
+    return value == "true"
 
 
 def _timeout(value: str) -> float:
@@ -72,6 +83,7 @@ def _whole(value: str, least: int, most: int) -> int:
 _OPTIONS: dict[str, Callable[[str], Any]] = {
     "prefix": _prefix,
     "shards": _shards,
+    "cluster": _cluster,
     "timeout": _timeout,
     "cafile": _cafile,
 }
@@ -102,6 +114,11 @@ def _read(url: SplitResult) -> RedisAddress:
     if url.fragment:
         raise _Wrong("it has a fragment; write # as %23")
     user, password = _credentials(url)
+    options = _options(url)
+    if options.get("cluster"):
+        options.setdefault("shards", CLUSTER_SHARDS)
+        if _database(url.path):
+            raise _Wrong("a cluster has no databases but 0")
     return RedisAddress(
         url.scheme == "rediss",
         _host(url),
@@ -109,7 +126,7 @@ def _read(url: SplitResult) -> RedisAddress:
         _database(url.path),
         user,
         password,
-        **_options(url),
+        **options,
     )
 
 

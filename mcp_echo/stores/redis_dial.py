@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
@@ -13,7 +13,8 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 
 from mcp_echo.state.engine import EngineRefused
 from mcp_echo.stores.redis_address import RedisAddress
-from mcp_echo.stores.redis_link import Greet, Link, Wire
+from mcp_echo.stores.redis_link import Greet, Link
+from mcp_echo.stores.redis_wire import RedisWire, wires
 
 
 class Dialer:
@@ -30,61 +31,45 @@ class Dialer:
     def __init__(self, reactor: Any, address: RedisAddress) -> None:
         self._reactor = reactor
         self._address = address
-        try:
-            # This imports the global reactor, and OpenSSL's bindings.
-            from mcp_echo.stores import redis_wire
-        except ImportError as error:
-            raise EngineRefused(
-                f"Redis needs libraries that are not there ({error}): pip install 'mcp-echo-daemon[redis]'"
-            ) from None
-        self._wires = redis_wire
         endpoint: IStreamClientEndpoint = HostnameEndpoint(
             reactor, address.host, address.port, timeout=address.timeout
         )
         self._endpoint = wrapClientTLS(_tls_options(address), endpoint) if address.tls else endpoint
 
-    def command_link(
-        self, greet: Greet, up: Callable[[Wire], None], down: Callable[[str], None], rest: Callable[[], float]
+    def link(
+        self,
+        greet: Greet,
+        up: Callable[[RedisWire], None],
+        down: Callable[[str], None],
+        rest: Callable[[], float],
     ) -> Link:
-        """Return a link for commands; see `Link`."""
+        """Return a link; see `Link`."""
 
-        async def greet_first(wire: Wire) -> None:
-            await self._log_in(wire)
-            # A short command first: before a login Redis refuses a long one without saying NOAUTH.
-            await wire.call("PING")
-            # In a cluster there is but one database, which must not be named.
-            if self._address.database:
-                await wire.call("SELECT", self._address.database)
+        async def greet_first(wire: RedisWire) -> None:
+            await self._begin(wire)
             await greet(wire)
 
-        return Link(self._reactor, self._command, greet_first, up, down, self._address.timeout, rest)
+        return Link(self._reactor, self._connect, greet_first, up, down, self._address.timeout, rest)
 
-    def subscriber_link(self, greet: Greet, up: Callable[[Wire], None], down: Callable[[str], None]) -> Link:
-        """Return a link for messages that are published; see `Link`."""
+    def _connect(self) -> Deferred[RedisWire]:
+        return cast(Deferred[RedisWire], self._endpoint.connect(wires()))
 
-        async def greet_first(wire: Wire) -> None:
-            await self._log_in(wire)
-            await greet(wire)
-
-        return Link(self._reactor, self._subscriber, greet_first, up, down, self._address.timeout)
-
-    def _command(self) -> Deferred[Wire]:
-        return self._endpoint.connect(self._wires.factory(self._wires.CommandWire))
-
-    def _subscriber(self) -> Deferred[Wire]:
-        return self._endpoint.connect(self._wires.factory(self._wires.SubscriberWire))
-
-    async def _log_in(self, wire: Wire) -> None:
-        if self._address.password is not None:
-            user = (self._address.user,) if self._address.user is not None else ()
-            try:
-                await wire.call("AUTH", *user, self._address.password)
-            except CancelledError:
-                raise
-            except Exception as error:
-                raise ValueError(_login_refused(str(error))) from None
+    async def _begin(self, wire: RedisWire) -> None:
+        """Agree on RESP3, log in, and choose the database. https://redis.io/docs/latest/commands/hello/"""
+        password = self._address.password
+        login = () if password is None else ("AUTH", self._address.user or "default", password)
+        try:
+            await wire.call("HELLO", 3, *login)
+        except CancelledError:
+            raise
+        except Exception as error:
+            raise ValueError(_refused(str(error), bool(login))) from None
+        # In a cluster there is but one database, which must not be named.
+        if self._address.database:
+            await wire.call("SELECT", self._address.database)
 
 
+_NO_RESP3 = re.compile(r"NOPROTO|ERR unknown command")
 # What Redis begins with when it refuses a login. What follows is not shown: it may quote what was sent.
 _REFUSAL = re.compile(
     r"WRONGPASS|NOAUTH|NOPERM|LOADING|MASTERDOWN|CLUSTERDOWN|MOVED|DENIED|ERR Client sent AUTH|ERR AUTH|"
@@ -92,14 +77,18 @@ _REFUSAL = re.compile(
 )
 
 
-def _login_refused(reason: str) -> str:
-    """Return why a login was refused, without what it was made with, of which a server may quote any part."""
+def _refused(reason: str, with_login: bool) -> str:
+    """Return why a greeting was refused, without what was sent, of which a server may quote any part."""
+    if _NO_RESP3.match(reason):
+        return "it does not speak RESP3: Redis 6 or newer, or Valkey, is needed"
+    if not with_login:
+        return reason
     found = _REFUSAL.match(reason)
     what = found[0] if found else "what answers does not take AUTH"
     return f"{what}, at the login: see the user and the password in MCP_ECHO_STORE"
 
 
-async def eviction_policy(wire: Wire) -> str | None:
+async def eviction_policy(wire: RedisWire) -> str | None:
     """Return what Redis takes away when its memory is full, by its own name; None where that is not told."""
     try:
         told = await wire.call("INFO", "memory")
@@ -114,7 +103,12 @@ async def eviction_policy(wire: Wire) -> str | None:
 
 def _tls_options(address: RedisAddress) -> Any:
     # Not needed for `redis:`, and not there without OpenSSL's bindings.
-    from twisted.internet.ssl import optionsForClientTLS, platformTrust
+    try:
+        from twisted.internet.ssl import optionsForClientTLS, platformTrust
+    except ImportError as error:
+        raise EngineRefused(
+            f"rediss: needs libraries that are not there ({error}): pip install 'mcp-echo-daemon[redis]'"
+        ) from None
 
     trust = platformTrust() if address.cafile is None else _trusted(address.cafile)
     return optionsForClientTLS(address.host, trustRoot=trust)

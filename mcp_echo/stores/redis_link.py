@@ -10,13 +10,13 @@ from twisted.internet import defer
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
+from mcp_echo.stores.redis_wire import RedisWire
+
 LEAST_DELAY = 0.1
 MOST_DELAY = 1.0
 """Seconds between two attempts to connect: not all nodes at once, and soon enough after a restart."""
 
-Wire = Any
-"""A connection of `redis_wire`, which must not be imported here."""
-Greet = Callable[[Wire], Coroutine[Deferred[Any], Any, None]]
+Greet = Callable[[RedisWire], Coroutine[Deferred[Any], Any, None]]
 """Does what is to be done first on a connection."""
 
 
@@ -36,9 +36,9 @@ class Link:
     def __init__(
         self,
         clock: IReactorTime,
-        dial: Callable[[], Deferred[Wire]],
+        dial: Callable[[], Deferred[RedisWire]],
         greet: Greet,
-        up: Callable[[Wire], None],
+        up: Callable[[RedisWire], None],
         down: Callable[[str], None],
         timeout: float,
         rest: Callable[[], float] = lambda: 0.0,
@@ -53,11 +53,11 @@ class Link:
         self._attempt: Deferred[None] | None = None
         self._again: IDelayedCall | None = None
         self._delay = LEAST_DELAY
-        self._open: set[Wire] = set()
+        self._open: set[RedisWire] = set()
         """Connections that have not ended, also those given up."""
         self._ended: Deferred[None] | None = None
         """Fires with the end of the last of them; None until it is to stop."""
-        self.wire: Wire | None = None
+        self.wire: RedisWire | None = None
         """The connection that is ready for use."""
 
     def start(self) -> None:
@@ -115,7 +115,7 @@ class Link:
             return f"no answer within {self._timeout:g} s"
         return str(error).strip() or type(error).__name__
 
-    def _lost(self, wire: Wire, reason: str, lost: list[str]) -> None:
+    def _lost(self, wire: RedisWire, reason: str, lost: list[str]) -> None:
         lost.append(reason)
         self._open.discard(wire)
         if self.wire is wire:

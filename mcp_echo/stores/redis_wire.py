@@ -1,57 +1,95 @@
-"""Connections to Redis, on txredisapi's protocols. To be imported only once the reactor is installed.
+"""One connection to Redis: commands in order, and what Redis pushes meanwhile.
 
-txredisapi imports the global reactor. Its connection pools are not used: a command that waits for a
-connection in them waits for ever.
+hiredis reads RESP3 and does no I/O. https://redis.io/docs/latest/develop/reference/protocol-spec/
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-import txredisapi
-from twisted.internet.defer import Deferred
-from twisted.internet.protocol import Factory
+import hiredis
+from twisted.internet.defer import Deferred, fail
+from twisted.internet.error import ConnectionLost
+from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 
-Lost = Callable[[str], None]
+_NOT_ALL_HERE = object()
 
 
-class _Wire:
-    """What both kinds of connection have in common; a mix-in for txredisapi's protocols."""
+class RedisWire(Protocol):
+    """A connection to Redis."""
 
     transport: Any
-    execute_command: Callable[..., Deferred[Any]]
 
     def __init__(self) -> None:
-        # Replies stay bytes, and digits stay text.
-        super().__init__(charset=None, convertNumbers=False)  # type: ignore[call-arg]
-        self.on_lost: Lost | None = None
-        self.is_lost = False
+        self._reader = hiredis.Reader(notEnoughData=_NOT_ALL_HERE)
+        self._waiting: deque[Deferred[Any]] = deque()
+        """Answers that are due, in the order of the commands."""
         self._reason: str | None = None
+        self.is_lost = False
+        self.on_lost: Callable[[str], None] | None = None
+        """Told why the connection has ended."""
+        self.on_message: Callable[[bytes, bytes], None] | None = None
+        """Told of each message that is published: its channel, and what it says; raises nothing."""
 
-    def call(self, *arguments: object) -> Deferred[Any]:
-        """Send a command; return its reply."""
-        return self.execute_command(*arguments)
+    def call(self, *arguments: str | bytes | int) -> Deferred[Any]:
+        """Send a command; return its reply.
+
+        The reply to ``SUBSCRIBE`` is what Redis pushes to confirm it, so it takes one channel at a time.
+        """
+        if self.is_lost:
+            return fail(ConnectionLost())
+        # Its stub has commands of one word.
+        self.transport.write(hiredis.pack_command(arguments))  # type: ignore[arg-type]
+        answer: Deferred[Any] = Deferred()
+        self._waiting.append(answer)
+        return answer
 
     def abort(self) -> None:
         """Close the connection at once: what it still brings is for nobody."""
         self.transport.abortConnection()
 
-    def dataReceived(self, data: bytes, unpause: bool = False) -> None:
-        """Take what Redis sent; what is none of Redis's ends the connection instead of filling the log."""
-        try:
-            super().dataReceived(data, unpause)  # type: ignore[misc]
-        except (ValueError, txredisapi.RedisError):
-            self._reason = "what answers is not Redis"
-            self.abort()
+    def dataReceived(self, data: bytes) -> None:
+        """Take what Redis sent; what is none of Redis's ends the connection."""
+        self._reader.feed(data)
+        while not self.is_lost:
+            try:
+                reply = self._reader.gets()
+            except hiredis.ProtocolError:
+                self._give_up()
+                return
+            if reply is _NOT_ALL_HERE:
+                return
+            self._take(reply)
 
-    def connectionLost(self, why: Failure) -> None:
+    def _take(self, reply: Any) -> None:
+        if isinstance(reply, hiredis.PushNotification) and reply[0] == b"message":
+            if self.on_message is not None:
+                self.on_message(reply[1], reply[2])
+        elif isinstance(reply, hiredis.PushNotification) and reply[0] != b"subscribe":
+            # Such as invalidations, which nobody here has asked for.
+            return
+        elif not self._waiting:
+            self._give_up()
+        elif isinstance(reply, hiredis.ReplyError):
+            self._waiting.popleft().errback(reply)
+        else:
+            self._waiting.popleft().callback(reply)
+
+    def _give_up(self) -> None:
+        self._reason = "what answers is not Redis"
+        self.abort()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Tell why, and fail what waits for an answer."""
         self.is_lost = True
         if self.on_lost is not None:
-            self.on_lost(self._reason or _told(why))
-        super().connectionLost(why)  # type: ignore[misc]
+            self.on_lost(self._reason or _told(reason))
+        waiting, self._waiting = self._waiting, deque()
+        for answer in waiting:
+            answer.errback(ConnectionLost())
 
 
 def _told(why: Failure) -> str:
@@ -62,25 +100,9 @@ def _told(why: Failure) -> str:
     return why.getErrorMessage() or type(why.value).__name__
 
 
-class CommandWire(_Wire, txredisapi.RedisProtocol):
-    """A connection for commands."""
-
-
-class SubscriberWire(_Wire, txredisapi.SubscriberProtocol):
-    """A connection for messages that are published."""
-
-    on_message: Callable[[bytes, bytes], None] | None = None
-    """Told of each message: its channel, and what it says."""
-
-    def messageReceived(self, _pattern: bytes | None, channel: bytes, message: bytes) -> None:
-        """Hand on a message."""
-        if self.on_message is not None:
-            self.on_message(channel, message)
-
-
-def factory(wire: type[CommandWire] | type[SubscriberWire]) -> Any:
-    """Return what makes connections of a kind."""
-    made: Any = Factory()
-    made.protocol = wire
+def wires() -> Factory:
+    """Return what makes connections."""
+    made: Factory = Factory()
+    made.protocol = RedisWire
     made.noisy = False
     return made

@@ -40,7 +40,8 @@ from mcp_echo.state.engine import (
 from mcp_echo.stores.redis import RedisEngine
 from mcp_echo.stores.sqlite import SqliteEngine
 from tests.engines import BROADCASTS_KEPT, EPOCH, DictEngine, DictRecords
-from tests.stores.redis_server import RedisServer, shared_cluster, shared_server
+from tests.stores.redis_cluster import shared_cluster
+from tests.stores.redis_server import shared_server
 
 LONG = 3_600_000
 """Milliseconds of idleness that no test waits for."""
@@ -160,14 +161,14 @@ class Redis(Bench):
 
     moment = 100
     exact = False
-    options = ""
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory)
-        self.address = f"{self.server().address}?prefix={uuid.uuid4()}{self.options}"
+        self.address = f"{self.server()}prefix={uuid.uuid4()}"
 
-    def server(self) -> RedisServer:
-        return shared_server()
+    def server(self) -> str:
+        """Return the address, to which options can be added."""
+        return f"{shared_server().address}?"
 
     def make(self, node: str, **limits: Any) -> Engine:
         return RedisEngine(reactor, self.address, node=node, **limits)
@@ -177,14 +178,13 @@ class Redis(Bench):
 
 
 class RedisCluster(Redis):
-    """Redis in cluster mode, where a script may touch one slot only; the records are spread over 16, and
-    limits are divided among them: tests/stores/test_redis.py."""
+    """A Redis Cluster of three servers, where a script may touch one slot only; the records are spread over
+    16, and limits are divided among them: tests/stores/test_redis.py."""
 
     has_limits = False
-    options = "&shards=16"
 
-    def server(self) -> RedisServer:
-        return shared_cluster()
+    def server(self) -> str:
+        return f"{shared_cluster().address}&"
 
 
 # An engine whose clock is a server's has `exact = False`, a shorter `moment`, and sleeps in `advance`.

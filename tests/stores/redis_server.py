@@ -52,6 +52,8 @@ class RedisServer:
     def __init__(self, *options: str, tls: tuple[Path, Path] | None = None) -> None:
         need_redis()
         self.port = 0
+        self.bus = 0
+        """The port on which servers of a cluster talk, if it is one of them."""
         self.directory = tempfile.mkdtemp(prefix="mcp-echo-redis-")
         self._options = options
         self._tls = tls
@@ -158,11 +160,6 @@ class RedisServer:
         self.stop()
         shutil.rmtree(self.directory, ignore_errors=True)
 
-    def form_cluster(self) -> None:
-        """Have it be a cluster of its own, and wait until that takes writes."""
-        self.ask("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
-        self._wait_until(lambda: self.says("SET", "up", "yes") == b"+OK")
-
     def _signal(self, number: signal.Signals) -> None:
         assert self._process is not None
         self._process.send_signal(number)
@@ -173,14 +170,4 @@ def shared_server() -> RedisServer:
     """Return a server that many tests use, each with a prefix of its own."""
     server = RedisServer()
     atexit.register(server.remove)
-    return server
-
-
-@cache
-def shared_cluster() -> RedisServer:
-    """Return the same in cluster mode: one node that has all slots."""
-    # By default it is 10,000 more than the port, which may be none.
-    server = RedisServer("--cluster-enabled", "yes", "--cluster-port", str(free_port()))
-    atexit.register(server.remove)
-    server.form_cluster()
     return server

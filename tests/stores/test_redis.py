@@ -327,7 +327,7 @@ async def test_a_count_over_shards_whose_connection_is_lost_is_refused_once(star
     """Interface, Engine.submit: StoreUnavailable, as for any operation; nothing is left in the log."""
     engine, _ = await start(own(shared_server(), "&shards=4"))
     counting = engine.submit(Count("alice", "10.0.0.1"))
-    engine._drop("lost")
+    engine._servers.of(0).failed(0, "lost", unusable=True)
     with pytest.raises(StoreUnavailable):
         await counting
 
@@ -620,26 +620,32 @@ def test_a_file_that_holds_no_certificates_is_refused(tmp_path: Path, content: s
     assert str(refusal.value).isprintable()
 
 
-def test_what_has_to_be_installed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("missing", "address"), [("hiredis", "redis://h"), ("OpenSSL", "rediss://h")])
+def test_what_has_to_be_installed_is_said(missing: str, address: str) -> None:
     """Interface, open: one line for the operator."""
-    monkeypatch.setitem(sys.modules, "txredisapi", None)
-    monkeypatch.delitem(sys.modules, "mcp_echo.stores.redis_wire", raising=False)
-    monkeypatch.delattr("mcp_echo.stores.redis_wire", raising=False)
-    engine = make("redis://localhost")
-    with pytest.raises(EngineRefused, match=re.escape("pip install 'mcp-echo-daemon[redis]'")) as refusal:
-        engine.open()
-    assert "\n" not in str(refusal.value)
+    program = f"""
+import sys
+sys.modules[{missing!r}] = None
+from mcp_echo.config import ConfigError, load
+from mcp_echo.sessions import open_engine
+from mcp_echo.state.engine import EngineRefused
+try:
+    open_engine(None, load({{}}, {{"MCP_ECHO_STORE": {address!r}}}).settings, "a").open()
+except (ConfigError, EngineRefused) as error:
+    print(error)
+"""
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "pip install 'mcp-echo-daemon[redis]'" in ran.stdout
+    assert ran.stdout.count("\n") == 1
 
 
 def test_nothing_installs_a_reactor_before_it_is_chosen() -> None:
-    """twistd installs the reactor that was asked for after it has read the plugins; txredisapi imports the
-    global one."""
+    """twistd installs the reactor that was asked for after it has read the plugins."""
     program = "; ".join(
         [
             "import sys",
             "import mcp_echo.stores.redis",
             "assert 'twisted.internet.reactor' not in sys.modules",
-            "assert 'txredisapi' not in sys.modules",
         ]
     )
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

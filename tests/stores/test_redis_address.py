@@ -36,7 +36,7 @@ def test_an_address_is_read(address: str, expected: RedisAddress) -> None:
 
 def test_the_defaults_are_what_is_documented() -> None:
     """docs/scaling.md."""
-    assert PLAIN[6:] == ("mcp-echo", 1, 0.5, None)
+    assert PLAIN[6:] == ("mcp-echo", 1, False, 0.5, None)
 
 
 REFUSED = [

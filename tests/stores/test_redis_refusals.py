@@ -107,7 +107,7 @@ async def is_noticed(engine: Any, server: RedisServer) -> None:
         if not engine.health().available:
             return
         if number == 10:
-            server.says("CLIENT", "KILL", "TYPE", "normal")
+            server.says("CLIENT", "KILL", "TYPE", "pubsub")
         await attempt(engine, create(f"{uuid.uuid4()}", owner="alice"))
         await attempt(engine, full_change("one" if number == 0 else f"{number}"))
         try:
@@ -203,7 +203,7 @@ async def test_a_trial_leaves_nothing_and_changes_nothing(start: Start, server: 
     await engine.broadcast(b"payload")
     keys = sorted(server.text("KEYS", "p*").split())
     digests = server.text("DEBUG", "DIGEST-VALUE", *keys)
-    await engine._call(engine._codec.trial(0))
+    await engine.call(engine._codec.trial(0))
     assert sorted(server.text("KEYS", "p*").split()) == keys
     assert server.text("DEBUG", "DIGEST-VALUE", *keys) == digests
 
@@ -218,7 +218,7 @@ async def test_a_redis_that_takes_sessions_away_is_warned_about(
     """https://redis.io/docs/latest/develop/reference/eviction/: all keys of sessions have an expiry."""
     server.ask("CONFIG", "SET", "maxmemory-policy", policy)
     engine, _ = await start(own(server))
-    server.ask("CLIENT", "KILL", "TYPE", "normal")
+    server.ask("CLIENT", "KILL", "TYPE", "pubsub")
     await until(lambda: not engine.health().available)
     await until(lambda: engine.health().available)
     warnings = events.texts(LogLevel.warn)

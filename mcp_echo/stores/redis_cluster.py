@@ -1,0 +1,175 @@
+"""The Redis servers that the shards are on: one, or those of a Redis Cluster, among which slots move."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from mcp_echo.stores.redis_address import RedisAddress
+from mcp_echo.stores.redis_server import Learn, Server
+from mcp_echo.stores.redis_slots import SlotMap, Where, owners_of, read_slots, read_where
+from mcp_echo.stores.redis_wire import RedisWire
+
+LEARN_AGAIN = 1.0
+"""Seconds from the loss of a server, or the news of a moved slot, to the question who has what."""
+
+
+class Servers:
+    """Which server has which shard.
+
+    Args:
+        reactor: Keeps the time.
+        address: The server to ask first, which stays one to ask.
+        shards: How many shards there are.
+        make: Makes a server, told how to learn what a cluster looks like; None where there is none.
+        joined: Told of a shard whose server can be reached already.
+    """
+
+    _log = Logger("mcp_echo")
+
+    def __init__(
+        self,
+        reactor: Any,
+        address: RedisAddress,
+        shards: int,
+        make: Callable[[RedisAddress, Learn | None], Server],
+        joined: Callable[[int], None],
+    ) -> None:
+        self._reactor = reactor
+        self._make = make
+        self._joined = joined
+        self._learn = self._ask if address.cluster else None
+        self._first = make(address, self._learn)
+        self._first.shards = set(range(shards))
+        self._known: dict[Where, Server] = {Where(address.host, address.port): self._first}
+        """By each of the names that it goes by."""
+        self._owners = [self._first] * shards
+        self._leaving: dict[Server, IDelayedCall] = {}
+        """Servers that have nothing any more → when they are let go of."""
+        self._ends: list[Deferred[None]] = []
+        self._again: IDelayedCall | None = None
+        self._started = self._stopped = False
+
+    def of(self, shard: int) -> Server:
+        """Return the server that has a shard."""
+        return self._owners[shard]
+
+    def over(self, wire: RedisWire, shard: int) -> Server:
+        """Return the server that a connection leads to, or the one of a shard if that is over."""
+        return next((each for each in self.all() if each.wire is wire), self._owners[shard])
+
+    def all(self) -> list[Server]:
+        """Return the servers, the one of the address first."""
+        return list(dict.fromkeys([self._first, *self._known.values()]))
+
+    def in_use(self) -> list[Server]:
+        """Return the servers that have a shard."""
+        return list(dict.fromkeys(self._owners))
+
+    def open(self) -> None:
+        """See that everything is there that is needed to connect.
+
+        Raises:
+            EngineRefused: Something is missing.
+        """
+        self._first.open()
+
+    def start(self) -> None:
+        """Connect to all of them, and go on connecting."""
+        self._started = True
+        self._first.start()
+
+    def end_trials(self) -> None:
+        """Find out no more what they refuse."""
+        self._stopped = True
+        if self._again is not None and self._again.active():
+            self._again.cancel()
+        for server in self.all():
+            server.end_trials()
+
+    def stop(self) -> Deferred[Any]:
+        """Let go of all; return what fires once nothing is left."""
+        self.end_trials()
+        for server in list(self._leaving):
+            self._let_go(server)
+        ends, self._ends = self._ends, []
+        return gatherResults([*ends, *(server.stop() for server in self.all())])
+
+    def moved(self, shard: int, text: str) -> None:
+        """A shard is on another server; that says so with its address."""
+        before = self._owners[shard]
+        try:
+            where = read_where(text, before.address.host)
+        except ValueError:
+            before.failed(shard, f"it says MOVED without an address: {text}", unusable=True)
+            return
+        self._place(shard, where)
+        self.learn_again()
+
+    def learn_again(self) -> None:
+        """Ask soon who has what; until every server that has a shard can be reached."""
+        if self._learn is None or self._stopped or (self._again is not None and self._again.active()):
+            return
+        self._again = self._reactor.callLater(LEARN_AGAIN, self._learn_now)
+
+    def _learn_now(self) -> None:
+        reached = [(server, server.wire) for server in self.all()]
+        for server, wire in reached:
+            if wire is not None:
+                asking = Deferred.fromCoroutine(self._ask(server, wire))
+                asking.addTimeout(server.address.timeout, self._reactor)
+                asking.addErrback(self._unanswered)
+                break
+        if any(server.wire is None for server in self.in_use()):
+            self.learn_again()
+
+    def _unanswered(self, failure: Failure) -> None:
+        # Whatever it is, the next commands come upon it too.
+        self._log.debug(
+            "Redis did not tell what its cluster looks like: {why}", why=failure.getErrorMessage()
+        )
+
+    async def _ask(self, server: Server, wire: RedisWire) -> None:
+        """Ask a server which of them has what, and see to it."""
+        own_id = await wire.call("CLUSTER", "MYID")
+        slots: SlotMap = read_slots(await wire.call("CLUSTER", "SLOTS"), own_id, server.address.host)
+        if slots.here is not None:
+            self._known.setdefault(slots.here, server)
+        for shard, where in owners_of(range(len(self._owners)), slots).items():
+            self._place(shard, where)
+
+    def _place(self, shard: int, where: Where) -> None:
+        server = self._known.get(where) or self._join(where)
+        before = self._owners[shard]
+        if server is before or self._stopped:
+            return
+        self._owners[shard] = server
+        before.shards.discard(shard)
+        server.shards.add(shard)
+        if not before.shards and before is not self._first:
+            self._leave(before)
+        if server.wire is not None:
+            self._joined(shard)
+
+    def _join(self, where: Where) -> Server:
+        address = self._first.address._replace(host=where.host, port=where.port)
+        server = self._known[where] = self._make(address, self._learn)
+        if self._started:
+            server.start()
+        return server
+
+    def _leave(self, server: Server) -> None:
+        """Let go of a server that has nothing any more, once what is on the way to it was answered."""
+        self._known = {where: each for where, each in self._known.items() if each is not server}
+        self._leaving[server] = self._reactor.callLater(server.address.timeout, self._let_go, server)
+
+    def _let_go(self, server: Server) -> None:
+        call = self._leaving.pop(server)
+        if call.active():
+            call.cancel()
+        self._ends.append(server.stop())
