@@ -441,14 +441,19 @@ def measure_sessions(environment: Environment, cores: Cores, sessions: int) -> S
     return SessionCost(memory / counted, cpu / counted * 1e6)
 
 
-def measure_alone(environment: Environment, cores: Cores, rounds: int) -> str:
-    """Return a table of what is measured of mcp-echo alone, by alone.py in its environment.
+def measure_alone(python: Path, cores: Cores, rounds: int) -> str:
+    """Return a table of what is measured of mcp-echo alone, by alone.py.
+
+    Args:
+        python: The interpreter of an environment that has mcp-echo with its stores.
+        cores: The cores to use.
+        rounds: Alternating rounds of each echo.
 
     Raises:
         MeasureError: It failed.
     """
     # It chooses its cores itself, of those that it may use.
-    command = ["taskset", "-c", f"{cores.server},{cores.load}", environment.command[0], str(ALONE)]
+    command = ["taskset", "-c", f"{cores.server},{cores.load}", str(python), str(ALONE)]
     run = subprocess.run(  # noqa: S603  # our own script
         [*command, "--rounds", str(rounds)],
         # Not in a checkout, whose package would take the place of the installed one.

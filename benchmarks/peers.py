@@ -174,23 +174,40 @@ def _versions(python: Path, *names: str) -> dict[str, str]:
     return json.loads(_run([python, "-c", program, *names]))
 
 
-def _project_environment(cache: Path, project: Path) -> Path:
+def _project_environment(cache: Path, project: Path, *extras: str) -> Path:
     """Return the interpreter of an environment that has what mcp-echo depends on."""
     if not (project / "pyproject.toml").is_file():
         raise PrepareError(f"{project} has no pyproject.toml")
     settings = tomllib.loads((project / "pyproject.toml").read_text())["project"]
-    with_redis = settings["optional-dependencies"]["redis"]
-    return _virtual_environment(cache, "mcp-echo", [*settings["dependencies"], *with_redis])
+    more = [each for extra in extras for each in settings["optional-dependencies"][extra]]
+    name = "-".join(("mcp-echo", *extras))
+    return _virtual_environment(cache, name, [*settings["dependencies"], *more])
 
 
-def _mcp_echo(cache: Path, project: Path) -> Environment:
-    python = _project_environment(cache, project)
+def with_stores(cache: Path, project: Path) -> Path:
+    """Return the interpreter of an environment that has mcp-echo with all of its stores.
+
+    Raises:
+        PrepareError: It could not be made.
+    """
+    python = _project_environment(cache, project, "redis")
+    _install(python, project)
+    return python
+
+
+def _install(python: Path, project: Path) -> None:
+    """Install mcp-echo as it is now into an environment that has what it depends on."""
     # From a copy, for the build leaves files where it is made; each time, for the source may have changed.
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder, "project")
         shutil.copytree(project, copy, ignore=NOT_PACKAGED)
         pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         _run([*pip, "--no-deps", "--force-reinstall", copy])
+
+
+def _mcp_echo(cache: Path, project: Path) -> Environment:
+    python = _project_environment(cache, project)
+    _install(python, project)
     # The memory of 10,000 sessions is measured; its limits are 1,000, and 50 a second, unless told.
     command = (
         str(python),

@@ -24,7 +24,7 @@ from measure import (
     median,
     missing_program,
 )
-from peers import OURS, PEERS, Environment, Peer, PrepareError, Unavailable
+from peers import OURS, PEERS, Environment, Peer, PrepareError, Unavailable, with_stores
 from report import Conditions, Result, write
 
 HERE = Path(__file__).resolve().parent
@@ -121,15 +121,18 @@ class Run:
                 self._sessions[peer] = found
                 _say(f"{peer.name}: {found.resident_bytes / 1024:.1f} KiB per session")
 
-    def measure_alone(self) -> None:
+    def measure_alone(self, cache: Path) -> None:
         """Measure what only mcp-echo has: both eras, stores, streams, and clients that never read."""
-        for peer, environment in list(self._ready.items()):
-            if peer.name == OURS:
-                _say(f"{peer.name}: by itself")
-                try:
-                    self.alone = measure_alone(environment, self._cores, self._given.rounds)
-                except MeasureError as error:
-                    self._drop(peer, error)
+        if self._given.quick or all(peer.name != OURS for peer in self._ready):
+            return
+        _say(f"{OURS}: by itself")
+        try:
+            python = with_stores(cache, self._given.project)
+            self.alone = measure_alone(python, self._cores, self._given.rounds)
+        except (MeasureError, PrepareError) as error:
+            _say(f"{OURS}: {error}")
+            self.not_measured[f"{OURS} by itself"] = f"failed: {error}"
+            self.has_failed = True
 
     def results(self) -> list[Result]:
         """Return what was found of the servers that did not fail."""
@@ -190,8 +193,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         run.prepare(chosen, cache)
         run.measure()
-        if not given.quick:
-            run.measure_alone()
+        run.measure_alone(cache)
     except _Interrupted as interrupted:
         _say("interrupted; nothing was written")
         return 128 + interrupted.number

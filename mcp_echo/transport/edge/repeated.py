@@ -12,7 +12,7 @@ from mcp_echo.transport.edge.head import Head
 LONGEST = 4096
 """Bytes of the longest head that is remembered."""
 
-_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]+)[ \t]*\r\n", re.IGNORECASE)
+_LENGTH = b"\r\ncontent-length:"
 _DIGITS = re.compile(rb"[0-9]{1,12}")
 
 
@@ -29,8 +29,11 @@ class RepeatedHead:
     def __init__(self, raw: bytes, head: Head) -> None:
         self._raw = raw
         self._head = head
-        found = _LENGTH.search(raw) if len(head.fields.get(b"content-length", ())) == 1 else None
-        self._before, self._after = (raw[: found.start(1)], raw[found.end(1) :]) if found else (raw, b"")
+        self._before, self._after = raw, b""
+        lengths = head.fields.get(b"content-length", ())
+        if len(lengths) == 1:
+            start = raw.index(lengths[0], raw.lower().index(_LENGTH) + len(_LENGTH))
+            self._before, self._after = raw[:start], raw[start + len(lengths[0]) :]
 
     def read(self, data: bytes, at: int) -> tuple[Head, int] | None:
         """Return the head that begins somewhere, and where it ends; None if it is another one.
