@@ -202,7 +202,8 @@ def test_nulls_are_left_out_in_time_proportional_to_their_number() -> None:
         members = b",".join(b'"%d":null' % number for number in range(size // 12))
         return partial(read_without_nulls, decode, Raw(b"{%b}" % members))
 
-    check_linear(make, 32 * LONGEST)
+    # Beyond that a dict outgrows the processor's caches, and takes its time for that.
+    check_linear(make, 4 * LONGEST)
 
 
 @pytest.mark.parametrize("pieces", [1, 1000])

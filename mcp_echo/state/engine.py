@@ -313,7 +313,7 @@ class Engine(Protocol):
         last sweep, to make room.
 
         Raises:
-            StoreUnavailable: Not all of them could be.
+            StoreUnavailable: None could be; some may have to wait for a server that cannot be reached.
         """
 
     def broadcast(self, payload: bytes) -> Awaitable[None]:

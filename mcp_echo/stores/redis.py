@@ -12,7 +12,8 @@ refuses although another has room, and so is the limit for each address; the lim
 each of them. Which record gives way to a new one is decided within its shard.
 
 A user of its own needs the keys ``<prefix>{*``, the channels ``<prefix>:*``, and the commands
-``+@connection +@scripting +@read +@write +@pubsub +time``; with ``+info`` it is warned when Redis evicts.
+``+@connection +@scripting +@read +@write +@pubsub +time``, in a cluster ``+cluster|slots +cluster|myid`` as
+well; with ``+info`` it is warned when Redis evicts.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from twisted.internet import defer
 from twisted.internet.defer import Deferred, fail, gatherResults
 from twisted.python.failure import Failure
 
+from mcp_echo.protocol.errors import StoreUnavailable
 from mcp_echo.state.engine import (
     Count,
     Counted,
@@ -107,8 +109,8 @@ class RedisEngine:
         self._ahead = wall() - steady()
         """Seconds by which Redis's clock is ahead of the steady one."""
         self._nudges: Nudges | None = None
-        self._untold: list[Ended] = []
-        """What was taken away by sweeps that could not go on to their end."""
+        self._ended: list[Ended] = []
+        """What was taken away and no sweep has told of yet."""
         self._stopping = False
 
     def open(self) -> None:
@@ -162,14 +164,24 @@ class RedisEngine:
         return Deferred.fromCoroutine(self._sweep())
 
     async def _sweep(self) -> list[Ended]:
+        refusal = None
         for shard in range(self._address.shards):
-            more = True
-            while more:
-                swept: Swept = await self.call(self._codec.sweep(shard))
-                self._untold += swept.ended
-                more = swept.more
-        untold, self._untold = self._untold, []
-        return untold
+            try:
+                await self._sweep_shard(shard)
+            except StoreUnavailable as error:
+                # The servers of other shards may be there.
+                refusal = error
+        ended, self._ended = self._ended, []
+        if refusal is not None and not ended:
+            raise refusal
+        return ended
+
+    async def _sweep_shard(self, shard: int) -> None:
+        more = True
+        while more:
+            swept: Swept = await self.call(self._codec.sweep(shard))
+            self._ended += swept.ended
+            more = swept.more
 
     def broadcast(self, payload: bytes) -> Deferred[None]:
         """Tell every other node; see `Engine.broadcast`."""

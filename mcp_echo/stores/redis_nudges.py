@@ -54,6 +54,8 @@ class Nudges:
         self._look_again = False
         self._place: bytes | None = None
         self._look_call: IDelayedCall | None = None
+        self._wire: RedisWire | None = None
+        """The connection that is listened to."""
         self._again: IDelayedCall | None = None
         self._stopped = False
 
@@ -75,6 +77,9 @@ class Nudges:
             wire: The connection.
             condition: Told when Redis does not let this node listen, and when it does.
         """
+        if self._wire is not None:
+            self._wire.on_message = None
+        self._wire = wire
         wire.on_message = self._hear
         Deferred.fromCoroutine(self._subscribe(wire, condition))
 
@@ -95,7 +100,7 @@ class Nudges:
         self.look()
 
     def _subscribe_again(self, wire: RedisWire, condition: Condition) -> None:
-        if not wire.is_lost:
+        if wire is self._wire and not wire.is_lost:
             Deferred.fromCoroutine(self._subscribe(wire, condition))
 
     def look(self) -> None:

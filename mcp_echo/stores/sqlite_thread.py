@@ -20,6 +20,10 @@ from mcp_echo.stores.sqlite_records import Records
 from mcp_echo.stores.sqlite_schema import CONNECTING, Address, number, set_up, take_again
 from mcp_echo.stores.sqlite_tasks import Batch, Task
 
+RESCUE_TRIES = 40
+RESCUE_SECONDS = 0.05
+"""How often, and after how many seconds, it is tried again to write down a log that was removed."""
+
 LONGEST_CHECKPOINT = 5.0
 """Seconds after a change by another process in which it may write its log into the database."""
 
@@ -222,12 +226,13 @@ def _is_written_down(connection: sqlite3.Connection) -> bool:
     """Write the log into the file; return whether all of it is there (https://sqlite.org/pragma.html).
 
     Busy is also a log that is written down whole while somebody reads it, and one that another process is
-    writing down: all that had it open share it, removed or not.
+    writing down: all that had it open share it, removed or not. SQLite does not wait for that one.
     """
-    for _ in range(3):
+    for _ in range(RESCUE_TRIES):
         busy, pages, written = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         if not busy or 0 <= pages == written:
             return True
+        time.sleep(RESCUE_SECONDS)
     return False
 
 

@@ -294,6 +294,11 @@ async def test_what_is_on_other_servers_goes_on_while_one_is_gone(
         assert isinstance(outcome, Found) == (name in there), outcome
     (line,) = events.texts(LogLevel.error)
     assert f":{gone.port}/" in line
+    brief = [await attempt(engine, create(f"brief {number}", timeout=1)) for number in range(50)]
+    made = sum(each is not None for each in brief)
+    assert 10 < made < 40
+    await deferLater(reactor, 0.01)
+    assert len(await engine.sweep()) == made
     gone.start()
     await until(lambda: engine.health().available)
     cluster.wait_until_whole()
