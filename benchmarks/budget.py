@@ -166,27 +166,39 @@ class Server:
         return resident_bytes(self.process.pid)
 
 
+START_TRIES = 3
+"""Ports that are tried: between the choice of one and its use, somebody else may take it."""
+
+
 @contextlib.contextmanager
 def running(command: Callable[[int], list[str]]) -> Iterator[Server]:
     """Start a server, wait until it listens, and stop it."""
+    server = next(filter(None, (_started(command) for _ in range(START_TRIES))), None)
+    if server is None:
+        raise SystemExit(f"budget: {' '.join(command(0))} does not start")
+    try:
+        yield server
+    finally:
+        server.process.send_signal(signal.SIGTERM)
+        try:
+            server.process.wait(20)
+        except subprocess.TimeoutExpired:
+            server.process.kill()
+
+
+def _started(command: Callable[[int], list[str]]) -> Server | None:
+    """Return a server that listens; None if it ends before it does, or does not in half a minute."""
     port = free_port()
     process = subprocess.Popen(command(port), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        deadline = time.monotonic() + 30
-        while True:
-            with contextlib.suppress(OSError):
-                Connection(port).close()
-                break
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise SystemExit(f"budget: {' '.join(command(port))} does not start")
-            time.sleep(0.05)
-        yield Server(process, port)
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
+    deadline = time.monotonic() + 30
+    while process.poll() is None and time.monotonic() < deadline:
+        with contextlib.suppress(OSError):
+            Connection(port).close()
+            return Server(process, port)
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    return None
 
 
 def _daemon(port: int) -> list[str]:
