@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import gc
-import os
 import socket
 import statistics
 import sys
@@ -21,9 +20,9 @@ from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from budget import CONNECTIONS, Connection, Server, allow_many_files, stream_kib
-from growth import Sessions, daemon, echo, redis_server
-from measure import FIRST_ID, FIRST_WARM_UP_ID, Cores, cores_to_use, missing_program, run_wrk
+from budget import CONNECTIONS, Connection, Server, post, stream_kib
+from growth import Sessions, daemon, echo, redis_server, take_cores
+from measure import FIRST_ID, FIRST_WARM_UP_ID, Cores, run_wrk
 from streams import PER_SECOND, STREAMS, change_for_all, delivery, echoes_for_few
 
 WARM_UP_SECONDS = 2
@@ -77,7 +76,7 @@ class Load:
         rate, cpu, p99 = (statistics.median(each) for each in (self.rates, self.cpu, self.p99))
         ratio = statistics.median(mine / other for mine, other in zip(self.rates, base.rates, strict=True))
         beside = "" if self is base else f", {ratio:.2f} times the calls of the first"
-        return f"{self.name}", f"{rate:,.0f}/s, {cpu:.0f} µs CPU, p99 {p99:.1f} ms{beside}"
+        return self.name, f"{rate:,.0f}/s, {cpu:.0f} µs CPU, p99 {p99:.1f} ms{beside}"
 
 
 def echoes(cores: Cores, rounds: int, seconds: int) -> Iterator[Row]:
@@ -137,13 +136,6 @@ def floods(cores: Cores) -> Iterator[Row]:
     yield f"each of {FLOODS:,} such connections together, small requests", f"{_many(cores) / 1024:.0f} KiB"
 
 
-def _post(session: bytes, body: bytes) -> bytes:
-    return (
-        b"POST /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-        b"Mcp-Session-Id: %b\r\nContent-Length: %d\r\n\r\n%b" % (session, len(body), body)
-    )
-
-
 def _deaf(server: Server) -> socket.socket:
     """Return a connection whose client will read nothing."""
     connection = socket.socket()
@@ -156,7 +148,7 @@ def _deaf(server: Server) -> socket.socket:
 def _flood(cores: Cores, size: int) -> int:
     with daemon(cores) as server:
         session = Sessions(server).grow(1)[0]
-        request = _post(session, echo(1, b"x" * size))
+        request = post(echo(1, b"x" * size), session)
         warm = Connection(server.port)
         for _ in range(20):
             warm.ask(echo(1, b"x" * size), session)
@@ -174,7 +166,7 @@ def _flood(cores: Cores, size: int) -> int:
 def _many(cores: Cores) -> float:
     with daemon(cores) as server, ExitStack() as stack:
         made = Sessions(server)
-        flood = _post(made.grow(1)[0], b'{"jsonrpc":"2.0","id":1,"method":"tools/list"}') * 400
+        flood = post(b'{"jsonrpc":"2.0","id":1,"method":"tools/list"}', made.grow(1)[0]) * 400
         before = server.resident_bytes()
         for _ in range(FLOODS):
             connection = stack.enter_context(closing(_deaf(server)))
@@ -191,12 +183,9 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5, help="alternating rounds of each echo")
     parser.add_argument("--seconds", type=int, default=6, help="seconds of a round")
     given = parser.parse_args()
-    missing, cores = missing_program(), cores_to_use()
-    if missing is not None or cores is None:
-        print(missing or "two cores are needed", file=sys.stderr)
+    cores = take_cores()
+    if cores is None:
         return 2
-    allow_many_files()
-    os.sched_setaffinity(0, {cores.load})
     print("| mcp-echo | |\n| --- | --- |")
     for rows in (
         echoes(cores, given.rounds, given.seconds),

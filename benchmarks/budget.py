@@ -83,6 +83,16 @@ _LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
 _SESSION = re.compile(rb"Mcp-Session-Id: ([^\r]+)")
 
 
+def post(body: bytes, session: bytes = b"") -> bytes:
+    """Return the bytes of a POST, in a session if one is named."""
+    named = b"Mcp-Session-Id: %b\r\n" % session if session else b""
+    return (
+        b"POST /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+        b"Accept: application/json, text/event-stream\r\nMCP-Protocol-Version: 2025-06-18\r\n"
+        b"%bContent-Length: %d\r\n\r\n%b" % (named, len(body), body)
+    )
+
+
 class Connection:
     """A kept-alive connection that sends a request and reads its answer."""
 
@@ -92,12 +102,7 @@ class Connection:
 
     def send(self, body: bytes, session: bytes = b"") -> None:
         """Send a POST."""
-        named = b"Mcp-Session-Id: %b\r\n" % session if session else b""
-        self.socket.sendall(
-            b"POST /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-            b"Accept: application/json, text/event-stream\r\nMCP-Protocol-Version: 2025-06-18\r\n"
-            b"%bContent-Length: %d\r\n\r\n%b" % (named, len(body), body)
-        )
+        self.socket.sendall(post(body, session))
 
     def receive(self) -> bytes:
         """Return the head and body of the next answer."""

@@ -394,18 +394,26 @@ PARTS: dict[str, Callable[[Cores], None]] = {
 }
 
 
+def take_cores() -> Cores | None:
+    """Return the cores, with this process on the one of the load; None, and say why, if there are not two."""
+    missing, cores = missing_program(), cores_to_use()
+    if missing is not None or cores is None:
+        print(missing or "two cores are needed", file=sys.stderr)
+        return None
+    allow_many_files()
+    os.sched_setaffinity(0, {cores.load})
+    return cores
+
+
 def main() -> int:
     """Measure what was asked for; return 2 if this machine cannot."""
     parser = argparse.ArgumentParser(description="Measure how costs grow.")
     parser.add_argument("--only", action="append", choices=list(PARTS), help="this alone; may be repeated")
     parser.add_argument("--fill", type=int, metavar="MIB", help="only count the sessions that fit in MIB")
     given = parser.parse_args()
-    missing, cores = missing_program(), cores_to_use()
-    if missing is not None or cores is None:
-        print(missing or "two cores are needed", file=sys.stderr)
+    cores = take_cores()
+    if cores is None:
         return 2
-    allow_many_files()
-    os.sched_setaffinity(0, {cores.load})
     if given.fill:
         fill(cores, given.fill)
         return 0
