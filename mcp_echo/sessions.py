@@ -17,9 +17,9 @@ from mcp_echo.state.engine import Engine, EngineRefused
 from mcp_echo.state.limits import share_of
 from mcp_echo.state.sealed import Seal
 from mcp_echo.state.shared import ACKNOWLEDGE, HEARTBEAT, SharedStore
+from mcp_echo.stores.redis_address import INSTALL
 
 MEMORY = "memory:"
-INSTALL = "pip install 'mcp-echo-daemon[redis]'"
 
 
 def open_engine(reactor: IReactorTime, settings: Settings, node: str) -> Engine | None:

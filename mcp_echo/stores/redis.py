@@ -133,7 +133,7 @@ class RedisEngine:
 
     async def _stop(self) -> None:
         self._stopping = True
-        self._servers.end_trials()
+        self._servers.ask_no_more()
         with suppress(defer.TimeoutError):
             await self._batches.finish().addTimeout(self._address.timeout, self._reactor)
         if self._nudges is not None:
@@ -251,7 +251,7 @@ class RedisEngine:
         self.totals = _exchanged(self.totals, before, answer.totals)
 
     def _failed(self, shard: int, wire: RedisWire, reason: str, unusable: bool) -> None:
-        self._servers.over(wire, shard).failed(shard, reason, unusable=unusable)
+        self._servers.behind(wire, shard).failed(shard, reason, unusable=unusable)
 
 
 def _first(failure: Failure) -> Failure:

@@ -10,6 +10,9 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from mcp_echo.state.engine import EngineRefused
 
+INSTALL = "pip install 'mcp-echo-daemon[redis]'"
+"""What to do where a library is missing."""
+
 CLUSTER_SHARDS = 16
 """Over how many slots the records are spread in a cluster, unless it is said."""
 

@@ -26,7 +26,7 @@ BATCH_BYTES = 4 << 20
 WAITING_CALLS = 10_000
 WAITING_BYTES = 64 << 20
 """What may wait: more than Redis does within a time-out would be in vain."""
-MOVING = 0.05
+MOVING_RETRY = 0.05
 """Seconds until a shard whose slot moves from one server to another is tried again."""
 
 _SOURCE = Path(__file__).with_name("redis_script.lua").read_bytes()
@@ -34,8 +34,8 @@ _SOURCE = Path(__file__).with_name("redis_script.lua").read_bytes()
 _NAME = hashlib.sha1(_SOURCE, usedforsecurity=False).hexdigest()
 
 # https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#redirection-and-resharding
-_MOVED = re.compile(r"MOVED \d+ (\S+)")
-_MOVES = re.compile(r"ASK |TRYAGAIN")
+_SLOT_MOVED = re.compile(r"MOVED \d+ (\S+)")
+_SLOT_MOVES = re.compile(r"ASK |TRYAGAIN")
 
 
 def unavailable() -> StoreUnavailable:
@@ -255,7 +255,7 @@ class Batches:
                 self._log.failure("What Redis answered was not taken", failure)
             return
         reason = failure.getErrorMessage().strip()
-        if self._moved is not None and (_MOVED.match(reason) or _MOVES.match(reason)):
+        if self._moved is not None and (_SLOT_MOVED.match(reason) or _SLOT_MOVES.match(reason)):
             self._follow(batch, reason)
             return
         self._fail(batch, reason, unusable=not is_full(reason))
@@ -268,8 +268,8 @@ class Batches:
         self._put_back(lane, batch.calls)
         lane.is_moving = True
         self._be_patient(batch.shard)
-        lane.retry = self._clock.callLater(MOVING, self._send, batch.shard)
-        found = _MOVED.match(reason)
+        lane.retry = self._clock.callLater(MOVING_RETRY, self._send, batch.shard)
+        found = _SLOT_MOVED.match(reason)
         if found is not None and self._moved is not None:
             self._moved(batch.shard, found[1])
 

@@ -59,8 +59,8 @@ class Servers:
         """Return the server that has a shard."""
         return self._owners[shard]
 
-    def over(self, wire: RedisWire, shard: int) -> Server:
-        """Return the server that a connection leads to, or the one of a shard if that is over."""
+    def behind(self, wire: RedisWire, shard: int) -> Server:
+        """Return the server that a connection leads to, or the one of a shard if the connection is lost."""
         return next((each for each in self.all() if each.wire is wire), self._owners[shard])
 
     def all(self) -> list[Server]:
@@ -84,8 +84,8 @@ class Servers:
         self._started = True
         self._first.start()
 
-    def end_trials(self) -> None:
-        """Find out no more what they refuse."""
+    def ask_no_more(self) -> None:
+        """Ask them nothing more of our own accord: neither trials nor what the cluster looks like."""
         self._stopped = True
         if self._again is not None and self._again.active():
             self._again.cancel()
@@ -94,14 +94,19 @@ class Servers:
 
     def stop(self) -> Deferred[Any]:
         """Let go of all; return what fires once nothing is left."""
-        self.end_trials()
+        self.ask_no_more()
         for server in list(self._leaving):
             self._let_go(server)
         ends, self._ends = self._ends, []
         return gatherResults([*ends, *(server.stop() for server in self.all())])
 
     def moved(self, shard: int, text: str) -> None:
-        """A shard is on another server; that says so with its address."""
+        """A shard is on another server.
+
+        Args:
+            shard: The shard.
+            text: Where that server is, as ``MOVED`` has it.
+        """
         before = self._owners[shard]
         try:
             where = read_where(text, before.address.host)
@@ -112,7 +117,7 @@ class Servers:
         self.learn_again()
 
     def learn_again(self) -> None:
-        """Ask soon who has what; until every server that has a shard can be reached."""
+        """Ask soon who has what, and again until every server that has a shard can be reached."""
         if self._learn is None or self._stopped or (self._again is not None and self._again.active()):
             return
         self._again = self._reactor.callLater(LEARN_AGAIN, self._learn_now)
@@ -144,9 +149,11 @@ class Servers:
             self._place(shard, where)
 
     def _place(self, shard: int, where: Where) -> None:
+        if self._stopped:
+            return
         server = self._known.get(where) or self._join(where)
         before = self._owners[shard]
-        if server is before or self._stopped:
+        if server is before:
             return
         self._owners[shard] = server
         before.shards.discard(shard)

@@ -130,7 +130,7 @@ class Condition:
         self._policy = policy
 
     def deaf(self, reason: str) -> None:
-        """The connection that listens was lost, or could not be made."""
+        """Redis refuses to tell this node what is published."""
         # An outage of Redis is told of already.
         self._deaf = self._deaf + 1 if self.connected else 0
         if self._deaf == THRESHOLD:

@@ -12,7 +12,7 @@ from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.internet.interfaces import IStreamClientEndpoint
 
 from mcp_echo.state.engine import EngineRefused
-from mcp_echo.stores.redis_address import RedisAddress
+from mcp_echo.stores.redis_address import INSTALL, RedisAddress
 from mcp_echo.stores.redis_link import Greet, Link
 from mcp_echo.stores.redis_wire import RedisWire, wires
 
@@ -106,9 +106,7 @@ def _tls_options(address: RedisAddress) -> Any:
     try:
         from twisted.internet.ssl import optionsForClientTLS, platformTrust
     except ImportError as error:
-        raise EngineRefused(
-            f"rediss: needs libraries that are not there ({error}): pip install 'mcp-echo-daemon[redis]'"
-        ) from None
+        raise EngineRefused(f"rediss: needs libraries that are not there ({error}): {INSTALL}") from None
 
     trust = platformTrust() if address.cafile is None else _trusted(address.cafile)
     return optionsForClientTLS(address.host, trustRoot=trust)
