@@ -143,7 +143,8 @@ class Servers:
         """Ask a server which of them has what, and see to it."""
         own_id = await wire.call("CLUSTER", "MYID")
         slots: SlotMap = read_slots(await wire.call("CLUSTER", "SLOTS"), own_id, server.address.host)
-        if slots.here is not None:
+        # One that is let go of may have connected anew, and is not to be come back to.
+        if slots.here is not None and server not in self._leaving:
             self._known.setdefault(slots.here, server)
         for shard, where in owners_of(range(len(self._owners)), slots).items():
             self._place(shard, where)

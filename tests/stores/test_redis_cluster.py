@@ -254,6 +254,28 @@ async def test_nudges_are_heard_when_all_slots_have_left_a_server(
     await until(lambda: ears.broadcasts == [b"payload"])
 
 
+@pytest_twisted.ensureDeferred
+async def test_a_slot_comes_back_to_a_server_that_was_let_go_of(start: Start, cluster: RedisCluster) -> None:
+    """Our choice: a server that connects anew while it is let go of is none to come back to."""
+    slot = slot_of(0)
+    old = cluster.owner(slot)
+    new = next(each for each in cluster.servers if each is not old)
+    address = own(cluster, "&shards=1&timeout=1").replace(str(cluster.servers[0].port), str(new.port))
+    engine, _ = await begin(start, address)
+    await engine.submit(create("one"))
+    for to in (new, old):
+        cluster.begin_move(slot, to)
+        while cluster.move_keys(slot, to):
+            pass
+        cluster.end_move(slot, to)
+        assert isinstance(await engine.submit(load("one")), Found)
+        if to is new:
+            old.ask("CLIENT", "KILL", "TYPE", "pubsub")
+            await deferLater(reactor, 0.5)
+            assert "resp=3" in old.text("CLIENT", "LIST"), "it has not connected anew"
+            await until(lambda: "resp=3" not in old.text("CLIENT", "LIST"))
+
+
 # Servers that die
 
 
