@@ -33,13 +33,14 @@ from mcp_echo.state.engine import Engine
 from mcp_echo.state.events import EventLog
 from mcp_echo.state.ledger import Bounds
 from mcp_echo.state.limits import Limits, share_of
+from mcp_echo.state.memory import MemoryStore
 from mcp_echo.state.peers import SharedChanges
 from mcp_echo.state.replica import Replica
 from mcp_echo.state.sealed import Seal
 from mcp_echo.state.session import Session
 from mcp_echo.state.shared import SharedStore
 from mcp_echo.state.shared_limits import SharedLimits
-from mcp_echo.state.store import Clock, EndReason, MemoryStore, SessionStore, new_node
+from mcp_echo.state.store import Clock, EndReason, SessionStore, new_node
 from mcp_echo.state.tally import Tally
 from mcp_echo.tools.base import Facts
 from mcp_echo.tools.handles import handle_of, state_uris

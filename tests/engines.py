@@ -14,10 +14,8 @@ from mcp_echo.state.engine import (
     Conflict,
     Count,
     Counted,
-    Counts,
     Create,
     Ended,
-    EngineHealth,
     Entry,
     Found,
     Full,
@@ -32,6 +30,7 @@ from mcp_echo.state.engine import (
     Totals,
 )
 from mcp_echo.state.limits import holder_of
+from mcp_echo.state.store import Counts, StoreHealth
 
 EPOCH = 1_700_000_000_000
 """Where the clock of `DictRecords` begins, in milliseconds."""
@@ -236,13 +235,13 @@ class DictEngine:
             self.records.secret = proposal
         return self.records.secret
 
-    def health(self) -> EngineHealth:
+    def health(self) -> StoreHealth:
         """Return how it is doing."""
         failure = "made unavailable" if self._failures else None
         breaker = "closed" if self.available else "open"
         latency = 0.0 if self.submitted else None
         reason = None if self.available else "made unavailable"
-        return EngineHealth("dict", "here", self.available, breaker, latency, self._failures, failure, reason)
+        return StoreHealth("dict", "here", self.available, breaker, latency, self._failures, failure, reason)
 
     def _reach(self) -> None:
         if not self.available:

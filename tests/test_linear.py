@@ -29,7 +29,8 @@ from mcp_echo.protocol.headers import Headers
 from mcp_echo.protocol.identity_headers import IdentityHeader, row_of
 from mcp_echo.protocol.origins import AllowedHosts, AllowedOrigins
 from mcp_echo.protocol.revisions import Revision, Supported
-from mcp_echo.state.store import MemoryStore, SessionStore
+from mcp_echo.state.memory import MemoryStore
+from mcp_echo.state.store import SessionStore
 from mcp_echo.tools.base import Call
 from mcp_echo.transport.edge.reader import Limits, RequestReader
 from tests.growth import FAMILIES, check_linear, repeated

@@ -20,8 +20,7 @@ from typing import Literal, NamedTuple, Protocol
 
 from msgspec import UNSET, UnsetType
 
-SAMPLE = 64
-"""How many records of a holder are looked at to tell when it may make one more."""
+from mcp_echo.state.store import Counts, StoreHealth
 
 
 class Entry(NamedTuple):
@@ -52,17 +51,6 @@ class Totals(NamedTuple):
     records: int = 0
     handles: int = 0
     held: Held = Held()
-
-
-class Counts(NamedTuple):
-    """What all nodes have made and ended since the records were begun with."""
-
-    created: int = 0
-    expired: int = 0
-    """Taken away because nobody used them."""
-    closed: int = 0
-    displaced: int = 0
-    """Taken away, never used, to make room for others."""
 
 
 class Record(NamedTuple):
@@ -201,7 +189,7 @@ class Full(NamedTuple):
     """Whether all records are too many, or those of its holder."""
     seconds: int
     """Whole seconds, from 1 to 60, after which one of them may have expired, if nobody uses it. Of a holder's
-    records no more than `SAMPLE` are looked at for it."""
+    records no more than `mcp_echo.state.store.SAMPLE` are looked at for it."""
 
 
 class Counted(NamedTuple):
@@ -220,27 +208,6 @@ class Ended(NamedTuple):
     lifetime: int
     """Milliseconds from its creation to its end."""
     reason: Literal["expired", "displaced"] = "expired"
-
-
-class EngineHealth(NamedTuple):
-    """How an engine is doing."""
-
-    kind: str
-    """``sqlite`` or ``redis``; ``memory`` where there is no engine."""
-    where: str
-    """Where it is, without any password."""
-    available: bool
-    """Whether it keeps what it is given, as far as is known: to be there, or to be read, is not enough."""
-    breaker: Literal["closed", "open", "half-open"]
-    """Open: operations are refused without being tried. Half-open: one is being tried."""
-    latency: float | None
-    """Seconds that the last batch of operations took; None before the first."""
-    failures: int
-    """Batches that failed since the start."""
-    last_failure: str | None
-    """What the last of them failed with, without any password."""
-    reason: str | None = None
-    """Why it is not available, without any password; None while it is."""
 
 
 class Listener(Protocol):
@@ -331,7 +298,7 @@ class Engine(Protocol):
             StoreUnavailable: It cannot be read.
         """
 
-    def health(self) -> EngineHealth:
+    def health(self) -> StoreHealth:
         """Return how it is doing."""
 
 

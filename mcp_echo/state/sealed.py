@@ -10,13 +10,13 @@ from __future__ import annotations
 import hashlib
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable
 from typing import Any, cast
 
 import msgspec
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from mcp_echo.protocol.errors import InvalidParams
-from mcp_echo.state.store import Clock
 
 LIFETIME = 300
 """Seconds a client has for its answer."""
@@ -41,7 +41,7 @@ class Seal:
         key: 32 bytes in URL-safe base64, the same on every server that must open it; None for a new one.
     """
 
-    def __init__(self, now: Clock, key: str | None = None) -> None:
+    def __init__(self, now: Callable[[], float], key: str | None = None) -> None:
         self._now = now
         self._fernet: Fernet | MultiFernet = Fernet(key or self.new_key())
 

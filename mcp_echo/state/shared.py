@@ -18,7 +18,7 @@ from mcp_echo.protocol.jsonrpc import MessageId, Response
 from mcp_echo.protocol.revisions import Revision
 from mcp_echo.state.commits import Commits
 from mcp_echo.state.copies import Copies, Waits
-from mcp_echo.state.engine import Count, Counted, Counts, Engine, EngineHealth, Found, Load
+from mcp_echo.state.engine import Count, Counted, Engine, Found, Load
 from mcp_echo.state.keeping import Keeping
 from mcp_echo.state.kept import Kept, describe
 from mcp_echo.state.ledger import Bounds
@@ -28,7 +28,7 @@ from mcp_echo.state.session import Client
 from mcp_echo.state.shared_budget import SharedBudget
 from mcp_echo.state.shared_limits import SharedLimits
 from mcp_echo.state.shared_session import SharedSession
-from mcp_echo.state.store import Clock, EndReason, Holdings, SessionShare, Statistics
+from mcp_echo.state.store import Clock, Counts, EndReason, Holdings, SessionShare, Statistics, StoreHealth
 from mcp_echo.state.units import NotCounted, NotHere, Unit, Want, abandon
 from mcp_echo.state.upkeep import Upkeep
 
@@ -134,7 +134,7 @@ class SharedStore:
         """Return the seconds of the clock that all nodes have in common."""
         return self.engine.now() / 1000
 
-    def health(self) -> EngineHealth:
+    def health(self) -> StoreHealth:
         """Return how the engine is doing."""
         return self.engine.health()
 

@@ -28,18 +28,8 @@ from twisted.internet.defer import Deferred, fail, gatherResults
 from twisted.python.failure import Failure
 
 from mcp_echo.protocol.errors import StoreUnavailable
-from mcp_echo.state.engine import (
-    Count,
-    Counted,
-    Counts,
-    Ended,
-    EngineHealth,
-    Held,
-    Listener,
-    Operation,
-    Outcome,
-    Totals,
-)
+from mcp_echo.state.engine import Count, Counted, Ended, Held, Listener, Operation, Outcome, Totals
+from mcp_echo.state.store import Counts, StoreHealth
 from mcp_echo.stores.redis_address import RedisAddress, parse_address
 from mcp_echo.stores.redis_answers import Answer, Swept
 from mcp_echo.stores.redis_batches import Batches, unavailable
@@ -196,7 +186,7 @@ class RedisEngine:
         """What was made and has ended, as of the last batch of each shard; see `Engine.counts`."""
         return Counts(*map(sum, zip(*self._shard_counts, strict=True)))
 
-    def health(self) -> EngineHealth:
+    def health(self) -> StoreHealth:
         """Return how it is doing; of several servers, how the one is that is doing worst."""
         found = [server.condition.health() for server in self._servers.in_use()]
         worst = next((each for each in found if not each.available), found[0])

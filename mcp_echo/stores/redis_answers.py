@@ -11,7 +11,6 @@ from mcp_echo.state.engine import (
     Applied,
     Conflict,
     Counted,
-    Counts,
     Ended,
     Entry,
     Found,
@@ -21,6 +20,7 @@ from mcp_echo.state.engine import (
     Record,
     Totals,
 )
+from mcp_echo.state.store import Counts
 
 
 class Refused(NamedTuple):

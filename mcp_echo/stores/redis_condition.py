@@ -7,7 +7,7 @@ from collections.abc import Callable
 from twisted.logger import Logger
 
 from mcp_echo.redaction import one_line
-from mcp_echo.state.engine import EngineHealth
+from mcp_echo.state.store import StoreHealth
 from mcp_echo.stores.breaker import THRESHOLD, Breaker
 from mcp_echo.stores.redis_address import RedisAddress
 from mcp_echo.stores.redis_answers import is_full
@@ -146,10 +146,10 @@ class Condition:
             self._log.info("Redis at {where} lets this node listen again", where=self._address.where)
         self._deaf = 0
 
-    def health(self) -> EngineHealth:
+    def health(self) -> StoreHealth:
         """Return it for those who ask."""
         available = self.connected and not self.breaker.refuses and self._refusal is None
-        return EngineHealth(
+        return StoreHealth(
             "redis",
             self._address.where,
             available,

@@ -15,16 +15,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from mcp_echo.protocol.errors import StoreUnavailable
-from mcp_echo.state.engine import (
-    Counts,
-    Ended,
-    EngineHealth,
-    EngineRefused,
-    Listener,
-    Operation,
-    Outcome,
-    Totals,
-)
+from mcp_echo.state.engine import Ended, EngineRefused, Listener, Operation, Outcome, Totals
+from mcp_echo.state.store import Counts, StoreHealth
 from mcp_echo.stores.breaker import PAUSE
 from mcp_echo.stores.sqlite_clock import FileClock, since_boot
 from mcp_echo.stores.sqlite_clock import boot as this_boot
@@ -188,10 +180,10 @@ class SqliteEngine:
         """Return the secret that all nodes share; see `Engine.secret`."""
         return self._ask(Secret(proposal))
 
-    def health(self) -> EngineHealth:
+    def health(self) -> StoreHealth:
         """Return how it is doing."""
         outages = self._outages
-        return EngineHealth(
+        return StoreHealth(
             "sqlite",
             str(self._address.path),
             not outages.in_a_row and not self._stopping,

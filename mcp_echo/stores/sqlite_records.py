@@ -10,14 +10,12 @@ import msgspec
 from msgspec import UNSET
 
 from mcp_echo.state.engine import (
-    SAMPLE,
     Applied,
     Change,
     Close,
     Conflict,
     Count,
     Counted,
-    Counts,
     Create,
     Ended,
     Entry,
@@ -32,6 +30,7 @@ from mcp_echo.state.engine import (
     Totals,
 )
 from mcp_echo.state.limits import holder_of
+from mcp_echo.state.store import SAMPLE, Counts
 from mcp_echo.stores.sqlite_news import remove_old, write_broadcast, write_nudges
 from mcp_echo.stores.sqlite_tasks import Batch, Broadcast, Note, Secret, Sweep, Task, Trial
 

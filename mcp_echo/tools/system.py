@@ -6,8 +6,7 @@ import msgspec
 
 from mcp_echo.config import DECLARED, Declared, Effective
 from mcp_echo.redaction import mask, mask_tokens, printable
-from mcp_echo.state.engine import EngineHealth
-from mcp_echo.state.store import Statistics
+from mcp_echo.state.store import Statistics, StoreHealth
 from mcp_echo.tools.base import SESSION_MADE, Answer, Call, Facts, NoArguments, Tool
 from mcp_echo.tools.texts import exact_moment, milliseconds, size, span
 
@@ -132,7 +131,7 @@ class StoreShown(msgspec.Struct, rename="camel"):
     """Why it is not available; None while it is."""
 
 
-def shown_store(health: EngineHealth) -> StoreShown:
+def shown_store(health: StoreHealth) -> StoreShown:
     """Return how the store is doing, as answers show it."""
     shown = StoreShown(*health)
     for name in ("address", "last_failure", "reason"):

@@ -25,11 +25,12 @@ from mcp_echo.state.budget import StateBudget
 from mcp_echo.state.engine import Engine, Found, Peek
 from mcp_echo.state.events import EventLog
 from mcp_echo.state.ledger import Bounds
+from mcp_echo.state.memory import MemoryStore
 from mcp_echo.state.replica import Replica
 from mcp_echo.state.session import Client, Session
 from mcp_echo.state.shared import SharedStore
 from mcp_echo.state.shared_limits import SharedLimits
-from mcp_echo.state.store import EndReason, Holdings, MemoryStore, SessionStore, Statistics
+from mcp_echo.state.store import EndReason, Holdings, SessionStore, Statistics
 from mcp_echo.stores import redis_batches
 from mcp_echo.stores.redis import RedisEngine
 from mcp_echo.stores.sqlite import SqliteEngine

@@ -23,7 +23,6 @@ from mcp_echo.state.engine import (
     Conflict,
     Count,
     Counted,
-    Counts,
     Create,
     Engine,
     Entry,
@@ -37,6 +36,7 @@ from mcp_echo.state.engine import (
     Peek,
     Totals,
 )
+from mcp_echo.state.store import Counts
 from mcp_echo.stores.redis import RedisEngine
 from mcp_echo.stores.sqlite import SqliteEngine
 from tests.engines import BROADCASTS_KEPT, EPOCH, DictEngine, DictRecords
@@ -1150,7 +1150,7 @@ async def test_what_was_made_and_has_ended_is_counted_for_all_nodes(bench: Bench
 
 @pytest_twisted.ensureDeferred
 async def test_an_engine_says_how_it_is_doing(bench: Bench) -> None:
-    """Interface, EngineHealth."""
+    """Interface, StoreHealth."""
     engine = await bench.engine("a node")
     assert engine.node == "a node"
     assert engine.shared

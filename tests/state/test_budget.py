@@ -11,8 +11,8 @@ from mcp_echo.protocol.errors import McpError
 from mcp_echo.protocol.revisions import Supported
 from mcp_echo.state.budget import Budget, StateBudget
 from mcp_echo.state.events import EventLog
+from mcp_echo.state.memory import MemoryStore
 from mcp_echo.state.session import UNKNOWN_CLIENT, Echo, Session
-from mcp_echo.state.store import MemoryStore
 from tests.state.test_events import Connection, queued
 
 REVISION = Supported().offered

@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mcp_echo.protocol.revisions import Supported
-from mcp_echo.state import shares as module
 from mcp_echo.state.lanes import Lanes
 from mcp_echo.state.session import UNKNOWN_CLIENT, Session
 from mcp_echo.state.shares import Shares
+from mcp_echo.state.store import SAMPLE
 
 REVISION = Supported().offered
 HOLDERS = ["alice", "bob", "carol", None]
@@ -101,7 +101,7 @@ def test_old_entries_of_the_ranking_do_not_pile_up() -> None:
     for number in range(10_000):
         shares.add(made := session(number, f"holder {number % 3}"))
         shares.remove(made)
-    assert len(shares._ranking) <= 2 * 3 + module.SAMPLE + 1
+    assert len(shares._ranking) <= 2 * 3 + SAMPLE + 1
 
 
 @settings(deadline=None)

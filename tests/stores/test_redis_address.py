@@ -97,5 +97,5 @@ def test_an_address_that_means_nothing_is_refused_in_one_line(address: str) -> N
     ],
 )
 def test_where_it_is_can_be_shown(address: str, where: str) -> None:
-    """Interface, EngineHealth.where: without any password."""
+    """Interface, StoreHealth.where: without any password."""
     assert parse_address(address).where == where

@@ -25,7 +25,7 @@ def condition(clock: Clock) -> Condition:
 
 
 def test_at_first_nothing_is_known(condition: Condition) -> None:
-    """Interface, EngineHealth."""
+    """Interface, StoreHealth."""
     assert condition.health() == (
         "redis",
         "redis://redis.example:6379/0",
@@ -41,7 +41,7 @@ def test_at_first_nothing_is_known(condition: Condition) -> None:
 def test_neither_log_nor_health_shows_the_password_whoever_quotes_it(
     condition: Condition, events: Events
 ) -> None:
-    """Interface, EngineHealth.last_failure; Redis quotes arguments of commands that it does not know."""
+    """Interface, StoreHealth.last_failure; Redis quotes arguments of commands that it does not know."""
     reason = (
         "ERR unknown command 'AUTH', with args beginning with: 'me' 'pass\u2028word'\r\n\x1b[31m" + "x" * 999
     )
@@ -106,7 +106,7 @@ def test_want_of_memory_is_logged_once_until_it_has_not_been_seen_for_a_while(
 
 
 def test_failures_are_counted(condition: Condition) -> None:
-    """Interface, EngineHealth.failures: batches, and attempts to connect, which are one as well."""
+    """Interface, StoreHealth.failures: batches, and attempts to connect, which are one as well."""
     condition.down("refused")
     condition.up()
     condition.failed("ERR something")

@@ -20,8 +20,8 @@ from mcp_echo.state.budget import StateBudget
 from mcp_echo.state.changes import Changes
 from mcp_echo.state.events import EventLog
 from mcp_echo.state.limits import Limits, share_of
+from mcp_echo.state.memory import MemoryStore
 from mcp_echo.state.session import Client, Session
-from mcp_echo.state.store import MemoryStore
 from mcp_echo.tools import catalogue
 from mcp_echo.tools.base import Answer, AskError, Call, Facts, Outlet, Pong, Question, ToolError
 from mcp_echo.tools.machine import Machine
