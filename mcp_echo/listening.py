@@ -13,8 +13,8 @@ from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStrea
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from mcp_echo.config import ConfigError, Settings
 from mcp_echo.redaction import mask_tokens
+from mcp_echo.settings.table import ConfigError, Settings
 
 STOP_MARGIN = 5.0
 """Seconds that a stop may take beyond the drain."""

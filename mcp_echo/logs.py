@@ -27,7 +27,6 @@ from twisted.logger import (
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from mcp_echo.config import ConfigError, Settings
 from mcp_echo.protocol import strict_json
 from mcp_echo.redaction import (
     excerpt,
@@ -39,6 +38,7 @@ from mcp_echo.redaction import (
     one_line,
     short_id,
 )
+from mcp_echo.settings.table import ConfigError, Settings
 from mcp_echo.state.session import Session
 
 FIELDS = (

@@ -9,7 +9,8 @@ import json
 from collections.abc import MutableMapping
 from dataclasses import asdict, dataclass, replace
 
-from mcp_echo.config import ConfigError, Effective
+from mcp_echo.settings.load import Effective
+from mcp_echo.settings.table import ConfigError
 
 VARIABLE = "MCP_ECHO_WORKER_PLACE"
 

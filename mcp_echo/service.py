@@ -16,7 +16,6 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from mcp_echo.config import ConfigError, Effective, Settings
 from mcp_echo.listening import STOP_MARGIN, endpoint, endpoint_description, metrics_description
 from mcp_echo.logs import FailureCount, LogJournal
 from mcp_echo.notify import Notices
@@ -27,6 +26,8 @@ from mcp_echo.protocol.revisions import Supported
 from mcp_echo.server import Journal, Server
 from mcp_echo.server.shared import HeldJournal, HeldObserver, HeldTally, SharedServer
 from mcp_echo.sessions import StoreService, open_engine
+from mcp_echo.settings.load import Effective
+from mcp_echo.settings.table import ConfigError, Settings
 from mcp_echo.state.budget import StateBudget
 from mcp_echo.state.changes import Changes
 from mcp_echo.state.engine import Engine

@@ -16,9 +16,10 @@ from twisted.logger import ILogObserver, Logger
 from twisted.python import usage
 
 from mcp_echo import __version__
-from mcp_echo.config import DECLARED, ConfigError, Effective, Settings, load
 from mcp_echo.place import Place, place_in
 from mcp_echo.redaction import mask_tokens
+from mcp_echo.settings.load import Effective, load
+from mcp_echo.settings.table import DECLARED, ConfigError, Settings
 from mcp_echo.signals import SignalReactions, StopRequests
 
 if TYPE_CHECKING:

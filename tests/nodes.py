@@ -8,9 +8,9 @@ from typing import Any, Literal, TypeVar
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 
-from mcp_echo.config import load
 from mcp_echo.protocol.errors import StoreUnavailable
 from mcp_echo.protocol.revisions import Supported
+from mcp_echo.settings.load import load
 from mcp_echo.state.engine import Operation, Outcome
 from mcp_echo.state.events import Stream
 from mcp_echo.state.ledger import Bounds

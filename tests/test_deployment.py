@@ -18,7 +18,8 @@ import pytest
 from twisted.scripts.twistd import ServerOptions
 
 from mcp_echo import __version__
-from mcp_echo.config import DECLARED, load
+from mcp_echo.settings.load import load
+from mcp_echo.settings.table import DECLARED
 
 ROOT = Path(__file__).parents[1]
 SYSTEMD = ROOT / "systemd"

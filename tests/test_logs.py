@@ -16,9 +16,10 @@ from twisted.logger import ILogObserver, Logger, LogLevel, LogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from mcp_echo import logs
-from mcp_echo.config import ConfigError, load
 from mcp_echo.logs import LineObserver, LogFile, LogJournal, observer, render_json, render_text
 from mcp_echo.protocol.revisions import Supported
+from mcp_echo.settings.load import load
+from mcp_echo.settings.table import ConfigError
 from mcp_echo.state.session import UNKNOWN_CLIENT, Session
 from tests.transport.support import ServerTestCase
 

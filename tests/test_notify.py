@@ -13,10 +13,10 @@ from twisted.internet.task import Clock
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
-from mcp_echo.config import load
 from mcp_echo.notify import STATUS_INTERVAL, Notices, watchdog_interval
 from mcp_echo.protocol.revisions import Supported
 from mcp_echo.service import EchoService
+from mcp_echo.settings.load import load
 from mcp_echo.state.session import UNKNOWN_CLIENT
 
 

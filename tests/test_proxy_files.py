@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mcp_echo.config import load
+from mcp_echo.settings.load import load
 from mcp_echo.tools.headers import categorize
 
 ROOT = Path(__file__).parents[1]

@@ -16,8 +16,8 @@ from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 from twisted.web.client import Agent, HTTPConnectionPool, ResponseDone
 
-from mcp_echo.config import load
 from mcp_echo.service import build
+from mcp_echo.settings.load import load
 from tests.logged import no_logged_failures
 
 Call = Callable[..., Awaitable[Any]]

@@ -11,7 +11,6 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock, StringTransportWithDisconnection
 from twisted.trial.unittest import SynchronousTestCase
 
-from mcp_echo.config import ConfigError, Settings, load
 from mcp_echo.listening import StartError, endpoint_description
 from mcp_echo.ports import Listener
 from mcp_echo.protocol.errors import SessionNotFound
@@ -21,6 +20,8 @@ from mcp_echo.service import (
     Sweeper,
     build,
 )
+from mcp_echo.settings.load import load
+from mcp_echo.settings.table import ConfigError, Settings
 from mcp_echo.state.session import UNKNOWN_CLIENT
 from mcp_echo.transport.edge.site import LINGER
 

@@ -17,11 +17,11 @@ from twisted.plugin import IPlugin, getPlugins
 from twisted.trial.unittest import SynchronousTestCase
 
 from mcp_echo import __version__, tap
-from mcp_echo.config import DECLARED
 from mcp_echo.listening import StartError
 from mcp_echo.place import VARIABLE, Place
+from mcp_echo.settings.table import DECLARED
 from mcp_echo.tap import Options, makeService
-from tests.test_config import SAMPLES
+from tests.settings.test_settings import SAMPLES
 
 
 class OptionTests(SynchronousTestCase):

@@ -10,8 +10,8 @@ from twisted.internet import reactor
 from twisted.internet.ssl import Certificate, trustRootFromCertificates
 from twisted.web.client import Agent, BrowserLikePolicyForHTTPS
 
-from mcp_echo.config import load
 from mcp_echo.service import build
+from mcp_echo.settings.load import load
 from tests.certificates import make_certificate
 
 

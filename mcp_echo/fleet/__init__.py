@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from mcp_echo.config import Settings
 from mcp_echo.fleet.launch import Launch, arguments_of
 from mcp_echo.fleet.parent import Fleet
 from mcp_echo.listening import endpoint, endpoint_description, metrics_description
+from mcp_echo.settings.table import Settings
 
 __all__ = ["Fleet", "Launch", "arguments_of", "build_fleet"]
 

@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
-from mcp_echo.config import Settings
 from mcp_echo.protocol.headers import Headers
 from mcp_echo.protocol.hops import known_hop
 from mcp_echo.protocol.origins import (
@@ -20,6 +19,7 @@ from mcp_echo.protocol.origins import (
     parse_authority,
     parse_origin,
 )
+from mcp_echo.settings.table import Settings
 
 METHODS = ("GET", "POST", "DELETE", "OPTIONS")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from mcp_echo.config import Settings
 from mcp_echo.protocol.proxies import Caller
+from mcp_echo.settings.table import Settings
 from mcp_echo.state.held import Hold
 from mcp_echo.state.limits import Limits
 from mcp_echo.state.session import Session

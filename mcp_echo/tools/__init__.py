@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mcp_echo.config import Settings
+from mcp_echo.settings.table import Settings
 from mcp_echo.tools.auth import AUTH_CONTEXT, BEARER_DECODE
 from mcp_echo.tools.base import Catalogue, Tool
 from mcp_echo.tools.echo import REPLAY_LAST_ECHO, echo_tool

@@ -8,7 +8,6 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
-from mcp_echo.config import Effective, Settings
 from mcp_echo.protocol.decoding import UNREADABLE, read_without_nulls
 from mcp_echo.protocol.errors import McpError
 from mcp_echo.protocol.headers import Headers
@@ -18,6 +17,8 @@ from mcp_echo.protocol.progress import ProgressToken
 from mcp_echo.protocol.proxies import Caller
 from mcp_echo.protocol.revisions import Revision
 from mcp_echo.redaction import excerpt
+from mcp_echo.settings.load import Effective
+from mcp_echo.settings.table import Settings
 from mcp_echo.state.changes import Changes
 from mcp_echo.state.limits import Limits
 from mcp_echo.state.session import Client, Session

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from mcp_echo.config import Settings
 from mcp_echo.protocol import credentials
 from mcp_echo.protocol.credentials import Credentials
 from mcp_echo.protocol.proxies import (
@@ -15,6 +14,7 @@ from mcp_echo.protocol.proxies import (
     single_value,
     token_principal,
 )
+from mcp_echo.settings.table import Settings
 from mcp_echo.tools import jwt
 from mcp_echo.tools.jwt_claims import repeated_claims
 from mcp_echo.transport.edge.exchange import HttpExchange

@@ -9,7 +9,6 @@ from klein import Klein
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from mcp_echo.config import Settings
 from mcp_echo.protocol.accept import EVENT_STREAM, accepts_gzip, parse_accept
 from mcp_echo.protocol.errors import (
     InternalError,
@@ -21,6 +20,7 @@ from mcp_echo.protocol.errors import (
 from mcp_echo.protocol.jsonrpc import Message, decode, encode, error_bytes
 from mcp_echo.redaction import quoted
 from mcp_echo.server import Carriage, Journal, Reply, Server
+from mcp_echo.settings.table import Settings
 from mcp_echo.transport import sse
 from mcp_echo.transport.callers import Callers
 from mcp_echo.transport.edge.answer import JSON, UNCACHED, Lines, lines_of

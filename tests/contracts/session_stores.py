@@ -19,8 +19,8 @@ from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred, ensureDeferred, gatherResults
 from twisted.internet.task import deferLater
 
-from mcp_echo.config import load
 from mcp_echo.protocol.revisions import MODERN, Supported
+from mcp_echo.settings.load import load
 from mcp_echo.state.budget import StateBudget
 from mcp_echo.state.engine import Engine, Found, Peek
 from mcp_echo.state.events import EventLog

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mcp_echo.config import load
+from mcp_echo.settings.load import load
 from mcp_echo.tools import catalogue
 
 CLIENTS = Path(__file__).parent / "clients"

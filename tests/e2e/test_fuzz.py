@@ -24,7 +24,7 @@ from typing import Any
 import psutil
 import pytest
 
-from mcp_echo.config import load
+from mcp_echo.settings.load import load
 from mcp_echo.tools import catalogue
 from tests import growth, json_shapes
 from tests.e2e.daemon import MODULE, Daemon, free_port, running

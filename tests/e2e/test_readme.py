@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mcp_echo.config import DECLARED, Declared
+from mcp_echo.settings.table import DECLARED, Declared
 from tests.e2e.conftest import Needs, Start
 
 README = Path(__file__).parents[2] / "README.md"

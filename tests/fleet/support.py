@@ -17,9 +17,9 @@ from twisted.logger import capturedLogs, formatEvent
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from mcp_echo.config import load
 from mcp_echo.fleet import Fleet, Launch
 from mcp_echo.fleet.process import WorkerProcess
+from mcp_echo.settings.load import load
 
 
 class FakeProcess:

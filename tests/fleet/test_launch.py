@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from unittest import mock
 
-from mcp_echo.config import DECLARED
 from mcp_echo.fleet import arguments_of
+from mcp_echo.settings.table import DECLARED
 from mcp_echo.tap import Options
-from tests.test_config import SAMPLES
+from tests.settings.test_settings import SAMPLES
 
 
 def parsed(*arguments: str) -> Options:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from mcp_echo.config import load
 from mcp_echo.protocol.cors import CorsPolicy
 from mcp_echo.protocol.headers import Headers
 from mcp_echo.protocol.hops import KNOWN_FROM_HOPS, known_hop
 from mcp_echo.protocol.origins import AllowedOrigins
+from mcp_echo.settings.load import load
 
 APP = "https://app.example.com"
 

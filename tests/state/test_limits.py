@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcp_echo.config import load
 from mcp_echo.protocol.errors import CallsTooFast, SessionsTooFast, TooManyStreams, TooMuchInFlight
 from mcp_echo.protocol.revisions import Supported
+from mcp_echo.settings.load import load
 from mcp_echo.state.limits import CLIENTS_AT_AN_ADDRESS, AddressRates, Limits, Rate, network_of
 from mcp_echo.state.session import UNKNOWN_CLIENT, Session
 from tests.state.test_events import Connection

@@ -626,7 +626,8 @@ def test_what_has_to_be_installed_is_said(missing: str, address: str) -> None:
     program = f"""
 import sys
 sys.modules[{missing!r}] = None
-from mcp_echo.config import ConfigError, load
+from mcp_echo.settings.table import ConfigError
+from mcp_echo.settings.load import load
 from mcp_echo.sessions import open_engine
 from mcp_echo.state.engine import EngineRefused
 try:

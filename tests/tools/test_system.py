@@ -5,7 +5,7 @@ from __future__ import annotations
 import psutil
 import pytest
 
-from mcp_echo.config import DECLARED
+from mcp_echo.settings.table import DECLARED
 from mcp_echo.tools.machine import Machine
 from mcp_echo.tools.texts import exact_moment, milliseconds, moment, size, span
 from tests.tools.support import UNREADABLE, FakeMachine, Scene, wire

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.address import IPv4Address
 
-from mcp_echo.config import load
 from mcp_echo.protocol.errors import InvalidRequest
+from mcp_echo.settings.load import load
 from mcp_echo.transport.callers import Callers
 from tests.tools.support import base64url, jwt, padded
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from twisted.logger import globalLogPublisher
 
-from mcp_echo.config import load
 from mcp_echo.logs import observer
 from mcp_echo.protocol.strict_json import MAX_VALUES
+from mcp_echo.settings.load import load
 from tests import json_shapes
 from tests.json_shapes import Shape
 from tests.transport.support import BOTH, MODERN, Listening, ModernTestCase, claim, modern_message, send

@@ -20,11 +20,12 @@ from twisted.logger import Logger, capturedLogs, formatEvent
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from mcp_echo.config import ConfigError, load
 from mcp_echo.listening import StartError
 from mcp_echo.ports import MetricsPort
 from mcp_echo.protocol.errors import HostRefused, OriginRefused
 from mcp_echo.service import EchoService, build
+from mcp_echo.settings.load import load
+from mcp_echo.settings.table import ConfigError
 from mcp_echo.state.limits import CLIENTS_AT_AN_ADDRESS
 from mcp_echo.transport.edge.connection import Connection
 from mcp_echo.transport.edge.site import EchoSite

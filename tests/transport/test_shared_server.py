@@ -6,7 +6,8 @@ from typing import Any
 
 from twisted.logger import LogEvent, globalLogPublisher
 
-from mcp_echo.config import Settings, load
+from mcp_echo.settings.load import load
+from mcp_echo.settings.table import Settings
 from mcp_echo.state.engine import Change, Entry, Operation, Outcome
 from tests.nodes import StepEngine
 from tests.transport.engine_support import ClockedRecords

@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from mcp_echo.config import Settings
 from mcp_echo.protocol.errors import RequestTooSlow
+from mcp_echo.settings.table import Settings
 from mcp_echo.transport.edge.states import State
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from twisted.internet.protocol import Factory
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-from mcp_echo.config import Settings
 from mcp_echo.protocol.errors import McpError, OtherProtocol
 from mcp_echo.protocol.proxies import TrustedProxies
+from mcp_echo.settings.table import Settings
 from mcp_echo.state.limits import share_of
 from mcp_echo.transport.edge.answer import Heads, Lines
 from mcp_echo.transport.edge.connection import Connection

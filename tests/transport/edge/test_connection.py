@@ -18,7 +18,7 @@ from twisted.logger import formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from mcp_echo.config import load
+from mcp_echo.settings.load import load
 from mcp_echo.transport.edge import connection as edge
 from mcp_echo.transport.edge.connection import DRAIN_BYTES
 from mcp_echo.transport.edge.deadlines import DRAIN_SECONDS

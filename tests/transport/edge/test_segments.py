@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from twisted.internet.address import IPv4Address
 from twisted.internet.task import Clock
 
-from mcp_echo.config import load
+from mcp_echo.settings.load import load
 from mcp_echo.transport.edge.site import EchoSite
 from tests.transport.edge.test_connection import REFUSED, TAKEN, Connection
 from tests.transport.edge.test_site import Recorder

@@ -10,7 +10,7 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransportWithDisconnection
 from twisted.trial.unittest import SynchronousTestCase
 
-from mcp_echo.config import load
+from mcp_echo.settings.load import load
 from mcp_echo.transport.edge.answer import Lines
 from mcp_echo.transport.edge.connection import Connection
 from mcp_echo.transport.edge.exchange import HttpExchange

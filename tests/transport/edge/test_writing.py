@@ -14,7 +14,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from mcp_echo.config import load
+from mcp_echo.settings.load import load
 from mcp_echo.transport.edge.connection import Connection
 from mcp_echo.transport.edge.site import EchoSite
 from tests.transport.edge.test_site import Recorder

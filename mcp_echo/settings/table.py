@@ -1,146 +1,16 @@
-"""The settings: from command-line options, environment variables and defaults to one frozen object.
-
-Pure: a function of the options and the environment it is given. Imports nothing else of the package.
-"""
+"""Every setting of the daemon, one row each: variable, default, unit, help. Pure."""
 
 from __future__ import annotations
 
-import ipaddress
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
-from ipaddress import ip_network
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
-NEVER = 10**9
-"""An upper bound for spans of time, about 31 years in seconds."""
+from mcp_echo.settings import values
 
 
 class ConfigError(ValueError):
     """A setting has a value it cannot have; the message names the setting and where the value came from."""
-
-
-def _text(value: str) -> str:
-    if not value:
-        raise ValueError("must not be empty")
-    return value
-
-
-def _port(value: str) -> str:
-    if not value or (value.isdigit() and int(value) > 65535):
-        raise ValueError("must be a port from 0 to 65535 or an endpoint description")
-    return value
-
-
-def _optional_port(value: str) -> str | None:
-    return _port(value) if value else None
-
-
-def _optional_text(value: str) -> str | None:
-    return value or None
-
-
-def _state_key(value: str) -> str | None:
-    if value and not re.fullmatch(r"[A-Za-z0-9_-]{43}=", value):
-        raise ValueError("must be 32 bytes in URL-safe base64")
-    return value or None
-
-
-def _store(value: str) -> str:
-    scheme, colon, rest = value.partition(":")
-    if value == "memory" or (scheme == "memory" and not rest):
-        return "memory:"
-    if colon and scheme == "sqlite" and rest.partition("?")[0]:
-        return value
-    if scheme in ("redis", "rediss") and rest.startswith("//"):
-        return value
-    raise ValueError("must be memory:, sqlite:PATH, redis://HOST or rediss://HOST")
-
-
-def _node(value: str) -> str | None:
-    if value and not re.fullmatch(r"[A-Za-z0-9_-]{1,40}", value):
-        raise ValueError("must be 1 to 40 letters, digits, - or _")
-    return value or None
-
-
-def _flag(value: str) -> bool:
-    words = {
-        "true": True,
-        "1": True,
-        "yes": True,
-        "on": True,
-        "false": False,
-        "0": False,
-        "no": False,
-        "off": False,
-    }
-    try:
-        return words[value.strip().lower()]
-    except KeyError:
-        raise ValueError("must be true or false") from None
-
-
-def _whole(least: int, most: int) -> Callable[[str], int]:
-    def parse(value: str) -> int:
-        digits = value.strip()
-        if not digits.isascii() or not digits.isdigit() or not least <= int(digits) <= most:
-            raise ValueError(f"must be a whole number from {least} to {most}")
-        return int(digits)
-
-    return parse
-
-
-def _seconds(value: str) -> float:
-    try:
-        seconds = float(value)
-    except ValueError:
-        seconds = -1.0
-    if not 0 < seconds <= NEVER:
-        raise ValueError(f"must be a number of seconds greater than 0 and at most {NEVER}")
-    return seconds
-
-
-def _words(value: str) -> tuple[str, ...]:
-    return tuple(word for word in (part.strip() for part in value.split(",")) if word)
-
-
-def _peers(value: str) -> tuple[str, ...]:
-    peers = _words(value)
-    for peer in peers:
-        try:
-            if peer != "unix":
-                ip_network(peer)
-        except ValueError as error:
-            raise ValueError(f"must be addresses, networks or the word unix: {error}") from None
-    return peers
-
-
-def _one_of(*choices: str) -> Callable[[str], str]:
-    def parse(value: str) -> str:
-        for choice in choices:
-            if value.strip().lower() == choice.lower():
-                return choice
-        raise ValueError(f"must be one of {', '.join(choices)}")
-
-    return parse
-
-
-_LEVELS = {
-    "DEBUG": ("debug", "trace", "verbose", "all", "10"),
-    "INFO": ("info", "information", "notice", "20"),
-    "WARNING": ("warning", "warn", "30"),
-    "ERROR": ("error", "err", "40"),
-    "CRITICAL": ("critical", "crit", "fatal", "alert", "emergency", "emerg", "panic", "50"),
-}
-"""Level → how programs write it, or the nearest to it that they have: Python, syslog, log4j and others."""
-
-
-def _log_level(value: str) -> str:
-    word = value.strip().lower()
-    for level, spellings in _LEVELS.items():
-        if word in spellings:
-            return level
-    raise ValueError(f"must be one of {', '.join(_LEVELS)}")
 
 
 def _setting(
@@ -170,25 +40,27 @@ def _setting(
 class Settings:
     """Everything an operator can set. Each field's metadata says how; `declared` lists them."""
 
-    host: str = _setting(_text, "127.0.0.1", "MCP_ECHO_HOST", "Address to bind when --port is a number.")
+    host: str = _setting(
+        values.text, "127.0.0.1", "MCP_ECHO_HOST", "Address to bind when --port is a number."
+    )
     port: str = _setting(
-        _port,
+        values.port,
         "3000",
         "MCP_ECHO_PORT",
         "TCP port, or any Twisted endpoint description such as unix:/run/mcp.sock.",
     )
     metrics_port: str | None = _setting(
-        _optional_port,
+        values.optional_port,
         "",
         "MCP_ECHO_METRICS_PORT",
         "Port for Prometheus to scrape at /metrics, on 127.0.0.1 when it is a number, or any Twisted "
         "endpoint description; empty for none.",
     )
     debug: bool = _setting(
-        _flag, "false", "MCP_ECHO_DEBUG", "Log every request and answer, secrets redacted."
+        values.flag, "false", "MCP_ECHO_DEBUG", "Log every request and answer, secrets redacted."
     )
     store: str = _setting(
-        _store,
+        values.store,
         "memory:",
         "MCP_ECHO_STORE",
         "Where sessions live: memory:, sqlite:PATH (they survive a restart), or redis://HOST (any server "
@@ -196,41 +68,49 @@ class Settings:
         address=True,
     )
     node: str | None = _setting(
-        _node,
+        values.node,
         "",
         "MCP_ECHO_NODE",
         "What to call this server where it tells which one has served a request; a few random characters are "
         "added, so that no two have one name.",
     )
     workers: int = _setting(
-        _whole(1, 256),
+        values.whole(1, 256),
         "1",
         "MCP_ECHO_WORKERS",
         "Processes that share the port and the store; more than one needs a store that they can share.",
         unit="processes",
     )
     session_timeout: float = _setting(
-        _seconds, "3600", "MCP_SESSION_TIMEOUT", "Idle time after which a session is gone.", unit="seconds"
+        values.seconds,
+        "3600",
+        "MCP_SESSION_TIMEOUT",
+        "Idle time after which a session is gone.",
+        unit="seconds",
     )
     session_cleanup_interval: float = _setting(
-        _seconds,
+        values.seconds,
         "60",
         "MCP_SESSION_CLEANUP_INTERVAL ECHO_CLEANUP_INTERVAL",
         "Time between two sweeps for expired sessions.",
         unit="seconds",
     )
     max_sessions: int = _setting(
-        _whole(1, 10_000_000), "1000", "MCP_MAX_SESSIONS", "Sessions that may live at once.", unit="sessions"
+        values.whole(1, 10_000_000),
+        "1000",
+        "MCP_MAX_SESSIONS",
+        "Sessions that may live at once.",
+        unit="sessions",
     )
     max_sessions_per_principal: int = _setting(
-        _whole(1, 10_000_000),
+        values.whole(1, 10_000_000),
         "50",
         "MCP_ECHO_MAX_SESSIONS_PER_PRINCIPAL",
         "Sessions and handles that one principal may have, where a trusted proxy names one.",
         unit="sessions",
     )
     max_sessions_per_address: int = _setting(
-        _whole(0, 10_000_000),
+        values.whole(0, 10_000_000),
         "0",
         "MCP_ECHO_MAX_SESSIONS_PER_ADDRESS",
         "Sessions and handles that one address, or one IPv6 /64, may have where no principal is known; 0 for "
@@ -238,14 +118,14 @@ class Settings:
         unit="sessions",
     )
     max_streams_per_session: int = _setting(
-        _whole(1, 10_000),
+        values.whole(1, 10_000),
         "4",
         "MCP_ECHO_MAX_STREAMS_PER_SESSION",
         "GET streams that one session may have open.",
         unit="streams",
     )
     max_requests_in_flight: int = _setting(
-        _whole(1, 100_000),
+        values.whole(1, 100_000),
         "16",
         "MCP_ECHO_MAX_REQUESTS_IN_FLIGHT",
         "Requests of one session that may be worked on at once; without a session those of one principal, "
@@ -253,7 +133,7 @@ class Settings:
         unit="requests",
     )
     max_held_bytes: int = _setting(
-        _whole(65536, 1 << 40),
+        values.whole(65536, 1 << 40),
         "33554432",
         "MCP_ECHO_MAX_HELD_BYTES",
         "What requests that wait and streams that are open may hold together, each counted with its params "
@@ -261,7 +141,7 @@ class Settings:
         unit="bytes",
     )
     max_held_bytes_per_client: int = _setting(
-        _whole(0, 1 << 40),
+        values.whole(0, 1 << 40),
         "0",
         "MCP_ECHO_MAX_HELD_BYTES_PER_CLIENT",
         "What those of one principal may hold, or one address or IPv6 /64 where no principal is known; 0 for "
@@ -269,14 +149,14 @@ class Settings:
         unit="bytes",
     )
     initialize_rate: int = _setting(
-        _whole(0, 1_000_000),
+        values.whole(0, 1_000_000),
         "50",
         "MCP_ECHO_INITIALIZE_RATE",
         "Sessions and handles that one address may make, with bursts of 20 seconds' worth; 0 for any number.",
         unit="sessions a second",
     )
     call_rate: int = _setting(
-        _whole(0, 10_000_000),
+        values.whole(0, 10_000_000),
         "1000",
         "MCP_ECHO_CALL_RATE",
         "Tool calls and completions in one session, or 16 times as many from one address where there is "
@@ -284,28 +164,31 @@ class Settings:
         unit="calls a second",
     )
     protocol_version: str | None = _setting(
-        _optional_text,
+        values.optional_text,
         "",
         "MCP_PROTOCOL_VERSION",
         "Revision offered to a client that asks for one not supported; empty for the newest.",
     )
     protocol_versions_supported: tuple[str, ...] = _setting(
-        _words, "", "MCP_PROTOCOL_VERSIONS_SUPPORTED", "Revisions spoken, comma-separated; empty for all."
+        values.words,
+        "",
+        "MCP_PROTOCOL_VERSIONS_SUPPORTED",
+        "Revisions spoken, comma-separated; empty for all.",
     )
     enable_binary: bool = _setting(
-        _flag, "true", "ECHO_ENABLE_BINARY", "Let echo take data in base64 and answer with it."
+        values.flag, "true", "ECHO_ENABLE_BINARY", "Let echo take data in base64 and answer with it."
     )
     enable_compression: bool = _setting(
-        _flag,
+        values.flag,
         "false",
         "ECHO_ENABLE_COMPRESSION",
         "Gzip JSON answers of 1 KiB and more for clients that accept it; never event streams.",
     )
     max_message_size: int = _setting(
-        _whole(1024, 1 << 30), "1048576", "ECHO_MAX_MESSAGE_SIZE", "Largest request body.", unit="bytes"
+        values.whole(1024, 1 << 30), "1048576", "ECHO_MAX_MESSAGE_SIZE", "Largest request body.", unit="bytes"
     )
     max_json_values: int = _setting(
-        _whole(10, 10_000_000),
+        values.whole(10, 10_000_000),
         "50000",
         "MCP_ECHO_MAX_JSON_VALUES",
         "JSON values in one request body: arrays, objects, names of members, strings, numbers, true, false "
@@ -313,14 +196,14 @@ class Settings:
         unit="values",
     )
     max_connections: int = _setting(
-        _whole(0, 1_000_000),
+        values.whole(0, 1_000_000),
         "0",
         "MCP_ECHO_MAX_CONNECTIONS",
         "Connections that may be open at once; 0 for the soft limit on open files less 64, at least 16.",
         unit="connections",
     )
     max_connections_per_address: int = _setting(
-        _whole(0, 1_000_000),
+        values.whole(0, 1_000_000),
         "0",
         "MCP_ECHO_MAX_CONNECTIONS_PER_ADDRESS",
         "Connections that one address, or one IPv6 /64, may have open; 0 for half of them. Trusted proxies "
@@ -328,132 +211,135 @@ class Settings:
         unit="connections",
     )
     max_headers: int = _setting(
-        _whole(1, 10_000), "100", "MCP_ECHO_MAX_HEADERS", "Header lines of one request.", unit="lines"
+        values.whole(1, 10_000), "100", "MCP_ECHO_MAX_HEADERS", "Header lines of one request.", unit="lines"
     )
     max_header_bytes: int = _setting(
-        _whole(256, 1 << 20),
+        values.whole(256, 1 << 20),
         "16384",
         "MCP_ECHO_MAX_HEADER_BYTES",
         "Size of the request line and all header lines of one request.",
         unit="bytes",
     )
     header_timeout: float = _setting(
-        _seconds,
+        values.seconds,
         "10",
         "MCP_ECHO_HEADER_TIMEOUT",
         "How long the whole head of a request may take from its first byte on.",
         unit="seconds",
     )
     body_timeout: float = _setting(
-        _seconds,
+        values.seconds,
         "30",
         "MCP_ECHO_BODY_TIMEOUT",
         "How long the whole body of a request may take from the end of its head on.",
         unit="seconds",
     )
     idle_timeout: float = _setting(
-        _seconds,
+        values.seconds,
         "65",
         "MCP_ECHO_IDLE_TIMEOUT",
         "How long a connection may stay open without a request.",
         unit="seconds",
     )
     stall_timeout: float = _setting(
-        _seconds,
+        values.seconds,
         "10",
         "MCP_ECHO_STALL_TIMEOUT",
         "How long a client may take nothing of what waits for it before its connection is dropped.",
         unit="seconds",
     )
     strict: bool = _setting(
-        _flag,
+        values.flag,
         "false",
         "MCP_ECHO_STRICT",
         "Refuse what breaks a MUST or SHOULD on clients and can be seen in a message, instead of being "
         "lenient where that harms nobody.",
     )
     allowed_hosts: tuple[str, ...] = _setting(
-        _words,
+        values.words,
         "localhost,127.0.0.1,[::1]",
         "MCP_ECHO_ALLOWED_HOSTS",
         "Host names answered for, comma-separated, each with or without a port; * for any.",
     )
     allowed_origins: tuple[str, ...] = _setting(
-        _words,
+        values.words,
         "http://localhost:*,https://localhost:*,http://127.0.0.1:*,https://127.0.0.1:*,"
         "http://[::1]:*,https://[::1]:*",
         "MCP_ECHO_ALLOWED_ORIGINS",
         "Origins of web pages let in, comma-separated; a port of * is any port, * alone any origin.",
     )
     cors_credentials: bool = _setting(
-        _flag,
+        values.flag,
         "false",
         "MCP_ECHO_CORS_CREDENTIALS",
         "Let browsers send cookies and read the answer; not together with an origin of *.",
     )
     cors_max_age: int = _setting(
-        _whole(0, 86400),
+        values.whole(0, 86400),
         "86400",
         "MCP_ECHO_CORS_MAX_AGE",
         "How long browsers may keep a preflight answer.",
         unit="seconds",
     )
     trusted_proxies: tuple[str, ...] = _setting(
-        _peers,
+        values.peers,
         "",
         "MCP_ECHO_TRUSTED_PROXIES",
         "Peers believed about who is calling, comma-separated: addresses, networks, unix for a Unix socket; "
         "they must overwrite what clients send in X-User-Id and add to X-Forwarded-For.",
     )
     principal_from: Literal["x-user-id", "subject"] = _setting(
-        _one_of("x-user-id", "subject"),
+        values.one_of("x-user-id", "subject"),
         "x-user-id",
         "MCP_ECHO_PRINCIPAL_FROM",
         "What names the principal behind a trusted proxy: x-user-id (the header), or subject (iss and sub of "
         "the bearer token, which the proxy must have verified, for this server never does).",
     )
     legacy_sse: bool = _setting(
-        _flag,
+        values.flag,
         "false",
         "MCP_ECHO_LEGACY_SSE",
         "Serve the transport of revision 2024-11-05 on /sse and /messages as well.",
     )
     reveal_secrets: bool = _setting(
-        _flag, "false", "MCP_ECHO_REVEAL_SECRETS", "Show tokens, cookies and keys in full: for a lab only."
+        values.flag,
+        "false",
+        "MCP_ECHO_REVEAL_SECRETS",
+        "Show tokens, cookies and keys in full: for a lab only.",
     )
     keepalive_style: Literal["auto", "event", "comment"] = _setting(
-        _one_of("auto", "event", "comment"),
+        values.one_of("auto", "event", "comment"),
         "auto",
         "MCP_ECHO_KEEPALIVE_STYLE",
         "Keep-alives on GET streams: event (event: keep-alive), comment (an SSE comment line), or auto: the "
         "event for readers of /mcp whose Accept lists text/event-stream and takes no JSON, else the comment.",
     )
     keepalive_interval: float = _setting(
-        _seconds, "15", "MCP_ECHO_KEEPALIVE_INTERVAL", "Time between two keep-alives.", unit="seconds"
+        values.seconds, "15", "MCP_ECHO_KEEPALIVE_INTERVAL", "Time between two keep-alives.", unit="seconds"
     )
     max_queue_messages: int = _setting(
-        _whole(1, 100_000),
+        values.whole(1, 100_000),
         "100",
         "MCP_ECHO_MAX_QUEUE_MESSAGES",
         "Messages kept per session; the oldest is dropped for one more.",
         unit="messages",
     )
     max_queue_bytes: int = _setting(
-        _whole(1024, 1 << 30),
+        values.whole(1024, 1 << 30),
         "262144",
         "MCP_ECHO_MAX_QUEUE_BYTES",
         "Size of the messages kept per session; the oldest are dropped for one more.",
         unit="bytes",
     )
     max_state_bytes: int = _setting(
-        _whole(65536, 1 << 40),
+        values.whole(65536, 1 << 40),
         "67108864",
         "MCP_ECHO_MAX_STATE_BYTES",
         "Size of the queued messages and last echoes of all sessions; what does not fit is not kept.",
         unit="bytes",
     )
     max_state_bytes_per_client: int = _setting(
-        _whole(0, 1 << 40),
+        values.whole(0, 1 << 40),
         "0",
         "MCP_ECHO_MAX_STATE_BYTES_PER_CLIENT",
         "Size of those of one principal, or one address or IPv6 /64 where no principal is known; 0 for half "
@@ -461,28 +347,28 @@ class Settings:
         unit="bytes",
     )
     drain_timeout: float = _setting(
-        _seconds,
+        values.seconds,
         "10",
         "MCP_ECHO_DRAIN_TIMEOUT",
         "How long requests in flight may take to finish when the server stops.",
         unit="seconds",
     )
     client_timeout: float = _setting(
-        _seconds,
+        values.seconds,
         "60",
         "MCP_ECHO_CLIENT_TIMEOUT",
         "How long a client has to answer a question of the server's.",
         unit="seconds",
     )
     page_size: int = _setting(
-        _whole(1, 10_000),
+        values.whole(1, 10_000),
         "1000",
         "MCP_ECHO_PAGE_SIZE",
         "Entries on one page of a list.",
         unit="entries",
     )
     state_key: str | None = _setting(
-        _state_key,
+        values.state_key,
         "",
         "MCP_ECHO_STATE_KEY",
         "Key that seals what modern clients carry for the server, 32 bytes in URL-safe base64; the same on "
@@ -490,30 +376,33 @@ class Settings:
         secret=True,
     )
     conformance: tuple[str, ...] = _setting(
-        _words,
+        values.words,
         "",
         "MCP_ECHO_CONFORMANCE",
         "Sets of fixtures of the official conformance suite to add: core, tasks, skills, client, all; the "
         "option alone means core.",
     )
     max_batch: int = _setting(
-        _whole(1, 100_000),
+        values.whole(1, 100_000),
         "100",
         "MCP_ECHO_MAX_BATCH",
         "Longest JSON-RPC batch; only revision 2025-03-26 has batches.",
         unit="messages",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = _setting(
-        _log_level,
+        values.log_level,
         "INFO",
         "ECHO_LOG_LEVEL LOG_LEVEL",
         "Least level that is logged: DEBUG, INFO, WARNING, ERROR or CRITICAL, in any usual spelling.",
     )
     log_file: str | None = _setting(
-        _optional_text, "", "LOG_FILE", "File to log to, its directories made; empty for standard output."
+        values.optional_text,
+        "",
+        "LOG_FILE",
+        "File to log to, its directories made; empty for standard output.",
     )
     log_format: Literal["text", "json"] = _setting(
-        _one_of("text", "json"),
+        values.one_of("text", "json"),
         "text",
         "MCP_ECHO_LOG_FORMAT",
         "Log lines for people or one JSON object each.",
@@ -550,7 +439,7 @@ class Declared:
     @property
     def is_flag(self) -> bool:
         """Whether the setting is true or false, and its option takes no value."""
-        return self.parse is _flag
+        return self.parse is values.flag
 
 
 def declared() -> tuple[Declared, ...]:
@@ -572,142 +461,3 @@ def declared() -> tuple[Declared, ...]:
 
 
 DECLARED = declared()
-
-
-@dataclass(frozen=True, slots=True)
-class Effective:
-    """The settings in force and where they came from."""
-
-    settings: Settings
-    origins: Mapping[str, str]
-    """Field name → ``option --max-sessions``, ``environment MCP_MAX_SESSIONS`` or ``default``."""
-    values: Mapping[str, str]
-    """Field name → the value as it was written."""
-    warnings: tuple[str, ...] = ()
-
-    def without(self, name: str, problem: str) -> Effective:
-        """Return the settings with the default for one whose value cannot be used.
-
-        Args:
-            name: The field.
-            problem: What is wrong with its value.
-
-        Raises:
-            ConfigError: The value is meant for this program and no other.
-        """
-        variable = self.origins[name].rpartition(" ")[2]
-        if not _may_be_foreign(self.origins[name]):
-            raise ConfigError(problem)
-        (setting,) = (each for each in DECLARED if each.name == name)
-        return replace(
-            self,
-            settings=replace(self.settings, **{name: setting.parse(setting.default)}),
-            origins={**self.origins, name: "default"},
-            values={**self.values, name: setting.default},
-            warnings=(*self.warnings, _passed_over(setting, variable, problem)),
-        )
-
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        """The values, and parts of them, that must not be shown."""
-        whole = [self.values[each.name] for each in DECLARED if each.secret]
-        passwords = [password_in(self.values[each.name]) for each in DECLARED if each.address]
-        return tuple(value for value in (*whole, *passwords) if value)
-
-
-def password_in(address: str) -> str:
-    """Return the password that is written in a URL, or nothing."""
-    before, at, _ = address.partition("://")[2].rpartition("@")
-    return before.partition(":")[2] if at else ""
-
-
-def load(options: Mapping[str, str], environ: Mapping[str, str]) -> Effective:
-    """Return the settings from ``options`` over ``environ`` over the defaults.
-
-    Args:
-        options: Field name → value as written on the command line, only for options that were given.
-        environ: The environment variables.
-
-    Raises:
-        ConfigError: A value is not possible.
-    """
-    parsed: dict[str, Any] = {}
-    origins: dict[str, str] = {}
-    values: dict[str, str] = {}
-    warnings = _unknown_variables(environ)
-    for setting in DECLARED:
-        origin, value = _written(setting, options, environ)
-        try:
-            meant = setting.parse(value)
-        except ValueError as error:
-            where = origin.rpartition(" ")[2]
-            found = "" if setting.secret or setting.address else f", not {value!r}"
-            problem = f"{where} {error}{found}"
-            if not _may_be_foreign(origin):
-                raise ConfigError(problem) from None
-            warnings += (_passed_over(setting, where, problem),)
-            origin, value, meant = "default", setting.default, setting.parse(setting.default)
-        parsed[setting.name], origins[setting.name], values[setting.name] = meant, origin, value
-    settings = Settings(**parsed)
-    if origins["allowed_hosts"] == "default" and not _is_local(settings):
-        warnings += (
-            "The server can be reached from other machines, but MCP_ECHO_ALLOWED_HOSTS has only this one's "
-            "own names: requests for any other name are answered with 421; add the names clients use",
-        )
-    return Effective(settings, origins, values, warnings)
-
-
-def _written(setting: Declared, options: Mapping[str, str], environ: Mapping[str, str]) -> tuple[str, str]:
-    if setting.name in options:
-        return f"option --{setting.option}", options[setting.name]
-    for variable in setting.variables:
-        if variable in environ:
-            return f"environment {variable}", environ[variable]
-    return "default", setting.default
-
-
-def _may_be_foreign(origin: str) -> bool:
-    """Return whether a value comes from a variable that may be set for other programs: LOG_LEVEL, LOG_FILE.
-
-    Names that begin with MCP_ or ECHO_ are this program's: what is wrong there was meant for it, and a limit
-    that is passed over would be a hole.
-    """
-    kind, _, variable = origin.partition(" ")
-    return kind == "environment" and not variable.startswith(("MCP_", "ECHO_"))
-
-
-def _passed_over(setting: Declared, variable: str, problem: str) -> str:
-    used = setting.default or "none"
-    return (
-        f"{problem}; {variable} may be meant for another program, so the default ({used}) is used instead: "
-        f"set --{setting.option} for this one"
-    )
-
-
-def _unknown_variables(environ: Mapping[str, str]) -> tuple[str, ...]:
-    known = {variable for setting in DECLARED for variable in setting.variables}
-    return tuple(
-        f"{name} is no setting of mcp-echo and changes nothing"
-        for name in sorted(environ)
-        if name.startswith("MCP_ECHO_") and name not in known
-    )
-
-
-_INTERFACE = re.compile(r":interface=((?:\\.|[^:\\])*)")
-
-
-def _is_local(settings: Settings) -> bool:
-    """Return whether only this machine can reach the port, as far as its description tells."""
-    if settings.port.isdigit():
-        return _is_loopback(settings.host)
-    if settings.port.startswith("unix:") or "domain=UNIX" in settings.port:
-        return True
-    interface = _INTERFACE.search(settings.port)
-    return interface is not None and _is_loopback(re.sub(r"\\(.)", r"\1", interface[1]))
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"

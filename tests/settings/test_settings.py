@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcp_echo.config import DECLARED, ConfigError, Declared, Settings, load
+from mcp_echo.settings.load import load
+from mcp_echo.settings.table import DECLARED, ConfigError, Declared, Settings
 
 # 32 bytes in URL-safe base64.
 KEY = "_" * 43 + "="

@@ -1,0 +1,1 @@
+"""The settings: from options, environment variables and defaults to one frozen object. No I/O."""
