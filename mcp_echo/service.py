@@ -25,7 +25,6 @@ from mcp_echo.ports import Listener, MetricsPort
 from mcp_echo.protocol.revisions import Supported
 from mcp_echo.server import Journal, Server
 from mcp_echo.server.shared import HeldJournal, HeldObserver, HeldTally, SharedServer
-from mcp_echo.sessions import StoreService, open_engine
 from mcp_echo.settings.load import Effective
 from mcp_echo.settings.table import ConfigError, Settings
 from mcp_echo.state.budget import StateBudget
@@ -43,6 +42,7 @@ from mcp_echo.state.shared import SharedStore
 from mcp_echo.state.shared_limits import SharedLimits
 from mcp_echo.state.store import Clock, EndReason, SessionStore, new_node
 from mcp_echo.state.tally import Tally
+from mcp_echo.stores.choose import StoreService, open_engine
 from mcp_echo.tools.base import Facts
 from mcp_echo.tools.handles import handle_of, state_uris
 from mcp_echo.tools.machine import Machine

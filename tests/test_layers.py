@@ -153,7 +153,11 @@ def test_redaction_needs_nothing_but_the_standard_library() -> None:
     """Our choice: a leaf, so that nothing stands between a secret and its mask."""
     for path in (*(PACKAGE / "redaction").glob("*.py"), *(PACKAGE / "settings").glob("*.py")):
         names = list(imported(ast.parse(path.read_text()), path))
-        tops = {each.partition(".")[0] for each in names if not each.startswith(("mcp_echo.redaction.", "mcp_echo.settings."))}
+        tops = {
+            each.partition(".")[0]
+            for each in names
+            if not each.startswith(("mcp_echo.redaction.", "mcp_echo.settings."))
+        }
         assert tops <= sys.stdlib_module_names
 
 

@@ -10,7 +10,7 @@ answered with what is kept. So whoever works out a change from a copy need not h
 many nodes raise come out exact.
 
 Time is the engine's: the clock of the Redis server, or one that all users of one SQLite file share. It tells
-how much time has passed, and what day it is only roughly: see `mcp_echo.stores.sqlite_clock`.
+how much time has passed, and what day it is only roughly: see `mcp_echo.stores.sqlite.clock`.
 """
 
 from __future__ import annotations

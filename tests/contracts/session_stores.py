@@ -31,9 +31,9 @@ from mcp_echo.state.session import Client, Session
 from mcp_echo.state.shared import SharedStore
 from mcp_echo.state.shared_limits import SharedLimits
 from mcp_echo.state.store import EndReason, Holdings, SessionStore, Statistics
-from mcp_echo.stores import redis_batches
-from mcp_echo.stores.redis import RedisEngine
-from mcp_echo.stores.sqlite import SqliteEngine
+from mcp_echo.stores.redis import batches as redis_batches
+from mcp_echo.stores.redis.engine import RedisEngine
+from mcp_echo.stores.sqlite.engine import SqliteEngine
 from mcp_echo.transport.patience import ReactorPatience
 from tests.engines import DictEngine, DictRecords
 from tests.nodes import Reader

@@ -37,8 +37,8 @@ from mcp_echo.state.engine import (
     Totals,
 )
 from mcp_echo.state.store import Counts
-from mcp_echo.stores.redis import RedisEngine
-from mcp_echo.stores.sqlite import SqliteEngine
+from mcp_echo.stores.redis.engine import RedisEngine
+from mcp_echo.stores.sqlite.engine import SqliteEngine
 from tests.engines import BROADCASTS_KEPT, EPOCH, DictEngine, DictRecords
 from tests.stores.redis_cluster import shared_cluster
 from tests.stores.redis_server import shared_server

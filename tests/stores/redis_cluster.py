@@ -7,7 +7,7 @@ import time
 from functools import cache
 from itertools import pairwise
 
-from mcp_echo.stores.redis_slots import SLOTS
+from mcp_echo.stores.redis.slots import SLOTS
 from tests.stores.redis_server import PATIENCE, RedisServer, free_port
 
 NODE_TIMEOUT = 500

@@ -14,7 +14,7 @@ from twisted.internet.protocol import Factory, Protocol
 
 from mcp_echo.protocol.errors import StoreUnavailable
 from mcp_echo.state.engine import Change, Create, Engine, Load, Outcome
-from mcp_echo.stores.redis import RedisEngine
+from mcp_echo.stores.redis.engine import RedisEngine
 from tests.contracts.test_engine import until
 from tests.stores.redis_server import RedisServer
 

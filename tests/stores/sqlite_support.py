@@ -8,7 +8,7 @@ from typing import Any
 from twisted.internet import reactor
 
 from mcp_echo.state.engine import Change, Create
-from mcp_echo.stores.sqlite import SqliteEngine
+from mcp_echo.stores.sqlite.engine import SqliteEngine
 from tests.contracts.test_engine import Ears, until
 
 LONG = 3_600_000

@@ -38,8 +38,9 @@ from mcp_echo.state.engine import (
     Peek,
     Totals,
 )
-from mcp_echo.stores import redis_batches, redis_nudges
-from mcp_echo.stores.redis_codec import Codec
+from mcp_echo.stores.redis import batches as redis_batches
+from mcp_echo.stores.redis import nudges as redis_nudges
+from mcp_echo.stores.redis.codec import Codec
 from tests.certificates import make_certificate
 from tests.contracts.test_engine import begin, until
 from tests.logged import Events
@@ -628,7 +629,7 @@ import sys
 sys.modules[{missing!r}] = None
 from mcp_echo.settings.table import ConfigError
 from mcp_echo.settings.load import load
-from mcp_echo.sessions import open_engine
+from mcp_echo.stores.choose import open_engine
 from mcp_echo.state.engine import EngineRefused
 try:
     open_engine(None, load({{}}, {{"MCP_ECHO_STORE": {address!r}}}).settings, "a").open()
@@ -645,7 +646,7 @@ def test_nothing_installs_a_reactor_before_it_is_chosen() -> None:
     program = "; ".join(
         [
             "import sys",
-            "import mcp_echo.stores.redis",
+            "import mcp_echo.stores.redis.engine",
             "assert 'twisted.internet.reactor' not in sys.modules",
         ]
     )

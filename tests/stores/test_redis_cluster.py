@@ -14,9 +14,9 @@ from twisted.internet.task import deferLater
 from twisted.logger import LogLevel
 
 from mcp_echo.state.engine import Applied, Found, Missing
-from mcp_echo.stores import redis_nudges
-from mcp_echo.stores.redis_address import CLUSTER_SHARDS, parse_address
-from mcp_echo.stores.redis_slots import SLOTS, Where, read_slots, read_where, slot_of
+from mcp_echo.stores.redis import nudges as redis_nudges
+from mcp_echo.stores.redis.address import CLUSTER_SHARDS, parse_address
+from mcp_echo.stores.redis.slots import SLOTS, Where, read_slots, read_where, slot_of
 from tests.contracts.test_engine import until
 from tests.logged import Events
 from tests.stores.redis_cluster import RedisCluster, shared_cluster

@@ -6,8 +6,8 @@ import pytest
 from twisted.internet.task import Clock
 from twisted.logger import LogLevel
 
-from mcp_echo.stores.redis_address import parse_address
-from mcp_echo.stores.redis_condition import FULL_FOR, Condition
+from mcp_echo.stores.redis.address import parse_address
+from mcp_echo.stores.redis.condition import FULL_FOR, Condition
 from tests.logged import Events
 
 UNKNOWN = "not connected yet"

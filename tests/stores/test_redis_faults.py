@@ -19,8 +19,8 @@ from twisted.logger import LogLevel
 
 from mcp_echo.protocol.errors import StoreUnavailable
 from mcp_echo.state.engine import Applied, Close, Found, Missing, Outcome, Peek, Totals
-from mcp_echo.stores import redis_nudges
-from mcp_echo.stores.redis import RedisEngine
+from mcp_echo.stores.redis import nudges as redis_nudges
+from mcp_echo.stores.redis.engine import RedisEngine
 from tests.contracts.test_engine import PATIENCE, begin, until
 from tests.logged import Events
 from tests.stores.redis_server import RedisServer, free_port

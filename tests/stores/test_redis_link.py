@@ -9,7 +9,7 @@ import pytest
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 
-from mcp_echo.stores.redis_link import LEAST_DELAY, MOST_DELAY, Link
+from mcp_echo.stores.redis.link import LEAST_DELAY, MOST_DELAY, Link
 
 TIMEOUT = 0.5
 

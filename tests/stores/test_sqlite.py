@@ -37,13 +37,14 @@ from mcp_echo.state.engine import (
     Peek,
     Totals,
 )
-from mcp_echo.stores import sqlite as engine_module
-from mcp_echo.stores import sqlite_news, sqlite_schema
-from mcp_echo.stores.sqlite import SqliteEngine
-from mcp_echo.stores.sqlite_news import Seen
-from mcp_echo.stores.sqlite_records import Records
-from mcp_echo.stores.sqlite_schema import Address, connect, prepare
-from mcp_echo.stores.sqlite_tasks import Batch, Broadcast, Sweep, Trial
+from mcp_echo.stores.sqlite import engine as engine_module
+from mcp_echo.stores.sqlite import news as sqlite_news
+from mcp_echo.stores.sqlite import schema as sqlite_schema
+from mcp_echo.stores.sqlite.engine import SqliteEngine
+from mcp_echo.stores.sqlite.news import Seen
+from mcp_echo.stores.sqlite.records import Records
+from mcp_echo.stores.sqlite.schema import Address, connect, prepare
+from mcp_echo.stores.sqlite.tasks import Batch, Broadcast, Sweep, Trial
 from tests.contracts.test_engine import Ears, begin, until
 from tests.logged import Events, no_logged_failures
 from tests.stores.sqlite_support import LONG, begun, change, create, make
@@ -704,7 +705,7 @@ async def test_endings_are_told_of_once_though_a_sweep_fails_half_way(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Interface, sweep: what is taken away is told of, by the next sweep if this one cannot."""
-    monkeypatch.setattr("mcp_echo.stores.sqlite_records.SLICE", 2)
+    monkeypatch.setattr("mcp_echo.stores.sqlite.records.SLICE", 2)
     seconds = 1000.0
     engine, _ = await start(uptime=lambda: seconds)
     for number in range(5):
@@ -874,7 +875,7 @@ def test_what_was_seen_and_removed_was_not_missed(nodes: Nodes) -> None:
 
 def test_news_that_nobody_removes_is_bounded(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
     """Design decision 8: nothing is kept without bound; who was too slow is told so."""
-    monkeypatch.setattr("mcp_echo.stores.sqlite_news.MOST_KEPT", 5)
+    monkeypatch.setattr("mcp_echo.stores.sqlite.news.MOST_KEPT", 5)
     nodes.look()
     nodes.change(30)
     nodes.a.carry_out([Broadcast(b"%d" % number) for number in range(30)])

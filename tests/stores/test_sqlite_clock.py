@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from twisted.internet import reactor
 
 from mcp_echo.state.engine import Applied, Create, Ended, Found, Missing, Peek
-from mcp_echo.stores.sqlite import SqliteEngine
-from mcp_echo.stores.sqlite_clock import FileClock, since_boot
-from mcp_echo.stores.sqlite_schema import Address, connect, prepare
+from mcp_echo.stores.sqlite.clock import FileClock, since_boot
+from mcp_echo.stores.sqlite.engine import SqliteEngine
+from mcp_echo.stores.sqlite.schema import Address, connect, prepare
 from tests.contracts.test_engine import Ears, until
 
 DAY = 86_400
@@ -232,5 +232,5 @@ def test_where_the_kernel_tells_nothing_a_process_has_a_steady_clock(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Our choice: other systems than Linux."""
-    monkeypatch.setattr("mcp_echo.stores.sqlite_clock._UPTIME", tmp_path / "none")
+    monkeypatch.setattr("mcp_echo.stores.sqlite.clock._UPTIME", tmp_path / "none")
     assert since_boot() is time.monotonic

@@ -19,9 +19,9 @@ from twisted.logger import LogLevel
 
 from mcp_echo.protocol.errors import StoreUnavailable
 from mcp_echo.state.engine import Applied, Create, Found, Missing, Peek
-from mcp_echo.stores import sqlite as engine_module
-from mcp_echo.stores.sqlite import SqliteEngine
-from mcp_echo.stores.sqlite_files import FileLost, Files
+from mcp_echo.stores.sqlite import engine as engine_module
+from mcp_echo.stores.sqlite.engine import SqliteEngine
+from mcp_echo.stores.sqlite.files import FileLost, Files
 from tests.contracts.test_engine import Ears, until
 from tests.logged import Events, no_logged_failures
 from tests.stores.redis_support import refused
@@ -367,7 +367,7 @@ async def test_a_copy_that_is_written_over_it_is_looked_at_and_used(
     start: Start, path: Path, monkeypatch: pytest.MonkeyPatch, nodes: int
 ) -> None:
     """Our choice: whoever restores with `cp`, to a file of the same name and size, is understood as well."""
-    monkeypatch.setattr("mcp_echo.stores.sqlite_thread.LONGEST_CHECKPOINT", 0.05)
+    monkeypatch.setattr("mcp_echo.stores.sqlite.thread.LONGEST_CHECKPOINT", 0.05)
     engines = [(await start(name))[0] for name in "ab"[:nodes]]
     engine = engines[0]
     await engine.submit(create("in the copy"))
@@ -413,9 +413,9 @@ async def test_the_checkpoints_of_any_process_are_no_reason_for_a_look(
     """Our choice: they write to the database all the time, and a look reads all of it."""
     looks: list[Path] = []
     monkeypatch.setattr(
-        "mcp_echo.stores.sqlite_thread.take_again", lambda address: looks.append(address.path)
+        "mcp_echo.stores.sqlite.thread.take_again", lambda address: looks.append(address.path)
     )
-    monkeypatch.setattr("mcp_echo.stores.sqlite_schema.LONGEST_LOG_PAGES", 20)
+    monkeypatch.setattr("mcp_echo.stores.sqlite.schema.LONGEST_LOG_PAGES", 20)
     (one, _), (two, _) = await start("a"), await start("b")
     before = path.stat().st_mtime_ns
     for number in range(200):

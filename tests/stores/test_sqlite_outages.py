@@ -9,7 +9,7 @@ import pytest
 from twisted.logger import globalLogPublisher
 
 from mcp_echo.stores.breaker import THRESHOLD
-from mcp_echo.stores.sqlite_outages import QUIET_SECONDS, Outages
+from mcp_echo.stores.sqlite.outages import QUIET_SECONDS, Outages
 
 
 class Bench:

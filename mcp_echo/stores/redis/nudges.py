@@ -11,10 +11,10 @@ from twisted.logger import Logger
 
 from mcp_echo.protocol.errors import StoreUnavailable
 from mcp_echo.state.engine import Listener
-from mcp_echo.stores.redis_answers import Heard
-from mcp_echo.stores.redis_codec import Call, Codec
-from mcp_echo.stores.redis_condition import Condition
-from mcp_echo.stores.redis_wire import RedisWire
+from mcp_echo.stores.redis.answers import Heard
+from mcp_echo.stores.redis.codec import Call, Codec
+from mcp_echo.stores.redis.condition import Condition
+from mcp_echo.stores.redis.wire import RedisWire
 
 LOOK_INTERVAL = 5.0
 """Seconds between two looks at the bus: what is published may be lost, what is on the bus is not."""

@@ -9,8 +9,8 @@ from twisted.logger import Logger
 from mcp_echo.redaction import one_line
 from mcp_echo.state.store import StoreHealth
 from mcp_echo.stores.breaker import THRESHOLD, Breaker
-from mcp_echo.stores.redis_address import RedisAddress
-from mcp_echo.stores.redis_answers import is_full
+from mcp_echo.stores.redis.address import RedisAddress
+from mcp_echo.stores.redis.answers import is_full
 
 FULL_FOR = 10.0
 """Seconds without a refusal for want of memory after which it counts as over."""

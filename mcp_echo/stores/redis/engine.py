@@ -30,14 +30,14 @@ from twisted.python.failure import Failure
 from mcp_echo.protocol.errors import StoreUnavailable
 from mcp_echo.state.engine import Count, Counted, Ended, Held, Listener, Operation, Outcome, Totals
 from mcp_echo.state.store import Counts, StoreHealth
-from mcp_echo.stores.redis_address import RedisAddress, parse_address
-from mcp_echo.stores.redis_answers import Answer, Swept
-from mcp_echo.stores.redis_batches import Batches, unavailable
-from mcp_echo.stores.redis_cluster import Servers
-from mcp_echo.stores.redis_codec import Call, Codec
-from mcp_echo.stores.redis_nudges import Nudges
-from mcp_echo.stores.redis_server import Learn, Server
-from mcp_echo.stores.redis_wire import RedisWire
+from mcp_echo.stores.redis.address import RedisAddress, parse_address
+from mcp_echo.stores.redis.answers import Answer, Swept
+from mcp_echo.stores.redis.batches import Batches, unavailable
+from mcp_echo.stores.redis.cluster import Servers
+from mcp_echo.stores.redis.codec import Call, Codec
+from mcp_echo.stores.redis.nudges import Nudges
+from mcp_echo.stores.redis.server import Learn, Server
+from mcp_echo.stores.redis.wire import RedisWire
 
 _NOTHING = Totals()
 

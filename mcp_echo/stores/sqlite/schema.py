@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from mcp_echo.state.engine import EngineRefused
-from mcp_echo.stores.sqlite_files import FileLost, removed
+from mcp_echo.stores.sqlite.files import FileLost, removed
 
 APPLICATION_ID = 0x6D637065
 """What makes a database file ours: ``mcpe`` in the header (https://sqlite.org/pragma.html)."""

@@ -13,12 +13,12 @@ from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
-from mcp_echo.stores.sqlite_clock import FileClock
-from mcp_echo.stores.sqlite_files import Files, overwritten
-from mcp_echo.stores.sqlite_news import News, Seen
-from mcp_echo.stores.sqlite_records import Records
-from mcp_echo.stores.sqlite_schema import CONNECTING, Address, number, set_up, take_again
-from mcp_echo.stores.sqlite_tasks import Batch, Task
+from mcp_echo.stores.sqlite.clock import FileClock
+from mcp_echo.stores.sqlite.files import Files, overwritten
+from mcp_echo.stores.sqlite.news import News, Seen
+from mcp_echo.stores.sqlite.records import Records
+from mcp_echo.stores.sqlite.schema import CONNECTING, Address, number, set_up, take_again
+from mcp_echo.stores.sqlite.tasks import Batch, Task
 
 RESCUE_TRIES = 40
 RESCUE_SECONDS = 0.05

@@ -1,4 +1,4 @@
-"""Operations as the script in redis_script.lua takes them. Pure."""
+"""Operations as the script in script.lua takes them. Pure."""
 
 from __future__ import annotations
 

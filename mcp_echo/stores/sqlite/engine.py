@@ -18,15 +18,15 @@ from mcp_echo.protocol.errors import StoreUnavailable
 from mcp_echo.state.engine import Ended, EngineRefused, Listener, Operation, Outcome, Totals
 from mcp_echo.state.store import Counts, StoreHealth
 from mcp_echo.stores.breaker import PAUSE
-from mcp_echo.stores.sqlite_clock import FileClock, since_boot
-from mcp_echo.stores.sqlite_clock import boot as this_boot
-from mcp_echo.stores.sqlite_files import FileLost
-from mcp_echo.stores.sqlite_news import NOTHING, News
-from mcp_echo.stores.sqlite_outages import Outages
-from mcp_echo.stores.sqlite_records import ITS_OWN_FAULT, Records
-from mcp_echo.stores.sqlite_schema import Address, connect, prepare
-from mcp_echo.stores.sqlite_tasks import Batch, Broadcast, Note, Secret, Sweep, Task, Trial
-from mcp_echo.stores.sqlite_thread import DatabaseThread
+from mcp_echo.stores.sqlite.clock import FileClock, since_boot
+from mcp_echo.stores.sqlite.clock import boot as this_boot
+from mcp_echo.stores.sqlite.files import FileLost
+from mcp_echo.stores.sqlite.news import NOTHING, News
+from mcp_echo.stores.sqlite.outages import Outages
+from mcp_echo.stores.sqlite.records import ITS_OWN_FAULT, Records
+from mcp_echo.stores.sqlite.schema import Address, connect, prepare
+from mcp_echo.stores.sqlite.tasks import Batch, Broadcast, Note, Secret, Sweep, Task, Trial
+from mcp_echo.stores.sqlite.thread import DatabaseThread
 
 LONGEST_BATCH = 256
 """Tasks that share a transaction."""

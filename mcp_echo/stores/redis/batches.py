@@ -16,9 +16,9 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from mcp_echo.protocol.errors import StoreUnavailable
-from mcp_echo.stores.redis_answers import Answer, Later, Refused, concerns_all, is_full, read_answer
-from mcp_echo.stores.redis_codec import Call, Codec
-from mcp_echo.stores.redis_wire import RedisWire
+from mcp_echo.stores.redis.answers import Answer, Later, Refused, concerns_all, is_full, read_answer
+from mcp_echo.stores.redis.codec import Call, Codec
+from mcp_echo.stores.redis.wire import RedisWire
 
 BATCH_CALLS = 256
 BATCH_BYTES = 4 << 20
@@ -29,7 +29,7 @@ WAITING_BYTES = 64 << 20
 MOVING_RETRY = 0.05
 """Seconds until a shard whose slot moves from one server to another is tried again."""
 
-_SOURCE = Path(__file__).with_name("redis_script.lua").read_bytes()
+_SOURCE = Path(__file__).with_name("script.lua").read_bytes()
 # No secret: it is how Redis names scripts.
 _NAME = hashlib.sha1(_SOURCE, usedforsecurity=False).hexdigest()
 

@@ -12,14 +12,14 @@ from twisted.python.failure import Failure
 
 from mcp_echo.protocol.errors import StoreUnavailable
 from mcp_echo.stores.breaker import PAUSE
-from mcp_echo.stores.redis_address import RedisAddress
-from mcp_echo.stores.redis_answers import Answer, Refused, is_full, read_answer
-from mcp_echo.stores.redis_batches import run_script
-from mcp_echo.stores.redis_codec import Call, Codec
-from mcp_echo.stores.redis_condition import Condition
-from mcp_echo.stores.redis_dial import Dialer, eviction_policy
-from mcp_echo.stores.redis_link import Link
-from mcp_echo.stores.redis_wire import RedisWire
+from mcp_echo.stores.redis.address import RedisAddress
+from mcp_echo.stores.redis.answers import Answer, Refused, is_full, read_answer
+from mcp_echo.stores.redis.batches import run_script
+from mcp_echo.stores.redis.codec import Call, Codec
+from mcp_echo.stores.redis.condition import Condition
+from mcp_echo.stores.redis.dial import Dialer, eviction_policy
+from mcp_echo.stores.redis.link import Link
+from mcp_echo.stores.redis.wire import RedisWire
 
 Learn = Callable[["Server", RedisWire], Coroutine[Any, Any, None]]
 """Asks a connection what the cluster looks like."""

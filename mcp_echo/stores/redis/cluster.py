@@ -10,10 +10,10 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from mcp_echo.stores.redis_address import RedisAddress
-from mcp_echo.stores.redis_server import Learn, Server
-from mcp_echo.stores.redis_slots import SlotMap, Where, owners_of, read_slots, read_where
-from mcp_echo.stores.redis_wire import RedisWire
+from mcp_echo.stores.redis.address import RedisAddress
+from mcp_echo.stores.redis.server import Learn, Server
+from mcp_echo.stores.redis.slots import SlotMap, Where, owners_of, read_slots, read_where
+from mcp_echo.stores.redis.wire import RedisWire
 
 LEARN_AGAIN = 1.0
 """Seconds from the loss of a server, or the news of a moved slot, to the question who has what."""

@@ -4,7 +4,7 @@
 -- record that gives way, and of the shares, are made of the first, and are in the same slot: Redis takes at most
 -- ten arguments from a client that has not logged in, and would not tell a longer command that it must.
 -- ARGV[1]: the operations, a MessagePack array. Each begins with its code, how many keys it names, and the
--- id of its record. mcp_echo/stores/redis_codec.py writes it, and reads the answer: the length of the head
+-- id of its record. mcp_echo/stores/redis/codec.py writes it, and reads the answer: the length of the head
 -- in four bytes, the head, which is a MessagePack array of numbers, and all strings, whose lengths it says.
 --
 -- Each operation is done wholly or not at all: what Redis may refuse (no memory, a replica) it refuses at an

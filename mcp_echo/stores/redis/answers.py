@@ -1,4 +1,4 @@
-"""What the script in redis_script.lua answers. Pure."""
+"""What the script in script.lua answers. Pure."""
 
 from __future__ import annotations
 

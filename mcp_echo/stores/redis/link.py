@@ -10,7 +10,7 @@ from twisted.internet import defer
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-from mcp_echo.stores.redis_wire import RedisWire
+from mcp_echo.stores.redis.wire import RedisWire
 
 LEAST_DELAY = 0.1
 MOST_DELAY = 1.0

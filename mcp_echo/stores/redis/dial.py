@@ -12,9 +12,9 @@ from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.internet.interfaces import IStreamClientEndpoint
 
 from mcp_echo.state.engine import EngineRefused
-from mcp_echo.stores.redis_address import INSTALL, RedisAddress
-from mcp_echo.stores.redis_link import Greet, Link
-from mcp_echo.stores.redis_wire import RedisWire, wires
+from mcp_echo.stores.redis.address import INSTALL, RedisAddress
+from mcp_echo.stores.redis.link import Greet, Link
+from mcp_echo.stores.redis.wire import RedisWire, wires
 
 
 class Dialer:

@@ -31,8 +31,8 @@ from mcp_echo.state.engine import (
 )
 from mcp_echo.state.limits import holder_of
 from mcp_echo.state.store import SAMPLE, Counts
-from mcp_echo.stores.sqlite_news import remove_old, write_broadcast, write_nudges
-from mcp_echo.stores.sqlite_tasks import Batch, Broadcast, Note, Secret, Sweep, Task, Trial
+from mcp_echo.stores.sqlite.news import remove_old, write_broadcast, write_nudges
+from mcp_echo.stores.sqlite.tasks import Batch, Broadcast, Note, Secret, Sweep, Task, Trial
 
 SLICE = 200
 """How many expired records one step of a sweep takes away."""

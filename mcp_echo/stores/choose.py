@@ -17,7 +17,7 @@ from mcp_echo.state.engine import Engine, EngineRefused
 from mcp_echo.state.limits import share_of
 from mcp_echo.state.sealed import Seal
 from mcp_echo.state.shared import ACKNOWLEDGE, HEARTBEAT, SharedStore
-from mcp_echo.stores.redis_address import INSTALL
+from mcp_echo.stores.redis.address import INSTALL
 
 MEMORY = "memory:"
 
@@ -38,10 +38,10 @@ def open_engine(reactor: IReactorTime, settings: Settings, node: str) -> Engine 
     # Each only where it is wanted: Redis needs a library that not everybody has.
     try:
         if settings.store.startswith("sqlite:"):
-            from mcp_echo.stores.sqlite import SqliteEngine
+            from mcp_echo.stores.sqlite.engine import SqliteEngine
 
             return SqliteEngine(reactor, settings.store, **_limits(settings), node=node)
-        from mcp_echo.stores.redis import RedisEngine
+        from mcp_echo.stores.redis.engine import RedisEngine
 
         return RedisEngine(reactor, settings.store, **_limits(settings), node=node)
     except ImportError as error:

@@ -1,0 +1,1 @@
+"""An engine whose records are in Redis."""
