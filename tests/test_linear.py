@@ -22,11 +22,11 @@ import pytest
 from msgspec import Raw
 
 import mcp_echo
+from mcp_echo.http.headers import Headers
+from mcp_echo.http.origins import AllowedHosts, AllowedOrigins
 from mcp_echo.protocol.decoding import read_without_nulls
 from mcp_echo.protocol.errors import McpError
-from mcp_echo.protocol.headers import Headers
 from mcp_echo.protocol.identity_headers import IdentityHeader, row_of
-from mcp_echo.protocol.origins import AllowedHosts, AllowedOrigins
 from mcp_echo.protocol.revisions import Revision, Supported
 from mcp_echo.settings.load import load
 from mcp_echo.settings.table import Settings

@@ -11,7 +11,7 @@ from email.errors import HeaderParseError
 from email.header import decode_header, make_header
 from typing import Literal, NamedTuple, cast
 
-from mcp_echo.protocol.headers import Headers
+from mcp_echo.http.headers import Headers
 
 Fact = Literal[
     "user_id", "user_name", "github_user", "email", "groups", "credential", "claims", "proof", "more"

@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
+from mcp_echo.http.accept import EVENT_STREAM
 from mcp_echo.offer.resources import SESSION_URI
-from mcp_echo.protocol.accept import EVENT_STREAM
 from mcp_echo.protocol.errors import (
     InternalError,
     InvalidParams,

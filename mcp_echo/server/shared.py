@@ -11,9 +11,9 @@ from collections.abc import Callable, Coroutine, Iterable
 from functools import partial
 from typing import Any
 
+from mcp_echo.http.headers import Headers
 from mcp_echo.offer import Observer
 from mcp_echo.protocol.errors import SessionNotFound, StoreUnavailable
-from mcp_echo.protocol.headers import Headers
 from mcp_echo.protocol.jsonrpc import Malformed, Message, Request
 from mcp_echo.protocol.proxies import Caller
 from mcp_echo.server import Server, is_for_a_session

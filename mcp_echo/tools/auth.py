@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from mcp_echo.http.headers import Headers
 from mcp_echo.protocol import credentials
 from mcp_echo.protocol.credentials import Credentials
-from mcp_echo.protocol.headers import Headers
 from mcp_echo.protocol.identity_headers import ANY_SERVICE, row_of
 from mcp_echo.redaction import fingerprint, mask, mask_header, mask_tokens, printable
 from mcp_echo.tools import jwt

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from mcp_echo.protocol.headers import Headers
+from mcp_echo.http.headers import Headers
 from mcp_echo.protocol.identity_headers import Fact, IdentityHeader, joined, plain, row_of, rows_of
 from mcp_echo.redaction import mask_json, mask_tokens
 from mcp_echo.tools import jwt, lookalikes

@@ -8,9 +8,9 @@ from typing import Any
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
-from mcp_echo.protocol.accept import parse_accept
+from mcp_echo.http.accept import parse_accept
+from mcp_echo.http.headers import Headers
 from mcp_echo.protocol.errors import InvalidRequest
-from mcp_echo.protocol.headers import Headers
 from mcp_echo.protocol.proxies import Caller
 from mcp_echo.server import Carriage, Reply
 from mcp_echo.state.session import Session

@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from mcp_echo.protocol.accept import prefers_openmetrics
+from mcp_echo.http.accept import prefers_openmetrics
 from mcp_echo.settings.table import Settings
 from mcp_echo.transport.edge.answer import Lines
 from mcp_echo.transport.edge.exchange import HttpExchange

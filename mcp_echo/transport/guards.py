@@ -5,9 +5,9 @@ https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#securi
 
 from __future__ import annotations
 
-from mcp_echo.protocol.cors import CorsPolicy
+from mcp_echo.http.cors import CorsPolicy
+from mcp_echo.http.origins import AllowedHosts
 from mcp_echo.protocol.errors import HostRefused, OriginRefused
-from mcp_echo.protocol.origins import AllowedHosts
 from mcp_echo.settings.table import Settings
 from mcp_echo.transport.edge.answer import lines_of
 from mcp_echo.transport.edge.exchange import HttpExchange

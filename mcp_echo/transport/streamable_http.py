@@ -9,7 +9,7 @@ from klein import Klein
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from mcp_echo.protocol.accept import EVENT_STREAM, accepts_gzip, parse_accept
+from mcp_echo.http.accept import EVENT_STREAM, accepts_gzip, parse_accept
 from mcp_echo.protocol.errors import (
     InternalError,
     InvalidRequest,

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from mcp_echo.protocol.cors import EXPOSED_HEADERS
+from mcp_echo.http.cors import EXPOSED_HEADERS
 from mcp_echo.protocol.identity_headers import ANY_SERVICE
 from mcp_echo.protocol.identity_headers import IDENTITY_HEADERS as IDENTITY_ROWS
 from mcp_echo.redaction import fingerprint

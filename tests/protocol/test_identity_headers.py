@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcp_echo.protocol.headers import Headers
+from mcp_echo.http.headers import Headers
 from mcp_echo.protocol.identity_headers import (
     IDENTITY_HEADERS,
     Fact,

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from mcp_echo.protocol.headers import Headers
+from mcp_echo.http.headers import Headers
 from mcp_echo.protocol.jsonrpc import encode
 from mcp_echo.protocol.progress import ProgressToken
 from mcp_echo.protocol.proxies import Caller

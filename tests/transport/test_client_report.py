@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from mcp_echo.conformance.client import MAX_CLIENTS, MAX_NAMES
-from mcp_echo.protocol.accept import JSON
+from mcp_echo.http.accept import JSON
 from tests.transport.support import META, ModernTestCase, ServerTestCase, claim
 
 BOTH = "application/json, text/event-stream"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.interfaces import IConsumer
 from zope.interface import implementer
 
-from mcp_echo.protocol.headers import Headers
+from mcp_echo.http.headers import Headers
 from mcp_echo.protocol.strict_json import is_read
 from mcp_echo.redaction import secrets_in
 from mcp_echo.transport.edge.answer import LAST_CHUNK, Lines, chunk, line

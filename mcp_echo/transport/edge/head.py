@@ -9,6 +9,7 @@ import re
 from functools import lru_cache
 from typing import Any
 
+from mcp_echo.http.headers import Headers
 from mcp_echo.protocol.errors import (
     ExpectationFailed,
     HeadTooLarge,
@@ -17,7 +18,6 @@ from mcp_echo.protocol.errors import (
     MalformedHttp,
     OtherProtocol,
 )
-from mcp_echo.protocol.headers import Headers
 
 # RFC 3986 section 3.2: a name or an address, and perhaps a port; "Host:" may be empty (RFC 9112 section 3.2).
 _AUTHORITY = re.compile(

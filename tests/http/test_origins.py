@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcp_echo.protocol.origins import (
+from mcp_echo.http.origins import (
     AllowedHosts,
     AllowedOrigins,
     Authority,

@@ -10,15 +10,9 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
-from mcp_echo.protocol.headers import Headers
-from mcp_echo.protocol.hops import known_hop
-from mcp_echo.protocol.origins import (
-    AllowedOrigins,
-    Authority,
-    default_port,
-    parse_authority,
-    parse_origin,
-)
+from mcp_echo.http.headers import Headers
+from mcp_echo.http.hops import known_hop
+from mcp_echo.http.origins import AllowedOrigins, Authority, default_port, parse_authority, parse_origin
 from mcp_echo.settings.table import Settings
 
 METHODS = ("GET", "POST", "DELETE", "OPTIONS")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcp_echo.protocol.accept import Accepted, accepts_gzip, parse_accept, prefers_openmetrics
+from mcp_echo.http.accept import Accepted, accepts_gzip, parse_accept, prefers_openmetrics
 
 
 @pytest.mark.parametrize(

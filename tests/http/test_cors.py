@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from mcp_echo.protocol.cors import CorsPolicy
-from mcp_echo.protocol.headers import Headers
-from mcp_echo.protocol.hops import KNOWN_FROM_HOPS, known_hop
-from mcp_echo.protocol.origins import AllowedOrigins
+from mcp_echo.http.cors import CorsPolicy
+from mcp_echo.http.headers import Headers
+from mcp_echo.http.hops import KNOWN_FROM_HOPS, known_hop
+from mcp_echo.http.origins import AllowedOrigins
 from mcp_echo.settings.load import load
 
 APP = "https://app.example.com"
