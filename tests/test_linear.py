@@ -24,9 +24,9 @@ from msgspec import Raw
 import mcp_echo
 from mcp_echo.http.headers import Headers
 from mcp_echo.http.origins import AllowedHosts, AllowedOrigins
-from mcp_echo.protocol.decoding import read_without_nulls
 from mcp_echo.protocol.errors import McpError
 from mcp_echo.protocol.identity_headers import IdentityHeader, row_of
+from mcp_echo.protocol.params import read_without_nulls
 from mcp_echo.protocol.revisions import Revision, Supported
 from mcp_echo.settings.load import load
 from mcp_echo.settings.table import Settings
@@ -94,7 +94,7 @@ NOT_A_CLIENT_S = {
     "mcp_echo.protocol.credentials.hint_at": _CHARACTER,
     "mcp_echo.protocol.credentials.is_invisible": _CHARACTER,
     "mcp_echo.protocol.credentials.name_of": _CHARACTER,
-    "mcp_echo.protocol.decoding.read_without_nulls": "is given a decoder; see below",
+    "mcp_echo.protocol.params.read_without_nulls": "is given a decoder; see below",
     "mcp_echo.protocol.modern.is_answer": _OURS,
     "mcp_echo.protocol.modern.is_declared": _OURS,
     "mcp_echo.protocol.modern.required_capability": _OURS,

@@ -23,6 +23,7 @@ from mcp_echo.offer.resources import Resource
 from mcp_echo.protocol.jsonrpc import Message, Notification, Request
 from mcp_echo.protocol.proxies import Caller
 from mcp_echo.protocol.revisions import MODERN, Revision
+from mcp_echo.protocol.texts import milliseconds
 from mcp_echo.redaction import mask_tokens, printable
 from mcp_echo.state.events import event_id
 from mcp_echo.state.limits import Limits
@@ -39,7 +40,6 @@ from mcp_echo.tools.base import (
     reader_of,
 )
 from mcp_echo.tools.headers import shown as shown_header
-from mcp_echo.tools.texts import milliseconds
 
 MAX_CLIENTS = 200
 """Records kept at once. For one more, the one not seen for longest goes, of whoever has most of them."""

@@ -19,6 +19,7 @@ from mcp_echo.conformance.core import ASK_NAME, add_tools, ask, elicitation, fix
 from mcp_echo.offer import Offer
 from mcp_echo.protocol.errors import CapabilityMissing, InvalidParams
 from mcp_echo.protocol.modern import read_params
+from mcp_echo.protocol.texts import timestamp
 from mcp_echo.state.held import Hold, call_bytes
 from mcp_echo.tools.base import (
     Answer,
@@ -31,7 +32,6 @@ from mcp_echo.tools.base import (
     WholeResult,
     input_requests,
 )
-from mcp_echo.tools.texts import timestamp
 
 EXTENSION = "io.modelcontextprotocol/tasks"
 

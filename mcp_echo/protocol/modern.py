@@ -16,8 +16,8 @@ from typing import Any, get_args
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from mcp_echo.protocol.decoding import UNREADABLE, Decode, read, read_without_nulls
 from mcp_echo.protocol.errors import HeaderMismatch, InvalidParams, MetaIncomplete
+from mcp_echo.protocol.params import UNREADABLE, Decode, read, read_without_nulls
 from mcp_echo.redaction import quoted
 
 PREFIX = "io.modelcontextprotocol/"

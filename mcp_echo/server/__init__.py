@@ -16,8 +16,8 @@ from mcp_echo.protocol.errors import (
     SessionNotFound,
     VersionNotSupported,
 )
+from mcp_echo.protocol.handshake import asked_for
 from mcp_echo.protocol.jsonrpc import Malformed, Message, Notification, Request, Response
-from mcp_echo.protocol.legacy import asked_for
 from mcp_echo.protocol.modern import is_claimed, what_is_lacking
 from mcp_echo.protocol.revisions import Supported
 from mcp_echo.server.eras import half_modern, not_spoken

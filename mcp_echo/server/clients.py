@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from mcp_echo.protocol.legacy import MAX_SELF_DESCRIPTION, Initialize
+from mcp_echo.protocol.handshake import MAX_SELF_DESCRIPTION, Initialize
 from mcp_echo.state.session import Client
 
 

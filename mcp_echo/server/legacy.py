@@ -21,6 +21,14 @@ from mcp_echo.protocol.errors import (
     SessionRequired,
     WrongHttpMethod,
 )
+from mcp_echo.protocol.handshake import (
+    Initialize,
+    asked_for,
+    check_initialize_header,
+    check_version_header,
+    check_version_header_strictly,
+    read_initialize,
+)
 from mcp_echo.protocol.jsonrpc import (
     Malformed,
     Message,
@@ -30,14 +38,6 @@ from mcp_echo.protocol.jsonrpc import (
     Response,
     error_bytes,
     result_bytes,
-)
-from mcp_echo.protocol.legacy import (
-    Initialize,
-    asked_for,
-    check_initialize_header,
-    check_version_header,
-    check_version_header_strictly,
-    read_initialize,
 )
 from mcp_echo.protocol.levels import LOG_LEVELS
 from mcp_echo.protocol.meta import check_meta

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from mcp_echo.protocol.errors import InvalidRequest
+from mcp_echo.protocol.handshake import check_version_header_strictly
 from mcp_echo.protocol.jsonrpc import Message, MessageId, Notification, Request, Response
-from mcp_echo.protocol.legacy import check_version_header_strictly
 from mcp_echo.protocol.meta import check_meta
 from mcp_echo.protocol.progress import progress_token
 from mcp_echo.protocol.revisions import Revision

@@ -16,12 +16,12 @@ from mcp_echo.protocol.errors import SessionNotFound, TooManySessions, TooManySe
 from mcp_echo.protocol.jsonrpc import notification_bytes
 from mcp_echo.protocol.levels import log_params
 from mcp_echo.protocol.revisions import Revision
+from mcp_echo.protocol.texts import moment, span, timestamp
 from mcp_echo.state.session import Session
 from mcp_echo.state.store import SessionStore
 from mcp_echo.tools.base import Answer, Call, Tool, ToolError
 from mcp_echo.tools.misnamed import fault_in
 from mcp_echo.tools.schemas import Schema
-from mcp_echo.tools.texts import moment, span, timestamp
 
 MESSAGES_URI = "echo://session/{session}/messages"
 STATE_URI = "echo://session/{session}"

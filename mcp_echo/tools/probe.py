@@ -11,10 +11,10 @@ from mcp_echo.protocol.jsonrpc import notification_bytes
 from mcp_echo.protocol.levels import LOG_LEVELS, log_params
 from mcp_echo.protocol.modern import is_declared, required_capability
 from mcp_echo.protocol.progress import WrongToken
+from mcp_echo.protocol.texts import milliseconds, yes
 from mcp_echo.redaction import excerpt, mask_json, printable
 from mcp_echo.state.changes import LISTS
 from mcp_echo.tools.base import SESSION_MADE, Answer, AskError, Call, NoAnswer, Question, Tool
-from mcp_echo.tools.texts import milliseconds, yes
 
 Feature = Literal[
     "sampling", "elicitation", "roots", "ping", "progress", "logging", "cancellation", "list-changed"

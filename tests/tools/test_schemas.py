@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Meta, Raw
 
-from mcp_echo.protocol.decoding import read
+from mcp_echo.protocol.params import read
 from mcp_echo.tools.schemas import input_schema, output_schema, without_nulls
 from tests.tools import schema_rules
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import psutil
 import pytest
 
+from mcp_echo.protocol.texts import exact_moment, milliseconds, moment, size, span
 from mcp_echo.settings.table import DECLARED
 from mcp_echo.tools.machine import Machine
-from mcp_echo.tools.texts import exact_moment, milliseconds, moment, size, span
 from tests.tools.support import UNREADABLE, FakeMachine, Scene, wire
 
 MIB = 1024 * 1024

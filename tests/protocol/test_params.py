@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET, Raw, UnsetType
 
-from mcp_echo.protocol.decoding import read
+from mcp_echo.protocol.params import read
 
 
 class Inner(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec import Raw
 
 from mcp_echo.protocol.errors import InvalidParams, InvalidRequest, UnsupportedRevision
-from mcp_echo.protocol.legacy import (
+from mcp_echo.protocol.handshake import (
     MAX_SELF_DESCRIPTION,
     check_version_header,
     check_version_header_strictly,

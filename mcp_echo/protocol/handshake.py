@@ -10,9 +10,9 @@ from typing import Any, cast
 import msgspec
 from msgspec import Raw
 
-from mcp_echo.protocol.decoding import UNREADABLE, read
 from mcp_echo.protocol.errors import InvalidParams, InvalidRequest, UnsupportedRevision
 from mcp_echo.protocol.modern import VERSION_HEADER, disagreement
+from mcp_echo.protocol.params import UNREADABLE, read
 from mcp_echo.protocol.revisions import Revision, Supported
 from mcp_echo.redaction import quoted
 
