@@ -16,6 +16,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from mcp_echo.auth.sealed import Seal
 from mcp_echo.listening import STOP_MARGIN, endpoint, endpoint_description, metrics_description
 from mcp_echo.logs import FailureCount, LogJournal
 from mcp_echo.notify import Notices
@@ -36,7 +37,6 @@ from mcp_echo.state.limits import Limits, share_of
 from mcp_echo.state.memory import MemoryStore
 from mcp_echo.state.peers import SharedChanges
 from mcp_echo.state.replica import Replica
-from mcp_echo.state.sealed import Seal
 from mcp_echo.state.session import Session
 from mcp_echo.state.shared import SharedStore
 from mcp_echo.state.shared_limits import SharedLimits

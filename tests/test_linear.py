@@ -22,10 +22,10 @@ import pytest
 from msgspec import Raw
 
 import mcp_echo
+from mcp_echo.auth.identity_headers import IdentityHeader, row_of
 from mcp_echo.http.headers import Headers
 from mcp_echo.http.origins import AllowedHosts, AllowedOrigins
 from mcp_echo.protocol.errors import McpError
-from mcp_echo.protocol.identity_headers import IdentityHeader, row_of
 from mcp_echo.protocol.params import read_without_nulls
 from mcp_echo.protocol.revisions import Revision, Supported
 from mcp_echo.settings.load import load
@@ -44,12 +44,12 @@ ROOMS = (
     "mcp_echo.tools.handles",
     "mcp_echo.tools.headers",
     "mcp_echo.tools.identity",
-    "mcp_echo.tools.jwt",
-    "mcp_echo.tools.jwt_claims",
-    "mcp_echo.tools.jwt_problems",
-    "mcp_echo.tools.lookalikes",
+    "mcp_echo.auth.jwt",
+    "mcp_echo.auth.jwt_claims",
+    "mcp_echo.auth.jwt_problems",
+    "mcp_echo.auth.lookalikes",
     "mcp_echo.tools.misnamed",
-    "mcp_echo.tools.token_search",
+    "mcp_echo.auth.token_search",
     "mcp_echo.transport.edge.answer",
     "mcp_echo.transport.edge.head",
     "mcp_echo.transport.edge.misread",
@@ -91,9 +91,9 @@ MADE: Mapping[Any, Make] = {
 _CHARACTER = "is given one character"
 _OURS = "is given a method or a schema of the server's own"
 NOT_A_CLIENT_S = {
-    "mcp_echo.protocol.credentials.hint_at": _CHARACTER,
-    "mcp_echo.protocol.credentials.is_invisible": _CHARACTER,
-    "mcp_echo.protocol.credentials.name_of": _CHARACTER,
+    "mcp_echo.auth.credentials.hint_at": _CHARACTER,
+    "mcp_echo.auth.credentials.is_invisible": _CHARACTER,
+    "mcp_echo.auth.credentials.name_of": _CHARACTER,
     "mcp_echo.protocol.params.read_without_nulls": "is given a decoder; see below",
     "mcp_echo.protocol.modern.is_answer": _OURS,
     "mcp_echo.protocol.modern.is_declared": _OURS,

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import pytest
 
 import mcp_echo
-from mcp_echo.protocol import credentials
+from mcp_echo.auth import credentials
 from mcp_echo.tools import misnamed
 
 PACKAGE = Path(mcp_echo.__file__).parent

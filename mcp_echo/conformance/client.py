@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Raw
 
+from mcp_echo.auth.proxies import Caller
 from mcp_echo.conformance.core import ASK_NAME, add_tools, ask, elicitation, fixture, says, shown
 from mcp_echo.http.accept import EVENT_STREAM, JSON, parse_accept
 from mcp_echo.http.headers import Headers
@@ -21,7 +22,6 @@ from mcp_echo.offer import Offer
 from mcp_echo.offer.prompts import Prompt, text, user_message
 from mcp_echo.offer.resources import Resource
 from mcp_echo.protocol.jsonrpc import Message, Notification, Request
-from mcp_echo.protocol.proxies import Caller
 from mcp_echo.protocol.revisions import MODERN, Revision
 from mcp_echo.protocol.texts import milliseconds
 from mcp_echo.redaction import mask_tokens, printable

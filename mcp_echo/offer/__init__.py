@@ -8,11 +8,11 @@ from typing import Any, Protocol
 
 from msgspec import Raw
 
+from mcp_echo.auth.proxies import Caller
 from mcp_echo.http.headers import Headers
 from mcp_echo.offer.prompts import PROMPTS, Prompt
 from mcp_echo.offer.resources import RESOURCES, TEMPLATES, Resource, Template
 from mcp_echo.protocol.jsonrpc import Message, Request
-from mcp_echo.protocol.proxies import Caller
 from mcp_echo.settings.table import Settings
 from mcp_echo.state.session import Client, Session
 from mcp_echo.tools import catalogue

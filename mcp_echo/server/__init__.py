@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 
+from mcp_echo.auth.sealed import Seal
 from mcp_echo.offer import Offer
 from mcp_echo.protocol.errors import (
     InvalidRequest,
@@ -26,7 +27,6 @@ from mcp_echo.server.legacy import LegacyEra
 from mcp_echo.server.methods import Methods
 from mcp_echo.server.modern import ModernEra
 from mcp_echo.server.refusals import Refusals
-from mcp_echo.state.sealed import Seal
 from mcp_echo.state.session import Session
 from mcp_echo.state.tally import Era, Tally
 from mcp_echo.tools.base import Facts

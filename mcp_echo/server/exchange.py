@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable,
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from mcp_echo.auth.proxies import Caller
 from mcp_echo.http.accept import Accepted
 from mcp_echo.http.headers import Headers
-from mcp_echo.protocol.proxies import Caller
 from mcp_echo.state.events import Log, Stream
 from mcp_echo.state.session import Session
 

@@ -13,6 +13,8 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
+from mcp_echo.auth.proxies import Caller
+from mcp_echo.auth.sealed import Seal, binding
 from mcp_echo.http.accept import EVENT_STREAM
 from mcp_echo.offer.resources import SESSION_URI
 from mcp_echo.protocol.errors import (
@@ -38,7 +40,6 @@ from mcp_echo.protocol.modern import (
     read_meta,
     read_params,
 )
-from mcp_echo.protocol.proxies import Caller
 from mcp_echo.protocol.revisions import Revision, Supported
 from mcp_echo.redaction import excerpt, quoted
 from mcp_echo.server.clients import shared_client
@@ -51,7 +52,6 @@ from mcp_echo.state.changes import List
 from mcp_echo.state.events import EventLog, Stream
 from mcp_echo.state.held import STREAM_BYTES
 from mcp_echo.state.limits import holder_of
-from mcp_echo.state.sealed import Seal, binding
 from mcp_echo.state.session import UNKNOWN_CLIENT, Client, shown_id
 from mcp_echo.state.tally import CANCELLED, Tally
 from mcp_echo.tools.base import Call, InputRequired, input_requests, reader_of

@@ -11,11 +11,11 @@ from collections.abc import Callable, Coroutine, Iterable
 from functools import partial
 from typing import Any
 
+from mcp_echo.auth.proxies import Caller
 from mcp_echo.http.headers import Headers
 from mcp_echo.offer import Observer
 from mcp_echo.protocol.errors import SessionNotFound, StoreUnavailable
 from mcp_echo.protocol.jsonrpc import Malformed, Message, Request
-from mcp_echo.protocol.proxies import Caller
 from mcp_echo.server import Server, is_for_a_session
 from mcp_echo.server.exchange import Carriage, Exchange, Journal, Reply
 from mcp_echo.server.refusals import Refusals, brief

@@ -12,8 +12,8 @@ from functools import lru_cache
 from ipaddress import IPv6Network, ip_address
 from typing import cast
 
+from mcp_echo.auth.proxies import Caller
 from mcp_echo.protocol.errors import CallsTooFast, SessionsTooFast, TooManyStreams, TooMuchInFlight
-from mcp_echo.protocol.proxies import Caller
 from mcp_echo.settings.table import Settings
 from mcp_echo.state.held import Held, Hold
 from mcp_echo.state.session import Session

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from mcp_echo.protocol.proxies import Caller
+from mcp_echo.auth.proxies import Caller
 from mcp_echo.settings.table import Settings
 from mcp_echo.state.held import Hold
 from mcp_echo.state.limits import Limits

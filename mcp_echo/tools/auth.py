@@ -8,19 +8,12 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from mcp_echo.http.headers import Headers
-from mcp_echo.protocol import credentials
-from mcp_echo.protocol.credentials import Credentials
-from mcp_echo.protocol.identity_headers import ANY_SERVICE, row_of
-from mcp_echo.protocol.texts import moment
-from mcp_echo.redaction import fingerprint, mask, mask_header, mask_tokens, printable
-from mcp_echo.tools import jwt
-from mcp_echo.tools.base import Answer, Call, NoArguments, Tool, ToolError
-from mcp_echo.tools.headers import shown
-from mcp_echo.tools.identity import Identity, identities_of, told, told_by_claims
-from mcp_echo.tools.jwt_claims import LAST_SECOND
-from mcp_echo.tools.jwt_problems import problems_of
-from mcp_echo.tools.token_search import (
+from mcp_echo.auth import credentials, jwt
+from mcp_echo.auth.credentials import Credentials
+from mcp_echo.auth.identity_headers import ANY_SERVICE, row_of
+from mcp_echo.auth.jwt_claims import LAST_SECOND
+from mcp_echo.auth.jwt_problems import problems_of
+from mcp_echo.auth.token_search import (
     Found,
     credentials_in,
     in_argument,
@@ -28,6 +21,12 @@ from mcp_echo.tools.token_search import (
     in_request,
     tokens_elsewhere,
 )
+from mcp_echo.http.headers import Headers
+from mcp_echo.protocol.texts import moment
+from mcp_echo.redaction import fingerprint, mask, mask_header, mask_tokens, printable
+from mcp_echo.tools.base import Answer, Call, NoArguments, Tool, ToolError
+from mcp_echo.tools.headers import shown
+from mcp_echo.tools.identity import Identity, identities_of, told, told_by_claims
 
 
 def bearer_token(headers: Headers) -> str | None:

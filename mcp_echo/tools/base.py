@@ -8,13 +8,13 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
+from mcp_echo.auth.proxies import Caller
 from mcp_echo.http.headers import Headers
 from mcp_echo.protocol.errors import McpError
 from mcp_echo.protocol.levels import log_params, reaches
 from mcp_echo.protocol.modern import Path, mirrored_arguments
 from mcp_echo.protocol.params import UNREADABLE, read_without_nulls
 from mcp_echo.protocol.progress import ProgressToken
-from mcp_echo.protocol.proxies import Caller
 from mcp_echo.protocol.revisions import Revision
 from mcp_echo.redaction import excerpt
 from mcp_echo.settings.load import Effective

@@ -8,9 +8,9 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from mcp_echo.protocol.identity_headers import Fact
+from mcp_echo.auth import jwt
+from mcp_echo.auth.identity_headers import Fact
 from mcp_echo.redaction import printable
-from mcp_echo.tools import jwt
 from mcp_echo.tools.auth import bearer_token
 from mcp_echo.tools.base import Answer, Call, Tool
 from mcp_echo.tools.identity import told

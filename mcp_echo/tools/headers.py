@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from mcp_echo.auth.identity_headers import row_of
 from mcp_echo.http.cors import CorsPolicy, Verdict
 from mcp_echo.http.hops import known_hop
-from mcp_echo.protocol.identity_headers import row_of
 from mcp_echo.redaction import mask_header, mask_tokens, printable
 from mcp_echo.tools.base import Answer, Call, NoArguments, Tool
 

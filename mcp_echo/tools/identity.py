@@ -6,10 +6,10 @@ from typing import Any
 
 import msgspec
 
+from mcp_echo.auth import jwt, lookalikes
+from mcp_echo.auth.identity_headers import Fact, IdentityHeader, joined, plain, row_of, rows_of
 from mcp_echo.http.headers import Headers
-from mcp_echo.protocol.identity_headers import Fact, IdentityHeader, joined, plain, row_of, rows_of
 from mcp_echo.redaction import mask_json, mask_tokens
-from mcp_echo.tools import jwt, lookalikes
 
 # Which claims tell a fact, where no header of its own does (RFC 7519 section 4.1.2, OpenID Connect Core 5.1).
 _CLAIMS: dict[Fact, tuple[str, ...]] = {

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from mcp_echo.protocol import credentials
-from mcp_echo.protocol.credentials import Credentials
-from mcp_echo.protocol.proxies import (
+from mcp_echo.auth import credentials, jwt
+from mcp_echo.auth.credentials import Credentials
+from mcp_echo.auth.jwt_claims import repeated_claims
+from mcp_echo.auth.proxies import (
     Caller,
     NamesNobody,
     TrustedProxies,
@@ -15,8 +16,6 @@ from mcp_echo.protocol.proxies import (
     token_principal,
 )
 from mcp_echo.settings.table import Settings
-from mcp_echo.tools import jwt
-from mcp_echo.tools.jwt_claims import repeated_claims
 from mcp_echo.transport.edge.exchange import HttpExchange
 from mcp_echo.transport.edge.peers import host_of
 

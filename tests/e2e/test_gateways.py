@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from mcp_echo.auth.identity_headers import ANY_SERVICE
+from mcp_echo.auth.identity_headers import IDENTITY_HEADERS as IDENTITY_ROWS
 from mcp_echo.http.cors import EXPOSED_HEADERS
-from mcp_echo.protocol.identity_headers import ANY_SERVICE
-from mcp_echo.protocol.identity_headers import IDENTITY_HEADERS as IDENTITY_ROWS
 from mcp_echo.redaction import fingerprint
 from tests.e2e import daemon as daemons
 from tests.e2e import environments, gateways

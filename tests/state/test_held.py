@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mcp_echo.auth.proxies import Caller
 from mcp_echo.protocol.errors import TooMuchHeld, TooMuchHeldByOne
-from mcp_echo.protocol.proxies import Caller
 from mcp_echo.settings.load import load
 from mcp_echo.state.held import Held, Hold
 from mcp_echo.state.limits import Limits, holder_of, share_of

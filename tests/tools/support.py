@@ -10,10 +10,10 @@ from typing import Any
 
 import msgspec
 
+from mcp_echo.auth.proxies import Caller
 from mcp_echo.http.headers import Headers
 from mcp_echo.protocol.jsonrpc import encode
 from mcp_echo.protocol.progress import ProgressToken
-from mcp_echo.protocol.proxies import Caller
 from mcp_echo.protocol.revisions import Revision, Supported
 from mcp_echo.settings.load import load
 from mcp_echo.state.budget import StateBudget

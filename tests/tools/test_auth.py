@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcp_echo.protocol import credentials
-from mcp_echo.protocol.identity_headers import IdentityHeader, row_of, rows_of
+from mcp_echo.auth import credentials
+from mcp_echo.auth.identity_headers import IdentityHeader, row_of, rows_of
+from mcp_echo.auth.token_search import TOKEN_HEADERS
 from mcp_echo.redaction import fingerprint, mask, printable
-from mcp_echo.tools.token_search import TOKEN_HEADERS
-from tests.protocol.test_credentials import BROKEN
+from tests.auth.test_credentials import BROKEN
 from tests.tools.support import NOON, RS256, Scene, base64url, jwt, padded, wire
 
 CLAIMS = {"sub": "user123", "name": "John Doe", "iat": 1516239022, "exp": 1516242622}

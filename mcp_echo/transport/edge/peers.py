@@ -6,7 +6,7 @@ from typing import Any
 
 from twisted.internet.address import UNIXAddress
 
-from mcp_echo.protocol.proxies import UNIX
+from mcp_echo.auth.proxies import UNIX
 
 
 def host_of(address: Any) -> str:

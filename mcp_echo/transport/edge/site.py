@@ -13,8 +13,8 @@ from twisted.internet.protocol import Factory
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
+from mcp_echo.auth.proxies import TrustedProxies
 from mcp_echo.protocol.errors import McpError, OtherProtocol
-from mcp_echo.protocol.proxies import TrustedProxies
 from mcp_echo.settings.table import Settings
 from mcp_echo.state.limits import share_of
 from mcp_echo.transport.edge.answer import Heads, Lines

@@ -9,7 +9,7 @@ from twisted.internet.interfaces import IAddress
 from twisted.internet.testing import StringTransportWithDisconnection
 from twisted.logger import formatEvent
 
-from mcp_echo.protocol.proxies import TrustedProxies
+from mcp_echo.auth.proxies import TrustedProxies
 from mcp_echo.transport.edge.neighbours import Neighbours
 from tests.logged import Events, observed
 from tests.transport.support import ServerTestCase

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcp_echo.http.headers import Headers
-from mcp_echo.protocol.identity_headers import (
+from mcp_echo.auth.identity_headers import (
     IDENTITY_HEADERS,
     Fact,
     Form,
@@ -19,6 +18,7 @@ from mcp_echo.protocol.identity_headers import (
     row_of,
     rows_of,
 )
+from mcp_echo.http.headers import Headers
 
 # Header → its hop and what it tells, as the gateways in use document them.
 DOCUMENTED = {

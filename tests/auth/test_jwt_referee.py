@@ -19,8 +19,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcp_echo.tools import jwt as reader
-from mcp_echo.tools.jwt_problems import problems_of
+from mcp_echo.auth import jwt as reader
+from mcp_echo.auth.jwt_problems import problems_of
 from tests.tools.support import NOON, RS256, base64url, padded
 from tests.tools.support import jwt as made
 

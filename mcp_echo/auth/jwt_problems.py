@@ -14,9 +14,9 @@ from typing import Any
 
 import jwt as pyjwt
 
-from mcp_echo.tools.jwt import Token, article, cut, json_type, quoted
-from mcp_echo.tools.jwt_algorithms import encryption_problems, signing_problems
-from mcp_echo.tools.jwt_claims import claim_problems, time_problems
+from mcp_echo.auth.jwt import Token, article, cut, json_type, quoted
+from mcp_echo.auth.jwt_algorithms import encryption_problems, signing_problems
+from mcp_echo.auth.jwt_claims import claim_problems, time_problems
 
 _LONGEST_KEY = 4096
 """Characters; an RSA key of 16,384 bits has 2,800, and no more is calculated with."""

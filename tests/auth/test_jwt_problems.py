@@ -10,9 +10,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcp_echo.tools import jwt as reader
-from mcp_echo.tools.jwt_algorithms import RSA, SIGNATURE_BYTES, SMALLEST_RSA
-from mcp_echo.tools.jwt_problems import problems_of
+from mcp_echo.auth import jwt as reader
+from mcp_echo.auth.jwt_algorithms import RSA, SIGNATURE_BYTES, SMALLEST_RSA
+from mcp_echo.auth.jwt_problems import problems_of
 from tests.tools.support import NOON, RS256, base64url, jwt
 
 NOW = int(NOON)

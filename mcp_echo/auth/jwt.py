@@ -14,9 +14,9 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
+from mcp_echo.auth import lookalikes
+from mcp_echo.auth.credentials import hint_at, name_of
 from mcp_echo.protocol import strict_json
-from mcp_echo.protocol.credentials import hint_at, name_of
-from mcp_echo.tools import lookalikes
 
 Status = Literal["VALID", "EXPIRED", "NOT YET VALID", "NO EXPIRY", "INVALID EXPIRY"]
 

@@ -9,8 +9,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from mcp_echo.auth.jwt import LONGEST_SHOWN, Token, article, cut, json_type, quoted, seconds
 from mcp_echo.protocol.texts import moment, span
-from mcp_echo.tools.jwt import LONGEST_SHOWN, Token, article, cut, json_type, quoted, seconds
 
 LAST_SECOND = 253402300799
 """9999-12-31 23:59:59 UTC in seconds since the epoch, the last moment a calendar date can name."""

@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from mcp_echo.auth import credentials
+from mcp_echo.auth.credentials import Credentials
+from mcp_echo.auth.identity_headers import rows_of
+from mcp_echo.auth.jwt import quoted
 from mcp_echo.http.headers import Headers
-from mcp_echo.protocol import credentials
-from mcp_echo.protocol.credentials import Credentials
-from mcp_echo.protocol.identity_headers import rows_of
-from mcp_echo.tools.jwt import quoted
 
 _AUTHORIZATION = (
     "authorization",

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mcp_echo.auth.sealed import LIFETIME, Seal, binding
 from mcp_echo.protocol.errors import InvalidParams
-from mcp_echo.state.sealed import LIFETIME, Seal, binding
 
 KEY = base64.urlsafe_b64encode(b"k" * 32).decode()
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from mcp_echo.protocol.credentials import is_invisible
+from mcp_echo.auth.credentials import is_invisible
 from mcp_echo.protocol.errors import InvalidRequest
 from mcp_echo.redaction.placeholders import is_unfilled
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mcp_echo.tools import jwt as reader
+from mcp_echo.auth import jwt as reader
 from tests.tools.support import RS256, jwt
 
 

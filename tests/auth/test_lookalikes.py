@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mcp_echo.auth import jwt as reader
 from mcp_echo.redaction.prefixes import PREFIXES
-from mcp_echo.tools import jwt as reader
 from tests.growth import best_of_both, is_steep, repeated
 from tests.tools.support import RS256, Scene, base64url, jwt, wire
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mcp_echo.tools.jwt import Part, Token, quoted
+from mcp_echo.auth.jwt import Part, Token, quoted
 
 SIGNATURE_BYTES: dict[str, tuple[int, ...]] = {
     "HS256": (32,),

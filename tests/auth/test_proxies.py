@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcp_echo.protocol.errors import InvalidRequest
-from mcp_echo.protocol.proxies import (
+from mcp_echo.auth.proxies import (
     MAX_HOPS,
     MAX_PRINCIPAL,
     NamesNobody,
@@ -19,6 +18,7 @@ from mcp_echo.protocol.proxies import (
     single_value,
     token_principal,
 )
+from mcp_echo.protocol.errors import InvalidRequest
 
 TRUSTED = TrustedProxies(["10.0.0.1", "192.168.0.0/16", "2001:db8::/32"])
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcp_echo.protocol import credentials
-from mcp_echo.protocol.credentials import MOST_PROBLEMS
+from mcp_echo.auth import credentials
+from mcp_echo.auth.credentials import MOST_PROBLEMS
 from mcp_echo.redaction.schemes import SCHEMES
 from tests.tools.support import jwt
 
