@@ -26,8 +26,8 @@ from pathlib import Path
 from measure import cpu_seconds, free_port, resident_bytes
 
 from mcp_echo.protocol.revisions import Supported
-from mcp_echo.state.memory import MemoryStore
-from mcp_echo.state.session import UNKNOWN_CLIENT
+from mcp_echo.sessions.memory import MemoryStore
+from mcp_echo.sessions.session import UNKNOWN_CLIENT
 
 HERE = Path(__file__).resolve().parent
 CONNECTIONS = 32

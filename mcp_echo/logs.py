@@ -38,8 +38,8 @@ from mcp_echo.redaction import (
     one_line,
     short_id,
 )
+from mcp_echo.sessions.session import Session
 from mcp_echo.settings.table import ConfigError, Settings
-from mcp_echo.state.session import Session
 
 FIELDS = (
     "worker",

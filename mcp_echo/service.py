@@ -26,21 +26,21 @@ from mcp_echo.ports import Listener, MetricsPort
 from mcp_echo.protocol.revisions import Supported
 from mcp_echo.server import Journal, Server
 from mcp_echo.server.shared import HeldJournal, HeldObserver, HeldTally, SharedServer
+from mcp_echo.sessions.budget import StateBudget
+from mcp_echo.sessions.event_log import EventLog
+from mcp_echo.sessions.limits import Limits, share_of
+from mcp_echo.sessions.memory import MemoryStore
+from mcp_echo.sessions.session import Session
+from mcp_echo.sessions.store import Clock, EndReason, SessionStore, new_node
+from mcp_echo.sessions.subscriptions import Changes
 from mcp_echo.settings.load import Effective
 from mcp_echo.settings.table import ConfigError, Settings
-from mcp_echo.state.budget import StateBudget
-from mcp_echo.state.changes import Changes
 from mcp_echo.state.engine import Engine
-from mcp_echo.state.events import EventLog
 from mcp_echo.state.ledger import Bounds
-from mcp_echo.state.limits import Limits, share_of
-from mcp_echo.state.memory import MemoryStore
 from mcp_echo.state.peers import SharedChanges
 from mcp_echo.state.replica import Replica
-from mcp_echo.state.session import Session
 from mcp_echo.state.shared import SharedStore
 from mcp_echo.state.shared_limits import SharedLimits
-from mcp_echo.state.store import Clock, EndReason, SessionStore, new_node
 from mcp_echo.state.tally import Tally
 from mcp_echo.stores.choose import StoreService, open_engine
 from mcp_echo.tools.base import Facts

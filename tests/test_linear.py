@@ -28,10 +28,10 @@ from mcp_echo.http.origins import AllowedHosts, AllowedOrigins
 from mcp_echo.protocol.errors import McpError
 from mcp_echo.protocol.params import read_without_nulls
 from mcp_echo.protocol.revisions import Revision, Supported
+from mcp_echo.sessions.memory import MemoryStore
+from mcp_echo.sessions.store import SessionStore
 from mcp_echo.settings.load import load
 from mcp_echo.settings.table import Settings
-from mcp_echo.state.memory import MemoryStore
-from mcp_echo.state.store import SessionStore
 from mcp_echo.tools.base import Call
 from mcp_echo.transport.edge.reader import Limits, RequestReader
 from tests.growth import FAMILIES, check_linear, repeated
@@ -39,7 +39,7 @@ from tests.growth import FAMILIES, check_linear, repeated
 ROOMS = (
     "mcp_echo.protocol",
     "mcp_echo.redaction",
-    "mcp_echo.state.events",
+    "mcp_echo.sessions.event_log",
     "mcp_echo.tools.auth",
     "mcp_echo.tools.handles",
     "mcp_echo.tools.headers",

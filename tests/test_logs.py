@@ -18,9 +18,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from mcp_echo import logs
 from mcp_echo.logs import LineObserver, LogFile, LogJournal, observer, render_json, render_text
 from mcp_echo.protocol.revisions import Supported
+from mcp_echo.sessions.session import UNKNOWN_CLIENT, Session
 from mcp_echo.settings.load import load
 from mcp_echo.settings.table import ConfigError
-from mcp_echo.state.session import UNKNOWN_CLIENT, Session
 from tests.transport.support import ServerTestCase
 
 HOSTILE = 'x\n2026-01-01 [fake#info] forged\r\x1b[31mred\x07" y=1\u2028'

@@ -16,8 +16,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from mcp_echo.notify import STATUS_INTERVAL, Notices, watchdog_interval
 from mcp_echo.protocol.revisions import Supported
 from mcp_echo.service import EchoService
+from mcp_echo.sessions.session import UNKNOWN_CLIENT
 from mcp_echo.settings.load import load
-from mcp_echo.state.session import UNKNOWN_CLIENT
 
 
 class NotifyTestCase(SynchronousTestCase):

@@ -20,9 +20,9 @@ from mcp_echo.service import (
     Sweeper,
     build,
 )
+from mcp_echo.sessions.session import UNKNOWN_CLIENT
 from mcp_echo.settings.load import load
 from mcp_echo.settings.table import ConfigError, Settings
-from mcp_echo.state.session import UNKNOWN_CLIENT
 from mcp_echo.transport.edge.site import LINGER
 
 

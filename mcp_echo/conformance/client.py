@@ -25,9 +25,9 @@ from mcp_echo.protocol.jsonrpc import Message, Notification, Request
 from mcp_echo.protocol.revisions import MODERN, Revision
 from mcp_echo.protocol.texts import milliseconds
 from mcp_echo.redaction import mask_tokens, printable
-from mcp_echo.state.events import event_id
-from mcp_echo.state.limits import Limits
-from mcp_echo.state.session import Client, Session
+from mcp_echo.sessions.event_log import event_id
+from mcp_echo.sessions.limits import Limits
+from mcp_echo.sessions.session import Client, Session
 from mcp_echo.tools.base import (
     SESSION_MADE,
     Answer,

@@ -20,7 +20,7 @@ from mcp_echo.offer import Offer
 from mcp_echo.protocol.errors import CapabilityMissing, InvalidParams
 from mcp_echo.protocol.modern import read_params
 from mcp_echo.protocol.texts import timestamp
-from mcp_echo.state.held import Hold, call_bytes
+from mcp_echo.sessions.held import Hold, call_bytes
 from mcp_echo.tools.base import (
     Answer,
     Answered,

@@ -13,8 +13,8 @@ from mcp_echo.http.headers import Headers
 from mcp_echo.offer.prompts import PROMPTS, Prompt
 from mcp_echo.offer.resources import RESOURCES, TEMPLATES, Resource, Template
 from mcp_echo.protocol.jsonrpc import Message, Request
+from mcp_echo.sessions.session import Client, Session
 from mcp_echo.settings.table import Settings
-from mcp_echo.state.session import Client, Session
 from mcp_echo.tools import catalogue
 from mcp_echo.tools.base import Call, Catalogue
 

@@ -13,7 +13,7 @@ from mcp_echo.protocol.errors import ResourceNotFound, SessionNotFound
 from mcp_echo.protocol.jsonrpc import encode
 from mcp_echo.protocol.revisions import Revision
 from mcp_echo.redaction import excerpt
-from mcp_echo.state.session import Session
+from mcp_echo.sessions.session import Session
 from mcp_echo.tools.base import Call
 from mcp_echo.tools.handles import MESSAGES_URI, STATE_URI
 from mcp_echo.tools.session import describe_session

@@ -13,7 +13,7 @@ from mcp_echo.protocol.jsonrpc import Malformed, Message, Request
 from mcp_echo.protocol.revisions import Revision
 from mcp_echo.server.exchange import Exchange, Patience, Promise, Reply
 from mcp_echo.server.outlets import LegacyOutlet
-from mcp_echo.state.session import Session
+from mcp_echo.sessions.session import Session
 
 _NO_INITIALIZE = "Invalid request: initialize must not be part of a batch"
 

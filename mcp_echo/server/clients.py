@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Raw
 
 from mcp_echo.protocol.handshake import MAX_SELF_DESCRIPTION, Initialize
-from mcp_echo.state.session import Client
+from mcp_echo.sessions.session import Client
 
 
 def describe_client(params: Initialize) -> Client:

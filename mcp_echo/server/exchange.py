@@ -9,8 +9,8 @@ from typing import Any, Protocol
 from mcp_echo.auth.proxies import Caller
 from mcp_echo.http.accept import Accepted
 from mcp_echo.http.headers import Headers
-from mcp_echo.state.events import Log, Stream
-from mcp_echo.state.session import Session
+from mcp_echo.sessions.event_log import Log, Stream
+from mcp_echo.sessions.session import Session
 
 
 class Reply:

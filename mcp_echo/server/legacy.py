@@ -52,10 +52,10 @@ from mcp_echo.server.methods import INSTRUCTIONS, Methods, read_uri
 from mcp_echo.server.outlets import LegacyOutlet
 from mcp_echo.server.refusals import Refusals, brief
 from mcp_echo.server.strict import Strictness
-from mcp_echo.state.changes import LISTS, List
-from mcp_echo.state.events import Stream
-from mcp_echo.state.held import STREAM_BYTES
-from mcp_echo.state.session import UNKNOWN_CLIENT, Client, Session
+from mcp_echo.sessions.event_log import Stream
+from mcp_echo.sessions.held import STREAM_BYTES
+from mcp_echo.sessions.session import UNKNOWN_CLIENT, Client, Session
+from mcp_echo.sessions.subscriptions import LISTS, List
 from mcp_echo.state.tally import CANCELLED, Tally
 from mcp_echo.tools.base import Call
 

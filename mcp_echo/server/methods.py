@@ -24,7 +24,7 @@ from mcp_echo.protocol.jsonrpc import NO_PARAMS
 from mcp_echo.protocol.modern import read_params
 from mcp_echo.protocol.revisions import Revision, Supported
 from mcp_echo.redaction import excerpt, quoted
-from mcp_echo.state.held import call_bytes
+from mcp_echo.sessions.held import call_bytes
 from mcp_echo.state.units import abandon
 from mcp_echo.tools.base import (
     Answer,

@@ -48,11 +48,11 @@ from mcp_echo.server.exchange import Exchange, Journal, Patience, Reply
 from mcp_echo.server.methods import INSTRUCTIONS, Method, Methods, read_call
 from mcp_echo.server.outlets import ModernOutlet
 from mcp_echo.server.refusals import Refusals, brief
-from mcp_echo.state.changes import List
-from mcp_echo.state.events import EventLog, Stream
-from mcp_echo.state.held import STREAM_BYTES
-from mcp_echo.state.limits import holder_of
-from mcp_echo.state.session import UNKNOWN_CLIENT, Client, shown_id
+from mcp_echo.sessions.event_log import EventLog, Stream
+from mcp_echo.sessions.held import STREAM_BYTES
+from mcp_echo.sessions.limits import holder_of
+from mcp_echo.sessions.session import UNKNOWN_CLIENT, Client, shown_id
+from mcp_echo.sessions.subscriptions import List
 from mcp_echo.state.tally import CANCELLED, Tally
 from mcp_echo.tools.base import Call, InputRequired, input_requests, reader_of
 

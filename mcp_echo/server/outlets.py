@@ -16,9 +16,9 @@ from mcp_echo.protocol.jsonrpc import Response, notification_bytes, request_byte
 from mcp_echo.protocol.modern import is_answer, is_declared, required_capability
 from mcp_echo.redaction import mask_json
 from mcp_echo.server.exchange import Carriage, Exchange, Patience, Promise
-from mcp_echo.state.events import EventLog, Stream
-from mcp_echo.state.session import Client, Session, shown_id
-from mcp_echo.state.store import Clock
+from mcp_echo.sessions.event_log import EventLog, Stream
+from mcp_echo.sessions.session import Client, Session, shown_id
+from mcp_echo.sessions.store import Clock
 from mcp_echo.tools.base import PROGRESS, SESSION_MADE, AskError, InputRequired, NoAnswer, Pong, Question
 
 PING = Question("ping", {})

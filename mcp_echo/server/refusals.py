@@ -10,7 +10,7 @@ from mcp_echo.protocol.jsonrpc import NO_PARAMS, Malformed, Message, Request, er
 from mcp_echo.protocol.modern import read_params
 from mcp_echo.server.exchange import Exchange
 from mcp_echo.server.methods import read_call
-from mcp_echo.state.store import Clock
+from mcp_echo.sessions.store import Clock
 from mcp_echo.state.tally import Era, Tally
 
 

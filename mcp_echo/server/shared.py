@@ -19,8 +19,8 @@ from mcp_echo.protocol.jsonrpc import Malformed, Message, Request
 from mcp_echo.server import Server, is_for_a_session
 from mcp_echo.server.exchange import Carriage, Exchange, Journal, Reply
 from mcp_echo.server.refusals import Refusals, brief
-from mcp_echo.state.events import EventLog
-from mcp_echo.state.session import Client, Session
+from mcp_echo.sessions.event_log import EventLog
+from mcp_echo.sessions.session import Client, Session
 from mcp_echo.state.shared import SharedStore
 from mcp_echo.state.tally import Era, Tally
 from mcp_echo.state.units import Want, abandon

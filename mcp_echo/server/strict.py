@@ -17,8 +17,8 @@ from mcp_echo.protocol.meta import check_meta
 from mcp_echo.protocol.progress import progress_token
 from mcp_echo.protocol.revisions import Revision
 from mcp_echo.redaction import excerpt
-from mcp_echo.state.session import Session, shown_id
-from mcp_echo.state.used_ids import UsedIds
+from mcp_echo.sessions.session import Session, shown_id
+from mcp_echo.sessions.used_ids import UsedIds
 
 After = Callable[[Callable[[], object]], object]
 """Does something once what a request has changed is kept."""

@@ -20,7 +20,7 @@ from typing import Literal, NamedTuple, Protocol
 
 from msgspec import UNSET, UnsetType
 
-from mcp_echo.state.store import Counts, StoreHealth
+from mcp_echo.sessions.store import Counts, StoreHealth
 
 
 class Entry(NamedTuple):
@@ -189,7 +189,7 @@ class Full(NamedTuple):
     """Whether all records are too many, or those of its holder."""
     seconds: int
     """Whole seconds, from 1 to 60, after which one of them may have expired, if nobody uses it. Of a holder's
-    records no more than `mcp_echo.state.store.SAMPLE` are looked at for it."""
+    records no more than `mcp_echo.sessions.store.SAMPLE` are looked at for it."""
 
 
 class Counted(NamedTuple):

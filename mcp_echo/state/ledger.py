@@ -1,6 +1,6 @@
 """The message log of a session that several nodes serve: what is in it, and whose it is. No I/O.
 
-It keeps the promises of `mcp_echo.state.events.EventLog` where the streams of one session may be read on
+It keeps the promises of `mcp_echo.sessions.event_log.EventLog` where the streams of one session may be read on
 several nodes, one of which may die at any moment:
 
 - Each message belongs to one stream, or waits until one listens. One that comes while a stream listens
@@ -26,8 +26,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from mcp_echo.sessions.event_log import surplus
 from mcp_echo.state.engine import Entry, Held
-from mcp_echo.state.events import surplus
 
 LEASE = 45_000
 """Milliseconds for which a node holds a stream without saying so again: three missed heartbeats."""

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from mcp_echo.protocol.jsonrpc import MessageId, Response
-from mcp_echo.state.changes import LISTS, Changes, List, Listener
+from mcp_echo.sessions.subscriptions import LISTS, Changes, List, Listener
 from mcp_echo.state.replica import Draft, Operation, Replica, asked_by
 
 

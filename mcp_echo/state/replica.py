@@ -17,11 +17,11 @@ import msgspec
 
 from mcp_echo.protocol.jsonrpc import MessageId
 from mcp_echo.protocol.revisions import KNOWN, Revision
+from mcp_echo.sessions.event_log import Event, Reader, Stream, surplus
+from mcp_echo.sessions.session import Echo, Running, go_astray
 from mcp_echo.state.engine import Change, Held, Record
-from mcp_echo.state.events import Event, Reader, Stream, surplus
 from mcp_echo.state.kept import Kept, decode, decode_echo, encode, encode_echo
 from mcp_echo.state.ledger import Bounds, Ledger, Summary, Unkept
-from mcp_echo.state.session import Echo, Running, go_astray
 
 REVISIONS = {revision.name: revision for revision in KNOWN}
 
@@ -314,7 +314,7 @@ class Replica:
     def _bound(self, stream: HeldStream, before: int) -> list[int]:
         """Bound the news that only waits for a connection that does not read at the moment.
 
-        An answer waits until its connection takes it, see `mcp_echo.state.events.EventLog`. There are answers
+        An answer waits until its connection takes it, see `mcp_echo.sessions.event_log.EventLog`. There are answers
         on the one stream of a session of revision 2024-11-05, too.
 
         Args:

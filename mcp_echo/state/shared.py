@@ -16,6 +16,8 @@ from typing import Any, TypeVar
 
 from mcp_echo.protocol.jsonrpc import MessageId, Response
 from mcp_echo.protocol.revisions import Revision
+from mcp_echo.sessions.session import Client
+from mcp_echo.sessions.store import Clock, Counts, EndReason, Holdings, SessionShare, Statistics, StoreHealth
 from mcp_echo.state.commits import Commits
 from mcp_echo.state.copies import Copies, Waits
 from mcp_echo.state.engine import Count, Counted, Engine, Found, Load
@@ -24,11 +26,9 @@ from mcp_echo.state.kept import Kept, describe
 from mcp_echo.state.ledger import Bounds
 from mcp_echo.state.peers import Peers
 from mcp_echo.state.replica import Operation, Replica
-from mcp_echo.state.session import Client
 from mcp_echo.state.shared_budget import SharedBudget
 from mcp_echo.state.shared_limits import SharedLimits
 from mcp_echo.state.shared_session import SharedSession
-from mcp_echo.state.store import Clock, Counts, EndReason, Holdings, SessionShare, Statistics, StoreHealth
 from mcp_echo.state.units import NotCounted, NotHere, Unit, Want, abandon
 from mcp_echo.state.upkeep import Upkeep
 

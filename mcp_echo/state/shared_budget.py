@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from mcp_echo.state.budget import StateBudget
+from mcp_echo.sessions.budget import StateBudget
 from mcp_echo.state.engine import Engine
 
 

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Protocol
 
 from mcp_echo.auth.proxies import Caller
+from mcp_echo.sessions.held import Hold
+from mcp_echo.sessions.limits import Limits
+from mcp_echo.sessions.session import Session
 from mcp_echo.settings.table import Settings
-from mcp_echo.state.held import Hold
-from mcp_echo.state.limits import Limits
-from mcp_echo.state.session import Session
 
 
 class After(Protocol):

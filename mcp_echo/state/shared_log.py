@@ -6,7 +6,7 @@ import secrets
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
-from mcp_echo.state.events import Event, Reader, Stream, event_id
+from mcp_echo.sessions.event_log import Event, Reader, Stream, event_id
 from mcp_echo.state.ledger import Ledger, Unkept
 from mcp_echo.state.replica import Draft, HeldStream
 
@@ -30,7 +30,7 @@ class _Elsewhere:
 
 
 class SharedLog:
-    """The message log of a shared session; see `mcp_echo.state.events.EventLog`.
+    """The message log of a shared session; see `mcp_echo.sessions.event_log.EventLog`.
 
     Args:
         session: The session.
@@ -122,7 +122,7 @@ class SharedLog:
         return nullcontext()
 
     def append(self, stream: Stream, data: bytes) -> bool:
-        """Append a message that belongs on ``stream`` alone; see `mcp_echo.state.events.Log.append`."""
+        """Append a message that belongs on ``stream`` alone; see `mcp_echo.sessions.event_log.Log.append`."""
         self._session.do(lambda draft: draft.ledger.append(stream.tag, data))
         return stream.reader is not None or stream.tag in self._ledger.rows
 

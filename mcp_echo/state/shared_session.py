@@ -11,11 +11,11 @@ from typing import Any, Protocol
 
 from mcp_echo.protocol.jsonrpc import MessageId, Response, notification_bytes
 from mcp_echo.protocol.revisions import Revision
-from mcp_echo.state.budget import StateBudget
+from mcp_echo.sessions.budget import StateBudget
+from mcp_echo.sessions.session import Echo, Running, Session, list_changed
 from mcp_echo.state.kept import client_of, describe
 from mcp_echo.state.ledger import Ledger
 from mcp_echo.state.replica import Draft, Operation, Replica, asked_by, question_id
-from mcp_echo.state.session import Echo, Running, Session, list_changed
 from mcp_echo.state.shared_log import SharedLog
 
 

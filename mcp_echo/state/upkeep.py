@@ -7,11 +7,11 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from mcp_echo.protocol.errors import StoreUnavailable
+from mcp_echo.sessions.store import Statistics
 from mcp_echo.state.copies import Copies, Waits
 from mcp_echo.state.engine import Applied, Conflict, Found, Peek
 from mcp_echo.state.keeping import Keeping
 from mcp_echo.state.replica import UNKNOWN, Draft, Operation, Replica
-from mcp_echo.state.store import Statistics
 
 RETRY = 0.5
 """Seconds between two tries to keep a change that could not be kept."""

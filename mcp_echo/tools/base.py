@@ -17,12 +17,12 @@ from mcp_echo.protocol.params import UNREADABLE, read_without_nulls
 from mcp_echo.protocol.progress import ProgressToken
 from mcp_echo.protocol.revisions import Revision
 from mcp_echo.redaction import excerpt
+from mcp_echo.sessions.limits import Limits
+from mcp_echo.sessions.session import Client, Session
+from mcp_echo.sessions.store import Clock, SessionStore
+from mcp_echo.sessions.subscriptions import Changes
 from mcp_echo.settings.load import Effective
 from mcp_echo.settings.table import Settings
-from mcp_echo.state.changes import Changes
-from mcp_echo.state.limits import Limits
-from mcp_echo.state.session import Client, Session
-from mcp_echo.state.store import Clock, SessionStore
 from mcp_echo.tools.machine import Machine
 from mcp_echo.tools.schemas import Schema, input_schema, output_schema
 

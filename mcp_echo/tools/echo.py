@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from mcp_echo.protocol.revisions import Revision
 from mcp_echo.redaction import printable
-from mcp_echo.state.session import Echo
+from mcp_echo.sessions.session import Echo
 from mcp_echo.tools.base import SESSION_MADE, Answer, Call, Tool, ToolError
 from mcp_echo.tools.handles import (
     SessionArgument,

@@ -17,8 +17,8 @@ from mcp_echo.protocol.jsonrpc import notification_bytes
 from mcp_echo.protocol.levels import log_params
 from mcp_echo.protocol.revisions import Revision
 from mcp_echo.protocol.texts import moment, span, timestamp
-from mcp_echo.state.session import Session
-from mcp_echo.state.store import SessionStore
+from mcp_echo.sessions.session import Session
+from mcp_echo.sessions.store import SessionStore
 from mcp_echo.tools.base import Answer, Call, Tool, ToolError
 from mcp_echo.tools.misnamed import fault_in
 from mcp_echo.tools.schemas import Schema

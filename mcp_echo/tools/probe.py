@@ -13,7 +13,7 @@ from mcp_echo.protocol.modern import is_declared, required_capability
 from mcp_echo.protocol.progress import WrongToken
 from mcp_echo.protocol.texts import milliseconds, yes
 from mcp_echo.redaction import excerpt, mask_json, printable
-from mcp_echo.state.changes import LISTS
+from mcp_echo.sessions.subscriptions import LISTS
 from mcp_echo.tools.base import SESSION_MADE, Answer, AskError, Call, NoAnswer, Question, Tool
 
 Feature = Literal[

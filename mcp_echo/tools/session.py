@@ -6,7 +6,7 @@ import msgspec
 
 from mcp_echo.protocol.texts import moment, size, span, yes
 from mcp_echo.redaction import mask_tokens, printable
-from mcp_echo.state.session import Session
+from mcp_echo.sessions.session import Session
 from mcp_echo.tools.auth import PrincipalShown, principal_text, shown_principal
 from mcp_echo.tools.base import SESSION_MADE, Answer, Call, Tool
 from mcp_echo.tools.handles import SessionArgument, needed_session, with_handle_where_stateless

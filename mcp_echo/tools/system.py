@@ -6,9 +6,9 @@ import msgspec
 
 from mcp_echo.protocol.texts import exact_moment, milliseconds, size, span
 from mcp_echo.redaction import mask, mask_tokens, printable
+from mcp_echo.sessions.store import Statistics, StoreHealth
 from mcp_echo.settings.load import Effective
 from mcp_echo.settings.table import DECLARED, Declared
-from mcp_echo.state.store import Statistics, StoreHealth
 from mcp_echo.tools.base import SESSION_MADE, Answer, Call, Facts, NoArguments, Tool
 
 _UNREADABLE = "not readable on this system"

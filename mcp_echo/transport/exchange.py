@@ -13,7 +13,7 @@ from mcp_echo.http.accept import parse_accept
 from mcp_echo.http.headers import Headers
 from mcp_echo.protocol.errors import InvalidRequest
 from mcp_echo.server import Carriage, Reply
-from mcp_echo.state.session import Session
+from mcp_echo.sessions.session import Session
 from mcp_echo.transport.callers import Callers, header_values
 from mcp_echo.transport.edge.exchange import HttpExchange
 from mcp_echo.transport.edge.head import text_of

@@ -15,9 +15,9 @@ from mcp_echo.protocol.errors import (
 from mcp_echo.protocol.jsonrpc import Malformed, Message, Request
 from mcp_echo.protocol.revisions import Revision
 from mcp_echo.server import Carriage, Exchange, Reply, Server
-from mcp_echo.state.events import Stream
-from mcp_echo.state.held import STREAM_BYTES
-from mcp_echo.state.session import UNKNOWN_CLIENT, Session
+from mcp_echo.sessions.event_log import Stream
+from mcp_echo.sessions.held import STREAM_BYTES
+from mcp_echo.sessions.session import UNKNOWN_CLIENT, Session
 from mcp_echo.transport import sse
 from mcp_echo.transport.exchange import McpExchange
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from mcp_echo.conformance import add
 from mcp_echo.offer import Offer, diagnostic_offer
-from mcp_echo.state.session import Client
+from mcp_echo.sessions.session import Client
 from mcp_echo.tools.base import Question
 from tests.tools.support import Nobody, Scene
 

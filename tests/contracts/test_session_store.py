@@ -19,9 +19,9 @@ from mcp_echo.protocol.errors import (
     TooManySessionsForHolder,
     TooManySessionsForPrincipal,
 )
+from mcp_echo.sessions.session import Client, Echo, Session
+from mcp_echo.sessions.store import Holdings, SessionStore
 from mcp_echo.state.ledger import Bounds
-from mcp_echo.state.session import Client, Echo, Session
-from mcp_echo.state.store import Holdings, SessionStore
 from tests.contracts.session_stores import (
     ADDRESS_LIMIT,
     BENCHES,

@@ -27,7 +27,7 @@ from mcp_echo.protocol.errors import (
     TooManySessionsForAddress,
     TooManySessionsForPrincipal,
 )
-from mcp_echo.state.session import Echo, Session
+from mcp_echo.sessions.session import Echo, Session
 from tests.contracts.session_stores import (
     BOUNDS,
     TIMEOUT,

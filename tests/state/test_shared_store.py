@@ -9,9 +9,9 @@ import pytest
 from twisted.internet.task import Clock
 
 from mcp_echo.protocol.errors import SessionNotFound, StoreUnavailable, TooManySessions
+from mcp_echo.sessions.session import Echo
 from mcp_echo.state.engine import Change, Count, Create
 from mcp_echo.state.ledger import LEASE, Bounds
-from mcp_echo.state.session import Echo
 from mcp_echo.state.shared import HEARTBEAT, SharedStore
 from mcp_echo.state.shared_session import SharedSession
 from mcp_echo.state.units import Want

@@ -15,13 +15,13 @@ from mcp_echo.http.headers import Headers
 from mcp_echo.protocol.jsonrpc import encode
 from mcp_echo.protocol.progress import ProgressToken
 from mcp_echo.protocol.revisions import Revision, Supported
+from mcp_echo.sessions.budget import StateBudget
+from mcp_echo.sessions.event_log import EventLog
+from mcp_echo.sessions.limits import Limits, share_of
+from mcp_echo.sessions.memory import MemoryStore
+from mcp_echo.sessions.session import Client, Session
+from mcp_echo.sessions.subscriptions import Changes
 from mcp_echo.settings.load import load
-from mcp_echo.state.budget import StateBudget
-from mcp_echo.state.changes import Changes
-from mcp_echo.state.events import EventLog
-from mcp_echo.state.limits import Limits, share_of
-from mcp_echo.state.memory import MemoryStore
-from mcp_echo.state.session import Client, Session
 from mcp_echo.tools import catalogue
 from mcp_echo.tools.base import Answer, AskError, Call, Facts, Outlet, Pong, Question, ToolError
 from mcp_echo.tools.machine import Machine

@@ -10,9 +10,9 @@ import msgspec
 import pytest
 
 from mcp_echo.protocol.progress import progress_token
-from mcp_echo.state.session import Client
+from mcp_echo.sessions.session import Client
 from mcp_echo.tools.base import ArgumentError, AskError, InputRequired, NoAnswer, Pong, Question
-from tests.state.test_events import Connection
+from tests.sessions.test_event_log import Connection
 from tests.tools.support import NOON, Nobody, Scene, finished, wire
 
 LEGACY, MODERN = "2025-11-25", "2026-07-28"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mcp_echo.state.session import UNKNOWN_CLIENT, Client, Echo
-from tests.state.test_events import Connection
+from mcp_echo.sessions.session import UNKNOWN_CLIENT, Client, Echo
+from tests.sessions.test_event_log import Connection
 from tests.tools.support import Scene, wire
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from twisted.internet.task import Clock
 
+from mcp_echo.sessions.limits import share_of
 from mcp_echo.settings.table import Settings
-from mcp_echo.state.limits import share_of
 from tests.engines import DictEngine, DictRecords
 from tests.transport.support import WALL
 

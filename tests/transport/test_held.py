@@ -16,7 +16,7 @@ from twisted.internet.address import UNIXAddress
 from twisted.internet.testing import StringTransportWithDisconnection
 
 from mcp_echo.conformance import tasks
-from mcp_echo.state.held import CALL_BYTES, STREAM_BYTES
+from mcp_echo.sessions.held import CALL_BYTES, STREAM_BYTES
 from tests.transport.support import (
     BOTH,
     Answer,

@@ -12,7 +12,7 @@ from typing import Any
 from twisted.logger import LogLevel, capturedLogs, formatEvent
 
 from mcp_echo.offer.resources import SESSION_URI
-from mcp_echo.state.limits import CLIENTS_AT_AN_ADDRESS
+from mcp_echo.sessions.limits import CLIENTS_AT_AN_ADDRESS
 from tests.logged import Events, observed
 from tests.transport.slow import SlowClient
 from tests.transport.support import (

@@ -24,9 +24,9 @@ from mcp_echo.listening import StartError
 from mcp_echo.ports import MetricsPort
 from mcp_echo.protocol.errors import HostRefused, OriginRefused
 from mcp_echo.service import EchoService, build
+from mcp_echo.sessions.limits import CLIENTS_AT_AN_ADDRESS
 from mcp_echo.settings.load import load
 from mcp_echo.settings.table import ConfigError
-from mcp_echo.state.limits import CLIENTS_AT_AN_ADDRESS
 from mcp_echo.transport.edge.connection import Connection
 from mcp_echo.transport.edge.site import EchoSite
 from mcp_echo.transport.lag import INTERVAL, ReactorLag

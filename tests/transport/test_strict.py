@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mcp_echo.state.used_ids import MAX_OTHERS
+from mcp_echo.sessions.used_ids import MAX_OTHERS
 from tests.transport.support import (
     BOTH,
     META,

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from mcp_echo.sessions.store import Counts
 from mcp_echo.state.engine import (
     Applied,
     Conflict,
@@ -20,7 +21,6 @@ from mcp_echo.state.engine import (
     Record,
     Totals,
 )
-from mcp_echo.state.store import Counts
 
 
 class Refused(NamedTuple):

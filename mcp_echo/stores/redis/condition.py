@@ -7,7 +7,7 @@ from collections.abc import Callable
 from twisted.logger import Logger
 
 from mcp_echo.redaction import one_line
-from mcp_echo.state.store import StoreHealth
+from mcp_echo.sessions.store import StoreHealth
 from mcp_echo.stores.breaker import THRESHOLD, Breaker
 from mcp_echo.stores.redis.address import RedisAddress
 from mcp_echo.stores.redis.answers import is_full

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import UNSET
 
+from mcp_echo.sessions.limits import holder_of
+from mcp_echo.sessions.store import SAMPLE, Counts
 from mcp_echo.state.engine import (
     Applied,
     Change,
@@ -29,8 +31,6 @@ from mcp_echo.state.engine import (
     Record,
     Totals,
 )
-from mcp_echo.state.limits import holder_of
-from mcp_echo.state.store import SAMPLE, Counts
 from mcp_echo.stores.sqlite.news import remove_old, write_broadcast, write_nudges
 from mcp_echo.stores.sqlite.tasks import Batch, Broadcast, Note, Secret, Sweep, Task, Trial
 

@@ -6,7 +6,7 @@ from twisted.internet.interfaces import IAddress
 from twisted.logger import Logger
 
 from mcp_echo.auth.proxies import UNIX, TrustedProxies
-from mcp_echo.state.limits import network_of
+from mcp_echo.sessions.limits import network_of
 from mcp_echo.transport.edge.peers import host_of
 
 

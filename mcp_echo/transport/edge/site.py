@@ -15,8 +15,8 @@ from twisted.logger import Logger
 
 from mcp_echo.auth.proxies import TrustedProxies
 from mcp_echo.protocol.errors import McpError, OtherProtocol
+from mcp_echo.sessions.limits import share_of
 from mcp_echo.settings.table import Settings
-from mcp_echo.state.limits import share_of
 from mcp_echo.transport.edge.answer import Heads, Lines
 from mcp_echo.transport.edge.connection import Connection
 from mcp_echo.transport.edge.deadlines import expire, time_limits

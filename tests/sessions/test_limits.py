@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from mcp_echo.protocol.errors import CallsTooFast, SessionsTooFast, TooManyStreams, TooMuchInFlight
 from mcp_echo.protocol.revisions import Supported
+from mcp_echo.sessions.limits import CLIENTS_AT_AN_ADDRESS, AddressRates, Limits, Rate, network_of
+from mcp_echo.sessions.session import UNKNOWN_CLIENT, Session
 from mcp_echo.settings.load import load
-from mcp_echo.state.limits import CLIENTS_AT_AN_ADDRESS, AddressRates, Limits, Rate, network_of
-from mcp_echo.state.session import UNKNOWN_CLIENT, Session
-from tests.state.test_events import Connection
+from tests.sessions.test_event_log import Connection
 
 BURST = 10
 

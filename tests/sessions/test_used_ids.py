@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcp_echo.state.used_ids import MAX_OTHERS, UsedIds
+from mcp_echo.sessions.used_ids import MAX_OTHERS, UsedIds
 
 _ids = st.integers(-5, 20) | st.text("ab", max_size=3) | st.integers() | st.text(max_size=100)
 

@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mcp_echo.protocol.revisions import Supported
-from mcp_echo.state.lanes import Lanes
-from mcp_echo.state.session import UNKNOWN_CLIENT, Session
-from mcp_echo.state.shares import Shares
-from mcp_echo.state.store import SAMPLE
+from mcp_echo.sessions.lanes import Lanes
+from mcp_echo.sessions.session import UNKNOWN_CLIENT, Session
+from mcp_echo.sessions.shares import Shares
+from mcp_echo.sessions.store import SAMPLE
 
 REVISION = Supported().offered
 HOLDERS = ["alice", "bob", "carol", None]

@@ -12,7 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
 
-from mcp_echo.state.events import EventLog, Stream
+from mcp_echo.sessions.event_log import EventLog, Stream
 
 MAX_MESSAGES = 6
 MAX_BYTES = 60

@@ -13,8 +13,8 @@ from mcp_echo.protocol.errors import (
     TooManySessionsForPrincipal,
 )
 from mcp_echo.protocol.revisions import Revision
-from mcp_echo.state.budget import StateBudget
-from mcp_echo.state.session import Client, Session
+from mcp_echo.sessions.budget import StateBudget
+from mcp_echo.sessions.session import Client, Session
 
 Clock = Callable[[], float]
 EndReason = Literal["expired", "closed", "displaced"]

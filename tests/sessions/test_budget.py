@@ -9,11 +9,11 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 
 from mcp_echo.protocol.errors import McpError
 from mcp_echo.protocol.revisions import Supported
-from mcp_echo.state.budget import Budget, StateBudget
-from mcp_echo.state.events import EventLog
-from mcp_echo.state.memory import MemoryStore
-from mcp_echo.state.session import UNKNOWN_CLIENT, Echo, Session
-from tests.state.test_events import Connection, queued
+from mcp_echo.sessions.budget import Budget, StateBudget
+from mcp_echo.sessions.event_log import EventLog
+from mcp_echo.sessions.memory import MemoryStore
+from mcp_echo.sessions.session import UNKNOWN_CLIENT, Echo, Session
+from tests.sessions.test_event_log import Connection, queued
 
 REVISION = Supported().offered
 

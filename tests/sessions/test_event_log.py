@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcp_echo.state.budget import StateBudget
-from mcp_echo.state.events import MAX_BYTES, MAX_MESSAGES, EventLog, Stream
+from mcp_echo.sessions.budget import StateBudget
+from mcp_echo.sessions.event_log import MAX_BYTES, MAX_MESSAGES, EventLog, Stream
 
 
 class Connection:

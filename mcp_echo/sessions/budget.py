@@ -2,7 +2,7 @@
 
 Every queue and every session reports here what it holds, by itself and exactly, so that nobody has to walk
 over the sessions to know the sums, and so that one bound holds for all of them together, and a lower one for
-those of each holder; see `mcp_echo.state.limits.holder_of`.
+those of each holder; see `mcp_echo.sessions.limits.holder_of`.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol, TypeVar
 
-from mcp_echo.state.budget import Budget, StateBudget
+from mcp_echo.sessions.budget import Budget, StateBudget
 
 MAX_MESSAGES = 100
 """Messages kept per session unless told otherwise."""

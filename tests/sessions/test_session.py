@@ -8,9 +8,9 @@ import msgspec
 import pytest
 
 from mcp_echo.protocol.revisions import Supported
-from mcp_echo.state.budget import StateBudget
-from mcp_echo.state.events import EventLog
-from mcp_echo.state.session import UNKNOWN_CLIENT, Echo, Session
+from mcp_echo.sessions.budget import StateBudget
+from mcp_echo.sessions.event_log import EventLog
+from mcp_echo.sessions.session import UNKNOWN_CLIENT, Echo, Session
 
 REVISION = Supported().offered
 

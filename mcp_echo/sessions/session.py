@@ -11,8 +11,8 @@ from msgspec import Raw
 
 from mcp_echo.protocol.jsonrpc import NO_PARAMS, MessageId, Response, notification_bytes
 from mcp_echo.protocol.revisions import Revision
-from mcp_echo.state.budget import Budget, StateBudget
-from mcp_echo.state.events import EventLog, Log
+from mcp_echo.sessions.budget import Budget, StateBudget
+from mcp_echo.sessions.event_log import EventLog, Log
 
 MAX_SHOWN_ID = 60
 """Characters of an id that are shown."""

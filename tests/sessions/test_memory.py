@@ -13,9 +13,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from mcp_echo.protocol.errors import SessionNotFound, TooManySessions
 from mcp_echo.protocol.revisions import Supported
-from mcp_echo.state.events import EventLog
-from mcp_echo.state.memory import MemoryStore
-from mcp_echo.state.session import UNKNOWN_CLIENT, Session
+from mcp_echo.sessions.event_log import EventLog
+from mcp_echo.sessions.memory import MemoryStore
+from mcp_echo.sessions.session import UNKNOWN_CLIENT, Session
 
 REVISION = Supported().offered
 
@@ -35,7 +35,7 @@ def test_the_sweep_stops_at_the_first_living_session_of_each_timeout(monkeypatch
     reactor."""
     time = 0.0
     store = MemoryStore(60, 1000, lambda: time)
-    monkeypatch.setattr("mcp_echo.state.memory.Session", WatchedSession)
+    monkeypatch.setattr("mcp_echo.sessions.memory.Session", WatchedSession)
     for moment in range(100):
         time = float(moment)
         store.create(None, REVISION, UNKNOWN_CLIENT)

@@ -17,8 +17,8 @@ from collections.abc import Iterable
 from heapq import heapify, heappop, heappush
 from itertools import count, islice
 
-from mcp_echo.state.session import Session
-from mcp_echo.state.store import SAMPLE
+from mcp_echo.sessions.session import Session
+from mcp_echo.sessions.store import SAMPLE
 
 
 class Share:

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from mcp_echo.auth.proxies import Caller
 from mcp_echo.protocol.errors import TooMuchHeld, TooMuchHeldByOne
+from mcp_echo.sessions.held import Held, Hold
+from mcp_echo.sessions.limits import Limits, holder_of, share_of
 from mcp_echo.settings.load import load
-from mcp_echo.state.held import Held, Hold
-from mcp_echo.state.limits import Limits, holder_of, share_of
 
 ALICE = Caller("10.0.0.1", "10.0.0.1", True, "alice", "X-User-Id")
 NOBODY = Caller("10.0.0.1", "10.0.0.1", False, None, None)

@@ -14,9 +14,9 @@ from typing import cast
 
 from mcp_echo.auth.proxies import Caller
 from mcp_echo.protocol.errors import CallsTooFast, SessionsTooFast, TooManyStreams, TooMuchInFlight
+from mcp_echo.sessions.held import Held, Hold
+from mcp_echo.sessions.session import Session
 from mcp_echo.settings.table import Settings
-from mcp_echo.state.held import Held, Hold
-from mcp_echo.state.session import Session
 
 MAX_ADDRESSES = 10_000
 """Addresses whose rates are remembered; the one that was quiet for longest is forgotten for one more."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from heapq import heappop, heappush, heapreplace
 
-from mcp_echo.state.session import Session
+from mcp_echo.sessions.session import Session
 
 
 class Lanes:

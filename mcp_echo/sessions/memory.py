@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterable, Iterator
 
 from mcp_echo.protocol.errors import SessionNotFound, TooManySessions
 from mcp_echo.protocol.revisions import Revision
-from mcp_echo.state.budget import StateBudget
-from mcp_echo.state.events import EventLog
-from mcp_echo.state.lanes import Lanes
-from mcp_echo.state.limits import holder_of
-from mcp_echo.state.session import Client, Session
-from mcp_echo.state.shares import Shares
-from mcp_echo.state.store import (
+from mcp_echo.sessions.budget import StateBudget
+from mcp_echo.sessions.event_log import EventLog
+from mcp_echo.sessions.lanes import Lanes
+from mcp_echo.sessions.limits import holder_of
+from mcp_echo.sessions.session import Client, Session
+from mcp_echo.sessions.shares import Shares
+from mcp_echo.sessions.store import (
     Clock,
     Counts,
     EndReason,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mcp_echo.state.changes import LISTS, Changes
+from mcp_echo.sessions.subscriptions import LISTS, Changes
 
 
 class Ear:

@@ -1,0 +1,1 @@
+"""Sessions and what bounds them, in the memory of this process."""
