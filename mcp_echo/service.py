@@ -41,7 +41,6 @@ from mcp_echo.state.peers import SharedChanges
 from mcp_echo.state.replica import Replica
 from mcp_echo.state.shared import SharedStore
 from mcp_echo.state.shared_limits import SharedLimits
-from mcp_echo.state.tally import Tally
 from mcp_echo.stores.choose import StoreService, open_engine
 from mcp_echo.tools.base import Facts
 from mcp_echo.tools.handles import handle_of, state_uris
@@ -54,6 +53,7 @@ from mcp_echo.transport.metrics import Sources, registry_of
 from mcp_echo.transport.patience import ReactorPatience
 from mcp_echo.transport.streamable_http import StreamableHttp
 from mcp_echo.transport.streams import Streams
+from mcp_echo.watch.tally import Tally
 from mcp_echo.worker import shared_endpoint
 
 AnyServer = TypeVar("AnyServer", bound=Server)

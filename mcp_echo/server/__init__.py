@@ -28,8 +28,8 @@ from mcp_echo.server.methods import Methods
 from mcp_echo.server.modern import ModernEra
 from mcp_echo.server.refusals import Refusals
 from mcp_echo.sessions.session import Session
-from mcp_echo.state.tally import Era, Tally
 from mcp_echo.tools.base import Facts
+from mcp_echo.watch.tally import Era, Tally
 
 
 class Server:

@@ -56,8 +56,8 @@ from mcp_echo.sessions.event_log import Stream
 from mcp_echo.sessions.held import STREAM_BYTES
 from mcp_echo.sessions.session import UNKNOWN_CLIENT, Client, Session
 from mcp_echo.sessions.subscriptions import LISTS, List
-from mcp_echo.state.tally import CANCELLED, Tally
 from mcp_echo.tools.base import Call
+from mcp_echo.watch.tally import CANCELLED, Tally
 
 MAX_SUBSCRIPTIONS = 64
 """Subscriptions per session; there are far fewer resources."""

@@ -53,8 +53,8 @@ from mcp_echo.sessions.held import STREAM_BYTES
 from mcp_echo.sessions.limits import holder_of
 from mcp_echo.sessions.session import UNKNOWN_CLIENT, Client, shown_id
 from mcp_echo.sessions.subscriptions import List
-from mcp_echo.state.tally import CANCELLED, Tally
 from mcp_echo.tools.base import Call, InputRequired, input_requests, reader_of
+from mcp_echo.watch.tally import CANCELLED, Tally
 
 _HOUR = 3_600_000
 _FIVE_MINUTES = 300_000

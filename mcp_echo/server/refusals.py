@@ -11,7 +11,7 @@ from mcp_echo.protocol.modern import read_params
 from mcp_echo.server.exchange import Exchange
 from mcp_echo.server.methods import read_call
 from mcp_echo.sessions.store import Clock
-from mcp_echo.state.tally import Era, Tally
+from mcp_echo.watch.tally import Era, Tally
 
 
 class Refusals:

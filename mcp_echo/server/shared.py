@@ -22,8 +22,8 @@ from mcp_echo.server.refusals import Refusals, brief
 from mcp_echo.sessions.event_log import EventLog
 from mcp_echo.sessions.session import Client, Session
 from mcp_echo.state.shared import SharedStore
-from mcp_echo.state.tally import Era, Tally
 from mcp_echo.state.units import Want, abandon
+from mcp_echo.watch.tally import Era, Tally
 
 
 class Refuse:

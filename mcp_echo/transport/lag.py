@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-from mcp_echo.state.tally import Histogram
+from mcp_echo.watch.tally import Histogram
 
 INTERVAL = 0.25
 """Seconds between two measurements: often enough to meet most blocks, seldom enough to cost nothing."""

@@ -27,10 +27,10 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from prometheus_client.utils import floatToGoString
 
 from mcp_echo import __version__
-from mcp_echo.state.tally import Histogram, Tally
 from mcp_echo.tools.base import Facts
 from mcp_echo.transport.edge.site import EchoSite
 from mcp_echo.transport.streams import Streams
+from mcp_echo.watch.tally import Histogram, Tally
 
 PREFIX = "mcp_echo_"
 

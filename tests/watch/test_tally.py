@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mcp_echo.state.tally import SECONDS, Answered, Histogram, Tally
+from mcp_echo.watch.tally import SECONDS, Answered, Histogram, Tally
 
 
 def expecting() -> Tally:
