@@ -17,6 +17,12 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from mcp_echo.auth.sealed import Seal
+from mcp_echo.cluster.bus import SharedChanges
+from mcp_echo.cluster.cached_session import Replica
+from mcp_echo.cluster.engine import Engine
+from mcp_echo.cluster.limits import SharedLimits
+from mcp_echo.cluster.store import SharedStore
+from mcp_echo.cluster.stream_log import Bounds
 from mcp_echo.listening import STOP_MARGIN, endpoint, endpoint_description, metrics_description
 from mcp_echo.logs import FailureCount, LogJournal
 from mcp_echo.notify import Notices
@@ -35,12 +41,6 @@ from mcp_echo.sessions.store import Clock, EndReason, SessionStore, new_node
 from mcp_echo.sessions.subscriptions import Changes
 from mcp_echo.settings.load import Effective
 from mcp_echo.settings.table import ConfigError, Settings
-from mcp_echo.state.engine import Engine
-from mcp_echo.state.ledger import Bounds
-from mcp_echo.state.peers import SharedChanges
-from mcp_echo.state.replica import Replica
-from mcp_echo.state.shared import SharedStore
-from mcp_echo.state.shared_limits import SharedLimits
 from mcp_echo.stores.choose import StoreService, open_engine
 from mcp_echo.tools.base import Facts
 from mcp_echo.tools.handles import handle_of, state_uris

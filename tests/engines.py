@@ -6,10 +6,7 @@ from dataclasses import dataclass, field
 
 from msgspec import UNSET
 
-from mcp_echo.protocol.errors import StoreUnavailable
-from mcp_echo.sessions.limits import holder_of
-from mcp_echo.sessions.store import Counts, StoreHealth
-from mcp_echo.state.engine import (
+from mcp_echo.cluster.engine import (
     Applied,
     Change,
     Close,
@@ -31,6 +28,9 @@ from mcp_echo.state.engine import (
     Record,
     Totals,
 )
+from mcp_echo.protocol.errors import StoreUnavailable
+from mcp_echo.sessions.limits import holder_of
+from mcp_echo.sessions.store import Counts, StoreHealth
 
 EPOCH = 1_700_000_000_000
 """Where the clock of `DictRecords` begins, in milliseconds."""

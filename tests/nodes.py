@@ -8,19 +8,19 @@ from typing import Any, Literal, TypeVar
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 
+from mcp_echo.cluster.cached_session import Replica
+from mcp_echo.cluster.engine import Operation, Outcome
+from mcp_echo.cluster.limits import SharedLimits
+from mcp_echo.cluster.session import SharedSession
+from mcp_echo.cluster.store import SharedStore
+from mcp_echo.cluster.stream_log import Bounds
+from mcp_echo.cluster.unit import Want
 from mcp_echo.protocol.errors import StoreUnavailable
 from mcp_echo.protocol.revisions import Supported
 from mcp_echo.sessions.event_log import Stream
 from mcp_echo.sessions.session import Client
 from mcp_echo.sessions.store import EndReason
 from mcp_echo.settings.load import load
-from mcp_echo.state.engine import Operation, Outcome
-from mcp_echo.state.ledger import Bounds
-from mcp_echo.state.replica import Replica
-from mcp_echo.state.shared import SharedStore
-from mcp_echo.state.shared_limits import SharedLimits
-from mcp_echo.state.shared_session import SharedSession
-from mcp_echo.state.units import Want
 from mcp_echo.transport.patience import ReactorPatience
 from tests.engines import DictEngine, DictRecords
 

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Raw
 
 from mcp_echo import __version__
+from mcp_echo.cluster.unit import abandon
 from mcp_echo.offer import Offer
 from mcp_echo.offer.resources import SESSION_URI, no_resource
 from mcp_echo.protocol.errors import (
@@ -25,7 +26,6 @@ from mcp_echo.protocol.modern import read_params
 from mcp_echo.protocol.revisions import Revision, Supported
 from mcp_echo.redaction import excerpt, quoted
 from mcp_echo.sessions.held import call_bytes
-from mcp_echo.state.units import abandon
 from mcp_echo.tools.base import (
     Answer,
     Answered,

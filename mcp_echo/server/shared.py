@@ -12,6 +12,8 @@ from functools import partial
 from typing import Any
 
 from mcp_echo.auth.proxies import Caller
+from mcp_echo.cluster.store import SharedStore
+from mcp_echo.cluster.unit import Want, abandon
 from mcp_echo.http.headers import Headers
 from mcp_echo.offer import Observer
 from mcp_echo.protocol.errors import SessionNotFound, StoreUnavailable
@@ -21,8 +23,6 @@ from mcp_echo.server.exchange import Carriage, Exchange, Journal, Reply
 from mcp_echo.server.refusals import Refusals, brief
 from mcp_echo.sessions.event_log import EventLog
 from mcp_echo.sessions.session import Client, Session
-from mcp_echo.state.shared import SharedStore
-from mcp_echo.state.units import Want, abandon
 from mcp_echo.watch.tally import Era, Tally
 
 

@@ -19,6 +19,11 @@ from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred, ensureDeferred, gatherResults
 from twisted.internet.task import deferLater
 
+from mcp_echo.cluster.cached_session import Replica
+from mcp_echo.cluster.engine import Engine, Found, Peek
+from mcp_echo.cluster.limits import SharedLimits
+from mcp_echo.cluster.store import SharedStore
+from mcp_echo.cluster.stream_log import Bounds
 from mcp_echo.protocol.revisions import MODERN, Supported
 from mcp_echo.sessions.budget import StateBudget
 from mcp_echo.sessions.event_log import EventLog
@@ -26,11 +31,6 @@ from mcp_echo.sessions.memory import MemoryStore
 from mcp_echo.sessions.session import Client, Session
 from mcp_echo.sessions.store import EndReason, Holdings, SessionStore, Statistics
 from mcp_echo.settings.load import load
-from mcp_echo.state.engine import Engine, Found, Peek
-from mcp_echo.state.ledger import Bounds
-from mcp_echo.state.replica import Replica
-from mcp_echo.state.shared import SharedStore
-from mcp_echo.state.shared_limits import SharedLimits
 from mcp_echo.stores.redis import batches as redis_batches
 from mcp_echo.stores.redis.engine import RedisEngine
 from mcp_echo.stores.sqlite.engine import SqliteEngine

@@ -15,9 +15,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred, ensureDeferred, gatherResults
 from twisted.internet.task import deferLater
 
-from mcp_echo.protocol.errors import StoreUnavailable
-from mcp_echo.sessions.store import Counts
-from mcp_echo.state.engine import (
+from mcp_echo.cluster.engine import (
     Applied,
     Change,
     Close,
@@ -37,6 +35,8 @@ from mcp_echo.state.engine import (
     Peek,
     Totals,
 )
+from mcp_echo.protocol.errors import StoreUnavailable
+from mcp_echo.sessions.store import Counts
 from mcp_echo.stores.redis.engine import RedisEngine
 from mcp_echo.stores.sqlite.engine import SqliteEngine
 from tests.engines import BROADCASTS_KEPT, EPOCH, DictEngine, DictRecords

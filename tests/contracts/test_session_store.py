@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import pytest_twisted
 
+from mcp_echo.cluster.stream_log import Bounds
 from mcp_echo.protocol.errors import (
     SessionNotFound,
     TooManySessions,
@@ -21,7 +22,6 @@ from mcp_echo.protocol.errors import (
 )
 from mcp_echo.sessions.session import Client, Echo, Session
 from mcp_echo.sessions.store import Holdings, SessionStore
-from mcp_echo.state.ledger import Bounds
 from tests.contracts.session_stores import (
     ADDRESS_LIMIT,
     BENCHES,

@@ -12,8 +12,8 @@ from twisted.internet import reactor
 from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.protocol import Factory, Protocol
 
+from mcp_echo.cluster.engine import Change, Create, Engine, Load, Outcome
 from mcp_echo.protocol.errors import StoreUnavailable
-from mcp_echo.state.engine import Change, Create, Engine, Load, Outcome
 from mcp_echo.stores.redis.engine import RedisEngine
 from tests.contracts.test_engine import until
 from tests.stores.redis_server import RedisServer

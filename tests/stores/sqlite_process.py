@@ -10,7 +10,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.task import react
 
-from mcp_echo.state.engine import Applied, Change, Conflict, Create, Found, Peek
+from mcp_echo.cluster.engine import Applied, Change, Conflict, Create, Found, Peek
 from mcp_echo.stores.sqlite.engine import SqliteEngine
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from twisted.internet import reactor
 
-from mcp_echo.state.engine import Change, Create
+from mcp_echo.cluster.engine import Change, Create
 from mcp_echo.stores.sqlite.engine import SqliteEngine
 from tests.contracts.test_engine import Ears, until
 

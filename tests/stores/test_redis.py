@@ -22,8 +22,7 @@ from twisted.internet.defer import gatherResults
 from twisted.internet.task import deferLater
 from twisted.logger import LogLevel
 
-from mcp_echo.protocol.errors import StoreUnavailable
-from mcp_echo.state.engine import (
+from mcp_echo.cluster.engine import (
     Applied,
     Change,
     Close,
@@ -38,6 +37,7 @@ from mcp_echo.state.engine import (
     Peek,
     Totals,
 )
+from mcp_echo.protocol.errors import StoreUnavailable
 from mcp_echo.stores.redis import batches as redis_batches
 from mcp_echo.stores.redis import nudges as redis_nudges
 from mcp_echo.stores.redis.codec import Codec
@@ -630,7 +630,7 @@ sys.modules[{missing!r}] = None
 from mcp_echo.settings.table import ConfigError
 from mcp_echo.settings.load import load
 from mcp_echo.stores.choose import open_engine
-from mcp_echo.state.engine import EngineRefused
+from mcp_echo.cluster.engine import EngineRefused
 try:
     open_engine(None, load({{}}, {{"MCP_ECHO_STORE": {address!r}}}).settings, "a").open()
 except (ConfigError, EngineRefused) as error:

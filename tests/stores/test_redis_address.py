@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mcp_echo.state.engine import EngineRefused
+from mcp_echo.cluster.engine import EngineRefused
 from mcp_echo.stores.redis.address import RedisAddress, parse_address
 
 PLAIN = RedisAddress(False, "redis.example", 6379, 0, None, None)

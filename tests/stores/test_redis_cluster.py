@@ -13,7 +13,7 @@ from twisted.internet.defer import gatherResults
 from twisted.internet.task import deferLater
 from twisted.logger import LogLevel
 
-from mcp_echo.state.engine import Applied, Found, Missing
+from mcp_echo.cluster.engine import Applied, Found, Missing
 from mcp_echo.stores.redis import nudges as redis_nudges
 from mcp_echo.stores.redis.address import CLUSTER_SHARDS, parse_address
 from mcp_echo.stores.redis.slots import SLOTS, Where, read_slots, read_where, slot_of

@@ -17,8 +17,8 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import deferLater
 from twisted.logger import LogLevel
 
+from mcp_echo.cluster.engine import Applied, Close, Found, Missing, Outcome, Peek, Totals
 from mcp_echo.protocol.errors import StoreUnavailable
-from mcp_echo.state.engine import Applied, Close, Found, Missing, Outcome, Peek, Totals
 from mcp_echo.stores.redis import nudges as redis_nudges
 from mcp_echo.stores.redis.engine import RedisEngine
 from tests.contracts.test_engine import PATIENCE, begin, until

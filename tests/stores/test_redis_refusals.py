@@ -14,7 +14,7 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import deferLater
 from twisted.logger import LogLevel
 
-from mcp_echo.state.engine import Applied, Change, Entry, Found
+from mcp_echo.cluster.engine import Applied, Change, Entry, Found
 from tests.contracts.test_engine import until
 from tests.logged import Events
 from tests.stores.redis_server import RedisServer, free_port

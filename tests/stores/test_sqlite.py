@@ -20,8 +20,7 @@ import pytest
 import pytest_twisted
 from twisted.internet.defer import gatherResults
 
-from mcp_echo.protocol.errors import StoreUnavailable
-from mcp_echo.state.engine import (
+from mcp_echo.cluster.engine import (
     Applied,
     Change,
     Close,
@@ -37,6 +36,7 @@ from mcp_echo.state.engine import (
     Peek,
     Totals,
 )
+from mcp_echo.protocol.errors import StoreUnavailable
 from mcp_echo.stores.sqlite import engine as engine_module
 from mcp_echo.stores.sqlite import news as sqlite_news
 from mcp_echo.stores.sqlite import schema as sqlite_schema

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet import reactor
 
-from mcp_echo.state.engine import Applied, Create, Ended, Found, Missing, Peek
+from mcp_echo.cluster.engine import Applied, Create, Ended, Found, Missing, Peek
 from mcp_echo.stores.sqlite.clock import FileClock, since_boot
 from mcp_echo.stores.sqlite.engine import SqliteEngine
 from mcp_echo.stores.sqlite.schema import Address, connect, prepare

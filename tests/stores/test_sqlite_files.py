@@ -17,8 +17,8 @@ from twisted.internet import reactor
 from twisted.internet.task import deferLater
 from twisted.logger import LogLevel
 
+from mcp_echo.cluster.engine import Applied, Create, Found, Missing, Peek
 from mcp_echo.protocol.errors import StoreUnavailable
-from mcp_echo.state.engine import Applied, Create, Found, Missing, Peek
 from mcp_echo.stores.sqlite import engine as engine_module
 from mcp_echo.stores.sqlite.engine import SqliteEngine
 from mcp_echo.stores.sqlite.files import FileLost, Files

@@ -14,10 +14,10 @@ from twisted.internet.testing import StringTransportWithDisconnection
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
 
+from mcp_echo.cluster.engine import Engine
 from mcp_echo.service import EchoService
 from mcp_echo.settings.load import load
 from mcp_echo.settings.table import Settings
-from mcp_echo.state.engine import Engine
 from mcp_echo.transport.edge.site import EchoSite
 
 URL = "http://localhost:3000"

@@ -6,9 +6,9 @@ from typing import Any
 
 from twisted.logger import LogEvent, globalLogPublisher
 
+from mcp_echo.cluster.engine import Change, Entry, Operation, Outcome
 from mcp_echo.settings.load import load
 from mcp_echo.settings.table import Settings
-from mcp_echo.state.engine import Change, Entry, Operation, Outcome
 from tests.nodes import StepEngine
 from tests.transport.engine_support import ClockedRecords
 from tests.transport.scraping import MetricsTestCase

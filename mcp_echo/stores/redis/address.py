@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
-from mcp_echo.state.engine import EngineRefused
+from mcp_echo.cluster.engine import EngineRefused
 
 INSTALL = "pip install 'mcp-echo-daemon[redis]'"
 """What to do where a library is missing."""

@@ -7,8 +7,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from mcp_echo.sessions.store import Counts
-from mcp_echo.state.engine import (
+from mcp_echo.cluster.engine import (
     Applied,
     Conflict,
     Counted,
@@ -21,6 +20,7 @@ from mcp_echo.state.engine import (
     Record,
     Totals,
 )
+from mcp_echo.sessions.store import Counts
 
 
 class Refused(NamedTuple):

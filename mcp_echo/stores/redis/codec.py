@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import UNSET
 
+from mcp_echo.cluster.engine import Change, Close, Count, Create, Load, Operation, Peek
 from mcp_echo.sessions.limits import holder_of
-from mcp_echo.state.engine import Change, Close, Count, Create, Load, Operation, Peek
 
 _CREATE, _CHANGE, _LOAD, _CLOSE, _SWEEP, _BROADCAST, _LISTEN, _SECRET, _TRIAL, _COUNT = range(1, 11)
 _OVERHEAD = 200

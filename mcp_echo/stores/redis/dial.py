@@ -11,7 +11,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.internet.interfaces import IStreamClientEndpoint
 
-from mcp_echo.state.engine import EngineRefused
+from mcp_echo.cluster.engine import EngineRefused
 from mcp_echo.stores.redis.address import INSTALL, RedisAddress
 from mcp_echo.stores.redis.link import Greet, Link
 from mcp_echo.stores.redis.wire import RedisWire, wires

@@ -27,9 +27,9 @@ from twisted.internet import defer
 from twisted.internet.defer import Deferred, fail, gatherResults
 from twisted.python.failure import Failure
 
+from mcp_echo.cluster.engine import Count, Counted, Ended, Held, Listener, Operation, Outcome, Totals
 from mcp_echo.protocol.errors import StoreUnavailable
 from mcp_echo.sessions.store import Counts, StoreHealth
-from mcp_echo.state.engine import Count, Counted, Ended, Held, Listener, Operation, Outcome, Totals
 from mcp_echo.stores.redis.address import RedisAddress, parse_address
 from mcp_echo.stores.redis.answers import Answer, Swept
 from mcp_echo.stores.redis.batches import Batches, unavailable

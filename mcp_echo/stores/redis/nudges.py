@@ -9,8 +9,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
+from mcp_echo.cluster.engine import Listener
 from mcp_echo.protocol.errors import StoreUnavailable
-from mcp_echo.state.engine import Listener
 from mcp_echo.stores.redis.answers import Heard
 from mcp_echo.stores.redis.codec import Call, Codec
 from mcp_echo.stores.redis.condition import Condition

@@ -14,9 +14,9 @@ from twisted.internet.defer import Deferred, fail
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from mcp_echo.cluster.engine import Ended, EngineRefused, Listener, Operation, Outcome, Totals
 from mcp_echo.protocol.errors import StoreUnavailable
 from mcp_echo.sessions.store import Counts, StoreHealth
-from mcp_echo.state.engine import Ended, EngineRefused, Listener, Operation, Outcome, Totals
 from mcp_echo.stores.breaker import PAUSE
 from mcp_echo.stores.sqlite.clock import FileClock, since_boot
 from mcp_echo.stores.sqlite.clock import boot as this_boot

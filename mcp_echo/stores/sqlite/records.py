@@ -9,9 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import UNSET
 
-from mcp_echo.sessions.limits import holder_of
-from mcp_echo.sessions.store import SAMPLE, Counts
-from mcp_echo.state.engine import (
+from mcp_echo.cluster.engine import (
     Applied,
     Change,
     Close,
@@ -31,6 +29,8 @@ from mcp_echo.state.engine import (
     Record,
     Totals,
 )
+from mcp_echo.sessions.limits import holder_of
+from mcp_echo.sessions.store import SAMPLE, Counts
 from mcp_echo.stores.sqlite.news import remove_old, write_broadcast, write_nudges
 from mcp_echo.stores.sqlite.tasks import Batch, Broadcast, Note, Secret, Sweep, Task, Trial
 

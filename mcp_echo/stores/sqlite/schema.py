@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
-from mcp_echo.state.engine import EngineRefused
+from mcp_echo.cluster.engine import EngineRefused
 from mcp_echo.stores.sqlite.files import FileLost, removed
 
 APPLICATION_ID = 0x6D637065

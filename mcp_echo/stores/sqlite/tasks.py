@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from mcp_echo.cluster.engine import Ended, Operation, Totals
 from mcp_echo.sessions.store import Counts
-from mcp_echo.state.engine import Ended, Operation, Totals
 
 
 class Sweep(NamedTuple):

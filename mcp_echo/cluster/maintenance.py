@@ -6,12 +6,12 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Any, TypeVar
 
+from mcp_echo.cluster.cached_session import UNKNOWN, Draft, Operation, Replica
+from mcp_echo.cluster.engine import Applied, Conflict, Found, Peek
+from mcp_echo.cluster.repository import Keeping
+from mcp_echo.cluster.session_cache import Copies, Waits
 from mcp_echo.protocol.errors import StoreUnavailable
 from mcp_echo.sessions.store import Statistics
-from mcp_echo.state.copies import Copies, Waits
-from mcp_echo.state.engine import Applied, Conflict, Found, Peek
-from mcp_echo.state.keeping import Keeping
-from mcp_echo.state.replica import UNKNOWN, Draft, Operation, Replica
 
 RETRY = 0.5
 """Seconds between two tries to keep a change that could not be kept."""
@@ -46,7 +46,7 @@ class Upkeep:
         return not self._flushing
 
     def later(self, replica: Replica, operation: Operation, size: int = 0) -> None:
-        """Make a change as soon as may be; see `mcp_echo.state.shared_session.Keeper.later`."""
+        """Make a change as soon as may be; see `mcp_echo.cluster.session.Keeper.later`."""
         if replica.has_ended:
             for lost in replica.carry_out(operation):
                 self._keeping.lose(lost)
@@ -121,7 +121,7 @@ class Upkeep:
             self._copies.unlock(replica)
 
     def noticed(self, replica: Replica) -> None:
-        """A connection has taken a message; see `mcp_echo.state.shared_session.Keeper.noticed`."""
+        """A connection has taken a message; see `mcp_echo.cluster.session.Keeper.noticed`."""
         self._unacknowledged.add(replica.id)
 
     def acknowledge(self) -> None:
@@ -141,19 +141,19 @@ class Upkeep:
                 self._look(replica)
 
     def nudged(self, record_id: str) -> None:
-        """A record has changed, or has ended; see `mcp_echo.state.engine.Listener.nudged`."""
+        """A record has changed, or has ended; see `mcp_echo.cluster.engine.Listener.nudged`."""
         replica = self._copies.get(record_id)
         if replica is not None and replica.needed:
             self._look(replica)
 
     def caught_up(self) -> None:
-        """Look at everything held; see `mcp_echo.state.engine.Listener.caught_up`."""
+        """Look at everything held; see `mcp_echo.cluster.engine.Listener.caught_up`."""
         for replica in self._copies:
             if replica.needed:
                 self._look(replica)
 
     def replaced(self) -> None:
-        """Believe no copy any more; see `mcp_echo.state.engine.Listener.replaced`."""
+        """Believe no copy any more; see `mcp_echo.cluster.engine.Listener.replaced`."""
         for replica in self._copies:
             if replica.needed:
                 replica.version = UNKNOWN

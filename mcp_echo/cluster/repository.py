@@ -8,14 +8,14 @@ from contextlib import contextmanager
 
 import msgspec
 
+from mcp_echo.cluster.budget import SharedBudget
+from mcp_echo.cluster.cached_session import Draft, Replica
+from mcp_echo.cluster.engine import Change, Engine, Found, Outcome, Peek, Record
+from mcp_echo.cluster.engine import Operation as EngineOperation
+from mcp_echo.cluster.session_cache import Copies
+from mcp_echo.cluster.stream_log import LEASE, Bounds, Unkept
 from mcp_echo.protocol.errors import StoreUnavailable
 from mcp_echo.sessions.store import EndReason
-from mcp_echo.state.copies import Copies
-from mcp_echo.state.engine import Change, Engine, Found, Outcome, Peek, Record
-from mcp_echo.state.engine import Operation as EngineOperation
-from mcp_echo.state.ledger import LEASE, Bounds, Unkept
-from mcp_echo.state.replica import Draft, Replica
-from mcp_echo.state.shared_budget import SharedBudget
 
 _MEAN_OVER = 64
 """Changes over which the mean size of a session is taken, each counting less the longer it is ago."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from mcp_echo.cluster.cached_session import Draft, Replica
+from mcp_echo.cluster.engine import Applied, Change, Close, Conflict, Create, Full, Missing
+from mcp_echo.cluster.repository import Keeping
+from mcp_echo.cluster.session import SharedSession
+from mcp_echo.cluster.session_cache import Copies
+from mcp_echo.cluster.unit import Unit
 from mcp_echo.protocol.errors import SessionNotFound, TooManySessions
 from mcp_echo.sessions.store import Statistics, refusal_for
-from mcp_echo.state.copies import Copies
-from mcp_echo.state.engine import Applied, Change, Close, Conflict, Create, Full, Missing
-from mcp_echo.state.keeping import Keeping
-from mcp_echo.state.replica import Draft, Replica
-from mcp_echo.state.shared_session import SharedSession
-from mcp_echo.state.units import Unit
 
 
 class Commits:

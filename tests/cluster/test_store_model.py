@@ -16,9 +16,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
+from mcp_echo.cluster.store import HEARTBEAT, SharedStore
+from mcp_echo.cluster.stream_log import LEASE, Bounds
 from mcp_echo.protocol.errors import StoreUnavailable
-from mcp_echo.state.ledger import LEASE, Bounds
-from mcp_echo.state.shared import HEARTBEAT, SharedStore
 from tests.engines import DictRecords
 from tests.nodes import Node, Reader, reading
 

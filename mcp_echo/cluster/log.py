@@ -6,12 +6,12 @@ import secrets
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
+from mcp_echo.cluster.cached_session import Draft, HeldStream
+from mcp_echo.cluster.stream_log import Ledger, Unkept
 from mcp_echo.sessions.event_log import Event, Reader, Stream, event_id
-from mcp_echo.state.ledger import Ledger, Unkept
-from mcp_echo.state.replica import Draft, HeldStream
 
 if TYPE_CHECKING:
-    from mcp_echo.state.shared_session import SharedSession
+    from mcp_echo.cluster.session import SharedSession
 
 _TAGS = 10**15
 

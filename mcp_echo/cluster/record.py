@@ -6,8 +6,8 @@ from functools import lru_cache
 
 import msgspec
 
+from mcp_echo.cluster.stream_log import Summary
 from mcp_echo.sessions.session import Client, Echo
-from mcp_echo.state.ledger import Summary
 
 
 class Kept(msgspec.Struct, array_like=True):

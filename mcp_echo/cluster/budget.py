@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from mcp_echo.cluster.engine import Engine
 from mcp_echo.sessions.budget import StateBudget
-from mcp_echo.state.engine import Engine
 
 
 class SharedBudget(StateBudget):

@@ -14,23 +14,23 @@ import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any, TypeVar
 
+from mcp_echo.cluster.budget import SharedBudget
+from mcp_echo.cluster.bus import Peers
+from mcp_echo.cluster.cached_session import Operation, Replica
+from mcp_echo.cluster.engine import Count, Counted, Engine, Found, Load
+from mcp_echo.cluster.limits import SharedLimits
+from mcp_echo.cluster.maintenance import Upkeep
+from mcp_echo.cluster.record import Kept, describe
+from mcp_echo.cluster.repository import Keeping
+from mcp_echo.cluster.session import SharedSession
+from mcp_echo.cluster.session_cache import Copies, Waits
+from mcp_echo.cluster.stream_log import Bounds
+from mcp_echo.cluster.transaction import Commits
+from mcp_echo.cluster.unit import NotCounted, NotHere, Unit, Want, abandon
 from mcp_echo.protocol.jsonrpc import MessageId, Response
 from mcp_echo.protocol.revisions import Revision
 from mcp_echo.sessions.session import Client
 from mcp_echo.sessions.store import Clock, Counts, EndReason, Holdings, SessionShare, Statistics, StoreHealth
-from mcp_echo.state.commits import Commits
-from mcp_echo.state.copies import Copies, Waits
-from mcp_echo.state.engine import Count, Counted, Engine, Found, Load
-from mcp_echo.state.keeping import Keeping
-from mcp_echo.state.kept import Kept, describe
-from mcp_echo.state.ledger import Bounds
-from mcp_echo.state.peers import Peers
-from mcp_echo.state.replica import Operation, Replica
-from mcp_echo.state.shared_budget import SharedBudget
-from mcp_echo.state.shared_limits import SharedLimits
-from mcp_echo.state.shared_session import SharedSession
-from mcp_echo.state.units import NotCounted, NotHere, Unit, Want, abandon
-from mcp_echo.state.upkeep import Upkeep
 
 HEARTBEAT = 15.0
 """Seconds between two looks at everything that is held here, in case a nudge was lost."""

@@ -7,16 +7,16 @@ from collections.abc import Callable, Coroutine, Iterable
 from inspect import iscoroutine
 from typing import Any, NamedTuple, Protocol
 
+from mcp_echo.cluster.cached_session import Replica
+from mcp_echo.cluster.engine import Count, Create, Record
+from mcp_echo.cluster.record import Kept, encode
+from mcp_echo.cluster.repository import Keeping
+from mcp_echo.cluster.session import Keeper, SharedSession
+from mcp_echo.cluster.session_cache import Copies
 from mcp_echo.protocol.errors import SessionNotFound, TooManySessions, TooManySessionsForHolder
 from mcp_echo.protocol.revisions import Revision
 from mcp_echo.sessions.limits import holder_of
 from mcp_echo.sessions.store import Clock
-from mcp_echo.state.copies import Copies
-from mcp_echo.state.engine import Count, Create, Record
-from mcp_echo.state.keeping import Keeping
-from mcp_echo.state.kept import Kept, encode
-from mcp_echo.state.replica import Replica
-from mcp_echo.state.shared_session import Keeper, SharedSession
 
 _ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 _HANDLE = re.compile(r"es_[A-Za-z0-9_-]{32}", re.ASCII)

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from mcp_echo.state.replica import Replica
+from mcp_echo.cluster.cached_session import Replica
 
 CACHE_BYTES = 64 * 1024 * 1024
 """Memory that copies of sessions take on which nothing here depends; the one used least recently goes."""

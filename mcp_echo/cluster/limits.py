@@ -13,7 +13,7 @@ from mcp_echo.settings.table import Settings
 
 
 class After(Protocol):
-    """See `mcp_echo.state.shared.SharedStore.after`."""
+    """See `mcp_echo.cluster.store.SharedStore.after`."""
 
     def __call__(self, effect: Callable[[], object], undo: Callable[[], object] | None = None) -> object: ...
 

@@ -26,8 +26,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from mcp_echo.cluster.engine import Entry, Held
 from mcp_echo.sessions.event_log import surplus
-from mcp_echo.state.engine import Entry, Held
 
 LEASE = 45_000
 """Milliseconds for which a node holds a stream without saying so again: three missed heartbeats."""

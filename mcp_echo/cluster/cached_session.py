@@ -15,13 +15,13 @@ from typing import Any
 
 import msgspec
 
+from mcp_echo.cluster.engine import Change, Held, Record
+from mcp_echo.cluster.record import Kept, decode, decode_echo, encode, encode_echo
+from mcp_echo.cluster.stream_log import Bounds, Ledger, Summary, Unkept
 from mcp_echo.protocol.jsonrpc import MessageId
 from mcp_echo.protocol.revisions import KNOWN, Revision
 from mcp_echo.sessions.event_log import Event, Reader, Stream, surplus
 from mcp_echo.sessions.session import Echo, Running, go_astray
-from mcp_echo.state.engine import Change, Held, Record
-from mcp_echo.state.kept import Kept, decode, decode_echo, encode, encode_echo
-from mcp_echo.state.ledger import Bounds, Ledger, Summary, Unkept
 
 REVISIONS = {revision.name: revision for revision in KNOWN}
 

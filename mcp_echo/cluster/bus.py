@@ -9,9 +9,9 @@ from typing import Any, Protocol
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
+from mcp_echo.cluster.cached_session import Draft, Operation, Replica, asked_by
 from mcp_echo.protocol.jsonrpc import MessageId, Response
 from mcp_echo.sessions.subscriptions import LISTS, Changes, List, Listener
-from mcp_echo.state.replica import Draft, Operation, Replica, asked_by
 
 
 class _Answer(msgspec.Struct, tag="answer"):

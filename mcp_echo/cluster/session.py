@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from mcp_echo.cluster.cached_session import Draft, Operation, Replica, asked_by, question_id
+from mcp_echo.cluster.log import SharedLog
+from mcp_echo.cluster.record import client_of, describe
+from mcp_echo.cluster.stream_log import Ledger
 from mcp_echo.protocol.jsonrpc import MessageId, Response, notification_bytes
 from mcp_echo.protocol.revisions import Revision
 from mcp_echo.sessions.budget import StateBudget
 from mcp_echo.sessions.session import Echo, Running, Session, list_changed
-from mcp_echo.state.kept import client_of, describe
-from mcp_echo.state.ledger import Ledger
-from mcp_echo.state.replica import Draft, Operation, Replica, asked_by, question_id
-from mcp_echo.state.shared_log import SharedLog
 
 
 class Keeper(Protocol):

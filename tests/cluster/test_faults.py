@@ -6,14 +6,14 @@ import pytest
 from msgspec import Raw
 from twisted.internet.defer import CancelledError, Deferred
 
+from mcp_echo.cluster.maintenance import RETRY
+from mcp_echo.cluster.session import SharedSession
+from mcp_echo.cluster.store import HEARTBEAT, SharedStore
+from mcp_echo.cluster.stream_log import LEASE, MAX_STREAMS, Bounds
 from mcp_echo.protocol.errors import StoreUnavailable
 from mcp_echo.protocol.jsonrpc import Response
-from mcp_echo.state.ledger import LEASE, MAX_STREAMS, Bounds
-from mcp_echo.state.shared import HEARTBEAT, SharedStore
-from mcp_echo.state.shared_session import SharedSession
-from mcp_echo.state.upkeep import RETRY
+from tests.cluster.test_store import Cluster, echo, texts
 from tests.nodes import reading
-from tests.state.test_shared_store import Cluster, echo, texts
 
 
 @pytest.fixture

@@ -8,14 +8,14 @@ from copy import deepcopy
 import pytest
 from twisted.internet.task import Clock
 
+from mcp_echo.cluster.engine import Change, Count, Create
+from mcp_echo.cluster.maintenance import RETRY
+from mcp_echo.cluster.session import SharedSession
+from mcp_echo.cluster.store import HEARTBEAT, SharedStore
+from mcp_echo.cluster.stream_log import LEASE, Bounds
+from mcp_echo.cluster.unit import Want
 from mcp_echo.protocol.errors import SessionNotFound, StoreUnavailable, TooManySessions
 from mcp_echo.sessions.session import Echo
-from mcp_echo.state.engine import Change, Count, Create
-from mcp_echo.state.ledger import LEASE, Bounds
-from mcp_echo.state.shared import HEARTBEAT, SharedStore
-from mcp_echo.state.shared_session import SharedSession
-from mcp_echo.state.units import Want
-from mcp_echo.state.upkeep import RETRY
 from tests.engines import DictRecords
 from tests.nodes import BOUNDS, CLIENT, REVISION, Node, Reader, reading
 
