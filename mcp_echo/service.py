@@ -342,7 +342,7 @@ def _offer(settings: Settings) -> Offer:
     offer = diagnostic_offer(settings)
     if not settings.conformance:
         return offer
-    from mcp_echo import conformance
+    from mcp_echo import fixtures as conformance
 
     try:
         return conformance.add(offer, settings.conformance)

@@ -174,7 +174,7 @@ def test_the_server_runs_without_twisted() -> None:
             "sys.modules.update(dict.fromkeys(['twisted', 'klein', 'treq', 'zope']))",
             "import mcp_echo.server",
             "import mcp_echo.tools",
-            "import mcp_echo.conformance",
+            "import mcp_echo.fixtures",
             "print(mcp_echo.server.Server.__name__)",
         ]
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from mcp_echo.conformance.client import MAX_CLIENTS, MAX_NAMES
+from mcp_echo.fixtures.client import MAX_CLIENTS, MAX_NAMES
 from mcp_echo.http.accept import JSON
 from tests.transport.support import META, ModernTestCase, ServerTestCase, claim
 

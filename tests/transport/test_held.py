@@ -15,7 +15,7 @@ import pytest
 from twisted.internet.address import UNIXAddress
 from twisted.internet.testing import StringTransportWithDisconnection
 
-from mcp_echo.conformance import tasks
+from mcp_echo.fixtures import tasks
 from mcp_echo.sessions.held import CALL_BYTES, STREAM_BYTES
 from tests.transport.support import (
     BOTH,
