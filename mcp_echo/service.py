@@ -23,6 +23,9 @@ from mcp_echo.cluster.engine import Engine
 from mcp_echo.cluster.limits import SharedLimits
 from mcp_echo.cluster.store import SharedStore
 from mcp_echo.cluster.stream_log import Bounds
+from mcp_echo.eras.exchange import Journal
+from mcp_echo.eras.server import Server
+from mcp_echo.eras.shared import HeldJournal, HeldObserver, HeldTally, SharedServer
 from mcp_echo.listening import STOP_MARGIN, endpoint, endpoint_description, metrics_description
 from mcp_echo.logs import FailureCount, LogJournal
 from mcp_echo.notify import Notices
@@ -30,8 +33,6 @@ from mcp_echo.offer import Offer, diagnostic_offer
 from mcp_echo.place import Place
 from mcp_echo.ports import Listener, MetricsPort
 from mcp_echo.protocol.revisions import Supported
-from mcp_echo.server import Journal, Server
-from mcp_echo.server.shared import HeldJournal, HeldObserver, HeldTally, SharedServer
 from mcp_echo.sessions.budget import StateBudget
 from mcp_echo.sessions.event_log import EventLog
 from mcp_echo.sessions.limits import Limits, share_of

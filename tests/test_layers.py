@@ -172,10 +172,10 @@ def test_the_server_runs_without_twisted() -> None:
         [
             "import sys",
             "sys.modules.update(dict.fromkeys(['twisted', 'klein', 'treq', 'zope']))",
-            "import mcp_echo.server",
+            "import mcp_echo.eras",
             "import mcp_echo.tools",
             "import mcp_echo.fixtures",
-            "print(mcp_echo.server.Server.__name__)",
+            "print(mcp_echo.eras.Server.__name__)",
         ]
     )
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT)

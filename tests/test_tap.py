@@ -171,7 +171,7 @@ class MakeServiceTests(SynchronousTestCase):
             "import sys; from mcp_echo import tap; from twisted.internet.testing import MemoryReactorClock; "
             "options = tap.Options(); options.parseOptions(['--workers=2', '--store=sqlite:x']); "
             "tap.makeService(options, MemoryReactorClock()); "
-            "print([name for name in ('klein', 'mcp_echo.service', 'mcp_echo.server', 'twisted.web.server')"
+            "print([name for name in ('klein', 'mcp_echo.service', 'mcp_echo.eras', 'twisted.web.server')"
             " if name in sys.modules])"
         )
         ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)

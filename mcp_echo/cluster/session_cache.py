@@ -26,7 +26,7 @@ class Waits(Protocol):
         """Let time pass."""
 
     def promise(self, seconds: float | None) -> Any:
-        """Return a promise; see `mcp_echo.server.exchange.Promise`."""
+        """Return a promise; see `mcp_echo.eras.exchange.Promise`."""
 
 
 class Copies:

@@ -9,10 +9,10 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
 from mcp_echo.auth.proxies import Caller
+from mcp_echo.eras.exchange import Carriage, Reply
 from mcp_echo.http.accept import parse_accept
 from mcp_echo.http.headers import Headers
 from mcp_echo.protocol.errors import InvalidRequest
-from mcp_echo.server import Carriage, Reply
 from mcp_echo.sessions.session import Session
 from mcp_echo.transport.callers import Callers, header_values
 from mcp_echo.transport.edge.exchange import HttpExchange

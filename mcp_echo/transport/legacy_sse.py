@@ -5,6 +5,8 @@ https://modelcontextprotocol.io/specification/2024-11-05/basic/transports#http-w
 
 from __future__ import annotations
 
+from mcp_echo.eras.exchange import Carriage, Exchange, Reply
+from mcp_echo.eras.server import Server
 from mcp_echo.protocol.errors import (
     InvalidRequest,
     McpError,
@@ -14,7 +16,6 @@ from mcp_echo.protocol.errors import (
 )
 from mcp_echo.protocol.jsonrpc import Malformed, Message, Request
 from mcp_echo.protocol.revisions import Revision
-from mcp_echo.server import Carriage, Exchange, Reply, Server
 from mcp_echo.sessions.event_log import Stream
 from mcp_echo.sessions.held import STREAM_BYTES
 from mcp_echo.sessions.session import UNKNOWN_CLIENT, Session

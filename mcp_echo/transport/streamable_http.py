@@ -9,6 +9,8 @@ from klein import Klein
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
+from mcp_echo.eras.exchange import Carriage, Journal, Reply
+from mcp_echo.eras.server import Server
 from mcp_echo.http.accept import EVENT_STREAM, accepts_gzip, parse_accept
 from mcp_echo.protocol.errors import (
     InternalError,
@@ -19,7 +21,6 @@ from mcp_echo.protocol.errors import (
 )
 from mcp_echo.protocol.jsonrpc import Message, decode, encode, error_bytes
 from mcp_echo.redaction import quoted
-from mcp_echo.server import Carriage, Journal, Reply, Server
 from mcp_echo.settings.table import Settings
 from mcp_echo.transport import sse
 from mcp_echo.transport.callers import Callers

@@ -11,7 +11,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from mcp_echo.server import Carriage
+from mcp_echo.eras.exchange import Carriage
 from mcp_echo.transport import sse
 from mcp_echo.transport.edge.exchange import HttpExchange
 

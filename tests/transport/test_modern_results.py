@@ -11,8 +11,8 @@ import base64
 from typing import Any
 
 from mcp_echo import __version__
+from mcp_echo.eras.outlets import MAX_ANSWER, MAX_ANSWER_VALUES
 from mcp_echo.protocol.levels import LOG_LEVELS
-from mcp_echo.server.outlets import MAX_ANSWER, MAX_ANSWER_VALUES
 from tests.transport.support import META, ModernTestCase, Posted, claim
 
 KEYS = [base64.urlsafe_b64encode(bytes([number]) * 32).decode() for number in (1, 2)]

@@ -9,6 +9,12 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from mcp_echo.auth.sealed import Seal
+from mcp_echo.eras.eras import half_modern, not_spoken
+from mcp_echo.eras.exchange import Carriage, Exchange, Journal, Patience, Promise, Reply
+from mcp_echo.eras.legacy import LegacyEra
+from mcp_echo.eras.methods import Methods
+from mcp_echo.eras.modern import ModernEra
+from mcp_echo.eras.refusals import Refusals
 from mcp_echo.offer import Offer
 from mcp_echo.protocol.errors import (
     InvalidRequest,
@@ -21,12 +27,6 @@ from mcp_echo.protocol.handshake import asked_for
 from mcp_echo.protocol.jsonrpc import Malformed, Message, Notification, Request, Response
 from mcp_echo.protocol.modern import is_claimed, what_is_lacking
 from mcp_echo.protocol.revisions import Supported
-from mcp_echo.server.eras import half_modern, not_spoken
-from mcp_echo.server.exchange import Carriage, Exchange, Journal, Patience, Promise, Reply
-from mcp_echo.server.legacy import LegacyEra
-from mcp_echo.server.methods import Methods
-from mcp_echo.server.modern import ModernEra
-from mcp_echo.server.refusals import Refusals
 from mcp_echo.sessions.session import Session
 from mcp_echo.tools.base import Facts
 from mcp_echo.watch.tally import Era, Tally

@@ -14,13 +14,13 @@ from typing import Any
 from mcp_echo.auth.proxies import Caller
 from mcp_echo.cluster.store import SharedStore
 from mcp_echo.cluster.unit import Want, abandon
+from mcp_echo.eras.exchange import Carriage, Exchange, Journal, Reply
+from mcp_echo.eras.refusals import Refusals, brief
+from mcp_echo.eras.server import Server, is_for_a_session
 from mcp_echo.http.headers import Headers
 from mcp_echo.offer import Observer
 from mcp_echo.protocol.errors import SessionNotFound, StoreUnavailable
 from mcp_echo.protocol.jsonrpc import Malformed, Message, Request
-from mcp_echo.server import Server, is_for_a_session
-from mcp_echo.server.exchange import Carriage, Exchange, Journal, Reply
-from mcp_echo.server.refusals import Refusals, brief
 from mcp_echo.sessions.event_log import EventLog
 from mcp_echo.sessions.session import Client, Session
 from mcp_echo.watch.tally import Era, Tally

@@ -9,13 +9,13 @@ import msgspec
 from msgspec import Raw
 
 from mcp_echo.auth.proxies import Caller
+from mcp_echo.eras.exchange import Carriage, Exchange, Patience, Promise
 from mcp_echo.offer import Observer
 from mcp_echo.protocol import strict_json
 from mcp_echo.protocol.errors import CapabilityMissing, InvalidParams
 from mcp_echo.protocol.jsonrpc import Response, notification_bytes, request_bytes
 from mcp_echo.protocol.modern import is_answer, is_declared, required_capability
 from mcp_echo.redaction import mask_json
-from mcp_echo.server.exchange import Carriage, Exchange, Patience, Promise
 from mcp_echo.sessions.event_log import EventLog, Stream
 from mcp_echo.sessions.session import Client, Session, shown_id
 from mcp_echo.sessions.store import Clock

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, NamedTuple
 
+from mcp_echo.eras.exchange import Exchange, Patience, Promise, Reply
+from mcp_echo.eras.outlets import LegacyOutlet
 from mcp_echo.protocol.errors import InvalidRequest, McpError
 from mcp_echo.protocol.jsonrpc import Malformed, Message, Request
 from mcp_echo.protocol.revisions import Revision
-from mcp_echo.server.exchange import Exchange, Patience, Promise, Reply
-from mcp_echo.server.outlets import LegacyOutlet
 from mcp_echo.sessions.session import Session
 
 _NO_INITIALIZE = "Invalid request: initialize must not be part of a batch"

@@ -12,6 +12,13 @@ from typing import Any, TypeGuard
 import msgspec
 from msgspec import Raw
 
+from mcp_echo.eras.batch import Batch, check_batches, check_no_initialize
+from mcp_echo.eras.clients import describe_client
+from mcp_echo.eras.exchange import Carriage, Exchange, Journal, Patience, Reply
+from mcp_echo.eras.methods import INSTRUCTIONS, Methods, read_uri
+from mcp_echo.eras.outlets import LegacyOutlet
+from mcp_echo.eras.refusals import Refusals, brief
+from mcp_echo.eras.strict import Strictness
 from mcp_echo.offer.resources import no_resource
 from mcp_echo.protocol.errors import (
     InternalError,
@@ -45,13 +52,6 @@ from mcp_echo.protocol.modern import read_params
 from mcp_echo.protocol.progress import progress_token
 from mcp_echo.protocol.revisions import LEGACY, Revision, Supported
 from mcp_echo.redaction import quoted
-from mcp_echo.server.batch import Batch, check_batches, check_no_initialize
-from mcp_echo.server.clients import describe_client
-from mcp_echo.server.exchange import Carriage, Exchange, Journal, Patience, Reply
-from mcp_echo.server.methods import INSTRUCTIONS, Methods, read_uri
-from mcp_echo.server.outlets import LegacyOutlet
-from mcp_echo.server.refusals import Refusals, brief
-from mcp_echo.server.strict import Strictness
 from mcp_echo.sessions.event_log import Stream
 from mcp_echo.sessions.held import STREAM_BYTES
 from mcp_echo.sessions.session import UNKNOWN_CLIENT, Client, Session

@@ -5,11 +5,11 @@ from __future__ import annotations
 import msgspec
 from msgspec import Raw
 
+from mcp_echo.eras.exchange import Exchange
+from mcp_echo.eras.methods import read_call
 from mcp_echo.protocol.errors import McpError
 from mcp_echo.protocol.jsonrpc import NO_PARAMS, Malformed, Message, Request, error_bytes
 from mcp_echo.protocol.modern import read_params
-from mcp_echo.server.exchange import Exchange
-from mcp_echo.server.methods import read_call
 from mcp_echo.sessions.store import Clock
 from mcp_echo.watch.tally import Era, Tally
 

@@ -15,6 +15,12 @@ from msgspec import UNSET, Raw, UnsetType
 
 from mcp_echo.auth.proxies import Caller
 from mcp_echo.auth.sealed import Seal, binding
+from mcp_echo.eras.clients import shared_client
+from mcp_echo.eras.eras import with_disagreement
+from mcp_echo.eras.exchange import Exchange, Journal, Patience, Reply
+from mcp_echo.eras.methods import INSTRUCTIONS, Method, Methods, read_call
+from mcp_echo.eras.outlets import ModernOutlet
+from mcp_echo.eras.refusals import Refusals, brief
 from mcp_echo.http.accept import EVENT_STREAM
 from mcp_echo.offer.resources import SESSION_URI
 from mcp_echo.protocol.errors import (
@@ -42,12 +48,6 @@ from mcp_echo.protocol.modern import (
 )
 from mcp_echo.protocol.revisions import Revision, Supported
 from mcp_echo.redaction import excerpt, quoted
-from mcp_echo.server.clients import shared_client
-from mcp_echo.server.eras import with_disagreement
-from mcp_echo.server.exchange import Exchange, Journal, Patience, Reply
-from mcp_echo.server.methods import INSTRUCTIONS, Method, Methods, read_call
-from mcp_echo.server.outlets import ModernOutlet
-from mcp_echo.server.refusals import Refusals, brief
 from mcp_echo.sessions.event_log import EventLog, Stream
 from mcp_echo.sessions.held import STREAM_BYTES
 from mcp_echo.sessions.limits import holder_of
