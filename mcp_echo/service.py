@@ -29,7 +29,7 @@ from mcp_echo.eras.shared import HeldJournal, HeldObserver, HeldTally, SharedSer
 from mcp_echo.listening import STOP_MARGIN, endpoint, endpoint_description, metrics_description
 from mcp_echo.logs import FailureCount, LogJournal
 from mcp_echo.notify import Notices
-from mcp_echo.offer import Offer, diagnostic_offer
+from mcp_echo.offer.offer import Offer, diagnostic_offer
 from mcp_echo.place import Place
 from mcp_echo.ports import Listener, MetricsPort
 from mcp_echo.protocol.revisions import Supported

@@ -19,7 +19,7 @@ from twisted.logger import globalLogPublisher
 
 from mcp_echo import service
 from mcp_echo.logs import observer
-from mcp_echo.offer import Offer, diagnostic_offer
+from mcp_echo.offer.offer import Offer, diagnostic_offer
 from mcp_echo.settings.load import load
 from mcp_echo.settings.table import DECLARED, Declared, Settings
 from mcp_echo.tap import Options, makeService

@@ -12,7 +12,7 @@ from msgspec import Raw
 
 from mcp_echo import __version__
 from mcp_echo.cluster.unit import abandon
-from mcp_echo.offer import Offer
+from mcp_echo.offer.offer import Offer
 from mcp_echo.offer.resources import SESSION_URI, no_resource
 from mcp_echo.protocol.errors import (
     MAX_MESSAGE,

@@ -10,7 +10,7 @@ from msgspec import Raw
 
 from mcp_echo.auth.proxies import Caller
 from mcp_echo.eras.exchange import Carriage, Exchange, Patience, Promise
-from mcp_echo.offer import Observer
+from mcp_echo.offer.offer import Observer
 from mcp_echo.protocol import strict_json
 from mcp_echo.protocol.errors import CapabilityMissing, InvalidParams
 from mcp_echo.protocol.jsonrpc import Response, notification_bytes, request_bytes

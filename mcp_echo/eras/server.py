@@ -15,7 +15,7 @@ from mcp_echo.eras.legacy import LegacyEra
 from mcp_echo.eras.methods import Methods
 from mcp_echo.eras.modern import ModernEra
 from mcp_echo.eras.refusals import Refusals
-from mcp_echo.offer import Offer
+from mcp_echo.offer.offer import Offer
 from mcp_echo.protocol.errors import (
     InvalidRequest,
     McpError,

@@ -18,7 +18,7 @@ from mcp_echo.eras.exchange import Carriage, Exchange, Journal, Reply
 from mcp_echo.eras.refusals import Refusals, brief
 from mcp_echo.eras.server import Server, is_for_a_session
 from mcp_echo.http.headers import Headers
-from mcp_echo.offer import Observer
+from mcp_echo.offer.offer import Observer
 from mcp_echo.protocol.errors import SessionNotFound, StoreUnavailable
 from mcp_echo.protocol.jsonrpc import Malformed, Message, Request
 from mcp_echo.sessions.event_log import EventLog

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mcp_echo.offer import diagnostic_offer
+from mcp_echo.offer.offer import diagnostic_offer
 from mcp_echo.offer.prompts import PROMPTS
 from mcp_echo.offer.resources import RESOURCES, TEMPLATES, Template
 from mcp_echo.protocol.errors import ResourceNotFound
