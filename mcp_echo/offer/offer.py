@@ -15,8 +15,8 @@ from mcp_echo.offer.resources import RESOURCES, TEMPLATES, Resource, Template
 from mcp_echo.protocol.jsonrpc import Message, Request
 from mcp_echo.sessions.session import Client, Session
 from mcp_echo.settings.table import Settings
-from mcp_echo.tools import catalogue
 from mcp_echo.tools.base import Call, Catalogue
+from mcp_echo.tools.catalogue import catalogue
 
 ModernMethod = Callable[[Raw, Call], Any]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mcp_echo.settings.load import load
-from mcp_echo.tools import catalogue
+from mcp_echo.tools.catalogue import catalogue
 
 CLIENTS = Path(__file__).parent / "clients"
 

@@ -25,7 +25,7 @@ import psutil
 import pytest
 
 from mcp_echo.settings.load import load
-from mcp_echo.tools import catalogue
+from mcp_echo.tools.catalogue import catalogue
 from tests import growth, json_shapes
 from tests.e2e.daemon import MODULE, Daemon, free_port, running
 from tests.e2e.raw import Closed, Connection, Silent

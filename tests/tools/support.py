@@ -22,8 +22,8 @@ from mcp_echo.sessions.memory import MemoryStore
 from mcp_echo.sessions.session import Client, Session
 from mcp_echo.sessions.subscriptions import Changes
 from mcp_echo.settings.load import load
-from mcp_echo.tools import catalogue
 from mcp_echo.tools.base import Answer, AskError, Call, Facts, Outlet, Pong, Question, ToolError
+from mcp_echo.tools.catalogue import catalogue
 from mcp_echo.tools.machine import Machine
 from mcp_echo.tools.schemas import without_nulls
 
