@@ -28,6 +28,8 @@ from mcp_echo.eras.server import Server
 from mcp_echo.eras.shared import HeldJournal, HeldObserver, HeldTally, SharedServer
 from mcp_echo.listening import STOP_MARGIN, endpoint, endpoint_description, metrics_description
 from mcp_echo.logs import FailureCount, LogJournal
+from mcp_echo.metrics.exposition import MetricsSite, Scrapes
+from mcp_echo.metrics.figures import Sources, registry_of
 from mcp_echo.notify import Notices
 from mcp_echo.offer.offer import Offer, diagnostic_offer
 from mcp_echo.place import Place
@@ -47,10 +49,8 @@ from mcp_echo.tools.base import Facts
 from mcp_echo.tools.handles import handle_of, state_uris
 from mcp_echo.tools.machine import Machine
 from mcp_echo.transport.edge.site import EchoSite
-from mcp_echo.transport.exposition import MetricsSite, Scrapes
 from mcp_echo.transport.health import Health
 from mcp_echo.transport.lag import ReactorLag
-from mcp_echo.transport.metrics import Sources, registry_of
 from mcp_echo.transport.patience import ReactorPatience
 from mcp_echo.transport.streamable_http import StreamableHttp
 from mcp_echo.transport.streams import Streams

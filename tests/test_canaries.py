@@ -24,7 +24,7 @@ from mcp_echo.settings.load import load
 from mcp_echo.settings.table import DECLARED, Declared, Settings
 from mcp_echo.tap import Options, makeService
 from mcp_echo.tools.base import Answer, Call, Tool
-from tests.transport.scraping import MetricsTestCase
+from tests.metrics.scraping import MetricsTestCase
 from tests.transport.support import (
     BOTH,
     Posted,

@@ -46,11 +46,11 @@ def _show_metrics(fleet: Fleet, reactor: Any, settings: Settings, description: s
     from prometheus_client import ProcessCollector
     from prometheus_client.registry import CollectorRegistry
 
-    from mcp_echo.fleet.figures import FleetCollector, ParentCollector
     from mcp_echo.fleet.scrape import Scrape, asking
     from mcp_echo.logs import FailureCount
+    from mcp_echo.metrics.exposition import MetricsSite, Scrapes
+    from mcp_echo.metrics.workers import FleetCollector, ParentCollector
     from mcp_echo.ports import MetricsPort
-    from mcp_echo.transport.exposition import MetricsSite, Scrapes
 
     started, failures = time.monotonic(), FailureCount()
     own, shown = CollectorRegistry(), CollectorRegistry()

@@ -16,8 +16,8 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgentEndpointFactory, IResponse
 from zope.interface import implementer
 
-from mcp_echo.fleet.figures import FleetCollector
 from mcp_echo.fleet.process import WorkerProcess
+from mcp_echo.metrics.workers import FleetCollector
 from mcp_echo.twisted_private import connect_quietly
 
 SCRAPE_SECONDS = 2.0

@@ -9,9 +9,9 @@ from twisted.logger import LogEvent, globalLogPublisher
 from mcp_echo.cluster.engine import Change, Entry, Operation, Outcome
 from mcp_echo.settings.load import load
 from mcp_echo.settings.table import Settings
+from tests.metrics.scraping import MetricsTestCase
 from tests.nodes import StepEngine
 from tests.transport.engine_support import ClockedRecords
-from tests.transport.scraping import MetricsTestCase
 from tests.transport.support import BOTH, ModernTestCase, Posted
 
 

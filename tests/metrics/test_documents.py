@@ -15,10 +15,10 @@ import pytest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from mcp_echo.fleet.figures import RESTARTS, WORKERS, ParentCollector
-from mcp_echo.transport import metrics
-from tests.transport.scraping import MetricsTestCase
-from tests.transport.test_metrics import PING
+from mcp_echo.metrics import figures as metrics
+from mcp_echo.metrics.workers import RESTARTS, WORKERS, ParentCollector
+from tests.metrics.scraping import MetricsTestCase
+from tests.metrics.test_figures import PING
 
 DOCS = Path(__file__).parents[2] / "docs"
 

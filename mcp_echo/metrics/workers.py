@@ -8,8 +8,8 @@ from typing import Any
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector, CollectorRegistry
 
-from mcp_echo.transport import metrics
-from mcp_echo.transport.metrics import PREFIX, Figure, counter, gauge
+from mcp_echo.metrics import figures as metrics
+from mcp_echo.metrics.figures import PREFIX, Figure, counter, gauge
 
 WORKERS = Figure(
     "workers",

@@ -30,7 +30,7 @@ from mcp_echo.settings.table import ConfigError
 from mcp_echo.transport.edge.connection import Connection
 from mcp_echo.transport.edge.site import EchoSite
 from mcp_echo.transport.lag import INTERVAL, ReactorLag
-from tests.transport.scraping import MetricsTestCase, samples_of
+from tests.metrics.scraping import MetricsTestCase, samples_of
 from tests.transport.support import BOTH, MODERN, Listening, Posted, send
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"

@@ -13,10 +13,10 @@ from twisted.internet.task import Clock
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
-from mcp_echo.fleet.figures import RULES, FleetCollector, ParentCollector, add_up
 from mcp_echo.fleet.scrape import SCRAPE_SECONDS, Scrape
-from mcp_echo.transport import metrics
-from tests.transport.scraping import MetricsTestCase, Samples, samples_of
+from mcp_echo.metrics import figures as metrics
+from mcp_echo.metrics.workers import RULES, FleetCollector, ParentCollector, add_up
+from tests.metrics.scraping import MetricsTestCase, Samples, samples_of
 
 TEXT = """# TYPE mcp_echo_requests counter
 mcp_echo_requests_total{{method="ping"}} {requests}
