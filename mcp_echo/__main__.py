@@ -15,8 +15,8 @@ def main() -> None:
 
 def _as_worker() -> list[str]:
     """Take the place that a parent has given this process, if any; return what twistd is to know of it."""
-    from mcp_echo.place import place_in
     from mcp_echo.settings.table import ConfigError
+    from mcp_echo.workers.assignment import place_in
 
     try:
         place = place_in(dict(os.environ))

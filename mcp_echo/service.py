@@ -32,8 +32,6 @@ from mcp_echo.metrics.exposition import MetricsSite, Scrapes
 from mcp_echo.metrics.figures import Sources, registry_of
 from mcp_echo.notify import Notices
 from mcp_echo.offer.offer import Offer, diagnostic_offer
-from mcp_echo.place import Place
-from mcp_echo.ports import Listener, MetricsPort
 from mcp_echo.protocol.revisions import Supported
 from mcp_echo.sessions.budget import StateBudget
 from mcp_echo.sessions.event_log import EventLog
@@ -52,10 +50,12 @@ from mcp_echo.transport.edge.site import EchoSite
 from mcp_echo.transport.health import Health
 from mcp_echo.transport.lag import ReactorLag
 from mcp_echo.transport.patience import ReactorPatience
+from mcp_echo.transport.ports import Listener, MetricsPort
 from mcp_echo.transport.streamable_http import StreamableHttp
 from mcp_echo.transport.streams import Streams
 from mcp_echo.watch.tally import Tally
-from mcp_echo.worker import shared_endpoint
+from mcp_echo.workers.assignment import Place
+from mcp_echo.workers.worker import shared_endpoint
 
 AnyServer = TypeVar("AnyServer", bound=Server)
 

@@ -16,16 +16,16 @@ from twisted.logger import ILogObserver, Logger
 from twisted.python import usage
 
 from mcp_echo import __version__
-from mcp_echo.place import Place, place_in
 from mcp_echo.redaction import mask_tokens
 from mcp_echo.settings.load import Effective, load
 from mcp_echo.settings.table import DECLARED, ConfigError, Settings
 from mcp_echo.signals import SignalReactions, StopRequests
+from mcp_echo.workers.assignment import Place, place_in
 
 if TYPE_CHECKING:
-    from mcp_echo.fleet import Fleet
     from mcp_echo.logs import LogFile
     from mcp_echo.service import EchoService
+    from mcp_echo.workers.parent import Fleet
 
 
 def _describe(help_text: str, variables: tuple[str, ...], default: str) -> str:
@@ -196,7 +196,7 @@ def _application(reactor: Any, options: Options) -> IService:
         reactions[Signals.SIGHUP] = partial(_reopen, log_file, service.rotated)
     SignalReactions(reactor, reactions).setServiceParent(application)
     if place is not None:
-        from mcp_echo.worker import ParentWatch
+        from mcp_echo.workers.worker import ParentWatch
 
         ParentWatch(reactor, place, stop).setServiceParent(application)
     return application
@@ -229,7 +229,8 @@ def _served_by(
         from mcp_echo.service import build
 
         return build(reactor, options.effective, options.place)
-    from mcp_echo.fleet import Launch, arguments_of, build_fleet
+    from mcp_echo.workers.build import build_fleet
+    from mcp_echo.workers.launch import Launch, arguments_of
 
     refuse_a_store_of_one_process(settings)
     launch = Launch(

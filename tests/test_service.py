@@ -12,7 +12,6 @@ from twisted.internet.testing import MemoryReactorClock, StringTransportWithDisc
 from twisted.trial.unittest import SynchronousTestCase
 
 from mcp_echo.listening import StartError, endpoint_description
-from mcp_echo.ports import Listener
 from mcp_echo.protocol.errors import SessionNotFound
 from mcp_echo.protocol.revisions import Supported
 from mcp_echo.service import (
@@ -24,6 +23,7 @@ from mcp_echo.sessions.session import UNKNOWN_CLIENT
 from mcp_echo.settings.load import load
 from mcp_echo.settings.table import ConfigError, Settings
 from mcp_echo.transport.edge.site import LINGER
+from mcp_echo.transport.ports import Listener
 
 
 class FailingStore:

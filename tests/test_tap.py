@@ -18,9 +18,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from mcp_echo import __version__, tap
 from mcp_echo.listening import StartError
-from mcp_echo.place import VARIABLE, Place
 from mcp_echo.settings.table import DECLARED
 from mcp_echo.tap import Options, makeService
+from mcp_echo.workers.assignment import VARIABLE, Place
 from tests.settings.test_settings import SAMPLES
 
 

@@ -13,8 +13,8 @@ from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.testing import MemoryReactorClock
 from twisted.web.resource import Resource
 
-from mcp_echo.ports import MetricsPort
 from mcp_echo.service import EchoService
+from mcp_echo.transport.ports import MetricsPort
 from tests.transport.support import Answer, ModernTestCase
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]

@@ -21,7 +21,6 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from mcp_echo.listening import StartError
-from mcp_echo.ports import MetricsPort
 from mcp_echo.protocol.errors import HostRefused, OriginRefused
 from mcp_echo.service import EchoService, build
 from mcp_echo.sessions.limits import CLIENTS_AT_AN_ADDRESS
@@ -30,6 +29,7 @@ from mcp_echo.settings.table import ConfigError
 from mcp_echo.transport.edge.connection import Connection
 from mcp_echo.transport.edge.site import EchoSite
 from mcp_echo.transport.lag import INTERVAL, ReactorLag
+from mcp_echo.transport.ports import MetricsPort
 from tests.metrics.scraping import MetricsTestCase, samples_of
 from tests.transport.support import BOTH, MODERN, Listening, Posted, send
 

@@ -13,9 +13,9 @@ from twisted.internet.task import Clock
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
-from mcp_echo.fleet.scrape import SCRAPE_SECONDS, Scrape
 from mcp_echo.metrics import figures as metrics
 from mcp_echo.metrics.workers import RULES, FleetCollector, ParentCollector, add_up
+from mcp_echo.workers.scrape import SCRAPE_SECONDS, Scrape
 from tests.metrics.scraping import MetricsTestCase, Samples, samples_of
 
 TEXT = """# TYPE mcp_echo_requests counter

@@ -17,10 +17,10 @@ from twisted.internet.protocol import ProcessProtocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from mcp_echo.fleet.launch import Launch
-from mcp_echo.place import Place
 from mcp_echo.reading import Reader
 from mcp_echo.redaction import mask_tokens
+from mcp_echo.workers.assignment import Place
+from mcp_echo.workers.launch import Launch
 
 START_SECONDS = 60.0
 """Seconds that a worker may take until it is ready."""

@@ -19,16 +19,16 @@ from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IDelayedCall, IListeningPort, IStreamServerEndpoint
 from twisted.logger import Logger
 
-from mcp_echo.fleet.held import HeldPort, shown
-from mcp_echo.fleet.launch import Launch, new_state_key
-from mcp_echo.fleet.process import WorkerProcess
 from mcp_echo.listening import STOP_MARGIN
 from mcp_echo.notify import Notices, watchdog_interval
-from mcp_echo.place import Place
 from mcp_echo.settings.table import Settings
+from mcp_echo.workers.assignment import Place
+from mcp_echo.workers.child import WorkerProcess
+from mcp_echo.workers.held import HeldPort, shown
+from mcp_echo.workers.launch import Launch, new_state_key
 
 if TYPE_CHECKING:
-    from mcp_echo.ports import MetricsPort
+    from mcp_echo.transport.ports import MetricsPort
 
 WATCHDOG = 30.0
 """Seconds without a word after which a worker is replaced, where no service manager has named a time."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from unittest import mock
 
-from mcp_echo.fleet import arguments_of
 from mcp_echo.settings.table import DECLARED
 from mcp_echo.tap import Options
+from mcp_echo.workers.launch import arguments_of
 from tests.settings.test_settings import SAMPLES
 
 

@@ -17,9 +17,10 @@ from twisted.logger import capturedLogs, formatEvent
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from mcp_echo.fleet import Fleet, Launch
-from mcp_echo.fleet.process import WorkerProcess
 from mcp_echo.settings.load import load
+from mcp_echo.workers.child import WorkerProcess
+from mcp_echo.workers.launch import Launch
+from mcp_echo.workers.parent import Fleet
 
 
 class FakeProcess:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mcp_echo.place import PARENT_FD, PORT_FD, VARIABLE, Place
 from mcp_echo.settings.table import DECLARED
+from mcp_echo.workers.assignment import PARENT_FD, PORT_FD, VARIABLE, Place
 
 COMMAND = (sys.executable, "-m", "mcp_echo")
 

@@ -15,9 +15,9 @@ from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStrea
 from twisted.logger import Logger
 
 from mcp_echo.listening import endpoint
-from mcp_echo.place import PARENT_FD, PORT_FD, Place
 from mcp_echo.reading import Reader
 from mcp_echo.twisted_private import tcp_port, unix_port
+from mcp_echo.workers.assignment import PARENT_FD, PORT_FD, Place
 
 FEW = 4
 """Connections that a worker takes without a look at the others: those of clients that close each at once."""

@@ -18,11 +18,11 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from mcp_echo import __main__
-from mcp_echo.place import VARIABLE, Place, place_in
 from mcp_echo.settings.load import load
 from mcp_echo.settings.table import ConfigError
 from mcp_echo.tap import Options
-from mcp_echo.worker import FEW, LOOK_AWAY, ParentWatch, adopted, shared_endpoint
+from mcp_echo.workers.assignment import VARIABLE, Place, place_in
+from mcp_echo.workers.worker import FEW, LOOK_AWAY, ParentWatch, adopted, shared_endpoint
 from tests.certificates import make_certificate
 
 PLACE = Place(2, "/run/x", "/run/x/2.metrics", "k" * 43 + "=", "asyncio")

@@ -7,14 +7,13 @@ import signal
 import sys
 from unittest import mock
 
-from mcp_echo.fleet import Fleet
-from mcp_echo.fleet.parent import DELAYS, STEADY
-from mcp_echo.fleet.process import GRACE, START_SECONDS
 from mcp_echo.listening import STOP_MARGIN
 from mcp_echo.notify import STATUS_INTERVAL
-from mcp_echo.place import PARENT_FD, PORT_FD, VARIABLE
 from mcp_echo.settings.load import load
-from tests.fleet.support import FleetTestCase
+from mcp_echo.workers.assignment import PARENT_FD, PORT_FD, VARIABLE
+from mcp_echo.workers.child import GRACE, START_SECONDS
+from mcp_echo.workers.parent import DELAYS, STEADY, Fleet
+from tests.workers.support import FleetTestCase
 
 TERM, KILL, HUP = int(signal.SIGTERM), int(signal.SIGKILL), int(signal.SIGHUP)
 

@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from mcp_echo.fleet.launch import Launch, arguments_of
-from mcp_echo.fleet.parent import Fleet
 from mcp_echo.listening import endpoint, endpoint_description, metrics_description
 from mcp_echo.settings.table import Settings
+from mcp_echo.workers.launch import Launch, arguments_of
+from mcp_echo.workers.parent import Fleet
 
 __all__ = ["Fleet", "Launch", "arguments_of", "build_fleet"]
 
@@ -46,11 +46,11 @@ def _show_metrics(fleet: Fleet, reactor: Any, settings: Settings, description: s
     from prometheus_client import ProcessCollector
     from prometheus_client.registry import CollectorRegistry
 
-    from mcp_echo.fleet.scrape import Scrape, asking
     from mcp_echo.logs import FailureCount
     from mcp_echo.metrics.exposition import MetricsSite, Scrapes
     from mcp_echo.metrics.workers import FleetCollector, ParentCollector
-    from mcp_echo.ports import MetricsPort
+    from mcp_echo.transport.ports import MetricsPort
+    from mcp_echo.workers.scrape import Scrape, asking
 
     started, failures = time.monotonic(), FailureCount()
     own, shown = CollectorRegistry(), CollectorRegistry()

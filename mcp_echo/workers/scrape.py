@@ -16,9 +16,9 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgentEndpointFactory, IResponse
 from zope.interface import implementer
 
-from mcp_echo.fleet.process import WorkerProcess
 from mcp_echo.metrics.workers import FleetCollector
 from mcp_echo.twisted_private import connect_quietly
+from mcp_echo.workers.child import WorkerProcess
 
 SCRAPE_SECONDS = 2.0
 """Seconds that a worker may take to tell its figures; after that what it told last is shown."""

@@ -1,0 +1,1 @@
+"""Several processes that serve on one port, and the parent that holds it for them."""
