@@ -26,11 +26,11 @@ from mcp_echo.cluster.stream_log import Bounds
 from mcp_echo.eras.exchange import Journal
 from mcp_echo.eras.server import Server
 from mcp_echo.eras.shared import HeldJournal, HeldObserver, HeldTally, SharedServer
-from mcp_echo.listening import STOP_MARGIN, endpoint, endpoint_description, metrics_description
-from mcp_echo.logs import FailureCount, LogJournal
+from mcp_echo.host.listening import STOP_MARGIN, endpoint, endpoint_description, metrics_description
+from mcp_echo.host.logs import FailureCount, LogJournal
+from mcp_echo.host.notify import Notices
 from mcp_echo.metrics.exposition import MetricsSite, Scrapes
 from mcp_echo.metrics.figures import Sources, registry_of
-from mcp_echo.notify import Notices
 from mcp_echo.offer.offer import Offer, diagnostic_offer
 from mcp_echo.protocol.revisions import Supported
 from mcp_echo.sessions.budget import StateBudget

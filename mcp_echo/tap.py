@@ -16,14 +16,14 @@ from twisted.logger import ILogObserver, Logger
 from twisted.python import usage
 
 from mcp_echo import __version__
+from mcp_echo.host.signals import SignalReactions, StopRequests
 from mcp_echo.redaction import mask_tokens
 from mcp_echo.settings.load import Effective, load
 from mcp_echo.settings.table import DECLARED, ConfigError, Settings
-from mcp_echo.signals import SignalReactions, StopRequests
 from mcp_echo.workers.assignment import Place, place_in
 
 if TYPE_CHECKING:
-    from mcp_echo.logs import LogFile
+    from mcp_echo.host.logs import LogFile
     from mcp_echo.service import EchoService
     from mcp_echo.workers.parent import Fleet
 
@@ -128,7 +128,7 @@ class _Application(MultiService):
         self._start(super().privilegedStartService)
 
     def _start(self, start: Callable[[], None]) -> None:
-        from mcp_echo.listening import StartError
+        from mcp_echo.host.listening import StartError
 
         try:
             start()
@@ -172,7 +172,7 @@ def makeService(options: Options, reactor: Any = None) -> IService:  # the plugi
 
 
 def _application(reactor: Any, options: Options) -> IService:
-    from mcp_echo.logs import observer, standard_output
+    from mcp_echo.host.logs import observer, standard_output
 
     options.effective, log_file = _with_log_file(options.effective)
     settings, place = options.effective.settings, options.place
@@ -208,7 +208,7 @@ def _with_log_file(effective: Effective) -> tuple[Effective, LogFile | None]:
     Raises:
         ConfigError: There is one that cannot, and it is certainly meant for this program.
     """
-    from mcp_echo.logs import LogFile
+    from mcp_echo.host.logs import LogFile
 
     if effective.settings.log_file is None:
         return effective, None

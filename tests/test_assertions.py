@@ -113,7 +113,7 @@ def test_every_assertion_without_a_test_has_a_reason(table: str) -> None:
         "tests/test_assertions.py::rows",
         "tests/test_assertions.py",
         "tests/test_nothing.py::test_nothing",
-        "tests/test_logs.py::test_a_session_appears_as_a_short_hash",
+        "tests/host/test_logs.py::test_a_session_appears_as_a_short_hash",
         "not:",
     ],
 )

@@ -18,7 +18,7 @@ import pytest
 from twisted.logger import globalLogPublisher
 
 from mcp_echo import service
-from mcp_echo.logs import observer
+from mcp_echo.host.logs import observer
 from mcp_echo.offer.offer import Offer, diagnostic_offer
 from mcp_echo.settings.load import load
 from mcp_echo.settings.table import DECLARED, Declared, Settings

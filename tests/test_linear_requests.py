@@ -10,7 +10,7 @@ from typing import Any
 
 from twisted.logger import globalLogPublisher
 
-from mcp_echo.logs import observer
+from mcp_echo.host.logs import observer
 from mcp_echo.settings.load import load
 from tests.growth import FAMILIES, check_linear, repeated
 from tests.transport.support import ModernTestCase, modern_message, routing_headers, send

@@ -11,7 +11,7 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock, StringTransportWithDisconnection
 from twisted.trial.unittest import SynchronousTestCase
 
-from mcp_echo.listening import StartError, endpoint_description
+from mcp_echo.host.listening import StartError, endpoint_description
 from mcp_echo.protocol.errors import SessionNotFound
 from mcp_echo.protocol.revisions import Supported
 from mcp_echo.service import (

@@ -17,7 +17,7 @@ from twisted.plugin import IPlugin, getPlugins
 from twisted.trial.unittest import SynchronousTestCase
 
 from mcp_echo import __version__, tap
-from mcp_echo.listening import StartError
+from mcp_echo.host.listening import StartError
 from mcp_echo.settings.table import DECLARED
 from mcp_echo.tap import Options, makeService
 from mcp_echo.workers.assignment import VARIABLE, Place
@@ -115,7 +115,7 @@ class MakeServiceTests(SynchronousTestCase):
         """Who gives twistd --logfile means it; who gives LOG_FILE means that."""
         for outer in ({"nodaemon": True, "logfile": "x"}, {"nodaemon": True, "syslog": True}, {}):
             assert self.application(outer).getComponent(ILogObserver) is None
-        with mock.patch("mcp_echo.logs.LogFile"):
+        with mock.patch("mcp_echo.host.logs.LogFile"):
             application = self.application({"logfile": "x"}, LOG_FILE="some/file")
         assert application.getComponent(ILogObserver) is not None
 

@@ -14,7 +14,7 @@ from twisted.logger import Logger
 from mcp_echo.auth.sealed import Seal
 from mcp_echo.cluster.engine import Engine, EngineRefused
 from mcp_echo.cluster.store import ACKNOWLEDGE, HEARTBEAT, SharedStore
-from mcp_echo.listening import StartError
+from mcp_echo.host.listening import StartError
 from mcp_echo.sessions.limits import share_of
 from mcp_echo.settings.table import ConfigError, Settings
 from mcp_echo.stores.redis.address import INSTALL

@@ -10,8 +10,8 @@ from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
 from twisted.logger import globalLogPublisher
 from twisted.python.failure import Failure
 
-from mcp_echo.listening import Listening
-from mcp_echo.logs import FailureCount
+from mcp_echo.host.listening import Listening
+from mcp_echo.host.logs import FailureCount
 from mcp_echo.transport.edge.site import EchoSite
 from mcp_echo.transport.health import Health
 from mcp_echo.transport.lag import ReactorLag

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from mcp_echo.listening import endpoint, endpoint_description, metrics_description
+from mcp_echo.host.listening import endpoint, endpoint_description, metrics_description
 from mcp_echo.settings.table import Settings
 from mcp_echo.workers.launch import Launch, arguments_of
 from mcp_echo.workers.parent import Fleet
@@ -46,7 +46,7 @@ def _show_metrics(fleet: Fleet, reactor: Any, settings: Settings, description: s
     from prometheus_client import ProcessCollector
     from prometheus_client.registry import CollectorRegistry
 
-    from mcp_echo.logs import FailureCount
+    from mcp_echo.host.logs import FailureCount
     from mcp_echo.metrics.exposition import MetricsSite, Scrapes
     from mcp_echo.metrics.workers import FleetCollector, ParentCollector
     from mcp_echo.transport.ports import MetricsPort

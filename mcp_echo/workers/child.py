@@ -17,7 +17,7 @@ from twisted.internet.protocol import ProcessProtocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from mcp_echo.reading import Reader
+from mcp_echo.host.descriptor import Reader
 from mcp_echo.redaction import mask_tokens
 from mcp_echo.workers.assignment import Place
 from mcp_echo.workers.launch import Launch

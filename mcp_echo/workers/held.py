@@ -12,8 +12,8 @@ from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
 from twisted.internet.protocol import Factory
 from twisted.python.failure import Failure
 
-from mcp_echo.listening import Listening
-from mcp_echo.twisted_private import leave_open_for_others
+from mcp_echo.host.listening import Listening
+from mcp_echo.host.twisted_private import leave_open_for_others
 
 
 class PortHolder(Factory):

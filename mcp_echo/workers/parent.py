@@ -19,8 +19,8 @@ from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IDelayedCall, IListeningPort, IStreamServerEndpoint
 from twisted.logger import Logger
 
-from mcp_echo.listening import STOP_MARGIN
-from mcp_echo.notify import Notices, watchdog_interval
+from mcp_echo.host.listening import STOP_MARGIN
+from mcp_echo.host.notify import Notices, watchdog_interval
 from mcp_echo.settings.table import Settings
 from mcp_echo.workers.assignment import Place
 from mcp_echo.workers.child import WorkerProcess

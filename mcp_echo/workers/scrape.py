@@ -16,8 +16,8 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgentEndpointFactory, IResponse
 from zope.interface import implementer
 
+from mcp_echo.host.twisted_private import connect_quietly
 from mcp_echo.metrics.workers import FleetCollector
-from mcp_echo.twisted_private import connect_quietly
 from mcp_echo.workers.child import WorkerProcess
 
 SCRAPE_SECONDS = 2.0

@@ -14,9 +14,9 @@ from twisted.internet import tcp, unix
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamServerEndpoint
 from twisted.logger import Logger
 
-from mcp_echo.listening import endpoint
-from mcp_echo.reading import Reader
-from mcp_echo.twisted_private import tcp_port, unix_port
+from mcp_echo.host.descriptor import Reader
+from mcp_echo.host.listening import endpoint
+from mcp_echo.host.twisted_private import tcp_port, unix_port
 from mcp_echo.workers.assignment import PARENT_FD, PORT_FD, Place
 
 FEW = 4

@@ -20,7 +20,7 @@ from twisted.logger import Logger, capturedLogs, formatEvent
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from mcp_echo.listening import StartError
+from mcp_echo.host.listening import StartError
 from mcp_echo.protocol.errors import HostRefused, OriginRefused
 from mcp_echo.service import EchoService, build
 from mcp_echo.sessions.limits import CLIENTS_AT_AN_ADDRESS

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcp_echo.logs import _SHORTEST_MASKED
+from mcp_echo.host.logs import _SHORTEST_MASKED
 from mcp_echo.redaction import (
     fingerprint,
     mask,

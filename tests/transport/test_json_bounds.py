@@ -10,7 +10,7 @@ from typing import Any
 
 from twisted.logger import globalLogPublisher
 
-from mcp_echo.logs import observer
+from mcp_echo.host.logs import observer
 from mcp_echo.protocol.strict_json import MAX_VALUES
 from mcp_echo.settings.load import load
 from tests import json_shapes

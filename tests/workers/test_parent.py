@@ -7,8 +7,8 @@ import signal
 import sys
 from unittest import mock
 
-from mcp_echo.listening import STOP_MARGIN
-from mcp_echo.notify import STATUS_INTERVAL
+from mcp_echo.host.listening import STOP_MARGIN
+from mcp_echo.host.notify import STATUS_INTERVAL
 from mcp_echo.settings.load import load
 from mcp_echo.workers.assignment import PARENT_FD, PORT_FD, VARIABLE
 from mcp_echo.workers.child import GRACE, START_SECONDS

@@ -6,7 +6,7 @@ from typing import Any
 
 from twisted.internet.tcp import Connection
 
-from mcp_echo.twisted_private import has_written_all
+from mcp_echo.host.twisted_private import has_written_all
 
 
 def write_now(transport: Any, data: bytes) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
-from mcp_echo.signals import SignalReactions, StopRequests
+from mcp_echo.host.signals import SignalReactions, StopRequests
 
 
 class SignallingReactor(MemoryReactorClock):

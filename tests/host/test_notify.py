@@ -13,7 +13,7 @@ from twisted.internet.task import Clock
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
-from mcp_echo.notify import STATUS_INTERVAL, Notices, watchdog_interval
+from mcp_echo.host.notify import STATUS_INTERVAL, Notices, watchdog_interval
 from mcp_echo.protocol.revisions import Supported
 from mcp_echo.service import EchoService
 from mcp_echo.sessions.session import UNKNOWN_CLIENT

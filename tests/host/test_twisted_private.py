@@ -10,7 +10,7 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.testing import MemoryReactorClock
 from twisted.web.client import HTTPConnectionPool
 
-from mcp_echo import twisted_private
+from mcp_echo.host import twisted_private
 from tests.transport.edge.test_writing import Watcher
 
 

@@ -15,8 +15,8 @@ from typing import Any
 from twisted.logger import ILogObserver, Logger, LogLevel, LogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
-from mcp_echo import logs
-from mcp_echo.logs import LineObserver, LogFile, LogJournal, observer, render_json, render_text
+from mcp_echo.host import logs
+from mcp_echo.host.logs import LineObserver, LogFile, LogJournal, observer, render_json, render_text
 from mcp_echo.protocol.revisions import Supported
 from mcp_echo.sessions.session import UNKNOWN_CLIENT, Session
 from mcp_echo.settings.load import load

@@ -1,0 +1,1 @@
+"""What connects the daemon with its machine: logs, signals, the service manager. Knows no MCP."""
