@@ -343,10 +343,10 @@ def _offer(settings: Settings) -> Offer:
     offer = diagnostic_offer(settings)
     if not settings.conformance:
         return offer
-    from mcp_echo import fixtures as conformance
+    from mcp_echo.fixtures import sets
 
     try:
-        return conformance.add(offer, settings.conformance)
+        return sets.add(offer, settings.conformance)
     except ValueError as error:
         raise ConfigError(f"MCP_ECHO_CONFORMANCE: {error}") from None
 

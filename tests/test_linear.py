@@ -37,6 +37,15 @@ from mcp_echo.transport.edge.reader import Limits, RequestReader
 from tests.growth import FAMILIES, check_linear, repeated
 
 ROOMS = (
+    "mcp_echo.auth.credentials",
+    "mcp_echo.auth.identity_headers",
+    "mcp_echo.auth.jwt",
+    "mcp_echo.auth.jwt_claims",
+    "mcp_echo.auth.jwt_problems",
+    "mcp_echo.auth.lookalikes",
+    "mcp_echo.auth.proxies",
+    "mcp_echo.auth.token_search",
+    "mcp_echo.http",
     "mcp_echo.protocol",
     "mcp_echo.redaction",
     "mcp_echo.sessions.event_log",
@@ -44,12 +53,7 @@ ROOMS = (
     "mcp_echo.tools.handles",
     "mcp_echo.tools.headers",
     "mcp_echo.tools.identity",
-    "mcp_echo.auth.jwt",
-    "mcp_echo.auth.jwt_claims",
-    "mcp_echo.auth.jwt_problems",
-    "mcp_echo.auth.lookalikes",
     "mcp_echo.tools.misnamed",
-    "mcp_echo.auth.token_search",
     "mcp_echo.transport.edge.answer",
     "mcp_echo.transport.edge.head",
     "mcp_echo.transport.edge.misread",
@@ -259,14 +263,14 @@ def test_every_room_is_looked_through() -> None:
     """The collection must find what there is, the oldest and the newest."""
     found = {name.removeprefix(f"{mcp_echo.__name__}.") for name in FED}
     assert {
-        "protocol.accept.parse_accept",
-        "protocol.origins.parse_origin",
+        "http.accept.parse_accept",
+        "http.origins.parse_origin",
         "protocol.modern.decode_header",
         "protocol.strict_json.read",
         "redaction.masking.mask_tokens",
         "redaction.masking.mask_header",
-        "state.events.event_id",
-        "tools.token_search.in_request",
-        "tools.jwt.read",
+        "sessions.event_log.event_id",
+        "auth.token_search.in_request",
+        "auth.jwt.read",
         "transport.edge.misread.error_for",
     } <= found

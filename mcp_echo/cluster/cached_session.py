@@ -314,8 +314,8 @@ class Replica:
     def _bound(self, stream: HeldStream, before: int) -> list[int]:
         """Bound the news that only waits for a connection that does not read at the moment.
 
-        An answer waits until its connection takes it, see `mcp_echo.sessions.event_log.EventLog`. There are answers
-        on the one stream of a session of revision 2024-11-05, too.
+        An answer waits until its connection takes it, see `mcp_echo.sessions.event_log.EventLog`. There are
+        answers on the one stream of a session of revision 2024-11-05, too.
 
         Args:
             stream: The stream.

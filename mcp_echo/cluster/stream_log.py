@@ -1,7 +1,7 @@
 """The message log of a session that several nodes serve: what is in it, and whose it is. No I/O.
 
-It keeps the promises of `mcp_echo.sessions.event_log.EventLog` where the streams of one session may be read on
-several nodes, one of which may die at any moment:
+It keeps the promises of `mcp_echo.sessions.event_log.EventLog` where the streams of one session may be read
+on several nodes, one of which may die at any moment:
 
 - Each message belongs to one stream, or waits until one listens. One that comes while a stream listens
   belongs to it at once, wherever that is read.

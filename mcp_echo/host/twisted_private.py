@@ -52,7 +52,7 @@ def unix_port(kind: type[unix.Port], reactor: Any, descriptor: int, factory: IPr
 def connect_quietly(pool: HTTPConnectionPool) -> None:
     """Have a pool's connections begin and end without a line in the log."""
 
-    class Quiet(pool._factory):  # type: ignore[misc, name-defined]
+    class Quiet(pool._factory):  # type: ignore[name-defined]
         noisy = False
 
     pool._factory = Quiet
