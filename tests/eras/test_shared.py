@@ -10,13 +10,16 @@ import inspect
 import pkgutil
 import unittest
 
+import tests.eras
+import tests.fixtures
 import tests.transport
 from tests.transport.engine_support import OnAnEngine
 from tests.transport.support import ServerTestCase
 
 MODULES = [
-    importlib.import_module(f"tests.transport.{module.name}")
-    for module in pkgutil.iter_modules(tests.transport.__path__)
+    importlib.import_module(f"{room.__name__}.{module.name}")
+    for room in (tests.eras, tests.fixtures, tests.transport)
+    for module in pkgutil.iter_modules(room.__path__)
     if module.name.startswith("test_") and not module.name.startswith("test_shared")
 ]
 
