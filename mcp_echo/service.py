@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import replace
 from types import MappingProxyType
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 from twisted.application.service import MultiService, Service
 from twisted.internet.defer import CancelledError, Deferred
@@ -20,12 +19,10 @@ from mcp_echo.auth.sealed import Seal
 from mcp_echo.cluster.bus import SharedChanges
 from mcp_echo.cluster.cached_session import Replica
 from mcp_echo.cluster.engine import Engine
-from mcp_echo.cluster.limits import SharedLimits
 from mcp_echo.cluster.store import SharedStore
 from mcp_echo.cluster.stream_log import Bounds
-from mcp_echo.eras.exchange import Journal
+from mcp_echo.eras.running import AtOnce, InTransactions, Runner
 from mcp_echo.eras.server import Server
-from mcp_echo.eras.shared import HeldJournal, HeldObserver, HeldTally, SharedServer
 from mcp_echo.host.listening import STOP_MARGIN, endpoint, endpoint_description, metrics_description
 from mcp_echo.host.logs import FailureCount, LogJournal
 from mcp_echo.host.notify import Notices
@@ -56,8 +53,6 @@ from mcp_echo.transport.streams import Streams
 from mcp_echo.watch.tally import Tally
 from mcp_echo.workers.assignment import Place
 from mcp_echo.workers.worker import shared_endpoint
-
-AnyServer = TypeVar("AnyServer", bound=Server)
 
 
 class Sweeper(Service):
@@ -176,12 +171,12 @@ class EchoService(MultiService):
         )
         if settings.metrics_port is not None:
             self.tally = Tally()
-        self.server = self._server(Server, self.journal, Seal(agreed, settings.state_key))
+        self.server = self._server(Seal(agreed, settings.state_key), AtOnce())
 
     def _build_shared(self, effective: Effective, now: Clock, wall: Clock, engine: Engine) -> None:
         """Make a server whose sessions an engine keeps."""
         settings = effective.settings
-        limits = SharedLimits(settings)
+        limits = Limits(settings)
         store = SharedStore(
             engine,
             settings.session_timeout,
@@ -192,25 +187,21 @@ class EchoService(MultiService):
             now,
             ReactorPatience(self._reactor),
             self._spawn,
-            limits,
             self._shared_session_ended,
             lambda handle: changes.echoed(state_uris(handle)),
             self.journal.note,
             share_of(settings.max_sessions_per_address, settings.max_sessions),
             self._state_share(settings),
         )
-        limits.after = store.after
         changes = SharedChanges(store, store.peers, handle_of)
         self.store = store
         self.facts = Facts(
-            effective, store, Machine(), now, wall, now(), changes, store.spawn, limits, store.agreed_now
+            effective, store, Machine(), now, wall, now(), changes, self._spawn, limits, store.agreed_now
         )
         if settings.metrics_port is not None:
-            self.tally = HeldTally(store)
+            self.tally = Tally()
         seal = Seal(store.agreed_now, settings.state_key)
-        server = self._server(SharedServer, HeldJournal(self.journal, store), seal)
-        server.share(store)
-        self.server = server
+        self.server = self._server(seal, InTransactions(store, self._spawn))
         self._keeping = StoreService(self._reactor, store, seal, settings.state_key, self._spawn)
         self._keeping.setServiceParent(self)
 
@@ -218,13 +209,11 @@ class EchoService(MultiService):
     def _state_share(settings: Settings) -> int:
         return share_of(settings.max_state_bytes_per_client, settings.max_state_bytes)
 
-    def _server(self, kind: type[AnyServer], journal: Journal, seal: Seal) -> AnyServer:
+    def _server(self, seal: Seal, runner: Runner) -> Server:
         settings = self.facts.settings
-        offer = _offer(settings)
-        if offer.observer is not None and isinstance(self.store, SharedStore):
-            offer = replace(offer, observer=HeldObserver(offer.observer, self.store))
         patience = ReactorPatience(self._reactor)
-        return kind(self.facts, _supported(settings), offer, journal, patience, seal, self.tally)
+        supported, offer = _supported(settings), _offer(settings)
+        return Server(self.facts, supported, offer, self.journal, patience, seal, runner, self.tally)
 
     def listen(self, endpoint: IStreamServerEndpoint, where: str, refused: Callable[[], None]) -> None:
         """Serve on an endpoint while the service runs; see `Listener`."""
@@ -309,7 +298,7 @@ class EchoService(MultiService):
 
     def _shared_session_ended(self, session_id: str, reason: EndReason, replica: Replica | None) -> None:
         self.server.legacy.session_ended(session_id)
-        known: dict[str, Any] = {} if replica is None else {"protocol_version": replica.kept.revision}
+        known: dict[str, Any] = {} if replica is None else {"protocol_version": replica.stored.revision}
         self.journal.note(f"Session {reason}", session_id=session_id, **known)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Literal, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -10,17 +10,14 @@ from twisted.internet.task import Clock
 
 from mcp_echo.cluster.cached_session import Replica
 from mcp_echo.cluster.engine import Operation, Outcome
-from mcp_echo.cluster.limits import SharedLimits
 from mcp_echo.cluster.session import SharedSession
 from mcp_echo.cluster.store import SharedStore
 from mcp_echo.cluster.stream_log import Bounds
-from mcp_echo.cluster.unit import Want
 from mcp_echo.protocol.errors import StoreUnavailable
 from mcp_echo.protocol.revisions import Supported
 from mcp_echo.sessions.event_log import Stream
 from mcp_echo.sessions.session import Client
-from mcp_echo.sessions.store import EndReason
-from mcp_echo.settings.load import load
+from mcp_echo.sessions.store import EndReason, SessionKey
 from mcp_echo.transport.patience import ReactorPatience
 from tests.engines import DictEngine, DictRecords
 
@@ -68,7 +65,41 @@ class Reader:
         self.log.detach(self.stream)
 
 
-def reading(store: SharedStore, session_id: str, last_event_id: str | None) -> Reader:
+class CollectingStore(SharedStore):
+    """A store that takes the effects of the work that is done on it, as an exchange does."""
+
+    _effects: list[Callable[[], object]]
+
+    def after(self, effect: Callable[[], object]) -> None:
+        """Have something happen once what is being worked on is kept; now, if nothing is."""
+        if self._unit is None:
+            effect()
+        else:
+            self._effects.append(effect)
+
+    async def perform(
+        self,
+        work: Callable[[], T],
+        wants: Iterable[SessionKey] = (),
+        happen: Callable[[], None] | None = None,
+    ) -> T:
+        effects: list[Callable[[], object]] = []
+
+        def attempt() -> T:
+            effects.clear()
+            self._effects = effects
+            return work()
+
+        def all_happen() -> None:
+            for effect in effects:
+                effect()
+            if happen is not None:
+                happen()
+
+        return await super().perform(attempt, wants, all_happen)
+
+
+def reading(store: CollectingStore, session_id: str, last_event_id: str | None) -> Reader:
     """Open a stream of a session, or come back to one, as a GET does."""
     session = store.use(session_id, None)
     resumed = session.log.resume(last_event_id) if last_event_id else None
@@ -136,8 +167,7 @@ class Node:
         self.ended: list[tuple[str, EndReason]] = []
         self.echoed: list[str] = []
         self.alive = True
-        limits = SharedLimits(load({}, {}).settings)
-        self.store = SharedStore(
+        self.store = CollectingStore(
             self.engine,
             timeout,
             limit,
@@ -147,11 +177,9 @@ class Node:
             clock.seconds,
             ReactorPatience(clock),
             self._spawn,
-            limits,
             self._note_end,
             self.echoed.append,
         )
-        limits.after = self.store.after
         self.engine.start(self.store)
 
     def _note_end(self, session_id: str, reason: EndReason, _replica: Replica | None) -> None:
@@ -165,11 +193,11 @@ class Node:
         running.addErrback(lambda failure: failure.trap(CancelledError))
         return running.cancel
 
-    def start(self, work: Callable[[SharedStore], T], *wants: Want) -> Deferred[T]:
+    def start(self, work: Callable[[CollectingStore], T], *wants: SessionKey) -> Deferred[T]:
         """Begin to work on sessions."""
         return Deferred.fromCoroutine(self.store.perform(lambda: work(self.store), wants))
 
-    def do(self, work: Callable[[SharedStore], T], *wants: Want) -> T:
+    def do(self, work: Callable[[CollectingStore], T], *wants: SessionKey) -> T:
         """Work on sessions, and return what came of it."""
         results: list[Any] = []
         self.start(work, *wants).addBoth(results.append)

@@ -23,10 +23,9 @@ ROOMS = [
     "auth",
     "watch",
     "sessions",
-    "cluster",
     "tools",
     "offer",
-    "fixtures|eras",
+    "fixtures|eras|cluster",
     "host",
     "transport|stores",
     "metrics",
@@ -39,7 +38,7 @@ PLACE = {name: place for place, names in enumerate(ROOMS) for name in names.spli
 # May be imported from anywhere, and import nothing of the rooms.
 LEAVES = {"settings", "redaction"}
 # Rooms that nobody else may import.
-ONLY_FOR = {"fixtures": {"service"}, "stores": {"service"}}
+ONLY_FOR = {"cluster": {"service", "stores"}, "fixtures": {"service"}, "stores": {"service"}}
 
 GROUND_FLOOR = {
     "http",
@@ -47,7 +46,6 @@ GROUND_FLOOR = {
     "auth",
     "watch",
     "sessions",
-    "cluster",
     "tools",
     "offer",
     "fixtures",

@@ -68,9 +68,6 @@ class Here(Protocol):
     def broadcast(self, payload: bytes) -> None:
         """Tell every other node, as soon as may be."""
 
-    def after(self, effect: Callable[[], object]) -> None:
-        """Do something once what the request has changed is kept."""
-
     def later(self, replica: Replica, operation: Operation, size: int = 0) -> None:
         """Make a change as soon as may be."""
 
@@ -159,15 +156,8 @@ class SharedChanges(Changes):
         self._readers: dict[str, None] = {}
         peers.changes = self
 
-    def watch_list(self, which: List, listener: Listener) -> None:
-        """Tell ``listener`` when this list changes."""
-        self._here.after(lambda: super(SharedChanges, self).watch_list(which, listener))
-
     def watch(self, uri: str, listener: Listener) -> None:
         """Tell ``listener`` when this resource changes; state behind a handle, on whichever node it does."""
-        self._here.after(lambda: self._watch(uri, listener))
-
-    def _watch(self, uri: str, listener: Listener) -> None:
         super().watch(uri, listener)
         handle = self._handle_of(uri)
         replica = None if handle is None else self._here.find_here(handle)
@@ -184,7 +174,7 @@ class SharedChanges(Changes):
         """Tell ``listener`` on this node, too, of a resource it watches; see `Changes.rewatch`."""
         handle = self._handle_of(uri)
         if handle is not None:
-            self._here.after(lambda: self._rewatch(uri, listener, handle, owner))
+            self._rewatch(uri, listener, handle, owner)
 
     def _rewatch(self, uri: str, listener: Listener, handle: str, owner: str | None) -> None:
         def begin(replica: Replica) -> None:
@@ -194,15 +184,12 @@ class SharedChanges(Changes):
         self._here.bring_for(handle, owner, begin)
 
     def _add_watcher(self, draft: Draft) -> None:
-        others = [node for node in draft.kept.watchers if node != self._here.node]
+        others = [node for node in draft.stored.watchers if node != self._here.node]
         # Nodes that have died are never taken out; those that came last are the ones that live.
-        draft.kept.watchers = [*others[-(MAX_WATCHERS - 1) :], self._here.node]
+        draft.stored.watchers = [*others[-(MAX_WATCHERS - 1) :], self._here.node]
 
     def unwatch(self, uri: str, listener: Listener) -> None:
         """Tell ``listener`` no more of this resource."""
-        self._here.after(lambda: self._unwatch(uri, listener))
-
-    def _unwatch(self, uri: str, listener: Listener) -> None:
         super().unwatch(uri, listener)
         handle = self._handle_of(uri)
         replica = None if handle is None else self._here.find_here(handle)
@@ -213,7 +200,7 @@ class SharedChanges(Changes):
             self._here.later(replica, self._remove_watcher)
 
     def _remove_watcher(self, draft: Draft) -> None:
-        draft.kept.watchers = [node for node in draft.kept.watchers if node != self._here.node]
+        draft.stored.watchers = [node for node in draft.stored.watchers if node != self._here.node]
 
     def echoed(self, uris: Iterable[str]) -> None:
         """Tell everybody who asked on this node of one echo that is kept."""
@@ -224,9 +211,6 @@ class SharedChanges(Changes):
 
     def list_changed(self, which: List) -> None:
         """Tell everybody who asked that a list has changed, on every node."""
-        self._here.after(lambda: self._list_changed(which))
-
-    def _list_changed(self, which: List) -> None:
         super().list_changed(which)
         self._peers.tell(_ListChanged(which))
 
@@ -239,9 +223,6 @@ class SharedChanges(Changes):
 
     def note_read(self, reader: str) -> None:
         """Count a list that was asked for, if somebody wants to know, on whichever node."""
-        self._here.after(lambda: self._note_read(reader))
-
-    def _note_read(self, reader: str) -> None:
         super().note_read(reader)
         if reader in self._readers:
             self._peers.tell(_Read(reader))

@@ -7,7 +7,6 @@ they are kept, and whatever a client was answered stays true when this node is g
 
 from __future__ import annotations
 
-import copy
 import re
 from collections import deque
 from collections.abc import Callable
@@ -16,7 +15,7 @@ from typing import Any
 import msgspec
 
 from mcp_echo.cluster.engine import Change, Held, Record
-from mcp_echo.cluster.record import Kept, decode, decode_echo, encode, encode_echo
+from mcp_echo.cluster.record import StoredSession, decode, decode_echo, encode, encode_echo
 from mcp_echo.cluster.stream_log import Bounds, Ledger, Summary, Unkept
 from mcp_echo.protocol.jsonrpc import MessageId
 from mcp_echo.protocol.revisions import KNOWN, Revision
@@ -103,7 +102,6 @@ class Replica:
         "has_ended",
         "id",
         "in_flight",
-        "kept",
         "later",
         "leaving",
         "ledger",
@@ -113,6 +111,7 @@ class Replica:
         "seen_echoes",
         "settling",
         "stays",
+        "stored",
         "streams",
         "tried",
         "unclaimed",
@@ -130,7 +129,7 @@ class Replica:
         self.owner = owner
         self.handle = handle
         self.version = UNKNOWN
-        self.kept: Kept
+        self.stored: StoredSession
         self.echo: Echo | None = None
         self.ledger = Ledger(Summary(), (), bounds, node)
         self.created = record.created
@@ -166,7 +165,7 @@ class Replica:
         self.in_flight = 0
         self.calls_due = 0.0
         self.follow(record)
-        self.seen_echoes = self.kept.echo_count
+        self.seen_echoes = self.stored.record.echo_count
         """The echo count that was told here."""
 
     def go_astray(self, message_id: MessageId | None, *, refused: bool) -> None:
@@ -184,7 +183,7 @@ class Replica:
     @property
     def revision(self) -> Revision | None:
         """The revision it speaks; None where this node does not know it."""
-        return REVISIONS.get(self.kept.revision)
+        return REVISIONS.get(self.stored.revision)
 
     @property
     def needed(self) -> bool:
@@ -215,13 +214,13 @@ class Replica:
         """
         if not _is_sound(record):
             raise TypeError("a number is none, or a message")
-        kept, echo = decode(record.state), decode_echo(record.echo)
+        stored, echo = decode(record.state), decode_echo(record.echo)
         before = self.ledger
-        if known and kept.log.moves != before.summary.moves:
+        if known and stored.log.moves != before.summary.moves:
             return False
-        old = [entry for entry in before.entries if kept.log.first <= entry.sequence <= known]
-        self.version, self.kept, self.used = record.version, kept, record.used
-        self.ledger = Ledger(kept.log, [*old, *record.entries], before.bounds, before.node)
+        old = [entry for entry in before.entries if stored.log.first <= entry.sequence <= known]
+        self.version, self.stored, self.used = record.version, stored, record.used
+        self.ledger = Ledger(stored.log, [*old, *record.entries], before.bounds, before.node)
         self.echo = echo
         for stream in self.streams.values():
             row = self.ledger.rows.get(stream.tag)
@@ -233,7 +232,7 @@ class Replica:
     def apply(self, draft: Draft, change: Change, now: int) -> None:
         """Take over a change that was carried out."""
         self.version = change.version + 1
-        self.kept, self.echo = draft.kept, draft.echo
+        self.stored, self.echo = draft.stored, draft.echo
         if draft.touch:
             self.used = now
         if draft.worked_ledger is not None:
@@ -324,7 +323,7 @@ class Replica:
         Returns:
             The sizes of messages lost.
         """
-        if not stream.listening or stream.tag == self.kept.legacy_stream:
+        if not stream.listening or stream.tag == self.stored.record.legacy_stream:
             return []
         beyond = [
             event
@@ -433,8 +432,9 @@ class Draft:
         "_patient",
         "counted",
         "echo",
-        "kept",
+        "echo_refused",
         "replica",
+        "stored",
         "touch",
         "version",
         "worked_ledger",
@@ -445,8 +445,10 @@ class Draft:
     ) -> None:
         self.replica = replica
         self.version = replica.version
-        self.kept = copy.copy(replica.kept)
+        self.stored = replica.stored.copy()
         self.echo = replica.echo
+        self.echo_refused = False
+        """Whether there was no room to keep the last echo."""
         self.touch = False
         self.counted = 0
         """Messages lost here that the change tells of."""
@@ -473,20 +475,23 @@ class Draft:
         Args:
             mark: The number of this change among those of this node.
         """
-        replica, kept = self.replica, self.kept
+        replica, stored, before = self.replica, self.stored, self.replica.stored
         ledger = self.ledger if replica.streams else self.worked_ledger
         node = replica.ledger.node
         tell: set[str] = set()
         if ledger is None:
             ledger = replica.ledger
         else:
-            kept.log = ledger.settle()
+            stored.log = ledger.settle()
             if ledger.changed:
                 tell = ledger.holders() | (replica.ledger.holders() if replica.ledger.rows else set())
-        if kept.echo_count != replica.kept.echo_count:
-            tell.update(kept.watchers)
+        if stored.record.echo_count != before.record.echo_count:
+            tell.update(stored.watchers)
             tell.discard(node)
-        kept.marks = _marked(kept.marks, node, mark)
+        wanted = stored.record.subscriptions
+        if wanted is not before.record.subscriptions:
+            stored.told = {uri: count for uri, count in stored.told.items() if uri in wanted}
+        stored.marks = _marked(stored.marks, node, mark)
         echo: Any = msgspec.UNSET
         if self.echo is not replica.echo:
             echo = None if self.echo is None else encode_echo(self.echo)
@@ -497,14 +502,14 @@ class Draft:
             replica.handle,
             self.version,
             self.touch,
-            encode(kept),
+            encode(stored),
             echo,
             tuple(ledger.removed),
             tuple(ledger.added.values()),
             Held(held.queued, 0 if self.echo is None else self.echo.size, held.waiting),
             replica.known,
             tuple(sorted(tell)),
-            kept.used,
+            stored.record.used,
         )
 
 

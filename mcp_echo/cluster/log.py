@@ -73,7 +73,7 @@ class SharedLog:
 
     def listen(self) -> HeldStream:
         """Open a new listening stream; it takes what is queued and then what comes."""
-        ledger, replica = self._session.draft.ledger, self._session.replica
+        ledger, replica = self._session.working.ledger, self._session.replica
         ledger.abandon(replica.attended)
         tag = ledger.listen()
         return HeldStream(tag, True, ledger.rows[tag].written)

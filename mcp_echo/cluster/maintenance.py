@@ -206,7 +206,7 @@ class Upkeep:
         now = self._keeping.engine.now()
         for replica in self._copies:
             # Another node's sweep may have taken it.
-            if replica.needed and now - replica.used >= replica.kept.timeout:
+            if replica.needed and now - replica.used >= replica.stored.timeout:
                 await self.look_at(replica)
 
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from copy import copy
 from functools import lru_cache
+from typing import Any
 
 import msgspec
+from msgspec.structs import astuple
 
 from mcp_echo.cluster.stream_log import Summary
+from mcp_echo.sessions.record import SessionRecord
 from mcp_echo.sessions.session import Client, Echo
 
 
-class Kept(msgspec.Struct, array_like=True):
-    """What is kept of a session, but for its last echo and the messages in its log.
-
-    New members go to the end and have a default, so that nodes of two versions can share sessions.
-    """
+class StoredSession(msgspec.Struct, array_like=True):
+    """What is kept of a session, but for its last echo and the messages in its log."""
 
     revision: str
     client: bytes
@@ -23,15 +24,6 @@ class Kept(msgspec.Struct, array_like=True):
     """The node that made it."""
     timeout: int
     """Milliseconds of idleness after which it is gone."""
-    label: str | None = None
-    initialized: bool = False
-    requests: int = 0
-    responses: int = 0
-    response_seconds: float = 0.0
-    echo_count: int = 0
-    replay_count: int = 0
-    log_level: str | None = None
-    subscriptions: list[str] = []
     told: dict[str, int] = {}
     """URI of a handle's state → the echo count its subscriber here was told of."""
     watchers: list[str] = []
@@ -41,9 +33,22 @@ class Kept(msgspec.Struct, array_like=True):
     marks: dict[str, int] = {}
     """Node → the number of the last change it made, so that a change is never made twice."""
     log: Summary = msgspec.field(default_factory=Summary)
-    legacy_stream: str | None = None
-    """The tag of its one stream, where its transport is that of 2024-11-05."""
-    used: bool = False
+    record: SessionRecord = msgspec.field(default_factory=SessionRecord)
+    """What requests change of it."""
+
+    def copy(self) -> StoredSession:
+        """Return a copy to work out a change with; its log is copied by whoever changes that."""
+        twin = copy(self)
+        twin.record = copy(self.record)
+        return twin
+
+
+# Nodes of several versions share sessions, so that each member has kept the place it had at first: those of
+# the record stand in two spans, and what is added to it follows the second.
+_FIRST, _LAST = 4, 13
+"""Where the first span begins, and where it ends."""
+_SECOND = 18
+"""Where the second span begins."""
 
 
 class _KeptEcho(msgspec.Struct, array_like=True):
@@ -53,7 +58,7 @@ class _KeptEcho(msgspec.Struct, array_like=True):
 
 
 _encode = msgspec.msgpack.Encoder().encode
-decode = msgspec.msgpack.Decoder(Kept).decode
+_decode = msgspec.msgpack.Decoder(list[Any]).decode
 _decode_echo = msgspec.msgpack.Decoder(_KeptEcho).decode
 
 
@@ -73,9 +78,22 @@ def client_of(described: bytes) -> Client:
     return Client(*msgspec.json.decode(described))
 
 
-def encode(kept: Kept) -> bytes:
+def encode(stored: StoredSession) -> bytes:
     """Return what is kept of a session as the engine keeps it."""
-    return _encode(kept)
+    *before, record = astuple(stored)
+    facts, size = astuple(record), _LAST - _FIRST
+    return _encode((*before[:_FIRST], *facts[:size], *before[_FIRST:], *facts[size:]))
+
+
+def decode(state: bytes) -> StoredSession:
+    """Return what is kept of a session.
+
+    Raises:
+        msgspec.MsgspecError: It is not what was kept.
+    """
+    kept = _decode(state)
+    record = [*kept[_FIRST:_LAST], *kept[_SECOND:]]
+    return msgspec.convert([*kept[:_FIRST], *kept[_LAST:_SECOND], record], StoredSession)
 
 
 def decode_echo(kept: bytes | None) -> Echo | None:
@@ -84,3 +102,25 @@ def decode_echo(kept: bytes | None) -> Echo | None:
         return None
     echo = _decode_echo(kept)
     return Echo(echo.message, echo.data, echo.mime_type)
+
+
+def merged(before: SessionRecord, made: SessionRecord, others: SessionRecord) -> SessionRecord:
+    """Return what becomes of a record that a request has changed and others as well.
+
+    Args:
+        before: As it was when the request was worked on.
+        made: What the request made of it.
+        others: What others have made of it meanwhile.
+    """
+    return SessionRecord(*map(_merged, astuple(before), astuple(made), astuple(others)))
+
+
+def _merged(before: Any, made: Any, others: Any) -> Any:
+    if made == before:
+        return others
+    if isinstance(made, frozenset):
+        return (others | made) - (before - made)
+    # A flag is no number.
+    if isinstance(made, int | float) and not isinstance(made, bool):
+        return others + made - before
+    return made

@@ -129,6 +129,8 @@ class Keeping:
             self.budget.messages_queued += ledger.queued
             for size in ledger.lost:
                 self.lose(size)
+        if draft.echo_refused:
+            self.budget.refuse_echo()
         size = len(change.state)
         self.mean_state += (size - self.mean_state) / _MEAN_OVER if self.mean_state else size
         with self.copies.changing(replica):
@@ -153,8 +155,8 @@ class Keeping:
 
     def _tell_echoes(self, replica: Replica) -> None:
         if not replica.watched:
-            replica.seen_echoes = replica.kept.echo_count
-        while replica.seen_echoes < replica.kept.echo_count:
+            replica.seen_echoes = replica.stored.record.echo_count
+        while replica.seen_echoes < replica.stored.record.echo_count:
             replica.seen_echoes += 1
             self.telling = replica.seen_echoes
             try:
@@ -175,7 +177,7 @@ class Keeping:
                 if isinstance(outcome, Found):
                     replica.follow(outcome.record)
         # Of a try that had come to something only the answer was lost.
-        replica.drop_tried(replica.kept.marks.get(self.node, 0))
+        replica.drop_tried(replica.stored.marks.get(self.node, 0))
         self.deliver(replica)
 
     def gone(self, replica: Replica, reason: EndReason | None = None) -> None:
@@ -192,9 +194,9 @@ class Keeping:
             self.lose(size)
         if reason is None:
             idle = self.engine.now() - replica.used
-            if idle < replica.kept.timeout and not replica.kept.used:
+            if idle < replica.stored.timeout and not replica.stored.record.used:
                 # It was closed or gave way: whoever did that tells of it, and nothing here hangs on it.
                 return
             # What had time left when it was last seen was closed, by a request to another node.
-            reason = "expired" if idle >= replica.kept.timeout else "closed"
+            reason = "expired" if idle >= replica.stored.timeout else "closed"
         self.ended(replica.id, reason, replica)

@@ -1,10 +1,9 @@
 """Sessions that several processes serve, or that outlive one: the store, and work in it. No I/O.
 
-Servers work on sessions without waiting. So a request is worked on with copies, and what it changed is kept
-by the engine before anything of it leaves: answers, messages, streams. If somebody else was faster, nothing
-has happened yet, and the request is worked on once more with what is kept by then. What it needs and is not
-here, it asks for by an exception that no code of the server catches, and it is worked on again once that has
-been read.
+A request is worked on with copies of sessions, without waiting, and nothing of it leaves before what it
+changed is kept by the engine: no answer, no message, no stream. If somebody else was faster, nothing has
+happened yet: what came of the work is dropped, and the request is worked on again with what is kept by then.
+The same is done when it asks for a session that is not here, as soon as that has been read.
 """
 
 from __future__ import annotations
@@ -17,20 +16,28 @@ from typing import Any, TypeVar
 from mcp_echo.cluster.budget import SharedBudget
 from mcp_echo.cluster.bus import Peers
 from mcp_echo.cluster.cached_session import Operation, Replica
-from mcp_echo.cluster.engine import Count, Counted, Engine, Found, Load
-from mcp_echo.cluster.limits import SharedLimits
+from mcp_echo.cluster.engine import Counted, Engine, Found, Load
 from mcp_echo.cluster.maintenance import Upkeep
-from mcp_echo.cluster.record import Kept, describe
+from mcp_echo.cluster.record import StoredSession, describe
 from mcp_echo.cluster.repository import Keeping
 from mcp_echo.cluster.session import SharedSession
 from mcp_echo.cluster.session_cache import Copies, Waits
 from mcp_echo.cluster.stream_log import Bounds
 from mcp_echo.cluster.transaction import Commits
-from mcp_echo.cluster.unit import NotCounted, NotHere, Unit, Want, abandon
+from mcp_echo.cluster.unit import Unit
 from mcp_echo.protocol.jsonrpc import MessageId, Response
 from mcp_echo.protocol.revisions import Revision
 from mcp_echo.sessions.session import Client
-from mcp_echo.sessions.store import Clock, Counts, EndReason, Holdings, SessionShare, Statistics, StoreHealth
+from mcp_echo.sessions.store import (
+    Clock,
+    Counts,
+    EndReason,
+    Holdings,
+    SessionKey,
+    SessionShare,
+    Statistics,
+    StoreHealth,
+)
 
 HEARTBEAT = 15.0
 """Seconds between two looks at everything that is held here, in case a nudge was lost."""
@@ -56,7 +63,6 @@ class SharedStore:
         now: The steady clock.
         waits: Ways to wait.
         spawn: Starts work that goes on by itself.
-        limits: How much one client may ask for.
         ended: Told of every session that has ended here, and why.
         echoed: Told of every echo in a session that somebody here wants to hear of, with the echo count.
         tell: Told, in a sentence for the operator, when something could not be kept.
@@ -75,7 +81,6 @@ class SharedStore:
         now: Clock,
         waits: Waits,
         spawn: Callable[[Coroutine[Any, Any, None]], Callable[[], None]],
-        limits: SharedLimits,
         ended: Callable[[str, EndReason, Replica | None], None],
         echoed: Callable[[str], None],
         tell: Callable[[str], None] | None = None,
@@ -95,10 +100,11 @@ class SharedStore:
         self.upkeep = Upkeep(self.keeping, self.copies, waits, spawn)
         self._limit_per_principal = limit_per_principal
         self._limit_per_address = limit if limit_per_address is None else limit_per_address
-        self._commits = Commits(self.keeping, self.copies, self.statistics, limit, self._limit_of)
+        self._commits = Commits(
+            self.keeping, self.copies, self.statistics, limit, self._limit_of, self.upkeep.later
+        )
         self._waits = waits
         self._spawn = spawn
-        self._limits = limits
         self._unit: Unit | None = None
 
     # What a request that is being worked on asks for.
@@ -154,7 +160,7 @@ class SharedStore:
         self, session_id: str, principal: str | None, handle: bool = False, notice: bool = False
     ) -> SharedSession:
         """Return a session; see `SessionStore.use`."""
-        return self.unit.use(Want(session_id, principal, handle), notice)
+        return self.unit.use(SessionKey(session_id, principal, handle), notice)
 
     def share(self, principal: str | None, address: str) -> SessionShare:
         """Return what a caller has of the sessions; see `SessionStore.share`."""
@@ -168,7 +174,7 @@ class SharedStore:
         self, principal: str | None, revision: Revision, client: Client, address: str | None = None
     ) -> SharedSession:
         """Make a session; see `SessionStore.create`."""
-        want = Want(str(uuid.uuid4()), principal, False)
+        want = SessionKey(str(uuid.uuid4()), principal, False)
         return self._create(want, revision, client, self.timeout, None, address)
 
     def create_handle(
@@ -181,21 +187,22 @@ class SharedStore:
         address: str | None = None,
     ) -> SharedSession:
         """Make state that is named by a handle; see `SessionStore.create_handle`."""
-        want = Want(f"es_{secrets.token_urlsafe(24)}", principal, True)
+        want = SessionKey(f"es_{secrets.token_urlsafe(24)}", principal, True)
         lasts = self.timeout if timeout is None else timeout
         return self._create(want, revision, client, lasts, label, address)
 
     def _create(
         self,
-        want: Want,
+        want: SessionKey,
         revision: Revision,
         client: Client,
         timeout: float,
         label: str | None,
         address: str | None,
     ) -> SharedSession:
-        kept = Kept(revision.name, describe(client), self.node, max(1, round(timeout * 1000)), label)
-        return self.unit.create(want, kept, revision, address)
+        stored = StoredSession(revision.name, describe(client), self.node, max(1, round(timeout * 1000)))
+        stored.record.label = label
+        return self.unit.create(want, stored, revision, address)
 
     def knows(self, session_id: str) -> bool:
         """Return whether this node has a copy of such a session; see `SessionStore.knows`."""
@@ -203,31 +210,23 @@ class SharedStore:
 
     def close(self, session_id: str, principal: str | None, handle: bool = False) -> None:
         """End a session; see `SessionStore.close`."""
-        self.unit.close(Want(session_id, principal, handle))
-
-    def after(self, effect: Callable[[], object], undo: Callable[[], object] | None = None) -> None:
-        """Do something once what the request has changed is kept; at once if none is being worked on.
-
-        Args:
-            effect: What to do.
-            undo: What to do instead if it comes to nothing.
-        """
-        if self._unit is None:
-            effect()
-            return
-        self._unit.effects.append(effect)
-        if undo is not None:
-            self._unit.undo.append(undo)
+        self.unit.close(SessionKey(session_id, principal, handle))
 
     # One request.
 
-    async def perform(self, work: Callable[[], T], wants: Iterable[Want] = ()) -> T:
+    async def perform(
+        self,
+        work: Callable[[], T],
+        wants: Iterable[SessionKey] = (),
+        happen: Callable[[], None] | None = None,
+    ) -> T:
         """Return what ``work`` returns, once all that it has changed is kept.
 
         Args:
-            work: Works on sessions without waiting; done again as often as others were faster. What must not
-                happen twice, it leaves to `after`.
+            work: Works on sessions without waiting, and does nothing else: it is done again as often as
+                others were faster, or as it needs a session that is not here yet.
             wants: Sessions that it is known to need.
+            happen: Does what else is to come of it; called once, while nobody else changes these sessions.
 
         Raises:
             StoreUnavailable: What it changed could not be kept, or what it needs could not be read.
@@ -238,44 +237,37 @@ class SharedStore:
             while True:
                 await self._obtain(unit)
                 result, error = self._attempt(unit, work)
-                if isinstance(error, NotHere):
-                    unit.wants[error.want.id] = error.want
+                if unit.unread:
+                    unit.wants.update((want.id, want) for want in unit.unread)
                     self._release(unit)
-                elif isinstance(error, NotCounted):
-                    await self._count(unit, error.count)
+                elif unit.uncounted:
+                    await self._count(unit)
                 elif await self._commits.keep(unit):
                     break
                 else:
-                    # Some of it may have been kept, and others have changed what is there.
+                    # Others have changed what is there.
                     unit.counted.clear()
-            # While the sessions are still this unit's: whoever changes them next finds its streams open.
-            unit.undo.clear()
-            for effect in unit.effects:
-                effect()
-        except BaseException:
-            for undo in unit.undo:
-                undo()
-            raise
+            for replica in unit.ended:
+                self.keeping.gone(replica, "closed")
+            if happen is not None:
+                happen()
         finally:
             self._release(unit)
+        for session_id in unit.late:
+            await self.upkeep.settle(session_id)
         if error is not None:
             raise error
         return result  # type: ignore[return-value]
 
-    def _attempt(self, unit: Unit, work: Callable[[], T]) -> tuple[T | None, BaseException | None]:
-        for undo in unit.undo:
-            undo()
+    def _attempt(self, unit: Unit, work: Callable[[], T]) -> tuple[T | None, Exception | None]:
         unit.begin()
         self._unit = unit
-        # What was admitted once is not counted again.
-        self._limits.begin_attempt(unit.admitted)
         try:
             return work(), None
-        except (NotHere, NotCounted, Exception) as error:
+        except Exception as error:
             return None, error
         finally:
             self._unit = None
-            unit.admitted = max(unit.admitted, self._limits.end_attempt())
 
     async def _obtain(self, unit: Unit) -> None:
         """Have every session that is needed here, and to oneself."""
@@ -290,7 +282,7 @@ class SharedStore:
             await self.copies.lock(replica)
             unit.replicas[want.id] = replica
 
-    async def _read(self, want: Want) -> Replica | None:
+    async def _read(self, want: SessionKey) -> Replica | None:
         if not want.is_possible:
             return None
         outcome = await self.keeping.submit(Load(want.id, want.owner, want.handle))
@@ -306,10 +298,11 @@ class SharedStore:
             self.copies.remember(replica)
         return replica
 
-    async def _count(self, unit: Unit, count: Count) -> None:
-        outcome = await self.keeping.submit(count)
-        if isinstance(outcome, Counted):
-            unit.counted[count] = outcome.records
+    async def _count(self, unit: Unit) -> None:
+        for count in unit.uncounted:
+            outcome = await self.keeping.submit(count)
+            if isinstance(outcome, Counted):
+                unit.counted[count] = outcome.records
 
     def _release(self, unit: Unit) -> None:
         replicas, unit.replicas = unit.replicas, {}
@@ -365,7 +358,7 @@ class SharedStore:
         """Return this node's copy of a session, if it has one."""
         return self.copies.get(session_id)
 
-    async def bring(self, want: Want) -> Replica | None:
+    async def bring(self, want: SessionKey) -> Replica | None:
         """Return a copy of a session, read if it is not here, or None if it is not the owner's.
 
         Raises:
@@ -378,43 +371,20 @@ class SharedStore:
 
     def bring_for(self, session_id: str, owner: str | None, do: Callable[[Replica], None]) -> None:
         """Call ``do`` with a copy of a handle's session as soon as it is here, if it is the owner's."""
-        self._spawn(self._bring_for(Want(session_id, owner, True), do))
+        self._spawn(self._bring_for(SessionKey(session_id, owner, True), do))
 
-    async def _bring_for(self, want: Want, do: Callable[[Replica], None]) -> None:
+    async def _bring_for(self, want: SessionKey, do: Callable[[Replica], None]) -> None:
         replica = await self.surely(lambda: self.bring(want))
         if replica is not None:
             do(replica)
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> Callable[[], None]:
-        """Start work that goes on by itself, once what the request has changed is kept.
-
-        Returns:
-            Cancels it; if it has not begun yet, it never does.
-        """
-        started: list[Callable[[], None]] = []
-        cancelled: list[bool] = []
-
-        def start() -> None:
-            if cancelled:
-                abandon(work)
-            else:
-                started.append(self._spawn(work))
-
-        def cancel() -> None:
-            cancelled.append(True)
-            for stop in started:
-                stop()
-
-        self.after(start, lambda: abandon(work))
-        return cancel
-
     def pass_answer(self, session_id: str, message_id: MessageId | None, response: Response | None) -> None:
         """Hand a client's answer to the node that asked; see `Keeper.pass_answer`."""
-        self.after(lambda: self.peers.pass_answer(session_id, message_id, response))
+        self.peers.pass_answer(session_id, message_id, response)
 
     def pass_cancellation(self, session_id: str, request_id: int | str) -> None:
         """Hand a client's cancellation on; see `Keeper.pass_cancellation`."""
-        self.after(lambda: self.peers.pass_cancellation(session_id, request_id))
+        self.peers.pass_cancellation(session_id, request_id)
 
     def broadcast(self, payload: bytes) -> None:
         """Tell every other node, as soon as may be."""

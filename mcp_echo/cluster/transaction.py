@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from mcp_echo.cluster.cached_session import Draft, Replica
+from mcp_echo.cluster.cached_session import Operation, Replica
 from mcp_echo.cluster.engine import Applied, Change, Close, Conflict, Create, Full, Missing
 from mcp_echo.cluster.repository import Keeping
 from mcp_echo.cluster.session import SharedSession
@@ -22,8 +22,8 @@ class Commits:
         copies: Those of this node.
         statistics: Counts what was made, refused and ended.
         limit: How many sessions may live at once, for the sentence that says so.
-        limit_per_principal: How many of them one principal may have, likewise.
-        limit_per_address: How many of them one address may have, likewise.
+        limit_of: Returns how many of them a principal may have, or an address for None, likewise.
+        later: Makes a change as soon as may be.
     """
 
     def __init__(
@@ -33,12 +33,14 @@ class Commits:
         statistics: Statistics,
         limit: int,
         limit_of: Callable[[str | None], int],
+        later: Callable[[Replica, Operation], None],
     ) -> None:
         self._keeping = keeping
         self._copies = copies
         self._statistics = statistics
         self._limit = limit
         self._limit_of = limit_of
+        self._later = later
 
     async def keep(self, unit: Unit) -> bool:
         """Keep what a request has changed; return False if it has to be worked on once more."""
@@ -60,22 +62,22 @@ class Commits:
         for session, create in unit.new:
             if not await self._make(unit, session, create):
                 return False
-        first = True
-        # What was used last decides the answer; of the others only counts and messages change.
-        for session in reversed(unit.sessions.values()):
-            if any(session is made for made, _ in unit.new):
-                continue
-            if not await self._keep_session(unit, session, may_retry=not first):
-                return False
-            first = False
+        made = {session.id for session, _ in unit.new}
+        used = [session for session in unit.sessions.values() if session.id not in made]
+        # What was used last decides the answer.
+        if used and not await self._keep_session(unit, used.pop()):
+            return False
+        for session in used:
+            self._later(session.replica, session.kept_later())
+            session.settle()
+            unit.late.append(session.id)
         for session in unit.closed:
             if not await self._close(unit, session):
                 return False
         return True
 
     async def _make(self, unit: Unit, session: SharedSession, create: Create) -> bool:
-        draft = session.seal()
-        change = draft.change(self._keeping.mark())
+        change = session.working.change(self._keeping.mark())
         outcome = await self._keeping.submit(create._replace(state=change.state, used=change.used))
         if isinstance(outcome, Full):
             self._refuse(unit, create.owner, outcome)
@@ -108,36 +110,32 @@ class Commits:
             self._statistics.refused += 1
             unit.refusal = TooManySessions(self._limit, full.seconds)
 
-    async def _keep_session(self, unit: Unit, session: SharedSession, *, may_retry: bool) -> bool:
-        base, replica = session.replica.kept, session.replica
-        draft = session.seal()
-        while True:
-            change = draft.change(self._keeping.mark())
-            outcome = await self._keeping.submit(change)
-            if isinstance(outcome, Applied):
-                self._applied(session, change, draft)
-                return True
-            if isinstance(outcome, Conflict):
-                await self._keeping.follow(replica, outcome.record, change.known)
-            elif isinstance(outcome, Missing):
-                self._lost(unit, replica)
-            if not may_retry or isinstance(outcome, Missing):
-                return may_retry
-            draft = self._keeping.draft(replica, self._keeping.engine.now())
-            session.redo(draft, base)
+    async def _keep_session(self, unit: Unit, session: SharedSession) -> bool:
+        replica, draft = session.replica, session.working
+        change = draft.change(self._keeping.mark())
+        outcome = await self._keeping.submit(change)
+        if isinstance(outcome, Applied):
+            self._applied(session, change)
+            return True
+        if isinstance(outcome, Conflict):
+            await self._keeping.follow(replica, outcome.record, change.known)
+        elif isinstance(outcome, Missing):
+            self._lost(unit, replica)
+        return False
 
-    def _applied(self, session: SharedSession, change: Change, draft: Draft | None = None) -> None:
-        session.close_draft()
-        self._keeping.apply(draft or session.draft, change)
+    def _applied(self, session: SharedSession, change: Change) -> None:
+        draft = session.working
+        session.settle()
+        self._keeping.apply(draft, change)
 
     async def _close(self, unit: Unit, session: SharedSession) -> bool:
         replica = session.replica
-        tell = tuple(sorted((replica.ledger.holders() | set(replica.kept.watchers)) - {self._keeping.node}))
+        tell = tuple(sorted((replica.ledger.holders() | set(replica.stored.watchers)) - {self._keeping.node}))
         outcome = await self._keeping.submit(Close(replica.id, replica.owner, replica.handle, tell))
         if isinstance(outcome, Applied):
             lifetime = max(0, self._keeping.engine.now() - outcome.created) / 1000
             self._statistics.count_end("closed", lifetime)
-            unit.effects.insert(0, lambda: self._keeping.gone(replica, "closed"))
+            unit.ended.append(replica)
             return True
         self._lost(unit, replica)
         return False

@@ -5,21 +5,32 @@ https://modelcontextprotocol.io/specification/2025-03-26/basic#batching
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple
 
 from mcp_echo.eras.exchange import Exchange, Patience, Promise, Reply
 from mcp_echo.eras.outlets import LegacyOutlet
-from mcp_echo.protocol.errors import InvalidRequest, McpError
+from mcp_echo.protocol.errors import InvalidRequest, McpError, StoreUnavailable
 from mcp_echo.protocol.jsonrpc import Malformed, Message, Request
 from mcp_echo.protocol.revisions import Revision
 from mcp_echo.sessions.session import Session
 
 _NO_INITIALIZE = "Invalid request: initialize must not be part of a batch"
 
-Perform = Callable[[Request, Session, Exchange, LegacyOutlet], Reply | Coroutine[Any, Any, Reply | None]]
-Refuse = Callable[[Message, Exchange, McpError], bytes]
-TakeNote = Callable[[Message, Session], None]
+
+class LaterReply(NamedTuple):
+    """The response to a request that takes its time."""
+
+    request: Request
+    """What is left of the request."""
+    make: Callable[[], Coroutine[Any, Any, Reply | None]]
+    """Begins the work, and returns what it answers; None where the request was cancelled."""
+
+
+Perform = Callable[[Request, Session, Exchange, LegacyOutlet], Reply | LaterReply]
+Refuse = Callable[[Message | list[Message], Exchange, McpError], bytes]
+TakeNote = Callable[[Message, Session, Exchange], None]
+Settle = Callable[[Session], Coroutine[Any, Any, None]]
 Spawn = Callable[[Coroutine[Any, Any, None]], Callable[[], None]]
 
 
@@ -56,6 +67,7 @@ class Batch:
         perform: Answers one request, now or later.
         refuse: Answers one message that gets no further.
         take_note: Acts on a message that wants no answer.
+        settle: Waits until what late work has changed in the session is kept.
         patience: Ways to wait.
         spawn: Starts work that goes on by itself.
     """
@@ -68,6 +80,7 @@ class Batch:
         perform: Perform,
         refuse: Refuse,
         take_note: TakeNote,
+        settle: Settle,
         patience: Patience,
         spawn: Spawn,
     ) -> None:
@@ -77,6 +90,7 @@ class Batch:
         self._perform = perform
         self._refuse = refuse
         self._take_note = take_note
+        self._settle = settle
         self._patience = patience
         self._spawn = spawn
         accepted = exchange.accepted
@@ -92,7 +106,7 @@ class Batch:
         with self._session.log.burst():
             answers = [self._element(message) for message in messages]
         if any(isinstance(answer, Later) for answer in answers):
-            self._exchange.run(self._rest(answers), until_left=False)
+            self._exchange.then(self._wait, answers)
             return None
         return self._end([answer for answer in answers if isinstance(answer, bytes)])
 
@@ -100,21 +114,27 @@ class Batch:
         """Return the response to one element, or a promise of it; None if none is due or it has gone out."""
         if isinstance(message, Malformed):
             if message.is_response:
-                self._session.pass_answer(message.id, None)
+                self._exchange.then(self._session.pass_answer, message.id, None)
             return self._answered(self._refuse(message, self._exchange, message.error))
         if not isinstance(message, Request):
-            self._take_note(message, self._session)
+            self._take_note(message, self._session, self._exchange)
             return None
         if message.method == "initialize":
             return self._answered(self._refuse(message, self._exchange, InvalidRequest(_NO_INITIALIZE)))
         answer = self._perform(message, self._session, self._exchange, self._outlet)
-        if not isinstance(answer, Coroutine):
+        if isinstance(answer, Reply):
             return self._answered(answer.body)
-        # Each goes on by itself: none waits for another, and each can be cancelled.
         later = Later(self._patience.promise(None))
-        running = self._session.begin(message.id)
-        running.stop = self._spawn(self._keep(later, answer))
+        self._exchange.then(self._start, answer, later)
         return later
+
+    def _start(self, reply: LaterReply, later: Later) -> None:
+        # Each goes on by itself: none waits for another, and each can be cancelled.
+        running = self._session.begin(reply.request.id)
+        running.stop = self._spawn(self._keep(reply, later))
+
+    def _wait(self, answers: list[bytes | Later | None]) -> None:
+        self._exchange.run(self._rest(answers), until_left=False)
 
     def _answered(self, body: bytes) -> bytes | None:
         """Send a response where the client reads a stream; return it where it has to wait for the others."""
@@ -123,14 +143,20 @@ class Batch:
         self._session.log.append(self._outlet.open(), body)
         return None
 
-    async def _keep(self, later: Later, pending: Awaitable[Reply | None]) -> None:
-        answer = await pending
+    async def _keep(self, reply: LaterReply, later: Later) -> None:
+        answer = await reply.make()
         later.promise.keep(None if answer is None else self._answered(answer.body))
 
     async def _rest(self, answers: list[bytes | Later | None]) -> Reply | None:
         """Wait for what comes later, and end the answer."""
         bodies = [await each.promise if isinstance(each, Later) else each for each in answers]
-        return self._end([body for body in bodies if body])
+        reply = self._end([body for body in bodies if body])
+        if reply is not None:
+            try:
+                await self._settle(self._session)
+            except StoreUnavailable as error:
+                return Reply(error.status, self._refuse([], self._exchange, error), error.headers)
+        return reply
 
     def _end(self, bodies: list[bytes]) -> Reply | None:
         if self._outlet.opened is not None:

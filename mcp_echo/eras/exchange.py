@@ -9,7 +9,11 @@ from typing import Any, Protocol
 from mcp_echo.auth.proxies import Caller
 from mcp_echo.http.accept import Accepted
 from mcp_echo.http.headers import Headers
+from mcp_echo.protocol.errors import McpError
+from mcp_echo.sessions.effects import Effects
 from mcp_echo.sessions.event_log import Log, Stream
+from mcp_echo.sessions.held import STREAM_BYTES
+from mcp_echo.sessions.limits import Limits
 from mcp_echo.sessions.session import Session
 
 
@@ -50,9 +54,59 @@ class Carriage:
     farewell: bytes | None = None
     has_gap: bool = False
 
+    def drop(self) -> None:
+        """Let go of the stream, for which there is no connection; who comes back finds it free."""
+        self.log.attach(self.stream, _NOBODY)
+        self.log.detach(self.stream)
 
-class Exchange(Protocol):
-    """One HTTP request, as the transport knows it."""
+
+class _Nobody:
+    """The connection that a stream was opened for and that is not there."""
+
+    def wake(self) -> None:
+        """Do nothing: what there is waits."""
+
+    def replaced(self) -> None:
+        """Do nothing: nobody was there."""
+
+    def leave(self) -> None:
+        """Do nothing: nobody is there."""
+
+
+_NOBODY = _Nobody()
+
+
+def open_stream(
+    exchange: Exchange, carriage: Carriage, opening: bytes | None, limits: Limits, instead: bool = False
+) -> None:
+    """Answer with an event stream that counts as held while it is open; an effect.
+
+    Args:
+        exchange: The request.
+        carriage: What to carry.
+        opening: See `Exchange.open_stream`.
+        limits: Count it.
+        instead: Whether it takes the place of another one, so that there is room.
+
+    Raises:
+        TooMuchHeldByOne: The caller would hold more than its share.
+        TooMuchHeld: All callers together would hold more than they may.
+    """
+    try:
+        hold = limits.hold(exchange.caller(), STREAM_BYTES, instead)
+    except McpError:
+        carriage.drop()
+        exchange.tell_over()
+        raise
+    exchange.when_over(hold.release)
+    exchange.open_stream(carriage, opening)
+
+
+class Exchange(Effects, Protocol):
+    """One HTTP request, as the transport knows it.
+
+    Whoever works on it may look at it. What answers it is an effect: see `mcp_echo.sessions.effects`.
+    """
 
     accepted: Accepted
     arrived: float
@@ -87,6 +141,15 @@ class Exchange(Protocol):
     def let_go(self) -> None:
         """Let go of the body: it is read, and what it asked for takes its time."""
 
+    def collect(self) -> None:
+        """Collect effects from now on; those of an earlier attempt are dropped."""
+
+    def happen(self) -> None:
+        """Have the collected effects happen, and all later ones at once."""
+
+    def drop(self) -> None:
+        """Drop the collected effects; all later ones happen at once."""
+
     def announce(self, session: Session) -> None:
         """Send the session's id in ``Mcp-Session-Id``: it is new to the client."""
 
@@ -108,6 +171,9 @@ class Exchange(Protocol):
         Returns:
             Cancels the work.
         """
+
+    def tell_over(self) -> None:
+        """Do what was to be done when the event stream has ended."""
 
     def when_over(self, do: Callable[[], None]) -> None:
         """Call ``do`` when the event stream that answers has ended or the client has left."""
@@ -149,3 +215,16 @@ class Journal(Protocol):
 
     def failure(self, text: str, *, secrets: Iterable[str] = (), **fields: Any) -> None:
         """Write down the exception being handled, with its traceback, but none of these secrets."""
+
+    def failed(
+        self, text: str, error: Exception, session: Session | None, method: str, secrets: Iterable[str]
+    ) -> None:
+        """Write down an unexpected exception, with its traceback.
+
+        Args:
+            text: What failed.
+            error: The exception.
+            session: The session it failed for.
+            method: The JSON-RPC method.
+            secrets: What the traceback must not show.
+        """

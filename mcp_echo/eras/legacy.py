@@ -5,19 +5,19 @@ https://modelcontextprotocol.io/specification/2025-11-25/basic/transports and â€
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Coroutine
-from inspect import iscoroutine
+from functools import partial
 from typing import Any, TypeGuard
 
 import msgspec
 from msgspec import Raw
 
-from mcp_echo.eras.batch import Batch, check_batches, check_no_initialize
+from mcp_echo.eras.batch import Batch, LaterReply, check_batches, check_no_initialize
 from mcp_echo.eras.clients import describe_client
-from mcp_echo.eras.exchange import Carriage, Exchange, Journal, Patience, Reply
-from mcp_echo.eras.methods import INSTRUCTIONS, Methods, read_uri
+from mcp_echo.eras.exchange import Carriage, Exchange, Journal, Patience, Reply, open_stream
+from mcp_echo.eras.methods import INSTRUCTIONS, Later, Methods, read_uri
 from mcp_echo.eras.outlets import LegacyOutlet
 from mcp_echo.eras.refusals import Refusals, brief
+from mcp_echo.eras.running import Runner
 from mcp_echo.eras.strict import Strictness
 from mcp_echo.offer.resources import no_resource
 from mcp_echo.protocol.errors import (
@@ -26,6 +26,7 @@ from mcp_echo.protocol.errors import (
     InvalidRequest,
     McpError,
     SessionRequired,
+    StoreUnavailable,
     WrongHttpMethod,
 )
 from mcp_echo.protocol.handshake import (
@@ -112,6 +113,7 @@ class LegacyEra:
         supported: The revisions it speaks.
         journal: Where it writes down what happens.
         patience: Ways to wait.
+        runner: Has requests worked on.
         tally: Counts the requests; None when nobody wants to know.
     """
 
@@ -121,6 +123,7 @@ class LegacyEra:
         supported: Supported,
         journal: Journal,
         patience: Patience,
+        runner: Runner,
         tally: Tally | None = None,
     ) -> None:
         self._methods = methods
@@ -128,6 +131,7 @@ class LegacyEra:
         self._supported = supported
         self._journal = journal
         self._patience = patience
+        self._runner = runner
         self._tally = tally
         self._refusals = Refusals(tally, methods.facts.now)
         settings = methods.facts.settings
@@ -176,14 +180,14 @@ class LegacyEra:
             notice=not isinstance(message, Request) and not _asks(message),
         )
         if self.strict is not None:
-            self.strict.check(message, session, named)
+            self.strict.check(message, session, named, exchange)
         if self._observer is not None:
-            self._observer.saw_post(message, exchange.headers(), session, exchange.caller())
+            exchange.then(self._observer.saw_post, message, exchange.headers(), session, exchange.caller())
         if isinstance(message, Request):
             return self._answer(message, session, exchange)
         if isinstance(message, list):
             return self._batch(session, exchange).answer(message)
-        self.take_note(message, session)
+        self.take_note(message, session, exchange)
         return Reply(202)
 
     def _session(
@@ -196,7 +200,7 @@ class LegacyEra:
         if self.strict is not None or not may_create or revision is None:
             raise SessionRequired(_SESSION_REQUIRED.get(exchange.http_method, _INITIALIZE_FIRST))
         session = self.new_session(exchange, revision, UNKNOWN_CLIENT)
-        exchange.announce(session)
+        exchange.then(exchange.announce, session)
         return session
 
     def new_session(self, exchange: Exchange, revision: Revision, client: Client) -> Session:
@@ -207,15 +211,18 @@ class LegacyEra:
             TooManyRequests: The caller makes too many, or makes them too fast.
         """
         address = exchange.caller().address
-        self._facts.limits.admit_session(address, exchange.arrived)
+        self._facts.limits.admit_session(address, exchange.arrived, exchange)
         session = self._facts.store.create(exchange.principal, revision, client, address)
+        exchange.then(self._note_created, session)
+        return session
+
+    def _note_created(self, session: Session) -> None:
         self._journal.note(
             "Session created",
             session=session,
-            client_name=client.name,
-            protocol_version=revision.name,
+            client_name=session.client.name,
+            protocol_version=session.revision.name,
         )
-        return session
 
     def session_ended(self, session_id: str) -> None:
         """Tell a session that is over nothing more."""
@@ -240,9 +247,9 @@ class LegacyEra:
         params, revision = self.negotiate(request.params)
         session = self.new_session(exchange, revision, describe_client(params))
         if self.strict is not None:
-            self.strict.began(session, request.id)
-        exchange.announce(session)
-        session.requests += 1
+            self.strict.began(session, request.id, exchange)
+        exchange.then(exchange.announce, session)
+        session.record.requests += 1
         body = result_bytes(request.id, self.initialize_result(revision))
         session.answered(self._facts.now() - exchange.arrived)
         self._count(request, None, revision, exchange)
@@ -286,6 +293,7 @@ class LegacyEra:
             self.result,
             self.refuse,
             self.take_note,
+            self._runner.settle,
             self._patience,
             self._facts.spawn,
         )
@@ -300,27 +308,38 @@ class LegacyEra:
         answer = self.result(request, session, exchange, outlet)
         if isinstance(answer, Reply):
             return self._finish(answer, outlet, session, exchange)
-        work = self._answer_later(answer, outlet, session, exchange)
-        # A client that disconnects has not cancelled its request (Sending Messages, rule 6).
-        running = session.begin(request.id)
-        running.stop = exchange.run(work, until_left=False)
+        exchange.then(self._start, answer, outlet, session, exchange)
         return None
 
+    def _start(self, later: LaterReply, outlet: LegacyOutlet, session: Session, exchange: Exchange) -> None:
+        # A client that disconnects has not cancelled its request (Sending Messages, rule 6).
+        running = session.begin(later.request.id)
+        running.stop = exchange.run(self._answer_later(later, outlet, session, exchange), until_left=False)
+
     async def _answer_later(
-        self,
-        pending: Awaitable[Reply | None],
-        outlet: LegacyOutlet,
-        session: Session,
-        exchange: Exchange,
+        self, later: LaterReply, outlet: LegacyOutlet, session: Session, exchange: Exchange
     ) -> Reply | None:
-        answer = await pending
+        answer = await later.make()
         if answer is not None:
-            return self._finish(answer, outlet, session, exchange)
+            reply = self._finish(answer, outlet, session, exchange)
+            return await self._settled(reply, later.request, session, exchange)
         # Cancelled: the stream ends without a response (basic/utilities/cancellation, Behavior).
         if outlet.opened is None:
             return Reply(202)
         session.log.end(outlet.opened)
         return None
+
+    async def _settled(
+        self, reply: Reply | None, request: Request, session: Session, exchange: Exchange
+    ) -> Reply | None:
+        """Return a reply once what its work has changed in its session is kept."""
+        if reply is None:
+            return None
+        try:
+            await self._runner.settle(session)
+        except StoreUnavailable as error:
+            return Reply(error.status, self.refuse(request, exchange, error), error.headers)
+        return reply
 
     @staticmethod
     def _finish(reply: Reply, outlet: LegacyOutlet, session: Session, exchange: Exchange) -> Reply | None:
@@ -334,12 +353,12 @@ class LegacyEra:
 
     def result(
         self, request: Request, session: Session, exchange: Exchange, outlet: LegacyOutlet
-    ) -> Reply | Coroutine[Any, Any, Reply | None]:
+    ) -> Reply | LaterReply:
         """Return the JSON-RPC response to one request with its HTTP status, now or later.
 
         What comes later is None if the request was cancelled meanwhile.
         """
-        session.requests += 1
+        session.record.requests += 1
         call = Call(
             self._facts,
             session,
@@ -351,15 +370,17 @@ class LegacyEra:
             exchange.arrived,
             outlet,
             exchange.caller,
-            session.log_level,
+            exchange,
+            session.record.log_level,
             progress_token(request.params),
         )
         refused = None
         try:
             result = self._methods.perform(self._table, request.method, request.params, call)
-            if iscoroutine(result):
-                exchange.let_go()
-                return self._result_later(brief(request), result, session, exchange, call)
+            if isinstance(result, Later):
+                exchange.then(exchange.let_go)
+                short = brief(request)
+                return LaterReply(short, partial(self._result_later, short, result, session, exchange, call))
             answer = Reply(200, result_bytes(request.id, result))
         except Exception as error:
             refused = self._failure(request, session, exchange, error)
@@ -369,17 +390,18 @@ class LegacyEra:
         if self._tally is not None:
             # As `_count` does it, without a call and a look at the clock more: nearly all requests end here.
             code = None if refused is None else refused.code
-            self._tally.answered(
-                request.method, call.tool, session.revision.name, "legacy", answer.status, code, seconds
+            exchange.then(
+                self._tally.answered,
+                *(request.method, call.tool, session.revision.name, "legacy", answer.status, code, seconds),
             )
         return answer
 
     async def _result_later(
-        self, request: Request, pending: Awaitable[Any], session: Session, exchange: Exchange, call: Call
+        self, request: Request, later: Later, session: Session, exchange: Exchange, call: Call
     ) -> Reply | None:
         refused = None
         try:
-            answer = Reply(200, result_bytes(request.id, await pending))
+            answer = Reply(200, result_bytes(request.id, await later.make()))
         except Exception as error:
             running = session.running(request.id)
             if running is not None and running.cancelled:
@@ -398,7 +420,7 @@ class LegacyEra:
         if isinstance(error, McpError):
             return error
         secrets = exchange.secrets()
-        self._journal.failure("A method failed", session=session, method=request.method, secrets=secrets)
+        exchange.then(self._journal.failed, "A method failed", error, session, request.method, secrets)
         return InternalError()
 
     def _count(
@@ -415,9 +437,9 @@ class LegacyEra:
         seconds = self._facts.now() - exchange.arrived
         name = None if revision is None else revision.name
         code = None if error is None else error.code
-        self._tally.answered(request.method, tool, name, "legacy", status, code, seconds)
+        exchange.then(self._tally.answered, request.method, tool, name, "legacy", status, code, seconds)
 
-    def refuse(self, message: Message, exchange: Exchange, error: McpError) -> bytes:
+    def refuse(self, message: Message | list[Message], exchange: Exchange, error: McpError) -> bytes:
         """Return the response to a message that gets no further."""
         return self._refusals.answer(message, exchange, error, "legacy")
 
@@ -428,11 +450,11 @@ class LegacyEra:
             McpError: It breaks a rule that strict mode enforces.
         """
         if self.strict is not None:
-            self.strict.check(message, session, None, has_header=False)
+            self.strict.check(message, session, None, exchange, has_header=False)
         if self._observer is not None:
-            self._observer.saw_post(message, exchange.headers(), session, exchange.caller())
+            exchange.then(self._observer.saw_post, message, exchange.headers(), session, exchange.caller())
         if not isinstance(message, Request):
-            self.take_note(message, session)
+            self.take_note(message, session, exchange)
             return
         outlet = self._outlet(session, exchange)
         outlet.opened = stream
@@ -440,31 +462,34 @@ class LegacyEra:
             session.log.append(stream, self._initialize_on_stream(message, session, exchange))
             return
         answer = self.result(message, session, exchange, outlet)
-        if not isinstance(answer, Coroutine):
+        if isinstance(answer, Reply):
             session.log.append(stream, answer.body)
             return
-        running = session.begin(message.id)
-        running.stop = self._facts.spawn(self._append_later(answer, session, stream))
+        exchange.then(self._start_posted, answer, session, stream)
+
+    def _start_posted(self, later: LaterReply, session: Session, stream: Stream) -> None:
+        running = session.begin(later.request.id)
+        running.stop = self._facts.spawn(self._append_later(later, session, stream))
 
     def _initialize_on_stream(self, request: Request, session: Session, exchange: Exchange) -> bytes:
         try:
             params, revision = self.negotiate(request.params)
         except McpError as error:
             return self.refuse(request, exchange, error)
-        session.requests += 1
+        session.record.requests += 1
         self._count(request, None, revision, exchange)
-        session.revision, session.client = revision, describe_client(params)
+        session.speak(revision, describe_client(params))
         return result_bytes(request.id, self.initialize_result(revision))
 
     @staticmethod
-    async def _append_later(pending: Awaitable[Reply | None], session: Session, stream: Stream) -> None:
-        answer = await pending
+    async def _append_later(later: LaterReply, session: Session, stream: Stream) -> None:
+        answer = await later.make()
         if answer is not None:
             session.log.append(stream, answer.body)
 
     # What wants no answer.
 
-    def take_note(self, message: Message, session: Session) -> None:
+    def take_note(self, message: Message, session: Session, exchange: Exchange) -> None:
         """Act on a message that wants no answer.
 
         Raises:
@@ -472,18 +497,21 @@ class LegacyEra:
         """
         if isinstance(message, Response):
             kind = "response"
-            self._take_answer(message, session)
+            exchange.then(self._take_answer, message, session)
         elif isinstance(message, Notification):
             kind = message.method
             if kind == "notifications/initialized":
-                session.initialized = True
+                session.record.initialized = True
             elif kind == "notifications/cancelled":
-                _cancel(message.params, session)
+                exchange.then(_cancel, message.params, session)
         elif isinstance(message, Malformed):
-            session.pass_answer(message.id, None)
+            exchange.then(session.pass_answer, message.id, None)
             raise message.error
         else:
             kind = "none"
+        exchange.then(self._note_received, session, kind)
+
+    def _note_received(self, session: Session, kind: str) -> None:
         self._journal.debug("Message received", session=session, kind=kind)
 
     def _take_answer(self, response: Response, session: Session) -> None:
@@ -496,8 +524,8 @@ class LegacyEra:
 
     # Streams and endings.
 
-    def listen(self, exchange: Exchange) -> Carriage:
-        """Return the stream that a GET reads; it opens with a comment if what was asked for is not all there.
+    def listen(self, exchange: Exchange) -> None:
+        """Open the stream that a GET reads, with a comment if what was asked for is not all there.
 
         An id in ``Last-Event-ID`` that is unknown here opens a new stream: a 404 would end the session.
 
@@ -506,30 +534,27 @@ class LegacyEra:
         """
         session, last_seen = self._existing_session(exchange), exchange.last_event_id
         has_gap = last_seen is not None and session.log.has_gap(last_seen)
-        stream = self._stream(session, exchange)
-        self._watch_lists(session)
+        is_open = self._is_open(session, last_seen)
+        limits = self._facts.limits
+        if not is_open:
+            limits.check_streams(session, exchange)
+            limits.check_hold(exchange.caller(), STREAM_BYTES, exchange)
+        resumed = session.log.resume(last_seen) if last_seen else None
+        stream = resumed or session.log.listen()
+        session.follow_lists()
+        exchange.then(self._watch_lists, session)
         if self._observer is not None:
-            self._observer.saw_get(exchange.headers(), session, exchange.caller())
+            exchange.then(self._observer.saw_get, exchange.headers(), session, exchange.caller())
         # The priming event belongs on the streams of POST alone (Sending Messages, rule 6); clients that read
         # each event as JSON report one here as an error.
-        return Carriage(session.log, stream, resumable=True, has_gap=has_gap)
+        carriage = Carriage(session.log, stream, resumable=True, has_gap=has_gap)
+        exchange.then(open_stream, exchange, carriage, None, limits, is_open)
 
-    def _stream(self, session: Session, exchange: Exchange) -> Stream:
-        """Return the stream a client comes back to, or a new one to listen on.
-
-        Raises:
-            TooManyStreams: It would be one too many; taking over one that is open is not.
-            TooMuchHeldByOne: Its caller would hold more than its share, likewise.
-            TooMuchHeld: All callers together would hold more than they may, likewise.
-        """
-        last = exchange.last_event_id
-        found = session.log.find(last) if last else None
-        is_open = found is not None and found.reader is not None
-        if not is_open:
-            self._facts.limits.check_streams(session)
-        exchange.when_over(self._facts.limits.hold(exchange.caller(), STREAM_BYTES, instead=is_open).release)
-        resumed = session.log.resume(last) if last else None
-        return resumed or session.log.listen()
+    @staticmethod
+    def _is_open(session: Session, last_event_id: str | None) -> bool:
+        """Return whether a client comes back to a stream that is still open, which takes no more room."""
+        found = session.log.find(last_event_id) if last_event_id else None
+        return found is not None and found.reader is not None
 
     def close(self, exchange: Exchange) -> None:
         """End the session of a DELETE.
@@ -564,12 +589,11 @@ class LegacyEra:
         return self._listeners.setdefault(session.id, _SessionListener(session))
 
     def _watch_lists(self, session: Session) -> None:
-        session.follow_lists()
         listener = self._listener(session)
         changes = self._facts.changes
         for which in LISTS:
             changes.watch_list(which, listener)
-        for uri in session.subscriptions:
+        for uri in session.record.subscriptions:
             changes.rewatch(uri, listener, session.principal)
 
     # Methods that only this era has.
@@ -581,28 +605,34 @@ class LegacyEra:
         level = read_params(_read_level, params).level
         if level not in LOG_LEVELS:
             raise InvalidParams(f"Invalid log level {quoted(level)}; levels are {', '.join(LOG_LEVELS)}")
-        _session_of(call).log_level = level
+        _session_of(call).record.log_level = level
         return {}
 
     def _subscribe(self, params: Raw, call: Call) -> Any:
         session, uri = _session_of(call), read_params(read_uri, params).uri
         if not self._methods.has_resource(uri, call.principal):
             raise no_resource(uri)
-        wanted = session.subscriptions | {uri}
+        wanted = session.record.subscriptions | {uri}
         if len(wanted) > MAX_SUBSCRIPTIONS:
             raise InvalidParams(f"A session may subscribe to {MAX_SUBSCRIPTIONS} resources at most")
-        session.subscriptions = wanted
-        self._facts.changes.watch(uri, self._listener(session))
+        session.record.subscriptions = wanted
+        call.effects.then(self._watch, uri, session)
         return {}
 
     def _unsubscribe(self, params: Raw, call: Call) -> Any:
         session, uri = _session_of(call), read_params(read_uri, params).uri
         # What was subscribed to may be gone by now, and is let go of all the same.
-        if uri not in session.subscriptions and not self._methods.has_resource(uri, call.principal):
+        if uri not in session.record.subscriptions and not self._methods.has_resource(uri, call.principal):
             raise no_resource(uri)
-        session.subscriptions -= {uri}
-        self._facts.changes.unwatch(uri, self._listener(session))
+        session.record.subscriptions -= {uri}
+        call.effects.then(self._unwatch, uri, session)
         return {}
+
+    def _watch(self, uri: str, session: Session) -> None:
+        self._facts.changes.watch(uri, self._listener(session))
+
+    def _unwatch(self, uri: str, session: Session) -> None:
+        self._facts.changes.unwatch(uri, self._listener(session))
 
 
 def _is_ping(message: Message | list[Message]) -> TypeGuard[Request]:

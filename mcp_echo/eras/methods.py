@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from typing import Annotated, Any
+from collections.abc import Callable, Coroutine, Iterable
+from functools import partial
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 from msgspec import Raw
 
 from mcp_echo import __version__
-from mcp_echo.cluster.unit import abandon
 from mcp_echo.offer.offer import Offer
-from mcp_echo.offer.resources import SESSION_URI, no_resource
+from mcp_echo.offer.prompts import Prompt
+from mcp_echo.offer.resources import SESSION_URI, Resource, no_resource
 from mcp_echo.protocol.errors import (
     MAX_MESSAGE,
     InvalidParams,
-    McpError,
     MethodNotFound,
-    TooMuchInFlight,
 )
 from mcp_echo.protocol.jsonrpc import NO_PARAMS
 from mcp_echo.protocol.modern import read_params
@@ -104,6 +103,13 @@ _read_completion = msgspec.json.Decoder(_Completion).decode
 Method = Callable[[Raw, Call], Any]
 
 
+class Later(NamedTuple):
+    """A result that takes its time: nothing of it happens before its request is kept."""
+
+    make: Callable[[], Coroutine[Any, Any, Any]]
+    """Begins the work, and returns the result."""
+
+
 class Methods:
     """What the server can do.
 
@@ -159,7 +165,7 @@ class Methods:
         return described
 
     def perform(self, table: dict[str, Method], method: str, params: Raw, call: Call) -> Any:
-        """Return the result of a method, JSON-encodable, or an awaitable of it.
+        """Return the result of a method, JSON-encodable, or a `Later` one.
 
         Raises:
             McpError: The method is not offered, or cannot be done.
@@ -190,53 +196,42 @@ class Methods:
             CallsTooFast: They come too fast.
         """
         if call.session is not None:
-            self._limits.admit_call(call.session, call.arrived)
+            self._limits.admit_call(call.session, call.arrived, call.effects)
         else:
-            self._limits.admit_call_from(call.caller().address, call.arrived)
+            self._limits.admit_call_from(call.caller().address, call.arrived, call.effects)
 
-    def _admit_work(self, pending: object, call: Call) -> None:
-        """Bound what is being worked on, before ``pending`` begins.
+    def _later(self, make: Callable[[], Coroutine[Any, Any, Any]], params: Raw, call: Call) -> Later:
+        """Return work that counts as held from its beginning to its end.
 
         Raises:
-            TooMuchInFlight: This would be one too many.
+            TooMuchInFlight: It would be one too many.
         """
-        try:
-            if call.session is not None:
-                self._limits.check_in_flight(call.session)
-            else:
-                caller = call.caller()
-                self._limits.check_in_flight_of(caller.principal, caller.address)
-        except TooMuchInFlight:
-            if isinstance(pending, Coroutine):
-                pending.close()
-            raise
+        if call.session is not None:
+            self._limits.check_in_flight(call.session, call.effects)
+            call.session.expect_work()
+        else:
+            caller = call.caller()
+            self._limits.check_in_flight_of(caller.principal, caller.address, call.effects)
+        size = call_bytes(len(bytes(params)), call.read_headers())
+        return Later(partial(self._hold, make, size, call))
 
-    def _held(self, pending: Coroutine[Any, Any, Any], params: Raw, call: Call) -> Coroutine[Any, Any, Any]:
-        """Return work that counts as held from its beginning to its end."""
-        return self._hold(pending, call_bytes(len(bytes(params)), call.read_headers()), call)
-
-    async def _hold(self, pending: Coroutine[Any, Any, Any], size: int, call: Call) -> Any:
+    async def _hold(self, make: Callable[[], Coroutine[Any, Any, Any]], size: int, call: Call) -> Any:
         """Do work that takes its time, if there is room to hold it meanwhile.
 
         Raises:
             TooMuchHeldByOne: Its caller would hold more than its share.
             TooMuchHeld: All callers together would hold more than they may.
         """
-        # Not before: work that never begins would never let go.
+        hold = self._limits.hold(call.caller(), size)
         try:
-            hold = self._limits.hold(call.caller(), size)
-        except McpError:
-            abandon(pending)
-            raise
-        try:
-            return await pending
+            return await make()
         finally:
             hold.release()
 
     # Tools.
 
     def _tools_list(self, params: Raw, call: Call) -> Any:
-        self.facts.changes.note_read(call.reader)
+        call.effects.then(self.facts.changes.note_read, call.reader)
         return self._page("tools", self._tool_lists[call.revision], params)
 
     def _tools_call(self, params: Raw, call: Call) -> Any:
@@ -250,21 +245,21 @@ class Methods:
         if call.log_level is not None:
             call.log("debug", {"tool": tool.name, "event": "started"})
         try:
-            answer = tool.call(call, named.arguments)
+            arguments = tool.read(named.arguments)
+            if tool.is_later:
+                return self._later(partial(self._run_later, tool, arguments, call), params, call)
+            answer = tool.run(call, arguments)
         except ToolError as error:
             answer = _failed(error)
         except ArgumentError as error:
             if not call.revision.argument_errors_are_results:
                 raise InvalidParams(str(error)) from None
             answer = _failed(error)
-        if isinstance(answer, (Answer, WholeResult)):
-            return self._tool_result(tool, answer, call)
-        self._admit_work(answer, call)
-        return self._held(self._later_tool_result(tool, answer, call), params, call)
+        return self._tool_result(tool, answer, call)
 
-    async def _later_tool_result(self, tool: Tool[Any], pending: Awaitable[Answered], call: Call) -> Any:
+    async def _run_later(self, tool: Tool[Any], arguments: Any, call: Call) -> Any:
         try:
-            answer = await pending
+            answer = await tool.run(call, arguments)
         except (ToolError, AskError) as error:
             answer = _failed(error)
         return self._tool_result(tool, answer, call)
@@ -288,7 +283,7 @@ class Methods:
     # Resources.
 
     def _resources_list(self, params: Raw, call: Call) -> Any:
-        self.facts.changes.note_read(call.reader)
+        call.effects.then(self.facts.changes.note_read, call.reader)
         entries = [
             each.describe(call.revision)
             for each in self.offer.resources.values()
@@ -304,11 +299,9 @@ class Methods:
         uri = read_params(read_uri, params).uri
         resource = self.offer.resources.get(uri)
         if resource is not None:
-            content = resource.read(call)
-            if isinstance(content, dict):
-                return _contents(uri, resource.mime_type, content)
-            self._admit_work(content, call)
-            return self._held(self._later_contents(uri, resource.mime_type, content), params, call)
+            if resource.is_later:
+                return self._later(partial(self._read_later, resource, call), params, call)
+            return _contents(uri, resource.mime_type, resource.read(call))
         for template in self.offer.templates:
             variable = template.match(uri)
             if variable is not None:
@@ -326,13 +319,13 @@ class Methods:
         return fits and may_watch(self.facts.store, principal, uri)
 
     @staticmethod
-    async def _later_contents(uri: str, mime_type: str, pending: Awaitable[dict[str, Any]]) -> Any:
-        return _contents(uri, mime_type, await pending)
+    async def _read_later(resource: Resource, call: Call) -> Any:
+        return _contents(resource.uri, resource.mime_type, await resource.read(call))
 
     # Prompts and completion.
 
     def _prompts_list(self, params: Raw, call: Call) -> Any:
-        self.facts.changes.note_read(call.reader)
+        call.effects.then(self.facts.changes.note_read, call.reader)
         return self._page(
             "prompts", [prompt.describe(call.revision) for prompt in self.offer.prompts.values()], params
         )
@@ -343,15 +336,17 @@ class Methods:
         if prompt is None:
             raise InvalidParams(f"Unknown prompt: {excerpt(wanted.name)}")
         prompt.check(wanted.arguments)
-        messages = prompt.render(call, wanted.arguments)
-        if isinstance(messages, list):
-            return {"description": prompt.description, "messages": messages}
-        self._admit_work(messages, call)
-        return self._held(self._later_prompt(prompt.description, messages), params, call)
+        if prompt.is_later:
+            return self._later(partial(self._render_later, prompt, wanted.arguments, call), params, call)
+        return {"description": prompt.description, "messages": prompt.render(call, wanted.arguments)}
 
     @staticmethod
-    async def _later_prompt(description: str, pending: Awaitable[list[dict[str, Any]]]) -> Any:
-        return {"description": description, "messages": await pending}
+    async def _render_later(prompt: Prompt, arguments: dict[str, str], call: Call) -> Any:
+        try:
+            messages = await prompt.render(call, arguments)
+        except AskError as error:
+            raise InvalidParams(f"Prompt {prompt.name} asks the client: {error}") from None
+        return {"description": prompt.description, "messages": messages}
 
     def _complete(self, params: Raw, call: Call) -> Any:
         if self._limits_calls:

@@ -5,9 +5,7 @@ https://modelcontextprotocol.io/specification/2026-07-28/basic
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
 from functools import cached_property
-from inspect import iscoroutine
 from typing import Any
 
 import msgspec
@@ -17,8 +15,8 @@ from mcp_echo.auth.proxies import Caller
 from mcp_echo.auth.sealed import Seal, binding
 from mcp_echo.eras.clients import shared_client
 from mcp_echo.eras.eras import with_disagreement
-from mcp_echo.eras.exchange import Exchange, Journal, Patience, Reply
-from mcp_echo.eras.methods import INSTRUCTIONS, Method, Methods, read_call
+from mcp_echo.eras.exchange import Carriage, Exchange, Journal, Patience, Reply, open_stream
+from mcp_echo.eras.methods import INSTRUCTIONS, Later, Method, Methods, read_call
 from mcp_echo.eras.outlets import ModernOutlet
 from mcp_echo.eras.refusals import Refusals, brief
 from mcp_echo.http.accept import EVENT_STREAM
@@ -51,7 +49,7 @@ from mcp_echo.redaction import excerpt, quoted
 from mcp_echo.sessions.event_log import EventLog, Stream
 from mcp_echo.sessions.held import STREAM_BYTES
 from mcp_echo.sessions.limits import holder_of
-from mcp_echo.sessions.session import UNKNOWN_CLIENT, Client, shown_id
+from mcp_echo.sessions.session import Client, shown_id
 from mcp_echo.sessions.subscriptions import List
 from mcp_echo.tools.base import Call, InputRequired, input_requests, reader_of
 from mcp_echo.watch.tally import CANCELLED, Tally
@@ -198,7 +196,9 @@ class ModernEra:
         except MetaIncomplete as error:
             raise with_disagreement(error, request, exchange.version) from None
         if self._observer is not None:
-            self._observer.saw_modern(request, exchange.headers(), _client(meta), exchange.caller())
+            exchange.then(
+                self._observer.saw_modern, request, exchange.headers(), _client(meta), exchange.caller()
+            )
         version = str(meta.version)
         check_header(exchange.values, "MCP-Protocol-Version", version)
         revision = self._supported.modern.get(version)
@@ -213,7 +213,7 @@ class ModernEra:
     def _refusal(self, request: Request, exchange: Exchange, error: Exception) -> Reply:
         if not isinstance(error, McpError):
             secrets = exchange.secrets()
-            self._journal.failure("A method failed", method=request.method, secrets=secrets)
+            exchange.then(self._journal.failed, "A method failed", error, None, request.method, secrets)
             error = InternalError()
         body = self._refusals.answer(request, exchange, error, "modern")
         return Reply(error.status_in(True), body, error.headers)
@@ -228,7 +228,9 @@ class ModernEra:
     ) -> None:
         if self._tally is not None:
             seconds = self._facts.now() - exchange.arrived
-            self._tally.answered(request.method, tool, revision.name, "modern", status, None, seconds)
+            exchange.then(
+                self._tally.answered, request.method, tool, revision.name, "modern", status, None, seconds
+            )
 
     # Answers.
 
@@ -242,20 +244,32 @@ class ModernEra:
             result = self._methods.perform(self._table, request.method, request.params, call)
         except InputRequired as asked:
             result = self._ask(asked, outlet, _tie(request, outlet.principal), request.id, call)
-        if iscoroutine(result):
+        if isinstance(result, Later):
             tie = _tie(request, outlet.principal) if request.method in _ASKING else ""
-            exchange.let_go()
-            exchange.run(
-                self._answer_later(brief(request), tie, result, outlet, exchange, call), until_left=True
-            )
+            exchange.then(exchange.let_go)
+            exchange.then(self._start, brief(request), tie, result, outlet, exchange, call)
             return None
         return self._finish(request, result, outlet, exchange, call)
+
+    def _start(
+        self,
+        request: Request,
+        tie: str,
+        later: Later,
+        outlet: ModernOutlet,
+        exchange: Exchange,
+        call: Call,
+    ) -> None:
+        # A client that leaves cancels its request.
+        if not exchange.left:
+            work = self._answer_later(request, tie, later, outlet, exchange, call)
+            exchange.run(work, until_left=True)
 
     async def _answer_later(
         self,
         request: Request,
         tie: str,
-        pending: Awaitable[Any],
+        later: Later,
         outlet: ModernOutlet,
         exchange: Exchange,
         call: Call,
@@ -263,7 +277,7 @@ class ModernEra:
         limits, caller = self._facts.limits, exchange.caller()
         owner = limits.begin(caller.principal, caller.address)
         try:
-            result = await pending
+            result = await later.make()
         except InputRequired as asked:
             result = self._ask(asked, outlet, tie, request.id, call)
         except Exception as error:
@@ -290,8 +304,8 @@ class ModernEra:
         if outlet.opened is None and outlet.reads_json:
             return Reply(200, body)
         log, stream = outlet.open()
-        log.append(stream, body)
-        log.end(stream)
+        exchange.then(log.append, stream, body)
+        exchange.then(log.end, stream)
         return None
 
     def _complete(self, method: str, result: dict[str, Any]) -> dict[str, Any]:
@@ -327,6 +341,7 @@ class ModernEra:
             exchange.arrived,
             outlet,
             exchange.caller,
+            exchange,
             level,
             None if meta.progress_token is UNSET else meta.progress_token,
         )
@@ -376,7 +391,7 @@ class ModernEra:
         self, asked: InputRequired, outlet: ModernOutlet, tie: str, message_id: MessageId, call: Call
     ) -> dict[str, Any]:
         if self._observer is not None and call.tool is not None:
-            self._observer.asked(call.tool, call.client, call.caller())
+            call.effects.then(self._observer.asked, call.tool, call.client, call.caller())
         since = self._facts.agreed_now if outlet.since is None else outlet.since
         return {
             "resultType": "input_required",
@@ -404,16 +419,26 @@ class ModernEra:
             raise InvalidParams(f"A subscription may name {MAX_SUBSCRIPTIONS} resources at most")
         uris = [uri for uri in wanted.resourceSubscriptions if self._may_watch(uri, exchange)]
         limits, caller = self._facts.limits, exchange.caller()
-        limits.check_in_flight_of(caller.principal, caller.address)
-        exchange.when_over(limits.hold(caller, STREAM_BYTES).release)
+        limits.check_in_flight_of(caller.principal, caller.address, exchange)
+        limits.check_hold(caller, STREAM_BYTES, exchange)
+        last = self._complete(request.method, {"_meta": {SUBSCRIPTION_KEY: request.id}})
+        log = self._new_log(caller)
+        stream = log.answer()
+        carriage = Carriage(log, stream, farewell=result_bytes(request.id, last))
+        subscription = _Subscription(request.id, log, stream, reader_of(caller, _client(meta)))
+        exchange.then(open_stream, exchange, carriage, None, limits)
+        exchange.then(self._count_listening, exchange, caller)
+        exchange.then(subscription.acknowledge, _honoured(wanted, uris))
+        exchange.then(self._subscribe, exchange, subscription, wanted, uris)
+
+    def _count_listening(self, exchange: Exchange, caller: Caller) -> None:
+        limits = self._facts.limits
         owner = limits.begin(caller.principal, caller.address)
         exchange.when_over(lambda: limits.finish(owner))
-        outlet = ModernOutlet(exchange, self._patience, UNKNOWN_CLIENT, {}, {}, None, self._new_log)
-        last = self._complete(request.method, {"_meta": {SUBSCRIPTION_KEY: request.id}})
-        farewell = result_bytes(request.id, last)
-        log, stream = outlet.open(farewell)
-        subscription = _Subscription(request.id, log, stream, reader_of(caller, _client(meta)))
-        subscription.acknowledge(_honoured(wanted, uris))
+
+    def _subscribe(
+        self, exchange: Exchange, subscription: _Subscription, wanted: _Filter, uris: list[str]
+    ) -> None:
         changes = self._facts.changes
         for which, asked in _lists(wanted).items():
             if asked:

@@ -120,7 +120,7 @@ class LegacyOutlet:
     @property
     def session_made(self) -> bool:
         """Whether the session was made for this very request, which named none."""
-        return self._exchange.session_id is None and self._session.legacy_stream is None
+        return self._exchange.session_id is None and self._session.record.legacy_stream is None
 
     @property
     def obstacle(self) -> str | None:
@@ -140,7 +140,8 @@ class LegacyOutlet:
             log = self._session.log
             self.opened = log.answer()
             primed = self._session.revision.priming_event
-            self._exchange.open_stream(Carriage(log, self.opened, resumable=True, primed=primed))
+            carriage = Carriage(log, self.opened, resumable=True, primed=primed)
+            self._exchange.then(self._exchange.open_stream, carriage)
         return self.opened
 
     def send(self, data: bytes) -> bool:
@@ -222,7 +223,7 @@ class LegacyOutlet:
     def _insist_on_a_way(self, questions: dict[str, Question]) -> None:
         if self.session_made:
             raise AskError(f"{SESSION_MADE}, of whose client nothing is known; so it is not asked")
-        if not self._session.initialized:
+        if not self._session.record.initialized:
             # basic/lifecycle, Initialization: until then only pings and log messages.
             raise AskError(
                 "No notifications/initialized has come in this session, so the client is not asked"
@@ -328,7 +329,8 @@ class ModernOutlet:
         if self.log is None or self.opened is None:
             self.log = self._new_log(self._exchange.caller())
             self.opened = self.log.answer()
-            self._exchange.open_stream(Carriage(self.log, self.opened, farewell=farewell))
+            carriage = Carriage(self.log, self.opened, farewell=farewell)
+            self._exchange.then(self._exchange.open_stream, carriage)
         return self.log, self.opened
 
     def notify(self, method: str, params: dict[str, Any]) -> bool:
@@ -336,7 +338,7 @@ class ModernOutlet:
         if not self._exchange.accepted.event_stream:
             return False
         log, stream = self.open()
-        return log.append(stream, notification_bytes(method, params))
+        return bool(self._exchange.then(log.append, stream, notification_bytes(method, params)))
 
     def sleep(self, seconds: float) -> Awaitable[None]:
         """Let time pass."""

@@ -55,8 +55,9 @@ class Refusals:
             method, tool = message.method, _tool(message)
         modern = era == "modern"
         seconds = self._now() - exchange.arrived
-        tally.answered(
-            method, tool, exchange.version, era, error.status_in(modern), error.code_in(modern), seconds
+        exchange.then(
+            tally.answered,
+            *(method, tool, exchange.version, era, error.status_in(modern), error.code_in(modern), seconds),
         )
 
 

@@ -5,29 +5,28 @@ Imports no Twisted; the transport hands in what it knows of the HTTP request as 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
+from typing import Any
 
 from mcp_echo.auth.sealed import Seal
 from mcp_echo.eras.eras import half_modern, not_spoken
-from mcp_echo.eras.exchange import Carriage, Exchange, Journal, Patience, Promise, Reply
+from mcp_echo.eras.exchange import Exchange, Journal, Patience, Reply
 from mcp_echo.eras.legacy import LegacyEra
 from mcp_echo.eras.methods import Methods
 from mcp_echo.eras.modern import ModernEra
 from mcp_echo.eras.refusals import Refusals
+from mcp_echo.eras.running import Runner, Work
 from mcp_echo.offer.offer import Offer
 from mcp_echo.protocol.errors import (
     InvalidRequest,
     McpError,
     MetaIncomplete,
-    SessionNotFound,
+    StoreUnavailable,
     VersionNotSupported,
 )
 from mcp_echo.protocol.handshake import asked_for
 from mcp_echo.protocol.jsonrpc import Malformed, Message, Notification, Request, Response
 from mcp_echo.protocol.modern import is_claimed, what_is_lacking
 from mcp_echo.protocol.revisions import Supported
-from mcp_echo.sessions.session import Session
 from mcp_echo.tools.base import Facts
 from mcp_echo.watch.tally import Era, Tally
 
@@ -46,6 +45,7 @@ class Server:
         journal: Where it writes down what happens.
         patience: Ways to wait.
         seal: Seals what modern clients carry from request to request.
+        runner: Has requests worked on.
         tally: Counts the requests; None when nobody wants to know.
     """
 
@@ -57,6 +57,7 @@ class Server:
         journal: Journal,
         patience: Patience,
         seal: Seal,
+        runner: Runner,
         tally: Tally | None = None,
     ) -> None:
         self.facts = facts
@@ -64,9 +65,11 @@ class Server:
         methods = Methods(facts, offer, supported)
         if offer.observer is not None:
             offer.observer.now = facts.now
-        self.legacy = LegacyEra(methods, supported, journal, patience, tally)
+        self.legacy = LegacyEra(methods, supported, journal, patience, runner, tally)
         self._modern = ModernEra(methods, supported, journal, patience, seal, tally)
         self.tally = tally
+        self._runner = runner
+        self.aside = runner.aside
         self._refusals = Refusals(tally, facts.now)
         if tally is not None:
             tally.expect(self.legacy.methods | self._modern.methods, offer.tools, supported.names)
@@ -75,7 +78,14 @@ class Server:
         """Return the reply to one POST body; None when an event stream or later work answers."""
         if isinstance(message, Malformed) and not is_for_a_session(message, exchange):
             return Reply(message.error.status, self._refusals.answer(message, exchange, message.error, None))
-        return self._dispatch(message, exchange)
+        session_id, refuse = exchange.session_id, self._unavailable
+        return self._runner.run(exchange, session_id, refuse, self._dispatch, message, exchange)
+
+    def _unavailable(
+        self, error: StoreUnavailable, message: Message | list[Message], exchange: Exchange
+    ) -> Reply:
+        body = self._refusals.answer(message, exchange, error, self._era_of(exchange))
+        return Reply(error.status, body, error.headers)
 
     def _dispatch(self, message: Message | list[Message], exchange: Exchange) -> Reply | None:
         try:
@@ -101,10 +111,7 @@ class Server:
         Raises:
             McpError: It has none to read.
         """
-        return self.within(exchange, self._listen)
-
-    def _listen(self, exchange: Exchange) -> None:
-        exchange.open_stream(self.legacy.listen(exchange))
+        return self.within(exchange, None, self.legacy.listen, exchange)
 
     def close(self, exchange: Exchange) -> Reply | None:
         """End the session of a DELETE.
@@ -112,31 +119,22 @@ class Server:
         Raises:
             McpError: There is no such session.
         """
-        return self.within(exchange, self._close)
+        return self.within(exchange, None, self._close, exchange)
 
     def _close(self, exchange: Exchange) -> Reply:
         self.legacy.close(exchange)
         return Reply(204)
 
-    def within(
-        self,
-        exchange: Exchange,
-        work: Callable[[Exchange], Reply | None],
-        session_id: str | None = None,  # noqa: ARG002  # what it needs is here
-    ) -> Reply | None:
+    def within(self, exchange: Exchange, session_id: str | None, work: Work, *arguments: Any) -> Reply | None:
         """Return what ``work`` returns of a request, or None when the answer comes later.
 
         Args:
             exchange: The HTTP request.
-            work: Works on it without waiting.
             session_id: The session it needs, if its headers do not name it.
+            work: Works on it without waiting; see `mcp_echo.sessions.effects` for what it may do.
+            arguments: What ``work`` is called with.
         """
-        return work(exchange)
-
-    def aside(self, work: Callable[[], object], session: Session) -> None:  # noqa: ARG002  # as above
-        """Work on a session for no request; one that is over by then is no matter."""
-        with suppress(SessionNotFound):
-            work()
+        return self._runner.run(exchange, session_id or exchange.session_id, None, work, *arguments)
 
     def _refuse_half_modern(self, request: Request, exchange: Exchange) -> None:
         """Refuse a request that is not modern where it would have to be.
@@ -183,6 +181,3 @@ def is_for_a_session(message: Malformed, exchange: Exchange) -> bool:
 
 def _claims(message: Message) -> bool:
     return isinstance(message, (Request, Notification)) and is_claimed(message.params)
-
-
-__all__ = ["Carriage", "Exchange", "Journal", "Patience", "Promise", "Reply", "Server"]

@@ -6,7 +6,7 @@ client does with an answer, is not asked for: ``tests/client_assertions.txt`` go
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import msgspec
 
@@ -17,11 +17,9 @@ from mcp_echo.protocol.meta import check_meta
 from mcp_echo.protocol.progress import progress_token
 from mcp_echo.protocol.revisions import Revision
 from mcp_echo.redaction import excerpt
+from mcp_echo.sessions.effects import Effects
 from mcp_echo.sessions.session import Session, shown_id
 from mcp_echo.sessions.used_ids import UsedIds
-
-After = Callable[[Callable[[], object]], object]
-"""Does something once what a request has changed is kept."""
 
 FREE_BEFORE_INITIALIZED = frozenset({"initialize", "ping"})
 """Requests that a client may send before it says that it is initialized (lifecycle, Initialization)."""
@@ -56,14 +54,13 @@ class Strictness:
     def __init__(self, methods: Iterable[str]) -> None:
         self._methods = frozenset(methods)
         self._known: dict[str, _Known] = {}
-        self.after: After = lambda effect: effect()
 
     def __len__(self) -> int:
         return len(self._known)
 
-    def began(self, session: Session, message_id: MessageId) -> None:
+    def began(self, session: Session, message_id: MessageId, effects: Effects) -> None:
         """Note the id of the ``initialize`` that a session began with."""
-        self._note(session, {message_id: None})
+        effects.then(self._remember, session, {message_id: None})
 
     def ended(self, session_id: str) -> None:
         """Forget what is known of a session that is over."""
@@ -74,6 +71,7 @@ class Strictness:
         message: Message | list[Message],
         session: Session,
         named: Revision | None,
+        effects: Effects,
         *,
         has_header: bool = True,
     ) -> None:
@@ -83,6 +81,7 @@ class Strictness:
             message: What it carries.
             session: The session it is for.
             named: The revision that its header names.
+            effects: Takes what is to be remembered.
             has_header: Whether its transport has that header.
 
         Raises:
@@ -99,14 +98,11 @@ class Strictness:
             elif isinstance(each, Response):
                 _check_response(each, session)
         if requests:
-            self._note(session, requests)
-
-    def _note(self, session: Session, requests: dict[MessageId, int | str | None]) -> None:
-        """Remember requests, with the progress token of each, once what came with them is kept."""
-        session.stay()
-        self.after(lambda: self._remember(session, requests))
+            effects.then(self._remember, session, requests)
 
     def _remember(self, session: Session, requests: dict[MessageId, int | str | None]) -> None:
+        """Remember requests, with the progress token of each."""
+        session.stay()
         known = self._known.setdefault(session.id, _Known())
         # As many as are worked on at once, and those of this POST.
         known.tokens = {token: of for token, of in known.tokens.items() if session.running(of) is not None}
@@ -125,7 +121,7 @@ class Strictness:
             session: Its session.
             before: The requests that came before it in the same array, with the token of each.
         """
-        if not session.initialized and request.method not in FREE_BEFORE_INITIALIZED:
+        if not session.record.initialized and request.method not in FREE_BEFORE_INITIALIZED:
             raise InvalidRequest(
                 f"Invalid request: {excerpt(request.method)} came before notifications/initialized, which "
                 "has to be sent first"

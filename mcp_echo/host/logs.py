@@ -380,6 +380,13 @@ class LogJournal:
         """
         self._log.failure(text, session_id=_shown_id(session), secrets=(*self._secrets, *secrets), **fields)
 
+    def failed(
+        self, text: str, error: Exception, session: Session | None, method: str, secrets: Iterable[str]
+    ) -> None:
+        """Write down an exception that a method has raised; see `failure`."""
+        failure = Failure(error)
+        self.failure(text, failure=failure, session=session, method=method, secrets=secrets)
+
     def _shown(self, body: bytes) -> str:
         if self._reveal:
             shown = body[:_MOST_READ].decode("utf-8", "backslashreplace")

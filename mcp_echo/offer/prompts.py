@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
+from inspect import iscoroutinefunction
 from typing import Any
 
 from mcp_echo.protocol.errors import InvalidParams
@@ -47,7 +48,13 @@ class Prompt:
     title: str
     description: str
     arguments: tuple[Argument, ...]
-    render: Callable[[Call, dict[str, str]], Messages | Awaitable[Messages]]
+    render: Callable[[Call, dict[str, str]], Any]
+    """Returns `Messages`, or is an ``async def`` that does, where it takes its time."""
+
+    @property
+    def is_later(self) -> bool:
+        """Whether it takes its time: `render` is an ``async def``, which begins once its request is kept."""
+        return iscoroutinefunction(self.render)
 
     def describe(self, revision: Revision) -> dict[str, Any]:
         """Return the entry in ``prompts/list``, with only what ``revision`` knows."""

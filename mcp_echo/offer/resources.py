@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
+from inspect import iscoroutinefunction
 from typing import Any
 
 import msgspec
@@ -45,8 +46,14 @@ class Resource:
     name: str
     title: str
     description: str
-    read: Callable[[Call], Content | Awaitable[Content]]
+    read: Callable[[Call], Any]
+    """Returns `Content`, or is an ``async def`` that does, where it takes its time."""
     mime_type: str = JSON
+
+    @property
+    def is_later(self) -> bool:
+        """Whether it takes its time: `read` is an ``async def``, which begins once its request is kept."""
+        return iscoroutinefunction(self.read)
 
     def describe(self, revision: Revision) -> dict[str, Any]:
         """Return the entry in ``resources/list``, with only what ``revision`` knows."""

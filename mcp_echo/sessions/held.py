@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from mcp_echo.protocol.errors import TooMuchHeld, TooMuchHeldByOne
+from mcp_echo.protocol.errors import McpError, TooMuchHeld, TooMuchHeldByOne
 
 CALL_BYTES = 16 * 1024
 """What a waiting request takes, beside its head and its params: its connection, and what is to answer it."""
@@ -93,18 +93,33 @@ class Held:
             TooMuchHeld: There would be more than may be.
         """
         if not instead:
-            self._check(holder, size)
+            try:
+                self.check(holder, size)
+            except (TooMuchHeld, TooMuchHeldByOne) as error:
+                self.count(error)
+                raise
         self.total += size
         self._by_holder[holder] = self.of(holder) + size
         return Hold(self, holder, size)
 
-    def _check(self, holder: str, size: int) -> None:
+    def check(self, holder: str, size: int) -> None:
+        """Let a holder hold some bytes more.
+
+        Raises:
+            TooMuchHeldByOne: The holder would have more than its share.
+            TooMuchHeld: There would be more than may be.
+        """
         if self.of(holder) + size > self.share:
-            self.refused_to_holders += 1
             raise TooMuchHeldByOne(self.of(holder), self.share)
         if self.total + size > self.limit:
-            self.refused += 1
             raise TooMuchHeld(self.limit)
+
+    def count(self, error: McpError) -> None:
+        """Count a refusal that `check` has raised."""
+        if isinstance(error, TooMuchHeldByOne):
+            self.refused_to_holders += 1
+        else:
+            self.refused += 1
 
     def subtract(self, holder: str, size: int) -> None:
         """Count bytes no more; see `Hold.release`."""

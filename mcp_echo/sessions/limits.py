@@ -13,7 +13,8 @@ from ipaddress import IPv6Network, ip_address
 from typing import cast
 
 from mcp_echo.auth.proxies import Caller
-from mcp_echo.protocol.errors import CallsTooFast, SessionsTooFast, TooManyStreams, TooMuchInFlight
+from mcp_echo.protocol.errors import CallsTooFast, McpError, SessionsTooFast, TooManyStreams, TooMuchInFlight
+from mcp_echo.sessions.effects import AT_ONCE, Effects
 from mcp_echo.sessions.held import Held, Hold
 from mcp_echo.sessions.session import Session
 from mcp_echo.settings.table import Settings
@@ -73,24 +74,28 @@ class AddressRates:
     def __len__(self) -> int:
         return len(self._due)
 
-    def wait(self, address: str, now: float) -> int:
-        """Admit a call if its rate allows.
+    def seconds_until(self, address: str, now: float, more: int = 0) -> int:
+        """Return how long a call has to wait.
 
         Args:
             address: The client's address; the /64 that an IPv6 subscriber has counts as one.
             now: Seconds of the steady clock.
+            more: Calls of the same request that are admitted and have yet to be counted.
 
         Returns:
-            0 if it is admitted, else the whole seconds until one will be.
+            0 if it may come now, else the whole seconds, 1 at least, until one may.
         """
+        due = self._due.get(network_of(address), now)
+        if more:
+            due = max(due, now) + more * self._rate.interval
+        return self._rate.seconds_until(due, now) if due - now > self._rate.tolerance else 0
+
+    def count(self, address: str, now: float) -> None:
+        """Count a call."""
         key = network_of(address)
-        due = self._due.get(key, now)
-        if due - now > self._rate.tolerance:
-            return self._rate.seconds_until(due, now)
-        self._due[key] = max(due, now) + self._rate.interval
+        self._due[key] = max(self._due.get(key, now), now) + self._rate.interval
         self._due.move_to_end(key)
         self._forget(now)
-        return 0
 
     def _forget(self, now: float) -> None:
         """Forget an address whose bucket is full again, or one too many; each call adds one at most."""
@@ -150,6 +155,10 @@ class Refused:
     in_flight: int = 0
     streams: int = 0
 
+    def count(self, limit: str) -> None:
+        """Count a refusal by the limit of this name."""
+        setattr(self, limit, getattr(self, limit) + 1)
+
 
 class Limits:
     """The limits on what one client may ask for.
@@ -177,66 +186,79 @@ class Limits:
         """Whether the rate of calls is limited at all."""
         return self._calls.per_second > 0
 
-    def admit_session(self, address: str, now: float) -> None:
+    def admit_session(self, address: str, now: float, effects: Effects = AT_ONCE) -> None:
         """Count a session or handle that a client makes.
+
+        Args:
+            address: The client's.
+            now: Seconds of the steady clock.
+            effects: Count it, once it is made.
 
         Raises:
             SessionsTooFast: Its address makes them too fast.
         """
         if not self._sessions.per_second:
             return
-        seconds = self._sessions_by_address.wait(address, now)
+        count = self._sessions_by_address.count
+        seconds = self._sessions_by_address.seconds_until(address, now, effects.expected(count))
         if seconds:
-            self.refused.sessions_too_fast += 1
+            effects.then(self.refused.count, "sessions_too_fast")
             raise SessionsTooFast(self._sessions.per_second, seconds)
+        effects.then(count, address, now)
 
-    def admit_call(self, session: Session, now: float) -> None:
-        """Count a call in a session.
+    def admit_call(self, session: Session, now: float, effects: Effects = AT_ONCE) -> None:
+        """Count a call in a session; see `admit_session`.
 
         Raises:
             CallsTooFast: They come too fast.
         """
         due = session.calls_due
         if due - now > self._calls.tolerance:
-            self.refused.calls_too_fast += 1
+            effects.then(self.refused.count, "calls_too_fast")
             wait = self._calls.seconds_until(due, now)
             raise CallsTooFast(self._calls.per_second, "in this session", wait)
         session.calls_due = (due if due > now else now) + self._calls.interval
 
-    def admit_call_from(self, address: str, now: float) -> None:
-        """Count a call that belongs to no session.
+    def admit_call_from(self, address: str, now: float, effects: Effects = AT_ONCE) -> None:
+        """Count a call that belongs to no session; see `admit_session`.
 
         An address may be that of several clients, so that it has `CLIENTS_AT_AN_ADDRESS` times as many.
 
         Raises:
             CallsTooFast: They come too fast from this address.
         """
-        seconds = self._calls_by_address.wait(address, now)
+        count = self._calls_by_address.count
+        seconds = self._calls_by_address.seconds_until(address, now, effects.expected(count))
         if seconds:
-            self.refused.calls_too_fast += 1
+            effects.then(self.refused.count, "calls_too_fast")
             raise CallsTooFast(self._calls_from_address.per_second, "from your address", seconds)
+        effects.then(count, address, now)
 
-    def check_streams(self, session: Session) -> None:
+    def check_streams(self, session: Session, effects: Effects = AT_ONCE) -> None:
         """Let a session open one more stream to listen.
 
         Raises:
             TooManyStreams: It has as many as it may.
         """
         if session.log.listeners >= self._max_streams:
-            self.refused.streams += 1
+            effects.then(self.refused.count, "streams")
             raise TooManyStreams(self._max_streams)
 
-    def check_in_flight(self, session: Session) -> None:
+    def check_in_flight(self, session: Session, effects: Effects = AT_ONCE) -> None:
         """Let one more request of a session take its time.
+
+        Args:
+            session: The session.
+            effects: Count what is refused.
 
         Raises:
             TooMuchInFlight: As many are being worked on as may be.
         """
         if session.in_flight >= self._max_in_flight:
-            self.refused.in_flight += 1
+            effects.then(self.refused.count, "in_flight")
             raise TooMuchInFlight(self._max_in_flight, "of this session")
 
-    def check_in_flight_of(self, principal: str | None, address: str) -> None:
+    def check_in_flight_of(self, principal: str | None, address: str, effects: Effects = AT_ONCE) -> None:
         """Let one more request that belongs to no session take its time.
 
         Where a principal is known, its requests are bounded as a session's are. An address may be that of
@@ -247,7 +269,7 @@ class Limits:
         """
         most = self._max_in_flight * (CLIENTS_AT_AN_ADDRESS if principal is None else 1)
         if self._in_flight.get(self.owner(principal, address), 0) >= most:
-            self.refused.in_flight += 1
+            effects.then(self.refused.count, "in_flight")
             raise TooMuchInFlight(most, "from your address" if principal is None else "of yours")
 
     def begin(self, principal: str | None, address: str) -> str:
@@ -261,6 +283,19 @@ class Limits:
         left = self._in_flight.pop(owner) - 1
         if left:
             self._in_flight[owner] = left
+
+    def check_hold(self, caller: Caller, size: int, effects: Effects = AT_ONCE) -> None:
+        """Let a caller hold some bytes more; see `hold`.
+
+        Raises:
+            TooMuchHeldByOne: The caller would have more than its share.
+            TooMuchHeld: There would be more than may be.
+        """
+        try:
+            self.held.check(self.owner(caller.principal, caller.address), size)
+        except McpError as error:
+            effects.then(self.held.count, error)
+            raise
 
     def hold(self, caller: Caller, size: int, instead: bool = False) -> Hold:
         """Count what a waiting request or an open stream of a caller holds; return what lets go of it.

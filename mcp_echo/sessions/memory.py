@@ -185,7 +185,7 @@ class MemoryStore:
         session.last_activity = now
         self._lanes.touch(session)
         if not notice:
-            session.used = True
+            session.record.used = True
         return session
 
     def knows(self, session_id: str) -> bool:

@@ -13,6 +13,7 @@ from mcp_echo.protocol.jsonrpc import NO_PARAMS, MessageId, Response, notificati
 from mcp_echo.protocol.revisions import Revision
 from mcp_echo.sessions.budget import Budget, StateBudget
 from mcp_echo.sessions.event_log import EventLog, Log
+from mcp_echo.sessions.record import SessionRecord
 
 MAX_SHOWN_ID = 60
 """Characters of an id that are shown."""
@@ -166,26 +167,16 @@ class Session:
         "calls_due",
         "client",
         "created",
-        "echo_count",
         "handle",
         "holder",
         "id",
         "in_flight",
-        "initialized",
-        "label",
         "last_activity",
         "last_echo",
-        "legacy_stream",
-        "log_level",
         "principal",
-        "replay_count",
-        "requests",
-        "response_seconds",
-        "responses",
+        "record",
         "revision",
-        "subscriptions",
         "timeout",
-        "used",
     )
 
     def __init__(
@@ -210,26 +201,10 @@ class Session:
         self.created = self.last_activity = now
         self.timeout = timeout
         self.handle = handle
-        self.label = label
-        self.used = False
-        """Whether a request has used it, after the one that made it; if not, it may give way to a new one."""
-        self.initialized = False
-        """True once the client has sent ``notifications/initialized``."""
-        self.requests = 0
-        """Requests received, the one being answered included."""
-        self.responses = 0
-        self.response_seconds = 0.0
-        """Seconds spent on the ``responses`` answers so far, together."""
-        self.echo_count = 0
-        self.replay_count = 0
+        self.record = SessionRecord(label)
+        """What requests change of it."""
         self.last_echo: Echo | None = None
         """What was echoed last; None before the first echo, and after one that there was no room to keep."""
-        self.log_level: str | None = None
-        """The level set with ``logging/setLevel``; None sends no log messages."""
-        self.subscriptions: frozenset[str] = frozenset()
-        """URIs of resources whose changes the client wants to hear of."""
-        self.legacy_stream: str | None = None
-        """The tag of its one stream, where its transport is that of 2024-11-05."""
         # Most sessions never need these; an empty dict in each would cost more than the session.
         self._running: dict[int | str, Running] | None = None
         self._expected: dict[int, Any] | None = None
@@ -284,11 +259,6 @@ class Session:
         return 0 if self._log is None else self._log.bytes
 
     @property
-    def average_response_seconds(self) -> float | None:
-        """Mean seconds from a request's arrival to its answer; None before the first answer."""
-        return self.response_seconds / self.responses if self.responses else None
-
-    @property
     def ends(self) -> float:
         """Seconds of the steady clock when it has been idle for too long, if it is not used until then."""
         return self.last_activity + self.timeout
@@ -297,16 +267,20 @@ class Session:
         """Return whether it has been idle for too long."""
         return now - self.last_activity >= self.timeout
 
+    def speak(self, revision: Revision, client: Client) -> None:
+        """Have it speak a revision, with a client that says this of itself."""
+        self.revision, self.client = revision, client
+
     def remember_echo(self, echo: Echo) -> None:
         """Count an echo and keep it for replay, if there is room to keep it."""
-        self.echo_count += 1
+        self.record.echo_count += 1
         before = 0 if self.last_echo is None else self.last_echo.size
         if self._new_log is not None:
             self.last_echo = echo if self._budget.keep_echo(before, echo.size) else None
 
     def tell_changed(self, uri: str) -> None:
         """Queue the news of a changed resource, if the client has subscribed to it."""
-        if uri in self.subscriptions:
+        if uri in self.record.subscriptions:
             self.log.queue(notification_bytes("notifications/resources/updated", {"uri": uri}))
 
     def told_until(self, uri: str, count: int) -> None:
@@ -322,12 +296,15 @@ class Session:
     def stay(self) -> None:
         """Have its end heard of on this node, where something hangs on it: here it always is."""
 
+    def expect_work(self) -> None:
+        """Count a request that is about to take its time; `begin` notes it once it does."""
+        # Of a session that was made for this very request too.
+        self.record.used = True
+
     def begin(self, request_id: int | str) -> Running:
         """Note that work on a request goes on, and return it."""
         if self._running is None:
             self._running = {}
-        # Of a session that was made for this very request too.
-        self.used = True
         self.in_flight += 1
         running = self._running[request_id] = Running()
         return running
@@ -377,8 +354,7 @@ class Session:
 
     def answered(self, seconds: float) -> None:
         """Count an answer that took ``seconds``."""
-        self.responses += 1
-        self.response_seconds += seconds
+        self.record.count_answer(seconds)
 
     def end(self) -> None:
         """End the session's streams, and give up what it holds."""

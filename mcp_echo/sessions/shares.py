@@ -56,7 +56,7 @@ class Share:
         """
         while self._fresh:
             session = next(iter(self._fresh.values()))
-            if not session.used:
+            if not session.record.used:
                 return session
             self._used = {} if self._used is None else self._used
             self._used[session.id] = self._fresh.popitem(last=False)[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -142,6 +143,23 @@ def new_node(name: str | None = None) -> str:
         name: What the operator calls it, or None.
     """
     return f"{name or 'node'}-{secrets.token_hex(4)}"
+
+
+_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
+_HANDLE = re.compile(r"es_[A-Za-z0-9_-]{32}", re.ASCII)
+
+
+class SessionKey(NamedTuple):
+    """What a session is found by."""
+
+    id: str
+    owner: str | None
+    handle: bool
+
+    @property
+    def is_possible(self) -> bool:
+        """Whether there may be such a session at all."""
+        return (_HANDLE if self.handle else _ID).fullmatch(self.id) is not None
 
 
 class SessionStore(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
+from inspect import iscoroutinefunction
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import msgspec
@@ -17,6 +18,7 @@ from mcp_echo.protocol.params import UNREADABLE, read_without_nulls
 from mcp_echo.protocol.progress import ProgressToken
 from mcp_echo.protocol.revisions import Revision
 from mcp_echo.redaction import excerpt
+from mcp_echo.sessions.effects import Effects
 from mcp_echo.sessions.limits import Limits
 from mcp_echo.sessions.session import Client, Session
 from mcp_echo.sessions.store import Clock, SessionStore
@@ -186,6 +188,7 @@ class Call:
         arrived: Seconds of the steady clock when the request was complete.
         outlet: The client's end.
         caller: Tells what is known of the caller; few tools ask.
+        effects: Takes what is to happen outside the session.
         log_level: The least severe log message the client wants; None for none at all.
         progress_token: What progress notifications are to carry; anything else than a token sends none.
     """
@@ -195,6 +198,7 @@ class Call:
         "arrived",
         "caller",
         "client",
+        "effects",
         "facts",
         "http_method",
         "log_level",
@@ -219,6 +223,7 @@ class Call:
         arrived: float,
         outlet: Outlet,
         caller: Callable[[], Caller],
+        effects: Effects,
         log_level: str | None = None,
         progress_token: ProgressToken = None,
     ) -> None:
@@ -233,6 +238,7 @@ class Call:
         self.arrived = arrived
         self.outlet = outlet
         self.caller = caller
+        self.effects = effects
         self.log_level = log_level
         self.progress_token = progress_token
         self.tool: str | None = None
@@ -321,7 +327,8 @@ _UNSAID = {"readOnlyHint": False, "destructiveHint": True, "idempotentHint": Fal
 """What clients take a tool for that says nothing."""
 
 Answered = Answer | WholeResult
-Run = Callable[[Call, Arguments], Answered | Awaitable[Answered]]
+Run = Callable[[Call, Arguments], Any]
+"""Returns `Answered`, or is an ``async def`` that does, where it takes its time."""
 Adapt = Callable[[Schema, Revision], Schema]
 
 
@@ -350,30 +357,32 @@ class Tool(Generic[Arguments]):
     _decode: Callable[[bytes | msgspec.Raw], Arguments] = field(init=False, repr=False)
     headers: dict[Path, str] = field(init=False, repr=False)
     """Argument → the suffix of the ``Mcp-Param-`` header that modern clients mirror it to."""
+    is_later: bool = field(init=False)
+    """Whether it takes its time: `run` is an ``async def``, which begins once its request is kept."""
     has_nulls: bool = field(init=False)
     """Whether what is None has to be taken from its result; ``omit_defaults`` sees to that by itself."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_decode", msgspec.json.Decoder(self.arguments).decode)
         object.__setattr__(self, "headers", mirrored_arguments(self._schema()))
+        object.__setattr__(self, "is_later", iscoroutinefunction(self.run))
         trimmed = self.result is None or self.result.__struct_config__.omit_defaults
         object.__setattr__(self, "has_nulls", not trimmed)
 
-    def call(self, call: Call, arguments: msgspec.Raw) -> Answered | Awaitable[Answered]:
-        """Validate ``arguments``, undecoded JSON, and run the tool; null is taken for an absent argument.
+    def read(self, arguments: msgspec.Raw) -> Arguments:
+        """Return the arguments, undecoded JSON, for `run`; null is taken for an absent one.
 
         Raises:
-            ArgumentError: The arguments do not fit the tool's definition.
-            ToolError: The tool could not do its work.
+            ArgumentError: They do not fit the tool's definition.
         """
         try:
             try:
-                decoded = self._decode(arguments)
+                return self._decode(arguments)
             except msgspec.ValidationError:
-                decoded = read_without_nulls(self._decode, arguments)
+                decoded: Arguments = read_without_nulls(self._decode, arguments)
+                return decoded
         except UNREADABLE as error:
             raise ArgumentError(self.name, error) from error
-        return self.run(call, decoded)
 
     def _schema(self) -> Schema:
         return input_schema(self.arguments) if self.input_schema is None else self.input_schema

@@ -78,8 +78,10 @@ def echo(call: Call, arguments: EchoArguments) -> Answer:
         return Answer(printable(message), EchoResult(message), content)
     session.remember_echo(echoed)
     announce_echo(call, session)
-    text = f"{printable(message)}\n\nSession: {session.id}\nEcho count in session: {session.echo_count}"
-    return Answer(text, EchoResult(message, session.id, session.echo_count), content)
+    text = (
+        f"{printable(message)}\n\nSession: {session.id}\nEcho count in session: {session.record.echo_count}"
+    )
+    return Answer(text, EchoResult(message, session.id, session.record.echo_count), content)
 
 
 def _upper(text: str) -> str:
@@ -112,7 +114,7 @@ def replay_last_echo(call: Call, arguments: ReplayArguments) -> Answer:
     """Answer with the session's last echo once more."""
     session = needed_session(call, arguments.session)
     last = session.last_echo
-    if last is None and session.echo_count:
+    if last is None and session.record.echo_count:
         raise ToolError(
             f"Nothing to replay: when the last echo came, {_bounds(call)} left no room to keep it. Close "
             "sessions that are not needed, and echo again."
@@ -123,15 +125,15 @@ def replay_last_echo(call: Call, arguments: ReplayArguments) -> Answer:
         )
     if last is None:
         raise ToolError("Nothing to replay: this session has not echoed anything yet. Call echo first.")
-    session.replay_count += 1
+    session.record.replay_count += 1
     text = (
         f"🔄 Replaying last echo:\n{printable(last.message)}\n\n"
-        f"Original echo count: {session.echo_count}\n"
-        f"This session has replayed {session.replay_count} messages"
+        f"Original echo count: {session.record.echo_count}\n"
+        f"This session has replayed {session.record.replay_count} messages"
     )
     return Answer(
         text,
-        ReplayResult(last.message, session.echo_count, session.replay_count),
+        ReplayResult(last.message, session.record.echo_count, session.record.replay_count),
         _content(last, call.revision),
     )
 

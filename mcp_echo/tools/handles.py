@@ -69,7 +69,7 @@ def _session_behind(call: Call, handle: str, advice: str = _CREATE) -> Session:
     except SessionNotFound:
         fault = fault_in(handle) or f"Echo session {handle} is unknown or has expired."
         raise ToolError(f"{fault} {advice}") from None
-    session.requests += 1
+    session.record.requests += 1
     return session
 
 
@@ -105,10 +105,10 @@ def announce_echo(call: Call, session: Session) -> None:
     """Queue the news of an echo with its handle, and tell who listens to it."""
     if not session.handle:
         return
-    data = {"event": "echo", "echoCount": session.echo_count}
+    data = {"event": "echo", "echoCount": session.record.echo_count}
     session.log.queue(notification_bytes("notifications/message", log_params("info", data)))
     if call.facts.changes.resources_watched:
-        call.facts.changes.state_changed(state_uris(session.id))
+        call.effects.then(call.facts.changes.state_changed, state_uris(session.id))
 
 
 def state_uris(handle: str) -> tuple[str, ...]:
@@ -153,7 +153,7 @@ def create_echo_session(call: Call, arguments: CreateArguments) -> Answer:
     """
     store = call.facts.store
     address = call.caller().address
-    call.facts.limits.admit_session(address, call.arrived)
+    call.facts.limits.admit_session(address, call.arrived, call.effects)
     ttl = store.timeout if arguments.ttl_seconds is None else min(arguments.ttl_seconds, store.timeout)
     try:
         session = store.create_handle(
@@ -168,7 +168,7 @@ def create_echo_session(call: Call, arguments: CreateArguments) -> Answer:
         f"Expires: {moment(expires)} ({span(ttl)} after its last use)\n\n"
         "Pass it as `session` to echo, replayLastEcho and sessionInfo."
     )
-    return Answer(text, CreateResult(session.id, session.label, timestamp(expires), ttl))
+    return Answer(text, CreateResult(session.id, session.record.label, timestamp(expires), ttl))
 
 
 class CloseArguments(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -197,8 +197,8 @@ def close_echo_session(call: Call, arguments: CloseArguments) -> Answer:
         )
     session = _session_behind(call, arguments.session)
     call.facts.store.close(session.id, call.principal, handle=True)
-    text = f"👋 Echo Session Closed\n\nSession: {session.id}\nEchoes in it: {session.echo_count}"
-    return Answer(text, CloseResult(session.id, session.echo_count))
+    text = f"👋 Echo Session Closed\n\nSession: {session.id}\nEchoes in it: {session.record.echo_count}"
+    return Answer(text, CloseResult(session.id, session.record.echo_count))
 
 
 def create_tool(timeout: float, store: str) -> Tool[CreateArguments]:

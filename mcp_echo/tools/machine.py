@@ -5,12 +5,16 @@ Under ``ProcSubset=pid`` and in some containers parts of /proc are hidden, and p
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
 import psutil
 
 Figure = TypeVar("Figure")
+
+SHORTEST = 0.1
+"""Seconds over which a share of a core is measured at least: over less it is an accident (psutil)."""
 
 
 class Machine:
@@ -19,11 +23,16 @@ class Machine:
     def __init__(self) -> None:
         self._process = psutil.Process()
         # The first reading only sets the mark that later ones are measured from.
-        self.cpu_percent()
+        _read(self._process.cpu_percent)
+        self._read_at = time.monotonic()
+        self._share: float | None = None
 
     def cpu_percent(self) -> float | None:
-        """Return the process's share of one core since the last reading, in percent."""
-        return _read(lambda: self._process.cpu_percent(interval=None))
+        """Return the process's share of one core in percent, over `SHORTEST` or more; None before that."""
+        now = time.monotonic()
+        if now - self._read_at >= SHORTEST:
+            self._read_at, self._share = now, _read(self._process.cpu_percent)
+        return self._share
 
     def process_bytes(self) -> int | None:
         """Return the process's resident memory in bytes."""

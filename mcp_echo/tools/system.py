@@ -53,8 +53,8 @@ def request_timing(call: Call, _: NoArguments) -> Answer:
         active_sessions=len(facts.store),
         message_queue_size=None if session is None else session.pending,
         session_age=None if session is None else now - session.created,
-        session_requests=None if session is None else session.requests,
-        average_response_time=None if session is None else session.average_response_seconds,
+        session_requests=None if session is None else session.record.requests,
+        average_response_time=None if session is None else session.record.average_response_seconds,
     )
     text = (
         "⏱️ Request Timing Analysis\n\n"
@@ -74,14 +74,14 @@ def _session_statistics(call: Call, now: float) -> str:
     session = call.session
     if session is None:
         return "\n📈 Session Statistics:\n- none: this request stands alone"
-    average = session.average_response_seconds
+    average = session.record.average_response_seconds
     made = f"- {SESSION_MADE}\n" if call.outlet.session_made else ""
     return (
         f"- Message Queue Size: {session.pending}\n\n"
         "📈 Session Statistics:\n"
         f"{made}"
         f"- Session Age: {span(now - session.created)}\n"
-        f"- Requests in Session: {session.requests}\n"
+        f"- Requests in Session: {session.record.requests}\n"
         f"- Average Response Time: {'none yet' if average is None else milliseconds(average)}"
     )
 

@@ -64,6 +64,7 @@ class McpExchange:
     __slots__ = (
         "_callers",
         "_carry",
+        "_effects",
         "_fail",
         "_http",
         "_over",
@@ -99,6 +100,8 @@ class McpExchange:
         self._over: Deferred[None] | None = None
         self._running: Deferred[Any] | None = None
         self._until_left = False
+        self._effects: list[tuple[Callable[..., object], tuple[object, ...]]] | None = None
+        """What is to happen; None while everything happens at once."""
         self._when_over: list[Callable[[], None]] | None = []
         self.arrived = arrived
         head = http.head
@@ -148,6 +151,31 @@ class McpExchange:
         """Let go of the body: it is read."""
         self._http.let_go()
 
+    def then(self, do: Callable[..., object], *arguments: object) -> Any:
+        """Have something happen once what the request has changed is kept; see `Effects.then`."""
+        if self._effects is None:
+            return do(*arguments)
+        self._effects.append((do, arguments))
+        return True
+
+    def expected(self, do: Callable[..., object]) -> int:
+        """Return how many effects of this function are yet to happen."""
+        return 0 if self._effects is None else sum(each == do for each, _ in self._effects)
+
+    def collect(self) -> None:
+        """Collect effects from now on; those of an earlier attempt are dropped."""
+        self._effects = []
+
+    def happen(self) -> None:
+        """Have the collected effects happen, and all later ones at once."""
+        effects, self._effects = self._effects, None
+        for do, arguments in effects or ():
+            do(*arguments)
+
+    def drop(self) -> None:
+        """Drop the collected effects; all later ones happen at once."""
+        self._effects = None
+
     def announce(self, session: Session) -> None:
         """Send the session's id in the response head."""
         self._http.add_header(b"Mcp-Session-Id", session.id.encode())
@@ -159,11 +187,14 @@ class McpExchange:
             carriage: What to carry.
             opening: The bytes to open it with; None for what the carriage asks for.
         """
+        if self.left:
+            carriage.drop()
+            return
         self._over = self._carry(self._http, carriage, opening)
         self._over.addBoth(self._stream_over)
 
     def _stream_over(self, _outcome: object) -> None:
-        self._tell_over()
+        self.tell_over()
         self._http.finish()
 
     def when_over(self, do: Callable[[], None]) -> None:
@@ -173,7 +204,8 @@ class McpExchange:
         else:
             self._when_over.append(do)
 
-    def _tell_over(self) -> None:
+    def tell_over(self) -> None:
+        """Do what was to be done when the event stream has ended."""
         waiting, self._when_over = self._when_over, None
         for do in waiting or ():
             do()
@@ -207,4 +239,4 @@ class McpExchange:
             self._over.cancel()
         if self._until_left and self._running is not None:
             self._running.cancel()
-        self._tell_over()
+        self.tell_over()

@@ -5,11 +5,12 @@ https://modelcontextprotocol.io/specification/2024-11-05/basic/transports#http-w
 
 from __future__ import annotations
 
-from mcp_echo.eras.exchange import Carriage, Exchange, Reply
+from functools import partial
+
+from mcp_echo.eras.exchange import Carriage, Exchange, Reply, open_stream
 from mcp_echo.eras.server import Server
 from mcp_echo.protocol.errors import (
     InvalidRequest,
-    McpError,
     RouteNotFound,
     SessionNotFound,
     TooMuchUnread,
@@ -48,23 +49,19 @@ class LegacySse:
             TooManyRequests: The caller makes too many sessions, or makes them too fast.
         """
         revision = self._offered()
-        self._server.within(exchange, lambda exchange: self._open(exchange, revision))
+        self._server.within(exchange, None, self._open, exchange, revision)
 
     def _open(self, exchange: Exchange, revision: Revision) -> None:
-        hold = self._server.facts.limits.hold(exchange.caller(), STREAM_BYTES)
-        try:
-            session = self._server.legacy.new_session(exchange, revision, UNKNOWN_CLIENT)
-        except McpError:
-            hold.release()
-            raise
-        exchange.when_over(hold.release)
+        limits = self._server.facts.limits
+        limits.check_hold(exchange.caller(), STREAM_BYTES, exchange)
+        session = self._server.legacy.new_session(exchange, revision, UNKNOWN_CLIENT)
         stream = session.log.listen()
-        session.legacy_stream = stream.tag
+        session.record.legacy_stream = stream.tag
         # Its stream is open from now on.
-        session.used = True
+        session.record.used = True
         opening = sse.endpoint(f"{MESSAGES_PATH}?session_id={session.id}")
-        exchange.when_over(lambda: self._left(session))
-        exchange.open_stream(Carriage(session.log, stream), opening)
+        exchange.then(exchange.when_over, partial(self._left, session))
+        exchange.then(open_stream, exchange, Carriage(session.log, stream), opening, limits)
 
     def _offered(self) -> Revision:
         if self._revision is None:
@@ -90,14 +87,12 @@ class LegacySse:
         self._offered()
         if session_id is None:
             raise InvalidRequest("session_id is missing: send messages to where the endpoint event says")
-        return self._server.within(
-            exchange, lambda exchange: self._post(message, session_id, exchange), session_id
-        )
+        return self._server.within(exchange, session_id, self._post, message, session_id, exchange)
 
     def _post(self, message: Message | list[Message], session_id: str, exchange: Exchange) -> Reply:
         session = self._server.facts.store.use(session_id, exchange.principal)
-        stream = session.log.find(f"{session.legacy_stream}-0")
-        if session.legacy_stream is None or stream is None:
+        stream = session.log.find(f"{session.record.legacy_stream}-0")
+        if session.record.legacy_stream is None or stream is None:
             raise SessionNotFound
         if isinstance(message, Malformed):
             return Reply(message.error.status, self._server.legacy.refuse(message, exchange, message.error))

@@ -8,12 +8,12 @@ from twisted.internet.defer import CancelledError, Deferred
 
 from mcp_echo.cluster.maintenance import RETRY
 from mcp_echo.cluster.session import SharedSession
-from mcp_echo.cluster.store import HEARTBEAT, SharedStore
+from mcp_echo.cluster.store import HEARTBEAT
 from mcp_echo.cluster.stream_log import LEASE, MAX_STREAMS, Bounds
 from mcp_echo.protocol.errors import StoreUnavailable
 from mcp_echo.protocol.jsonrpc import Response
 from tests.cluster.test_store import Cluster, echo, texts
-from tests.nodes import reading
+from tests.nodes import CollectingStore, reading
 
 
 @pytest.fixture
@@ -105,8 +105,9 @@ def test_an_answer_from_the_client_counts_once_it_is_kept(cluster: Cluster) -> N
     kept = _Kept(promise)
     number = cluster.a.on(session_id, lambda session: session.expect_answer(kept))
 
-    def answer(store: SharedStore) -> None:
-        store.use(session_id, None).take_expected(number).keep("yes")
+    def answer(store: CollectingStore) -> None:
+        session = store.use(session_id, None)
+        store.after(lambda: session.take_expected(number).keep("yes"))
 
     cluster.a.engine.stepping = True
     refused = cluster.a.start(answer)

@@ -13,9 +13,9 @@ from mcp_echo.cluster.maintenance import RETRY
 from mcp_echo.cluster.session import SharedSession
 from mcp_echo.cluster.store import HEARTBEAT, SharedStore
 from mcp_echo.cluster.stream_log import LEASE, Bounds
-from mcp_echo.cluster.unit import Want
 from mcp_echo.protocol.errors import SessionNotFound, StoreUnavailable, TooManySessions
 from mcp_echo.sessions.session import Echo
+from mcp_echo.sessions.store import SessionKey
 from tests.engines import DictRecords
 from tests.nodes import BOUNDS, CLIENT, REVISION, Node, Reader, reading
 
@@ -43,7 +43,7 @@ def cluster() -> Cluster:
 
 def echo(session: SharedSession) -> int:
     session.remember_echo(Echo("hello"))
-    return session.echo_count
+    return session.record.echo_count
 
 
 def queue_twenty(session: SharedSession) -> None:
@@ -146,16 +146,16 @@ def test_what_a_request_did_with_a_new_session_counts_once_however_often_it_is_w
 
     def work(store: SharedStore) -> str:
         made = store.create("alice", REVISION, CLIENT)
-        made.requests += 1
+        made.record.requests += 1
         made.log.queue(b"news")
         echo(made)
         echo(store.use(other, "alice"))
         return made.id
 
     made = a.do(work)
-    assert a.on(made, lambda session: (session.echo_count, session.requests), "alice") == (1, 1)
+    assert a.on(made, lambda session: (session.record.echo_count, session.record.requests), "alice") == (1, 1)
     assert a.on(made, lambda session: session.log.messages, "alice") == [b"news"]
-    assert a.on(other, lambda session: session.echo_count, "alice") == 3
+    assert a.on(other, lambda session: session.record.echo_count, "alice") == 3
     assert set(cluster.records.records) == {made, other}
     assert a.store.statistics.created == 2
 
@@ -165,7 +165,7 @@ def test_a_session_made_beside_one_that_is_refused_is_not_left_behind(cluster: C
     node = Node(cluster.records, "c", cluster.clock, limit=1)
 
     def work(store: SharedStore) -> None:
-        store.create("alice", REVISION, CLIENT).used = True
+        store.create("alice", REVISION, CLIENT).record.used = True
         store.create("alice", REVISION, CLIENT)
 
     with pytest.raises(TooManySessions):
@@ -257,7 +257,7 @@ def test_a_share_that_cannot_be_counted_is_the_outage_that_it_is(cluster: Cluste
     session_id = a.create("alice")
 
     def held(store: SharedStore) -> int:
-        store.use(session_id, "alice").requests += 1
+        store.use(session_id, "alice").record.requests += 1
         return store.share("alice", "10.0.0.1").held
 
     a.engine.available = False
@@ -265,7 +265,7 @@ def test_a_share_that_cannot_be_counted_is_the_outage_that_it_is(cluster: Cluste
         a.do(held)
     a.engine.available = True
     assert a.do(held) == 1
-    assert cluster.b.on(session_id, lambda session: session.requests, "alice") == 1
+    assert cluster.b.on(session_id, lambda session: session.record.requests, "alice") == 1
 
 
 def test_an_echo_that_is_not_kept_is_counted_once(cluster: Cluster) -> None:
@@ -273,7 +273,10 @@ def test_an_echo_that_is_not_kept_is_counted_once(cluster: Cluster) -> None:
     session_id = cluster.a.create()
     cluster.b.on(session_id, echo)
     cluster.a.on(session_id, lambda session: session.remember_echo(Echo("x" * (1 << 20))))
-    assert cluster.a.on(session_id, lambda session: (session.echo_count, session.last_echo)) == (2, None)
+    assert cluster.a.on(session_id, lambda session: (session.record.echo_count, session.last_echo)) == (
+        2,
+        None,
+    )
     assert cluster.a.store.budget.echoes_refused == 1
 
 
@@ -498,7 +501,7 @@ def test_echoes_anywhere_are_told_where_somebody_watches_once_each(cluster: Clus
     replica = cluster.a.store.find_here(handle)
     assert replica is not None
     replica.watched = True
-    cluster.a.store.later(replica, lambda draft: setattr(draft.kept, "watchers", ["a"]))
+    cluster.a.store.later(replica, lambda draft: setattr(draft.stored, "watchers", ["a"]))
     for node in (cluster.a, cluster.b, cluster.b):
         node.on(handle, echo)
     assert cluster.a.echoed == [handle] * 3
@@ -533,13 +536,15 @@ def test_two_requests_that_need_the_same_two_sessions_do_not_wait_for_each_other
         return work
 
     for order in ((first, second), (second, first)):
-        cluster.a.start(both(*order), Want(order[0], None, False)).addCallback(lambda _: done.append("done"))
+        cluster.a.start(both(*order), SessionKey(order[0], None, False)).addCallback(
+            lambda _: done.append("done")
+        )
     while cluster.a.engine.under_way:
         cluster.a.engine.step()
     assert done == ["done", "done"]
     cluster.a.engine.stepping = False
     for session_id in (first, second):
-        assert cluster.b.on(session_id, lambda session: session.echo_count) == 2
+        assert cluster.b.on(session_id, lambda session: session.record.echo_count) == 2
 
 
 def test_after_an_outage_no_node_judges_the_others_before_they_could_speak(cluster: Cluster) -> None:
@@ -590,11 +595,11 @@ def test_a_session_is_the_same_after_it_was_forgotten_and_read_again(cluster: Cl
     handle = cluster.a.do(lambda store: store.create_handle("alice", REVISION, CLIENT, 60.0, "a label")).id
 
     def change(session: SharedSession) -> None:
-        session.initialized, session.log_level = True, "info"
-        session.subscriptions = frozenset({"echo://session"})
+        session.record.initialized, session.record.log_level = True, "info"
+        session.record.subscriptions = frozenset({"echo://session"})
         session.remember_echo(Echo("text", "ZGF0YQ==", "image/png"))
-        session.replay_count += 1
-        session.requests += 2
+        session.record.replay_count += 1
+        session.record.requests += 2
         session.answered(0.5)
         session.log.queue(b"{}")
 
@@ -604,9 +609,26 @@ def test_a_session_is_the_same_after_it_was_forgotten_and_read_again(cluster: Cl
         echo, client = session.last_echo, session.client
         assert echo is not None
         return (
-            *(session.initialized, session.log_level, session.subscriptions, session.label, session.timeout),
-            *(echo.message, echo.data, echo.mime_type, session.echo_count, session.replay_count),
-            *(session.requests, session.responses, session.response_seconds, session.log.messages),
+            *(
+                session.record.initialized,
+                session.record.log_level,
+                session.record.subscriptions,
+                session.record.label,
+                session.timeout,
+            ),
+            *(
+                echo.message,
+                echo.data,
+                echo.mime_type,
+                session.record.echo_count,
+                session.record.replay_count,
+            ),
+            *(
+                session.record.requests,
+                session.record.responses,
+                session.record.response_seconds,
+                session.log.messages,
+            ),
             *(client.name, client.version, dict(client.capabilities), session.revision, session.node),
         )
 

@@ -21,8 +21,6 @@ from twisted.internet.task import deferLater
 
 from mcp_echo.cluster.cached_session import Replica
 from mcp_echo.cluster.engine import Engine, Found, Peek
-from mcp_echo.cluster.limits import SharedLimits
-from mcp_echo.cluster.store import SharedStore
 from mcp_echo.cluster.stream_log import Bounds
 from mcp_echo.protocol.revisions import MODERN, Supported
 from mcp_echo.sessions.budget import StateBudget
@@ -30,13 +28,12 @@ from mcp_echo.sessions.event_log import EventLog
 from mcp_echo.sessions.memory import MemoryStore
 from mcp_echo.sessions.session import Client, Session
 from mcp_echo.sessions.store import EndReason, Holdings, SessionStore, Statistics
-from mcp_echo.settings.load import load
 from mcp_echo.stores.redis import batches as redis_batches
 from mcp_echo.stores.redis.engine import RedisEngine
 from mcp_echo.stores.sqlite.engine import SqliteEngine
 from mcp_echo.transport.patience import ReactorPatience
 from tests.engines import DictEngine, DictRecords
-from tests.nodes import Reader
+from tests.nodes import CollectingStore, Reader
 from tests.stores.redis_server import shared_server
 
 TIMEOUT = 60.0
@@ -101,20 +98,20 @@ def look(session: Session) -> Seen:
         session.revision.name,
         (client.name, client.version, dict(client.capabilities)),
         session.handle,
-        session.label,
+        session.record.label,
         session.timeout,
         session.created,
         session.last_activity,
-        session.initialized,
-        session.requests,
-        session.responses,
-        session.response_seconds,
-        session.echo_count,
-        session.replay_count,
+        session.record.initialized,
+        session.record.requests,
+        session.record.responses,
+        session.record.response_seconds,
+        session.record.echo_count,
+        session.record.replay_count,
         None if echo is None else (echo.message, echo.data, echo.mime_type),
         0 if echo is None else echo.size,
-        session.log_level,
-        session.subscriptions,
+        session.record.log_level,
+        session.record.subscriptions,
         list(session.log.messages),
         session.pending,
         session.dropped,
@@ -199,7 +196,7 @@ class Bench:
 
         def create(store: SessionStore) -> Seen:
             session = store.create(principal, REVISION, CLIENT, address)
-            session.used = used
+            session.record.used = used
             return look(session)
 
         return await self.perform(create, node)
@@ -215,7 +212,7 @@ class Bench:
 
         def create(store: SessionStore) -> Seen:
             session = store.create_handle(principal, MODERN_REVISION, CLIENT, timeout, "a label", address)
-            session.used = used
+            session.record.used = used
             return look(session)
 
         return await self.perform(create)
@@ -393,7 +390,7 @@ class Memory(Bench):
         return self.told
 
 
-class WatchedStore(SharedStore):
+class WatchedStore(CollectingStore):
     """A store that lets its bench know when it can begin, and what it has made."""
 
     has_caught_up = False
@@ -419,7 +416,7 @@ class Shared(Bench):
 
     async def start(self, name: str) -> WatchedStore:
         """Start one more process."""
-        engine, limits = self.engine(name), SharedLimits(load({}, {}).settings)
+        engine = self.engine(name)
         store = WatchedStore(
             engine,
             TIMEOUT,
@@ -430,12 +427,10 @@ class Shared(Bench):
             lambda: self.time,
             ReactorPatience(reactor),
             self.spawn,
-            limits,
             self.note_shared_end,
             lambda _handle: None,
             limit_per_address=self.limit_per_address,
         )
-        limits.after = store.after
         engine.open()
         engine.start(store)
         await until(lambda: store.has_caught_up)
@@ -462,14 +457,14 @@ class Shared(Bench):
         store = self.stores[place % len(self.stores)]
         return await store.perform(lambda: self.noting(store, work(store)))  # type: ignore[no-any-return]
 
-    def noting(self, store: SharedStore, result: T) -> T:
+    def noting(self, store: WatchedStore, result: T) -> T:
         """Note what a request has made."""
         made = [session.id for session, _ in store.unit.new]
         store.after(lambda: self.made.extend(made))
         return result
 
     def after(self, store: SessionStore, effect: Callable[[], object]) -> None:
-        assert isinstance(store, SharedStore)
+        assert isinstance(store, WatchedStore)
         store.after(effect)
 
     async def settle(self) -> None:

@@ -76,7 +76,7 @@ def attempt(bench: Bench, operation: str, *arguments: Any, **more: Any) -> Await
 
 def echo(session: Session) -> int:
     session.remember_echo(Echo("hello"))
-    return session.echo_count
+    return session.record.echo_count
 
 
 def texts(reader: Reader | None) -> list[bytes]:
@@ -115,7 +115,7 @@ async def test_ids_are_random_uuids_and_never_the_same(bench: Bench) -> None:
 async def test_a_session_is_found_by_its_id(bench: Bench) -> None:
     """Design of the interface: state lasts from request to request."""
     session = await bench.create()
-    await bench.use(session.id, then=lambda session: setattr(session, "requests", 7))
+    await bench.use(session.id, then=lambda session: setattr(session.record, "requests", 7))
     assert (await bench.use(session.id)).requests == 7
 
 
@@ -433,7 +433,7 @@ async def test_a_session_that_is_in_use_gives_way_to_none(bench: Bench, kind: st
     if kind == "a request":
         await bench.use(made.id)
     elif kind == "work that goes on":
-        await bench.use(made.id, notice=True, then=lambda session: session.begin(1))
+        await bench.use(made.id, notice=True, then=lambda session: session.expect_work())
     else:
         await bench.listen(made.id)
     for _ in range(3):
@@ -637,7 +637,7 @@ async def test_counters_and_the_last_echo_last_from_use_to_use(bench: Bench) -> 
         )
 
     def replay(session: Session) -> Echo | None:
-        session.replay_count += 1
+        session.record.replay_count += 1
         return session.last_echo
 
     for _ in range(3):
@@ -656,10 +656,10 @@ async def test_everything_that_is_known_of_a_session_lasts(bench: Bench) -> None
     made = await bench.perform(lambda store: look(store.create("al/ice é", REVISION, client)))
 
     def learn(session: Session) -> Seen:
-        session.initialized = True
-        session.requests += 3
-        session.log_level = "warning"
-        session.subscriptions = frozenset({"echo://a", "echo://é"})
+        session.record.initialized = True
+        session.record.requests += 3
+        session.record.log_level = "warning"
+        session.record.subscriptions = frozenset({"echo://a", "echo://é"})
         session.answered(0.25)
         session.answered(0.5)
         return look(session)
@@ -727,7 +727,7 @@ async def test_what_a_refused_request_had_changed_stays(bench: Bench) -> None:
     session = await bench.create()
 
     def work(store: SessionStore) -> None:
-        store.use(session.id, None).requests += 1
+        store.use(session.id, None).record.requests += 1
         raise ValueError("refused")
 
     with pytest.raises(ValueError, match="refused"):

@@ -247,7 +247,7 @@ class Walk:
 
         def echo(session: Session) -> int:
             session.remember_echo(Echo("".join(["é"] * length)))
-            return session.echo_count
+            return session.record.echo_count
 
         done = await self.on(place, lambda known: self.bench.use(known.id, **known.whose, then=echo))
         if done is not None:
@@ -259,8 +259,11 @@ class Walk:
         """Ask for the last echo."""
 
         def replay(session: Session) -> tuple[int, str | None]:
-            session.replay_count += 1
-            return session.replay_count, None if session.last_echo is None else session.last_echo.message
+            session.record.replay_count += 1
+            return (
+                session.record.replay_count,
+                None if session.last_echo is None else session.last_echo.message,
+            )
 
         done = await self.on(place, lambda known: self.bench.use(known.id, **known.whose, then=replay))
         if done is not None:

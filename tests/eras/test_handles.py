@@ -297,7 +297,7 @@ class ResourceTests(HandleTestCase):
             ]
             assert errors == [errors[0]] * 3, uri
             assert (errors[0]["code"], errors[0]["data"]) == (-32002, {"uri": uri}), uri
-        assert self.store.use(session, None).subscriptions == frozenset()
+        assert self.store.use(session, None).record.subscriptions == frozenset()
 
     def test_a_subscription_ends_though_its_resource_is_gone(self) -> None:
         """Our choice: who unsubscribes wants to hear nothing more, and hears nothing."""

@@ -132,7 +132,12 @@ def test_an_echo_that_does_not_fit_is_forgotten_and_counted() -> None:
     talking.remember_echo(Echo("x" * 2000))
     assert budget.used == budget.echoes > 2000
     talking.remember_echo(Echo("y" * 3000))
-    assert (talking.last_echo, talking.echo_count, budget.used, budget.echoes_refused) == (None, 2, 0, 1)
+    assert (talking.last_echo, talking.record.echo_count, budget.used, budget.echoes_refused) == (
+        None,
+        2,
+        0,
+        1,
+    )
     talking.remember_echo(Echo("z" * 2000))
     assert talking.last_echo is not None
     assert talking.last_echo.message == "z" * 2000

@@ -84,7 +84,7 @@ def test_a_session_takes_little_memory_whoever_has_it(addresses: int, used: bool
     gc.collect()
     tracemalloc.start()
     for number in range(5000):
-        store.create(None, REVISION, UNKNOWN_CLIENT, f"10.0.{number % addresses}").used = used
+        store.create(None, REVISION, UNKNOWN_CLIENT, f"10.0.{number % addresses}").record.used = used
     store._shares.first_to_give_way(None)
     taken, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()

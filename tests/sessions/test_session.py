@@ -64,10 +64,10 @@ def test_what_a_session_is_told_after_its_end_is_not_kept() -> None:
 def test_the_average_is_over_the_answers_so_far() -> None:
     """Our choice: no figure before there is something to measure."""
     busy = session()
-    assert busy.average_response_seconds is None
+    assert busy.record.average_response_seconds is None
     busy.answered(1.0)
     busy.answered(2.0)
-    assert busy.average_response_seconds == 1.5
+    assert busy.record.average_response_seconds == 1.5
 
 
 def test_the_last_echo_is_remembered_and_every_one_counted() -> None:
@@ -75,7 +75,7 @@ def test_the_last_echo_is_remembered_and_every_one_counted() -> None:
     talking = session()
     talking.remember_echo(Echo("first"))
     talking.remember_echo(Echo("second", "aGk=", "text/plain"))
-    assert talking.echo_count == 2
+    assert talking.record.echo_count == 2
     assert talking.last_echo is not None
     assert (talking.last_echo.message, talking.last_echo.data) == ("second", "aGk=")
 

@@ -43,11 +43,11 @@ def test_who_gives_way_is_who_has_most_and_never_who_has_less(walk: list[tuple[s
             shares.add(made := session(number, HOLDERS[which % len(HOLDERS)]))
             living.append(made)
         elif what == "use":
-            living[which % len(living)].used = True
+            living[which % len(living)].record.used = True
         else:
             shares.remove(living.pop(which % len(living)))
         for holder in HOLDERS if looks else ():
-            own = [each for each in of(living, holder) if not each.used]
+            own = [each for each in of(living, holder) if not each.record.used]
             check_first(shares, living, holder)
             assert shares.oldest_unused_of(holder) is (own[0] if own else None)
         assert [shares.held_by(each) for each in HOLDERS] == [len(of(living, each)) for each in HOLDERS]
@@ -55,7 +55,7 @@ def test_who_gives_way_is_who_has_most_and_never_who_has_less(walk: list[tuple[s
 
 
 def check_first(shares: Shares, living: list[Session], newcomer: str | None) -> None:
-    fresh = [each for each in living if each.holder is not None and not each.used]
+    fresh = [each for each in living if each.holder is not None and not each.record.used]
     most = max((len(of(living, each.holder)) for each in fresh), default=0)
     oldest = [next(each for each in fresh if each.holder == holder) for holder in {f.holder for f in fresh}]
     giving = [each for each in oldest if len(of(living, each.holder)) == most]

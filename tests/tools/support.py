@@ -16,6 +16,7 @@ from mcp_echo.protocol.jsonrpc import encode
 from mcp_echo.protocol.progress import ProgressToken
 from mcp_echo.protocol.revisions import Revision, Supported
 from mcp_echo.sessions.budget import StateBudget
+from mcp_echo.sessions.effects import AT_ONCE
 from mcp_echo.sessions.event_log import EventLog
 from mcp_echo.sessions.limits import Limits, share_of
 from mcp_echo.sessions.memory import MemoryStore
@@ -162,6 +163,7 @@ class Scene:
             self.now() - took,
             self.outlet,
             lambda: self.caller,
+            AT_ONCE,
             self.log_level,
             self.progress_token,
         )
@@ -178,7 +180,8 @@ class Scene:
         given = {} if arguments is msgspec.UNSET else arguments
         request = self.request(headers, http_method, took)
         try:
-            answer = self.tools[tool].call(request, msgspec.Raw(json.dumps(given).encode()))
+            called = self.tools[tool]
+            answer = called.run(request, called.read(msgspec.Raw(json.dumps(given).encode())))
             if inspect.iscoroutine(answer):
                 answer = finished(answer)
         except ToolError as error:

@@ -44,7 +44,7 @@ def test_nothing_to_replay_is_an_error_that_says_what_to_do() -> None:
     answer = scene.call("replayLastEcho")
     assert (answer.is_error, answer.structured) == (True, None)
     assert "Call echo first" in answer.text
-    assert scene.session.replay_count == 0
+    assert scene.session.record.replay_count == 0
 
 
 def test_a_session_replays_only_its_own_echo() -> None:
@@ -117,7 +117,7 @@ def test_bytes_that_are_no_base64_are_refused_and_not_remembered() -> None:
         answer = scene.call("echo", {"message": "m", "data": data})
         assert answer.is_error
         assert "data is not base64" in answer.text
-    assert scene.session.echo_count == 0
+    assert scene.session.record.echo_count == 0
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,7 @@ def test_a_full_server_says_so_in_a_result(scene: Scene) -> None:
     """2026-07-28 server/tools, Error Handling: a tool that cannot do its work answers with isError."""
     scene.store.limit = 2
     scene.call("echo", {"message": "hi", "session": create(scene)})
-    scene.session.used = True
+    scene.session.record.used = True
     answer = scene.call("createEchoSession")
     assert (answer.is_error, answer.structured) == (True, None)
     assert "MCP_MAX_SESSIONS" in answer.text
@@ -122,10 +122,10 @@ def test_two_handles_are_two_states(scene: Scene) -> None:
 
 def test_a_modern_echo_without_a_handle_keeps_nothing(scene: Scene) -> None:
     """2026-07-28 basic, Statelessness: MUST NOT rely on earlier requests."""
-    before = scene.session.echo_count
+    before = scene.session.record.echo_count
     answer = scene.call("echo", {"message": "hi"})
     assert (answer.text, wire(answer)) == ("hi", {"message": "hi"})
-    assert scene.session.echo_count == before
+    assert scene.session.record.echo_count == before
 
 
 @pytest.mark.parametrize("tool", ["replayLastEcho", "sessionInfo"])
@@ -186,7 +186,7 @@ def test_a_legacy_call_may_name_a_handle_or_mean_its_session(revision: str) -> N
     assert "in the session\n" in scene.text("replayLastEcho", {"session": None})
     assert "in the handle\n" in scene.text("replayLastEcho", {"session": handle})
     assert wire(scene.call("sessionInfo"))["session"] == scene.session.id
-    assert (scene.session.echo_count, scene.session.replay_count) == (1, 1)
+    assert (scene.session.record.echo_count, scene.session.record.replay_count) == (1, 1)
 
 
 def test_session_info_shows_the_state_behind_a_handle(scene: Scene) -> None:

@@ -647,5 +647,6 @@ def test_wrong_arguments_are_named(arguments: object, named: str) -> None:
 def test_a_probe_waits_for_the_client_and_for_nothing_else() -> None:
     """Our choice: a probe of something that is there at once is over at once."""
     scene, _ = scene_with(SAMPLED)
-    work = scene.tools["clientProbe"].call(scene.request(), msgspec.Raw(b'{"feature":"sampling"}'))
+    probe = scene.tools["clientProbe"]
+    work = probe.run(scene.request(), probe.read(msgspec.Raw(b'{"feature":"sampling"}')))
     assert finished(work).text.startswith("🧪")

@@ -15,8 +15,8 @@ def test_session_info_tells_what_the_server_knows_of_the_session() -> None:
     session = scene.session
     scene.advance(300)
     scene.store.use(session.id, None)
-    session.initialized = True
-    session.requests, session.replay_count = 42, 2
+    session.record.initialized = True
+    session.record.requests, session.record.replay_count = 42, 2
     for _ in range(5):
         scene.call("echo", {"message": "m"})
     for _ in range(3):

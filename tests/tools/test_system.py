@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 import psutil
 import pytest
 
 from mcp_echo.protocol.texts import exact_moment, milliseconds, moment, size, span
 from mcp_echo.settings.table import DECLARED
-from mcp_echo.tools.machine import Machine
+from mcp_echo.tools.machine import SHORTEST, Machine
 from tests.tools.support import UNREADABLE, FakeMachine, Scene, wire
 
 MIB = 1024 * 1024
@@ -17,7 +19,7 @@ NOT_READABLE = "not readable on this system"
 def busy_scene(machine: FakeMachine | None = None) -> Scene:
     """Return a server with five sessions, one of them 330 seconds old with 42 requests."""
     scene = Scene(machine=machine)
-    scene.session.requests = 42
+    scene.session.record.requests = 42
     for seconds in (0.0174, 0.02):
         scene.session.answered(seconds)
     for _ in range(4):
@@ -265,7 +267,10 @@ def test_a_figure_that_psutil_cannot_read_is_none(error: Exception, monkeypatch:
     def fail(*_: object, **__: object) -> object:
         raise error
 
+    clock = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     machine = Machine()
+    clock[0] += 2 * SHORTEST
     for name in ("cpu_percent", "memory_info"):
         monkeypatch.setattr(psutil.Process, name, fail)
     monkeypatch.setattr(psutil, "virtual_memory", fail)
@@ -282,9 +287,27 @@ def test_a_machine_can_be_made_where_nothing_can_be_read(monkeypatch: pytest.Mon
     assert Machine().cpu_percent() is None
 
 
-def test_this_machine_can_be_read() -> None:
-    """The figures are those of the process that runs this test."""
+def test_the_share_of_a_core_is_measured_over_a_time_that_says_something(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """psutil: over less than 0.1 s it is an accident; whoever asks again soon gets the same figure."""
+    clock, shares = [100.0], iter([0.0, 40.0, 60.0])
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(psutil.Process, "cpu_percent", lambda _: next(shares))
     machine = Machine()
+    assert machine.cpu_percent() is None
+    clock[0] += 2 * SHORTEST
+    assert [machine.cpu_percent(), machine.cpu_percent()] == [40.0, 40.0]
+    clock[0] += 2 * SHORTEST
+    assert machine.cpu_percent() == 60.0
+
+
+def test_this_machine_can_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The figures are those of the process that runs this test."""
+    clock = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    machine = Machine()
+    clock[0] += 2 * SHORTEST
     process, memory, cpu = machine.process_bytes(), machine.memory_bytes(), machine.cpu_percent()
     assert process is not None
     assert memory is not None

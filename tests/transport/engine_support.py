@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from unittest.mock import patch
+
 from twisted.internet.task import Clock
 
 from mcp_echo.sessions.limits import share_of
 from mcp_echo.settings.table import Settings
 from tests.engines import DictEngine, DictRecords
 from tests.transport.support import WALL
+from tests.twice import TwiceStore, guarded
 
 
 class ClockedRecords(DictRecords):
@@ -43,5 +46,9 @@ class OnAnEngine:
 
     def serve(self, environ: dict[str, str]) -> None:
         """Start over with a server that has these settings."""
-        super().serve(environ)  # type: ignore[misc]
+        guard = guarded()
+        guard.__enter__()
+        self.addCleanup(guard.__exit__, None, None, None)  # type: ignore[attr-defined]
+        with patch("mcp_echo.service.SharedStore", TwiceStore):
+            super().serve(environ)  # type: ignore[misc]
         self.service.engine.start(self.service.store)

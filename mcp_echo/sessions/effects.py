@@ -1,0 +1,45 @@
+"""What is to happen because of a request, once what it has changed is kept. No I/O.
+
+A request may be worked on more than once: what it changes in sessions that several processes share is kept
+only if nobody else was faster, and what came of the work is dropped otherwise. So whoever works on a request
+changes sessions, and asks for everything else by an effect: a function of the world outside, and what to call
+it with. Effects happen in their order, each once; those of work that was dropped never do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+
+class Effects(Protocol):
+    """Takes the effects of one request."""
+
+    def then(self, do: Callable[..., object], *arguments: object) -> Any:
+        """Have something happen once what the request has changed is kept; now, where it is already.
+
+        Args:
+            do: What happens. It may raise a `McpError`, which answers the request.
+            arguments: What it is called with.
+
+        Returns:
+            What it has returned; True where it has yet to happen.
+        """
+
+    def expected(self, do: Callable[..., object]) -> int:
+        """Return how many effects of this function are yet to happen."""
+
+
+class AtOnce:
+    """Has everything happen at once: for work on what nobody shares."""
+
+    def then(self, do: Callable[..., object], *arguments: object) -> Any:
+        """Have something happen now; see `Effects.then`."""
+        return do(*arguments)
+
+    def expected(self, do: Callable[..., object]) -> int:  # noqa: ARG002  # whatever it is
+        """Return 0: everything has happened."""
+        return 0
+
+
+AT_ONCE = AtOnce()
