@@ -1,9 +1,9 @@
-"""The published MCP revisions, one row each; every difference in behaviour is a named field. No I/O."""
+"""The published MCP revisions, each by what it changed in the one before. No I/O."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 
@@ -54,65 +54,40 @@ class Revision:
         return self.url_elicitation if params.get("mode") == "url" else self.elicitation
 
 
-LEGACY = (
-    Revision("2024-11-05"),
-    Revision(
-        "2025-03-26",
-        streamable_http=True,
-        batches=True,
-        audio=True,
-        annotations=True,
-        completions_capability=True,
-    ),
-    Revision(
-        "2025-06-18",
-        streamable_http=True,
-        elicitation=True,
-        audio=True,
-        annotations=True,
-        titles=True,
-        structured_content=True,
-        version_header=True,
-        meta_names=True,
-        completions_capability=True,
-    ),
-    Revision(
-        "2025-11-25",
-        streamable_http=True,
-        elicitation=True,
-        url_elicitation=True,
-        audio=True,
-        annotations=True,
-        titles=True,
-        structured_content=True,
-        version_header=True,
-        meta_names=True,
-        implementation_details=True,
-        argument_errors_are_results=True,
-        priming_event=True,
-        completions_capability=True,
-    ),
+_2024_11_05 = Revision("2024-11-05")
+_2025_03_26 = replace(
+    _2024_11_05,
+    name="2025-03-26",
+    streamable_http=True,
+    batches=True,
+    audio=True,
+    annotations=True,
+    completions_capability=True,
 )
+_2025_06_18 = replace(
+    _2025_03_26,
+    name="2025-06-18",
+    batches=False,
+    elicitation=True,
+    titles=True,
+    structured_content=True,
+    version_header=True,
+    meta_names=True,
+)
+_2025_11_25 = replace(
+    _2025_06_18,
+    name="2025-11-25",
+    url_elicitation=True,
+    implementation_details=True,
+    argument_errors_are_results=True,
+    priming_event=True,
+)
+_2026_07_28 = replace(_2025_11_25, name="2026-07-28", priming_event=False, stateless=True)
+
+LEGACY = (_2024_11_05, _2025_03_26, _2025_06_18, _2025_11_25)
 """The revisions with ``initialize`` and sessions, oldest first."""
 
-MODERN = (
-    Revision(
-        "2026-07-28",
-        streamable_http=True,
-        elicitation=True,
-        url_elicitation=True,
-        audio=True,
-        annotations=True,
-        titles=True,
-        structured_content=True,
-        version_header=True,
-        meta_names=True,
-        implementation_details=True,
-        argument_errors_are_results=True,
-        completions_capability=True,
-        stateless=True,
-    ),
-)
+MODERN = (_2026_07_28,)
 """The revisions in which every request stands alone, oldest first."""
 
 KNOWN = LEGACY + MODERN
