@@ -1,9 +1,29 @@
-"""Sessions that several processes serve, or that outlive one: the store, and work in it. No I/O.
+"""Sessions that several processes serve, or that outlive one: the store, and requests on it. No I/O.
 
-A request is worked on with copies of sessions, without waiting, and nothing of it leaves before what it
-changed is kept by the engine: no answer, no message, no stream. If somebody else was faster, nothing has
-happened yet: what came of the work is dropped, and the request is worked on again with what is kept by then.
-The same is done when it asks for a session that is not here, as soon as that has been read.
+Theory of operation. The engine keeps one record of each session. A record has a version, which each change
+raises by one; a change that was worked out from another version is a conflict, and changes nothing. Each node
+has copies of the sessions that it has used lately; a copy may be behind. A request is a transaction::
+
+      ┌──────── unread: a session that it asks for is not here ────────┐
+      v                                                                │
+    reading ──> working on drafts of the copies ───────────────────────┤
+      ^                                                                │
+      └── conflict: the copy follows what is kept ── keeping the drafts
+                                                              │
+                                   kept ──> effects happen ──> the answer leaves
+
+- Working never waits, and nothing leaves it: it changes drafts and asks for effects. What it came to is
+  dropped with both when it has to be done again: see `mcp_echo.sessions.effects`.
+- One session decides the answer, the one that was used last: its change must fit the version it was worked
+  out from. What the request did to others is made a late change, and the answer waits for that.
+- A late change can be made on whatever is kept by then. So is everything that no request waits for: what a
+  coroutine does after its request is kept, what a connection has taken, a lease that is renewed. It has a
+  mark, so that one whose answer was lost is not made twice: see `maintenance`.
+- A stream is read on one node, its owner, for as long as that renews its lease. A message belongs to one
+  stream or waits for the next that listens, and reaches a connection once it is kept: see `stream_log`.
+- A change names the nodes that have to hear of it; they look at the record, and deliver what is theirs.
+  Such news may be lost: each node looks at all that it holds with each heartbeat. Answers to questions,
+  cancellations and changed lists go to all nodes: see `bus`.
 """
 
 from __future__ import annotations
