@@ -8,6 +8,7 @@ from msgspec import UNSET
 
 from mcp_echo.cluster.engine import (
     Applied,
+    Broadcast,
     Change,
     Close,
     Conflict,
@@ -26,6 +27,10 @@ from mcp_echo.cluster.engine import (
     Outcome,
     Peek,
     Record,
+    Secret,
+    SecretKept,
+    Sweep,
+    Swept,
     Totals,
 )
 from mcp_echo.protocol.errors import StoreUnavailable
@@ -153,7 +158,6 @@ class DictEngine:
         limit_per_address: How many of them one address may have, where there is no owner; None likewise.
     """
 
-    shared = True
     faults = (ArithmeticError,)
 
     def __init__(
@@ -212,29 +216,6 @@ class DictEngine:
             self._nudge(operation.id, operation.tell)
         return outcome
 
-    async def sweep(self) -> list[Ended]:
-        """Take away what has expired; see `Engine.sweep`."""
-        self._reach()
-        self.records.take_away_expired()
-        ended, self.records.ended = self.records.ended, []
-        self.totals = self.records.totals()
-        return ended
-
-    async def broadcast(self, payload: bytes) -> None:
-        """Tell every other node; see `Engine.broadcast`."""
-        self._reach()
-        self.records.bus.append((self.now(), self.node, payload))
-        for name, listener in list(self.records.nodes.items()):
-            if name != self.node:
-                listener.told(payload)
-
-    async def secret(self, proposal: bytes) -> bytes:
-        """Return what all nodes share; see `Engine.secret`."""
-        self._reach()
-        if self.records.secret is None:
-            self.records.secret = proposal
-        return self.records.secret
-
     def health(self) -> StoreHealth:
         """Return how it is doing."""
         failure = "made unavailable" if self._failures else None
@@ -253,12 +234,29 @@ class DictEngine:
             if name != self.node and name in self.records.nodes:
                 self.records.nodes[name].nudged(record_id)
 
+    def _broadcast(self, payload: bytes) -> Applied:
+        self.records.bus.append((self.now(), self.node, payload))
+        for name, listener in list(self.records.nodes.items()):
+            if name != self.node:
+                listener.told(payload)
+        return Applied(self.now())
+
     def _carry_out(self, operation: Operation) -> Outcome:
         if isinstance(operation, Create):
             return self._create(operation)
         if isinstance(operation, Count):
             self.records.take_away_expired()
             return Counted(len(self.records.of(holder_of(operation.owner, operation.address))))
+        if isinstance(operation, Sweep):
+            self.records.take_away_expired()
+            ended, self.records.ended = self.records.ended, []
+            return Swept(ended)
+        if isinstance(operation, Broadcast):
+            return self._broadcast(operation.payload)
+        if isinstance(operation, Secret):
+            if self.records.secret is None:
+                self.records.secret = operation.proposal
+            return SecretKept(self.records.secret)
         kept = self._find(operation)
         if kept is None:
             return Missing()

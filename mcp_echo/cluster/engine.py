@@ -156,14 +156,37 @@ class Count(NamedTuple):
     address: str
 
 
-Operation = Create | Change | Load | Peek | Close | Count
+class Sweep(NamedTuple):
+    """Take away the records that have expired, and bring `Engine.totals` up to date. Answered with `Swept`.
+
+    It is refused only if none could be: some may have to wait for a server that cannot be reached.
+    """
+
+
+class Broadcast(NamedTuple):
+    """Tell every other node. Answered with `Applied`.
+
+    Those that cannot hear it now hear it later, for a minute, also if they have yet to start.
+    """
+
+    payload: bytes
+
+
+class Secret(NamedTuple):
+    """Read the secret that all nodes share. Answered with `SecretKept`."""
+
+    proposal: bytes
+    """What it is from now on, if none was kept so far."""
+
+
+Operation = Create | Change | Load | Peek | Close | Count | Sweep | Broadcast | Secret
 
 
 class Applied(NamedTuple):
     """It is done, and stays done."""
 
     created: int
-    """Milliseconds of the engine's clock when the record was made."""
+    """Milliseconds of the engine's clock when the record, or the broadcast, was made."""
 
 
 class Found(NamedTuple):
@@ -198,9 +221,6 @@ class Counted(NamedTuple):
     records: int
 
 
-Outcome = Applied | Found | Conflict | Missing | Full | Counted
-
-
 class Ended(NamedTuple):
     """A record that has expired, or has given way to a new one."""
 
@@ -208,6 +228,22 @@ class Ended(NamedTuple):
     lifetime: int
     """Milliseconds from its creation to its end."""
     reason: Literal["expired", "displaced"] = "expired"
+
+
+class Swept(NamedTuple):
+    """What has ended: by this sweep, and since the last one, to make room."""
+
+    ended: list[Ended]
+    """Each record is told of once, by one node."""
+
+
+class SecretKept(NamedTuple):
+    """The secret that all nodes share."""
+
+    value: bytes
+
+
+Outcome = Applied | Found | Conflict | Missing | Full | Counted | Swept | SecretKept
 
 
 class Listener(Protocol):
@@ -236,18 +272,16 @@ class Engine(Protocol):
 
     node: str
     """The name of this node among all that share the records."""
-    shared: bool
-    """Whether several processes may use the same records at the same time."""
     faults: tuple[type[Exception], ...]
     """What an operation fails with, beside `StoreUnavailable`, on a record that is not what was kept."""
 
     @property
     def totals(self) -> Totals:
-        """The sums as of the last operation or sweep."""
+        """The sums as of the last operation."""
 
     @property
     def counts(self) -> Counts:
-        """What was made and has ended, as of the last operation or sweep."""
+        """What was made and has ended, as of the last operation."""
 
     def open(self) -> None:
         """Open what has to be opened before the server starts, blocking.
@@ -271,31 +305,6 @@ class Engine(Protocol):
         Raises:
             StoreUnavailable: It was not carried out, as far as is known: when the answer was lost it may have
                 been.
-        """
-
-    def sweep(self) -> Awaitable[list[Ended]]:
-        """Take away the records that have expired, and bring `totals` up to date.
-
-        Each record that has ended so is told of once, by one node: also those that were taken away since the
-        last sweep, to make room.
-
-        Raises:
-            StoreUnavailable: None could be; some may have to wait for a server that cannot be reached.
-        """
-
-    def broadcast(self, payload: bytes) -> Awaitable[None]:
-        """Tell every other node; those that cannot hear it now hear it later, for a minute, also if they have
-        yet to start.
-
-        Raises:
-            StoreUnavailable: Nobody was told.
-        """
-
-    def secret(self, proposal: bytes) -> Awaitable[bytes]:
-        """Return the secret that all nodes share: ``proposal``, if none was kept so far.
-
-        Raises:
-            StoreUnavailable: It cannot be read.
         """
 
     def health(self) -> StoreHealth:

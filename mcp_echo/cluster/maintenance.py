@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from mcp_echo.cluster.cached_session import UNKNOWN, Draft, Operation, Replica
-from mcp_echo.cluster.engine import Applied, Conflict, Found, Peek
+from mcp_echo.cluster.engine import Applied, Conflict, Found, Peek, Sweep, Swept
 from mcp_echo.cluster.repository import Keeping
 from mcp_echo.cluster.session_cache import Copies, Waits
 from mcp_echo.protocol.errors import StoreUnavailable
@@ -196,7 +196,8 @@ class Upkeep:
     async def sweep(self, statistics: Statistics) -> None:
         """End the sessions whose time is up, and count them, with those that gave way to others."""
         with suppress(StoreUnavailable):
-            for ended in await self._keeping.engine.sweep():
+            swept = await self._keeping.engine.submit(Sweep())
+            for ended in swept.ended if isinstance(swept, Swept) else ():
                 statistics.count_end(ended.reason, ended.lifetime / 1000)
                 replica = self._copies.get(ended.id)
                 if replica is None:

@@ -36,7 +36,7 @@ from typing import Any, TypeVar
 from mcp_echo.cluster.budget import SharedBudget
 from mcp_echo.cluster.bus import Peers
 from mcp_echo.cluster.cached_session import Operation, Replica
-from mcp_echo.cluster.engine import Counted, Engine, Found, Load
+from mcp_echo.cluster.engine import Broadcast, Counted, Engine, Found, Load
 from mcp_echo.cluster.maintenance import Upkeep
 from mcp_echo.cluster.record import StoredSession, describe
 from mcp_echo.cluster.repository import Keeping
@@ -411,7 +411,7 @@ class SharedStore:
         self._spawn(self._broadcast(payload))
 
     async def _broadcast(self, payload: bytes) -> None:
-        await self.surely(lambda: self.engine.broadcast(payload))
+        await self.surely(lambda: self.engine.submit(Broadcast(payload)))
 
     # The end of sessions, and of the store.
 

@@ -12,7 +12,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from mcp_echo.auth.sealed import Seal
-from mcp_echo.cluster.engine import Engine, EngineRefused
+from mcp_echo.cluster.engine import Engine, EngineRefused, Secret, SecretKept
 from mcp_echo.cluster.store import ACKNOWLEDGE, HEARTBEAT, SharedStore
 from mcp_echo.host.listening import StartError
 from mcp_echo.sessions.limits import share_of
@@ -113,10 +113,10 @@ class StoreService(Service):
 
     async def _share_key(self) -> None:
         """Seal with one key on all nodes, so that any of them can go on where another began."""
-        proposal = Seal.new_key()
-        key = await self._store.surely(lambda: self._store.engine.secret(proposal))
-        if key is not None:
-            self._seal.use(key)
+        secret = Secret(Seal.new_key())
+        kept = await self._store.surely(lambda: self._store.engine.submit(secret))
+        if isinstance(kept, SecretKept):
+            self._seal.use(kept.value)
 
     def _do(self, work: Callable[[], None]) -> None:
         # An exception would end the LoopingCall.

@@ -17,12 +17,14 @@ from twisted.internet.task import deferLater
 
 from mcp_echo.cluster.engine import (
     Applied,
+    Broadcast,
     Change,
     Close,
     Conflict,
     Count,
     Counted,
     Create,
+    Ended,
     Engine,
     Entry,
     Found,
@@ -33,6 +35,10 @@ from mcp_echo.cluster.engine import (
     Operation,
     Outcome,
     Peek,
+    Secret,
+    SecretKept,
+    Sweep,
+    Swept,
     Totals,
 )
 from mcp_echo.protocol.errors import StoreUnavailable
@@ -263,6 +269,13 @@ async def found(engine: Engine, name: str, known: int = 0) -> Any:
     outcome = await engine.submit(Peek(name, known))
     assert isinstance(outcome, Found), outcome
     return outcome.record
+
+
+async def swept(engine: Engine) -> list[Ended]:
+    """Sweep, and return what has ended."""
+    outcome = await engine.submit(Sweep())
+    assert isinstance(outcome, Swept), outcome
+    return outcome.ended
 
 
 # Records
@@ -504,7 +517,7 @@ async def test_an_expired_record_is_missing_before_any_sweep(bench: Bench) -> No
     await bench.advance(2)
     for operation in [*on("one", None, False), Peek("one")]:
         assert await engine.submit(operation) == Missing()
-    assert [ended.id for ended in await engine.sweep()] == ["one"]
+    assert [ended.id for ended in await swept(engine)] == ["one"]
 
 
 @pytest_twisted.ensureDeferred
@@ -532,7 +545,7 @@ async def test_time_goes_on(bench: Bench) -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_a_sweep_returns_each_ended_record_once_with_its_lifetime(bench: Bench) -> None:
-    """Interface, sweep and Ended: from its creation to its expiry, whenever the sweep comes; closed ones have
+    """Interface, Sweep and Ended: from its creation to its expiry, whenever the sweep comes; closed ones have
     not expired."""
     one, two = await bench.engine("a"), await bench.engine("b")
     moment = bench.moment
@@ -541,11 +554,11 @@ async def test_a_sweep_returns_each_ended_record_once_with_its_lifetime(bench: B
     await one.submit(create("closed", timeout=3 * moment))
     await one.submit(create("long", "alice", True))
     await one.submit(Close("closed", None, False))
-    assert await one.sweep() == []
+    assert await swept(one) == []
     await bench.advance(2)
     await two.submit(change("used", 1))
     await bench.advance(5)
-    ended = [*await two.sweep(), *await one.sweep(), *await two.sweep()]
+    ended = [*await swept(two), *await swept(one), *await swept(two)]
     assert sorted(each.id for each in ended) == ["short", "used"]
     lifetimes = {each.id: each.lifetime for each in ended}
     assert lifetimes["short"] == 3 * moment
@@ -557,24 +570,24 @@ async def test_a_sweep_returns_each_ended_record_once_with_its_lifetime(bench: B
 
 @pytest_twisted.ensureDeferred
 async def test_a_sweep_takes_away_any_number(bench: Bench) -> None:
-    """Interface, sweep: all that have expired, however many."""
+    """Interface, Sweep: all that have expired, however many."""
     engine = await bench.engine(limit=5000)
     names = [f"{number}" for number in range(1203)]
     await together(*(engine.submit(create(name, timeout=bench.moment)) for name in names))
     await engine.submit(create("long"))
     await bench.advance(30)
-    assert sorted(ended.id for ended in await engine.sweep()) == sorted(names)
+    assert sorted(ended.id for ended in await swept(engine)) == sorted(names)
     assert engine.totals == Totals(1)
 
 
 @pytest_twisted.ensureDeferred
 async def test_two_sweeps_at_the_same_time_tell_of_each_ending_once(bench: Bench) -> None:
-    """Interface, sweep: endings are counted, on whichever node."""
+    """Interface, Sweep: endings are counted, on whichever node."""
     one, two = await bench.engine("a"), await bench.engine("b")
     for number in range(40):
         await one.submit(create(f"{number}", timeout=bench.moment))
     await bench.advance(3)
-    ended = await together(one.sweep(), two.sweep(), one.sweep())
+    ended = await together(swept(one), swept(two), swept(one))
     assert sorted(Counter(each.id for some in ended for each in some).values()) == [1] * 40
 
 
@@ -659,8 +672,8 @@ async def test_expired_records_never_count_against_a_limit(bench: Bench) -> None
     assert isinstance(await engine.submit(create("five", "alice")), Applied)
     assert isinstance(await engine.submit(create("six", "alice")), Full)
     assert isinstance(await engine.submit(create("six")), Applied)
-    assert sorted(ended.id for ended in await engine.sweep()) == ["one", "three", "two"]
-    assert await engine.sweep() == []
+    assert sorted(ended.id for ended in await swept(engine)) == ["one", "three", "two"]
+    assert await swept(engine) == []
     assert engine.totals == Totals(3)
 
 
@@ -704,8 +717,8 @@ async def test_a_record_that_has_ended_is_not_counted(bench: Bench) -> None:
     await bench.advance(3)
     assert await engine.submit(Count("alice", "10.0.0.1")) == Counted(2)
     assert await engine.submit(Count("bob", "10.0.0.1")) == Counted(0)
-    assert sorted(ended.id for ended in await engine.sweep()) == ["another's", "short"]
-    assert await engine.sweep() == []
+    assert sorted(ended.id for ended in await swept(engine)) == ["another's", "short"]
+    assert await swept(engine) == []
     assert engine.totals == Totals(2)
     assert engine.counts == Counts(created=5, expired=2, closed=1)
 
@@ -743,7 +756,7 @@ async def test_a_limit_is_exact_when_nodes_create_at_the_same_time(bench: Bench)
     outcomes = Counter(type(outcome) for outcome in await together(*attempts))
     assert outcomes == {Applied: 100, Full: 5}
     for node in nodes:
-        await node.sweep()
+        await swept(node)
         assert node.totals == Totals(100)
 
 
@@ -804,10 +817,10 @@ async def test_in_a_full_share_the_oldest_that_is_not_in_use_gives_way(bench: Be
     assert engine.totals == Totals(4, 0, Held(1, 1, 1))
     left = await names_left(engine, "another's", "one", "two", "three", "four", "five")
     assert left == ["another's", "one", "four", "five"]
-    ended = await engine.sweep()
+    ended = await swept(engine)
     assert [(each.id, each.reason) for each in ended] == [("two", "displaced"), ("three", "displaced")]
     assert all(bench.moment <= each.lifetime < LONG for each in ended)
-    assert await engine.sweep() == []
+    assert await swept(engine) == []
     for name in ("four", "five"):
         await engine.submit(change(name, 1, owner, used=True))
     assert await outcomes_of(engine, fresh("six", holder)) == [Full]
@@ -828,7 +841,7 @@ async def test_when_all_is_full_the_holder_that_has_most_gives_way(bench: Bench)
     # Bob has two as well, but both are in use.
     assert await outcomes_of(engine, fresh("h", "dave"), fresh("i", "bob")) == [Applied, Full]
     assert await names_left(engine, *"acdefgh") == [*"adefgh"]
-    assert [ended.id for ended in await engine.sweep()] == ["b", "c"]
+    assert [ended.id for ended in await swept(engine)] == ["b", "c"]
 
 
 @with_limits
@@ -877,7 +890,7 @@ async def test_a_place_is_free_again_however_its_record_ended(bench: Bench) -> N
         assert await outcomes_of(engine, Close("g", None, False)) == [Applied]
         await bench.advance(2)
         if number % 2:
-            await engine.sweep()
+            await swept(engine)
     assert engine.totals.records <= 1
 
 
@@ -901,17 +914,17 @@ async def test_the_sums_are_right_after_every_kind_of_ending(bench: Bench) -> No
     await bench.advance(3)
     for name in ("4", "5"):
         assert isinstance(await engine.submit(create(name)), Applied)
-    await engine.sweep()
+    await swept(engine)
     assert engine.totals == Totals(3, 1, Held())
 
 
 @pytest_twisted.ensureDeferred
 async def test_a_sweep_learns_the_sums_from_other_nodes(bench: Bench) -> None:
-    """Interface, sweep: it brings the sums up to date."""
+    """Interface, Sweep: it brings the sums up to date."""
     one, two = await bench.engine("a"), await bench.engine("b")
     await one.submit(create("one", handle=True))
     await one.submit(change("one", 1, handle=True, held=Held(1, 2, 3)))
-    await two.sweep()
+    await swept(two)
     assert two.totals == one.totals == Totals(1, 1, Held(1, 2, 3))
 
 
@@ -935,12 +948,12 @@ async def test_a_closed_record_is_missing_for_everyone(bench: Bench) -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_the_log_of_an_expired_record_goes_with_it(bench: Bench) -> None:
-    """Interface, sweep: it takes away the record, and all of it."""
+    """Interface, Sweep: it takes away the record, and all of it."""
     engine = await bench.engine()
     await engine.submit(create("one", timeout=2 * bench.moment))
     await engine.submit(change("one", 1, echo=b"e", add=entries(1, 2)))
     await bench.advance(3)
-    await engine.sweep()
+    await swept(engine)
     await engine.submit(create("one"))
     record = await found(engine, "one")
     assert (record.version, record.echo, record.entries) == (1, None, ())
@@ -980,7 +993,7 @@ async def test_a_node_does_not_nudge_itself(bench: Bench) -> None:
     await one.submit(create("one"))
     await one.submit(change("one", 1, tell=("a", "b")))
     await until(lambda: bench.ears["b"].nudges == ["one"])
-    await two.broadcast(b"after it")
+    await two.submit(Broadcast(b"after it"))
     await until(lambda: bench.ears["a"].broadcasts == [b"after it"])
     assert bench.ears["a"].nudges == []
 
@@ -1033,45 +1046,47 @@ async def test_a_nudge_comes_after_the_change_it_tells_of(bench: Bench) -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_a_broadcast_reaches_every_other_node_once(bench: Bench) -> None:
-    """Interface, broadcast: not the one that sent it."""
+    """Interface, Broadcast: not the one that sent it."""
     nodes = {name: await bench.engine(name) for name in "abc"}
     payloads = [b"first", b"\x00\xff", b""]
     for payload in payloads:
-        await nodes["a"].broadcast(payload)
-    await nodes["b"].broadcast(b"of b")
+        await nodes["a"].submit(Broadcast(payload))
+    await nodes["b"].submit(Broadcast(b"of b"))
     await until(lambda: len(bench.ears["c"].broadcasts) == 4 and len(bench.ears["b"].broadcasts) == 3)
     await until(lambda: bench.ears["a"].broadcasts == [b"of b"])
     assert bench.ears["b"].broadcasts == payloads
     assert bench.ears["c"].broadcasts == [*payloads, b"of b"]
 
 
-@pytest.mark.parametrize("swept", [False, True])
+@pytest.mark.parametrize("after_sweep", [False, True])
 @pytest_twisted.ensureDeferred
-async def test_a_node_that_comes_within_a_minute_hears_what_was_broadcast(bench: Bench, swept: bool) -> None:
-    """Interface, broadcast: those that cannot hear it now hear it later, for a minute."""
+async def test_a_node_that_comes_within_a_minute_hears_what_was_broadcast(
+    bench: Bench, after_sweep: bool
+) -> None:
+    """Interface, Broadcast: those that cannot hear it now hear it later, for a minute."""
     one = await bench.engine("a")
     if bench.exact:
-        await one.broadcast(b"long ago")
+        await one.submit(Broadcast(b"long ago"))
         await bench.advance(BROADCASTS_KEPT / bench.moment + 1)
-    await one.broadcast(b"just now")
-    if swept:
-        await one.sweep()
+    await one.submit(Broadcast(b"just now"))
+    if after_sweep:
+        await swept(one)
     await bench.engine("b")
     await until(lambda: bench.ears["b"].broadcasts == [b"just now"])
-    await one.broadcast(b"at last")
+    await one.submit(Broadcast(b"at last"))
     await until(lambda: bench.ears["b"].broadcasts == [b"just now", b"at last"])
     assert bench.ears["a"].broadcasts == []
 
 
 @pytest_twisted.ensureDeferred
 async def test_all_nodes_share_one_secret(bench: Bench) -> None:
-    """Interface, secret: the first proposal is kept, whoever asks at the same time or later."""
+    """Interface, Secret: the first proposal is kept, whoever asks at the same time or later."""
     one, two = await bench.engine("a"), await bench.engine("b")
-    first, second = await together(one.secret(b"\x00one"), two.secret(b"two"))
+    first, second = await together(one.submit(Secret(b"\x00one")), two.submit(Secret(b"two")))
     assert first == second
-    assert first in (b"\x00one", b"two")
+    assert first in (SecretKept(b"\x00one"), SecretKept(b"two"))
     three = await bench.engine("c")
-    assert await three.secret(b"three") == first
+    assert await three.submit(Secret(b"three")) == first
 
 
 # At the same time
@@ -1136,7 +1151,7 @@ async def test_what_was_made_and_has_ended_is_counted_for_all_nodes(bench: Bench
     await two.submit(Close("0", None, False))
     await two.submit(Close("0", None, False))
     await bench.advance(2)
-    assert len(await one.sweep()) == 1
+    assert len(await swept(one)) == 1
     for engine in (one, two):
         await engine.submit(Peek("1"))
         if bench.has_limits:
@@ -1153,7 +1168,6 @@ async def test_an_engine_says_how_it_is_doing(bench: Bench) -> None:
     """Interface, StoreHealth."""
     engine = await bench.engine("a node")
     assert engine.node == "a node"
-    assert engine.shared
     assert engine.health().latency is None
     await engine.submit(create("one"))
     health = engine.health()
@@ -1256,8 +1270,8 @@ async def test_every_outcome_is_that_of_the_reference(bench: Bench, seed: int) -
         engine, reference = walk.random.choice(nodes)
         if walk.random.random() < 0.1:
             # Those that made room are told of by the node where they did.
-            ended = [ended for node, _ in nodes for ended in await node.sweep()]
-            expected_ended = await reference.sweep()
+            ended = [ended for node, _ in nodes for ended in await swept(node)]
+            expected_ended = await swept(reference)
             if not bench.exact:
                 ended, expected_ended = (
                     [each._replace(lifetime=0) for each in e] for e in (ended, expected_ended)

@@ -24,6 +24,7 @@ from twisted.logger import LogLevel
 
 from mcp_echo.cluster.engine import (
     Applied,
+    Broadcast,
     Change,
     Close,
     Count,
@@ -35,6 +36,7 @@ from mcp_echo.cluster.engine import (
     Held,
     Missing,
     Peek,
+    Secret,
     Totals,
 )
 from mcp_echo.protocol.errors import StoreUnavailable
@@ -42,7 +44,7 @@ from mcp_echo.stores.redis import batches as redis_batches
 from mcp_echo.stores.redis import nudges as redis_nudges
 from mcp_echo.stores.redis.codec import Codec
 from tests.certificates import make_certificate
-from tests.contracts.test_engine import begin, until
+from tests.contracts.test_engine import begin, swept, until
 from tests.logged import Events
 from tests.stores.redis_server import RedisServer, shared_server
 from tests.stores.redis_support import (
@@ -215,8 +217,8 @@ async def test_no_key_lives_for_ever_and_none_goes_before_its_sessions(
         await deferLater(reactor, 0.01)
         await engine.submit(create(name, timeout, "alice")._replace(used=False))
         await engine.submit(change(name, 1, "alice", add=(Entry(1, "", b"m"),)))
-    await engine.broadcast(b"payload")
-    await engine.secret(b"secret")
+    await engine.submit(Broadcast(b"payload"))
+    await engine.submit(Secret(b"secret"))
     lives = {name: remaining(prefix, name) for name in keys(prefix)}
     for name in ("index", "sizes", "totals", "ended", "shares", "fresh", "most", "holders"):
         assert lives.pop(name) > 90_000_000, name
@@ -247,7 +249,7 @@ async def test_what_has_ended_leaves_nothing(start: Start, address: str, prefix:
     for number in range(6):
         await engine.submit(create(f"{number}", timeout=1))
         await deferLater(reactor, 0.01)
-    await engine.sweep()
+    await swept(engine)
     assert keys(prefix) == {"totals"}
 
 
@@ -268,12 +270,12 @@ async def test_keys_that_became_empty_and_came_again_do_not_live_for_ever(
 
 @pytest_twisted.ensureDeferred
 async def test_what_was_broadcast_is_kept_for_a_minute(start: Start, address: str, prefix: str) -> None:
-    """Interface, broadcast: for a minute; and no more than so many."""
+    """Interface, Broadcast: for a minute; and no more than so many."""
     engine, _ = await start(address)
     for age in (61_000, 59_000):
         place = f"{engine.now() - age}-0"
         shared_server().ask("XADD", f"{prefix}{{0}}:bus", place, "n", "b", "p", "old")
-    await engine.broadcast(b"new")
+    await engine.submit(Broadcast(b"new"))
     assert shared_server().number("XLEN", f"{prefix}{{0}}:bus") == 2
 
 
@@ -475,9 +477,9 @@ async def test_nodes_with_another_prefix_are_strangers(start: Start) -> None:
     two, ears = await start(own(shared_server()), "b")
     await one.submit(create("one"))
     await one.submit(change("one", 1, tell=("b",)))
-    await one.broadcast(b"payload")
+    await one.submit(Broadcast(b"payload"))
     assert await two.submit(Peek("one")) == Missing()
-    assert await one.secret(b"one") != await two.secret(b"two")
+    assert await one.submit(Secret(b"one")) != await two.submit(Secret(b"two"))
     assert (ears.nudges, ears.broadcasts) == ([], [])
 
 
@@ -511,11 +513,11 @@ async def test_a_user_with_no_more_rights_than_documented_can_do_everything(
     two, ears = await start(address, "b")
     await one.submit(create("one", owner="alice"))
     await one.submit(change("one", 1, "alice", add=(Entry(1, "", b"m"),), tell=("b",)))
-    await one.broadcast(b"payload")
+    await one.submit(Broadcast(b"payload"))
     await until(lambda: (ears.nudges, ears.broadcasts) == (["one"], [b"payload"]))
     assert isinstance(await two.submit(Close("one", "alice", False)), Applied)
-    assert await two.sweep() == []
-    assert await one.secret(b"one") == await two.secret(b"two")
+    assert await swept(two) == []
+    assert await one.submit(Secret(b"one")) == await two.submit(Secret(b"two"))
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,11 @@ from twisted.internet.defer import gatherResults
 from twisted.internet.task import deferLater
 from twisted.logger import LogLevel
 
-from mcp_echo.cluster.engine import Applied, Found, Missing
+from mcp_echo.cluster.engine import Applied, Broadcast, Found, Missing
 from mcp_echo.stores.redis import nudges as redis_nudges
 from mcp_echo.stores.redis.address import CLUSTER_SHARDS, parse_address
 from mcp_echo.stores.redis.slots import SLOTS, Where, read_slots, read_where, slot_of
-from tests.contracts.test_engine import until
+from tests.contracts.test_engine import swept, until
 from tests.logged import Events
 from tests.stores.redis_cluster import RedisCluster, shared_cluster
 from tests.stores.redis_support import Start, attempt, change, create, load
@@ -126,7 +126,7 @@ async def test_a_nudge_is_heard_from_whichever_server(start: Start, shard: int) 
     name = next(f"{number}" for number in range(100) if shard_of(one, f"{number}") == shard)
     await one.submit(create(name))
     await one.submit(change(name, 1, tell=("b",)))
-    await one.broadcast(b"payload")
+    await one.submit(Broadcast(b"payload"))
     await until(lambda: (ears.nudges, ears.broadcasts) == ([name], [b"payload"]))
 
 
@@ -246,11 +246,11 @@ async def test_nudges_are_heard_when_all_slots_have_left_a_server(
     while cluster.move_keys(slot, new):
         pass
     cluster.end_move(slot, new)
-    assert await one.sweep() == []
+    assert await swept(one) == []
     assert one._servers.in_use() == [one._servers.all()[0]]
     await until(lambda: "resp=3" not in old.text("CLIENT", "LIST"))
     two, _ = await begin(start, address, "b")
-    await two.broadcast(b"payload")
+    await two.submit(Broadcast(b"payload"))
     await until(lambda: ears.broadcasts == [b"payload"])
 
 
@@ -320,7 +320,7 @@ async def test_what_is_on_other_servers_goes_on_while_one_is_gone(
     made = sum(each is not None for each in brief)
     assert 10 < made < 40
     await deferLater(reactor, 0.01)
-    assert len(await engine.sweep()) == made
+    assert len(await swept(engine)) == made
     gone.start()
     await until(lambda: engine.health().available)
     cluster.wait_until_whole()

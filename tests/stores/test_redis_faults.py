@@ -21,7 +21,7 @@ from mcp_echo.cluster.engine import Applied, Close, Found, Missing, Outcome, Pee
 from mcp_echo.protocol.errors import StoreUnavailable
 from mcp_echo.stores.redis import nudges as redis_nudges
 from mcp_echo.stores.redis.engine import RedisEngine
-from tests.contracts.test_engine import PATIENCE, begin, until
+from tests.contracts.test_engine import PATIENCE, begin, swept, until
 from tests.logged import Events
 from tests.stores.redis_server import RedisServer, free_port
 from tests.stores.redis_support import (
@@ -445,7 +445,7 @@ async def test_nothing_is_left_after_the_end(server: RedisServer, state: str) ->
     assert [type(outcome) for outcome in outcomes] == [Applied if state == "works" else type(None)] * 3
     await refused(engine, create("late"))
     with pytest.raises(StoreUnavailable):
-        await engine.sweep()
+        await swept(engine)
     # Once more is no harm.
     await engine.stop()
     left = [call for call in reactor.getDelayedCalls() if id(call) not in before[0]]

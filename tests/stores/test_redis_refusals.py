@@ -14,8 +14,8 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import deferLater
 from twisted.logger import LogLevel
 
-from mcp_echo.cluster.engine import Applied, Change, Entry, Found
-from tests.contracts.test_engine import until
+from mcp_echo.cluster.engine import Applied, Broadcast, Change, Entry, Found, Secret
+from tests.contracts.test_engine import swept, until
 from tests.logged import Events
 from tests.stores.redis_server import RedisServer, free_port
 from tests.stores.redis_support import Start, attempt, change, create, load, own, refused
@@ -111,9 +111,9 @@ async def is_noticed(engine: Any, server: RedisServer) -> None:
         await attempt(engine, create(f"{uuid.uuid4()}", owner="alice"))
         await attempt(engine, full_change("one" if number == 0 else f"{number}"))
         try:
-            await engine.sweep()
-            await engine.broadcast(b"payload")
-            await engine.secret(b"secret")
+            await swept(engine)
+            await engine.submit(Broadcast(b"payload"))
+            await engine.submit(Secret(b"secret"))
         except Exception:
             pass
         await deferLater(reactor, 0.02)
@@ -200,7 +200,7 @@ async def test_a_trial_leaves_nothing_and_changes_nothing(start: Start, server: 
     engine, _ = await start(own(server, prefix="p"))
     assert server.text("KEYS", "p*") == ""
     await engine.submit(create("one"))
-    await engine.broadcast(b"payload")
+    await engine.submit(Broadcast(b"payload"))
     keys = sorted(server.text("KEYS", "p*").split())
     digests = server.text("DEBUG", "DIGEST-VALUE", *keys)
     await engine.call(engine._codec.trial(0))
@@ -284,4 +284,4 @@ async def test_no_session_has_lived_for_less_than_no_time(start: Start, server: 
     await engine.submit(create("one"))
     assert isinstance(await engine.submit(load("one")), Found)
     server.ask("ZADD", "p{0}:index", "1", "one")
-    assert [ended.lifetime for ended in await engine.sweep()] == [0]
+    assert [ended.lifetime for ended in await swept(engine)] == [0]

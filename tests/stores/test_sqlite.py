@@ -22,6 +22,7 @@ from twisted.internet.defer import gatherResults
 
 from mcp_echo.cluster.engine import (
     Applied,
+    Broadcast,
     Change,
     Close,
     Conflict,
@@ -34,6 +35,8 @@ from mcp_echo.cluster.engine import (
     Load,
     Missing,
     Peek,
+    Secret,
+    Sweep,
     Totals,
 )
 from mcp_echo.protocol.errors import StoreUnavailable
@@ -44,8 +47,8 @@ from mcp_echo.stores.sqlite.engine import SqliteEngine
 from mcp_echo.stores.sqlite.news import Seen
 from mcp_echo.stores.sqlite.records import Records
 from mcp_echo.stores.sqlite.schema import Address, connect, prepare
-from mcp_echo.stores.sqlite.tasks import Batch, Broadcast, Sweep, Trial
-from tests.contracts.test_engine import Ears, begin, until
+from mcp_echo.stores.sqlite.tasks import Batch, Trial
+from tests.contracts.test_engine import Ears, begin, swept, until
 from tests.logged import Events, no_logged_failures
 from tests.stores.sqlite_support import LONG, begun, change, create, make
 
@@ -599,8 +602,8 @@ async def test_after_three_failures_nothing_is_tried_but_a_trial(
             await refused(engine.submit(create("one")))
         assert (engine.health().breaker, engine.health().available) == ("open", False)
         failures = engine.health().failures
-        for work in (engine.submit(Peek("one")), engine.sweep(), engine.broadcast(b""), engine.secret(b"")):
-            await refused(work)
+        for operation in (Peek("one"), Sweep(), Broadcast(b""), Secret(b"")):
+            await refused(engine.submit(operation))
         assert engine.health().failures == failures
         await until(lambda: engine.health().breaker == "half-open")
         await refused(engine.submit(Peek("one")))
@@ -704,7 +707,7 @@ async def test_who_gives_up_waiting_hinders_nobody(start: Start) -> None:
 async def test_endings_are_told_of_once_though_a_sweep_fails_half_way(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Interface, sweep: what is taken away is told of, by the next sweep if this one cannot."""
+    """Interface, Sweep: what is taken away is told of, by the next sweep if this one cannot."""
     monkeypatch.setattr("mcp_echo.stores.sqlite.records.SLICE", 2)
     seconds = 1000.0
     engine, _ = await start(uptime=lambda: seconds)
@@ -720,10 +723,10 @@ async def test_endings_are_told_of_once_though_a_sweep_fails_half_way(
         return carry_out(records, tasks)
 
     monkeypatch.setattr(Records, "carry_out", failing)
-    await refused(engine.sweep())
+    await refused(swept(engine))
     assert engine.totals == Totals(3)
-    assert sorted(ended.id for ended in await engine.sweep()) == ["0", "1", "2", "3", "4"]
-    assert await engine.sweep() == []
+    assert sorted(ended.id for ended in await swept(engine)) == ["0", "1", "2", "3", "4"]
+    assert await swept(engine) == []
 
 
 @pytest_twisted.ensureDeferred
@@ -739,7 +742,7 @@ async def test_a_listener_that_fails_is_told_more_all_the_same(start: Start, eve
     ears.nudged = fail  # type: ignore[method-assign]
     await two.submit(change("one", 1, tell=("a",)))
     await until(lambda: events != [])
-    await two.broadcast(b"heard")
+    await two.submit(Broadcast(b"heard"))
     await until(lambda: ears.broadcasts == [b"heard"])
     assert [event["log_level"].name for event in events] == ["critical"]
 

@@ -18,7 +18,7 @@ from mcp_echo.cluster.engine import Applied, Create, Ended, Found, Missing, Peek
 from mcp_echo.stores.sqlite.clock import FileClock, since_boot
 from mcp_echo.stores.sqlite.engine import SqliteEngine
 from mcp_echo.stores.sqlite.schema import Address, connect, prepare
-from tests.contracts.test_engine import Ears, until
+from tests.contracts.test_engine import Ears, swept, until
 
 DAY = 86_400
 START = 1_700_000_000.0
@@ -95,7 +95,7 @@ async def test_a_step_of_the_machine_s_clock_ends_no_session_and_leaves_no_age_b
         await is_thirty_seconds_old(other)
         machine.advance(30)
         assert await other.submit(Peek("one")) == Missing()
-        assert await other.sweep() == [Ended("one", 60_000)]
+        assert await swept(other) == [Ended("one", 60_000)]
         await other.stop()
     await engine.stop()
 
@@ -143,7 +143,7 @@ async def test_a_sweep_notes_the_time_for_a_restart_that_nobody_expects(machine:
     """docs/scaling.md: a step counts for as long as no sweep has come after it."""
     with machine.engine(path) as engine:
         machine.wall += 30 * DAY
-        await engine.sweep()
+        await swept(engine)
         await until(lambda: not engine._waiting and not engine._busy)
         before = engine.now()
         machine.restart(7)

@@ -18,6 +18,7 @@ from mcp_echo.cluster.engine import (
     Held,
     Missing,
     Record,
+    SecretKept,
     Totals,
 )
 from mcp_echo.sessions.store import Counts
@@ -33,12 +34,12 @@ class Later(NamedTuple):
     """The answer to the batch was long enough without it: it was not carried out, and is to be sent again."""
 
 
-class Swept(NamedTuple):
-    """What a sweep has taken away."""
+class SweptSlice(NamedTuple):
+    """What one step of a sweep has taken away in a shard."""
 
     ended: list[Ended]
     more: bool
-    """Whether another one will find more."""
+    """Whether another step will find more."""
 
 
 class Heard(NamedTuple):
@@ -57,7 +58,7 @@ class Answer(NamedTuple):
     """The sums of its shard."""
     counts: Counts
     outcomes: list[Any]
-    """One an operation: an `Outcome`, or one of the above, or the secret."""
+    """One an operation: an `Outcome`, or one of the above."""
 
 
 _numbers = msgspec.msgpack.Decoder(list[int])
@@ -114,7 +115,7 @@ class _Reader:
             Later,
             self._swept,
             self._heard,
-            self._string,
+            lambda: SecretKept(self._string()),
             lambda: Counted(self._number()),
         )
 
@@ -161,9 +162,9 @@ class _Reader:
     def _full(self) -> Full:
         return Full("holder" if self._number() else "all", self._number())
 
-    def _swept(self) -> Swept:
+    def _swept(self) -> SweptSlice:
         count, more = self._number(), self._number()
-        return Swept([self._ended() for _ in range(count)], bool(more))
+        return SweptSlice([self._ended() for _ in range(count)], bool(more))
 
     def _ended(self) -> Ended:
         name, lifetime = self._string().decode("utf-8", "surrogatepass"), self._number()

@@ -10,7 +10,17 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import UNSET
 
-from mcp_echo.cluster.engine import Change, Close, Count, Create, Load, Operation, Peek
+from mcp_echo.cluster.engine import (
+    Broadcast,
+    Change,
+    Close,
+    Count,
+    Create,
+    Load,
+    Operation,
+    Peek,
+    Secret,
+)
 from mcp_echo.sessions.limits import holder_of
 
 _CREATE, _CHANGE, _LOAD, _CLOSE, _SWEEP, _BROADCAST, _LISTEN, _SECRET, _TRIAL, _COUNT = range(1, 11)
@@ -82,10 +92,12 @@ class Codec:
             Load: self._load,
             Peek: self._peek,
             Close: self._close,
+            Broadcast: self._broadcast,
+            Secret: self._secret,
         }
 
     def operation(self, operation: Operation) -> Call:
-        """Return an operation on one record as the script takes it."""
+        """Return an operation of one shard as the script takes it."""
         return self._writers[type(operation)](operation)
 
     def batch(self, shard: int, calls: Sequence[Call]) -> tuple[list[bytes], bytes]:
@@ -101,11 +113,6 @@ class Codec:
         """Return the call that takes away the expired records of a shard."""
         return Call(shard, (), (_SWEEP, 0), _OVERHEAD)
 
-    def broadcast(self, payload: bytes) -> Call:
-        """Return the call that tells all nodes."""
-        body = (_BROADCAST, 1, "", self._node, _text(payload), _text(self.bus_channel))
-        return Call(0, (self._bases[0] + b"bus",), body, _OVERHEAD + len(payload))
-
     def listen(self, after: bytes | None) -> Call:
         """Return the call that reads what was broadcast after a place; None for a minute ago."""
         return Call(
@@ -115,10 +122,6 @@ class Codec:
             _OVERHEAD,
             is_look=True,
         )
-
-    def secret(self, proposal: bytes) -> Call:
-        """Return the call that reads the secret that all nodes share."""
-        return Call(0, (self._bases[0] + b"secret",), (_SECRET, 1, "", _text(proposal)), _OVERHEAD)
 
     def trial(self, shard: int) -> Call:
         """Return the call that changes nothing, but is done only where everything can be done in a shard."""
@@ -204,6 +207,13 @@ class Codec:
         return Call(
             shard, keys, (_CLOSE, len(keys), _text(name), whose, self._channels(close.tell)), _OVERHEAD
         )
+
+    def _broadcast(self, broadcast: Broadcast) -> Call:
+        body = (_BROADCAST, 1, "", self._node, _text(broadcast.payload), _text(self.bus_channel))
+        return Call(0, (self._bases[0] + b"bus",), body, _OVERHEAD + len(broadcast.payload))
+
+    def _secret(self, secret: Secret) -> Call:
+        return Call(0, (self._bases[0] + b"secret",), (_SECRET, 1, "", _text(secret.proposal)), _OVERHEAD)
 
 
 def _bytes(text: str) -> bytes:

@@ -27,11 +27,22 @@ from twisted.internet import defer
 from twisted.internet.defer import Deferred, fail, gatherResults
 from twisted.python.failure import Failure
 
-from mcp_echo.cluster.engine import Count, Counted, Ended, Held, Listener, Operation, Outcome, Totals
+from mcp_echo.cluster.engine import (
+    Count,
+    Counted,
+    Ended,
+    Held,
+    Listener,
+    Operation,
+    Outcome,
+    Sweep,
+    Swept,
+    Totals,
+)
 from mcp_echo.protocol.errors import StoreUnavailable
 from mcp_echo.sessions.store import Counts, StoreHealth
 from mcp_echo.stores.redis.address import RedisAddress, parse_address
-from mcp_echo.stores.redis.answers import Answer, Swept
+from mcp_echo.stores.redis.answers import Answer, SweptSlice
 from mcp_echo.stores.redis.batches import Batches, unavailable
 from mcp_echo.stores.redis.cluster import Servers
 from mcp_echo.stores.redis.codec import Call, Codec
@@ -59,7 +70,6 @@ class RedisEngine:
         EngineRefused: The address cannot be used.
     """
 
-    shared = True
     faults: tuple[type[Exception], ...] = ()
 
     def __init__(
@@ -99,9 +109,11 @@ class RedisEngine:
         self._ahead = wall() - steady()
         """Seconds by which Redis's clock is ahead of the steady one."""
         self._nudges: Nudges | None = None
-        self._ended: list[Ended] = []
-        """What was taken away and no sweep has told of yet."""
         self._stopping = False
+        self._of_all_shards: dict[type, Callable[[Any], Deferred[Outcome]]] = {
+            Count: self._count,
+            Sweep: lambda _: Deferred.fromCoroutine(self._sweep()),
+        }
 
     def open(self) -> None:
         """See that everything is there that is needed to connect; a Redis that is down may come up later.
@@ -140,8 +152,9 @@ class RedisEngine:
 
     def submit(self, operation: Operation) -> Deferred[Outcome]:
         """Carry out an operation; see `Engine.submit`."""
-        if isinstance(operation, Count):
-            return self._count(operation)
+        of_all_shards = self._of_all_shards.get(type(operation))
+        if of_all_shards is not None:
+            return of_all_shards(operation)
         return self.call(self._codec.operation(operation))
 
     def _count(self, count: Count) -> Deferred[Outcome]:
@@ -149,37 +162,23 @@ class RedisEngine:
         counted = gatherResults(calls, consumeErrors=True)
         return counted.addCallbacks(lambda found: Counted(sum(each.records for each in found)), _first)
 
-    def sweep(self) -> Deferred[list[Ended]]:
-        """Take away the records that have expired; see `Engine.sweep`."""
-        return Deferred.fromCoroutine(self._sweep())
-
-    async def _sweep(self) -> list[Ended]:
+    async def _sweep(self) -> Outcome:
+        ended: list[Ended] = []
         refusal = None
         for shard in range(self._address.shards):
-            try:
-                await self._sweep_shard(shard)
-            except StoreUnavailable as error:
-                # The servers of other shards may be there.
-                refusal = error
-        ended, self._ended = self._ended, []
+            more = True
+            while more:
+                try:
+                    swept: SweptSlice = await self.call(self._codec.sweep(shard))
+                except StoreUnavailable as error:
+                    # The servers of other shards may be there.
+                    refusal = error
+                    break
+                ended += swept.ended
+                more = swept.more
         if refusal is not None and not ended:
             raise refusal
-        return ended
-
-    async def _sweep_shard(self, shard: int) -> None:
-        more = True
-        while more:
-            swept: Swept = await self.call(self._codec.sweep(shard))
-            self._ended += swept.ended
-            more = swept.more
-
-    def broadcast(self, payload: bytes) -> Deferred[None]:
-        """Tell every other node; see `Engine.broadcast`."""
-        return self.call(self._codec.broadcast(payload)).addCallback(lambda _: None)
-
-    def secret(self, proposal: bytes) -> Deferred[bytes]:
-        """Return the secret that all nodes share; see `Engine.secret`."""
-        return self.call(self._codec.secret(proposal))
+        return Swept(ended)
 
     @property
     def counts(self) -> Counts:

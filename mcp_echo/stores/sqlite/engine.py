@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred, fail
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from mcp_echo.cluster.engine import Ended, EngineRefused, Listener, Operation, Outcome, Totals
+from mcp_echo.cluster.engine import Ended, EngineRefused, Listener, Operation, Outcome, Sweep, Swept, Totals
 from mcp_echo.protocol.errors import StoreUnavailable
 from mcp_echo.sessions.store import Counts, StoreHealth
 from mcp_echo.stores.breaker import PAUSE
@@ -25,7 +25,7 @@ from mcp_echo.stores.sqlite.news import NOTHING, News
 from mcp_echo.stores.sqlite.outages import Outages
 from mcp_echo.stores.sqlite.records import ITS_OWN_FAULT, Records
 from mcp_echo.stores.sqlite.schema import Address, connect, prepare
-from mcp_echo.stores.sqlite.tasks import Batch, Broadcast, Note, Secret, Sweep, Task, Trial
+from mcp_echo.stores.sqlite.tasks import Batch, Note, Task, Trial
 from mcp_echo.stores.sqlite.thread import DatabaseThread
 
 LONGEST_BATCH = 256
@@ -72,7 +72,6 @@ class SqliteEngine:
     """
 
     _log = Logger("mcp_echo")
-    shared = True
     faults: tuple[type[Exception], ...] = ITS_OWN_FAULT
 
     def __init__(
@@ -162,23 +161,17 @@ class SqliteEngine:
 
     def submit(self, operation: Operation) -> Deferred[Outcome]:
         """Carry out an operation, together with others that are waiting; see `Engine.submit`."""
+        if type(operation) is Sweep:
+            return Deferred.fromCoroutine(self._sweep(operation))
         return self._ask(operation)
 
-    async def sweep(self) -> list[Ended]:
-        """Take away what has expired, a slice at a time so that others get their turn; see `Engine.sweep`."""
-        while await self._ask(Sweep()):
+    async def _sweep(self, sweep: Sweep) -> Outcome:
+        """Take away what has expired, a slice at a time so that others get their turn."""
+        while await self._ask(sweep):
             pass
         self._note_time()
         ended, self._ended = self._ended, []
-        return ended
-
-    def broadcast(self, payload: bytes) -> Deferred[None]:
-        """Tell every other node; see `Engine.broadcast`."""
-        return self._ask(Broadcast(payload))
-
-    def secret(self, proposal: bytes) -> Deferred[bytes]:
-        """Return the secret that all nodes share; see `Engine.secret`."""
-        return self._ask(Secret(proposal))
+        return Swept(ended)
 
     def health(self) -> StoreHealth:
         """Return how it is doing."""

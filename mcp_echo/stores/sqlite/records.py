@@ -11,6 +11,7 @@ from msgspec import UNSET
 
 from mcp_echo.cluster.engine import (
     Applied,
+    Broadcast,
     Change,
     Close,
     Conflict,
@@ -27,12 +28,15 @@ from mcp_echo.cluster.engine import (
     Outcome,
     Peek,
     Record,
+    Secret,
+    SecretKept,
+    Sweep,
     Totals,
 )
 from mcp_echo.sessions.limits import holder_of
 from mcp_echo.sessions.store import SAMPLE, Counts
 from mcp_echo.stores.sqlite.news import remove_old, write_broadcast, write_nudges
-from mcp_echo.stores.sqlite.tasks import Batch, Broadcast, Note, Secret, Sweep, Task, Trial
+from mcp_echo.stores.sqlite.tasks import Batch, Note, Task, Trial
 
 SLICE = 200
 """How many expired records one step of a sweep takes away."""
@@ -381,19 +385,21 @@ class Records:
             if node != self._node:
                 self._nudges[node, task.id] = None
 
-    def _broadcast(self, broadcast: Broadcast) -> None:
+    def _broadcast(self, broadcast: Broadcast) -> Outcome:
         write_broadcast(self._cursor, self._node, broadcast.payload, self._now)
+        return Applied(self._now)
 
     def _sweep(self, _: Sweep) -> bool:
+        """Take away some of what has expired, and old news; return whether there may be more."""
         if self._take_away_expired(SLICE) == SLICE:
             return True
         remove_old(self._cursor, self._now)
         return False
 
-    def _secret(self, secret: Secret) -> bytes:
+    def _secret(self, secret: Secret) -> Outcome:
         self._cursor.execute("INSERT OR IGNORE INTO meta VALUES ('secret', ?)", (secret.proposal,))
         kept = self._cursor.execute("SELECT value FROM meta WHERE name = 'secret'").fetchone()[0]
-        return bytes(kept)
+        return SecretKept(bytes(kept))
 
     def _note(self, note: Note) -> None:
         self._cursor.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", note)

@@ -1,4 +1,4 @@
-"""What the engine has the thread of the database do, besides the operations on records. No I/O."""
+"""What the engine has the thread of the database do, besides the operations. No I/O."""
 
 from __future__ import annotations
 
@@ -6,22 +6,6 @@ from typing import Any, NamedTuple
 
 from mcp_echo.cluster.engine import Ended, Operation, Totals
 from mcp_echo.sessions.store import Counts
-
-
-class Sweep(NamedTuple):
-    """Take away some expired records, and old news. Answered with whether there may be more."""
-
-
-class Broadcast(NamedTuple):
-    """Tell all other nodes. Answered with None."""
-
-    payload: bytes
-
-
-class Secret(NamedTuple):
-    """Answered with the secret that all nodes share."""
-
-    proposal: bytes
 
 
 class Note(NamedTuple):
@@ -35,14 +19,15 @@ class Trial(NamedTuple):
     """Do all that is done to a record, to see whether that is possible. Answered with None."""
 
 
-Task = Operation | Sweep | Broadcast | Secret | Note | Trial
+Task = Operation | Note | Trial
 
 
 class Batch(NamedTuple):
     """What has become of some tasks; it is stored."""
 
     answers: list[Any]
-    """One a task; an exception for one that was wrong in itself."""
+    """One a task: an `Outcome`, or an exception for one that was wrong in itself; for a step of a sweep,
+    whether there may be more."""
     totals: Totals
     counts: Counts
     ended: list[Ended]
