@@ -45,19 +45,14 @@ class Breaker:
         if self.state == "open":
             self.state = "half-open"
 
-    def succeeded(self) -> bool:
-        """It worked; return whether that has closed it."""
-        closed = self.refuses
+    def succeeded(self) -> None:
+        """It worked."""
         self._failures = 0
         self.state = "closed"
-        return closed
 
-    def failed(self) -> bool:
-        """It did not work; return whether that has opened it, which a failed trial does not: it was."""
+    def failed(self) -> None:
+        """It did not work."""
         self._failures += 1
-        if not self.refuses and self._failures < THRESHOLD:
-            return False
-        opened = not self.refuses
-        self.state = "open"
-        self._trial_from = self._now() + PAUSE
-        return opened
+        if self.refuses or self._failures >= THRESHOLD:
+            self.state = "open"
+            self._trial_from = self._now() + PAUSE

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from mcp_echo.cluster.engine import EngineRefused
+from mcp_echo.redaction import one_line
 
 INSTALL = "pip install 'mcp-echo-daemon[redis]'"
 """What to do where a library is missing."""
@@ -42,6 +43,11 @@ class RedisAddress(NamedTuple):
         """It, without user and password."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{'rediss' if self.tls else 'redis'}://{host}:{self.port}/{self.database}"
+
+    def shown(self, reason: str) -> str:
+        """Return what the server has said as it may be shown: on one line, and without the password."""
+        # Redis quotes what it did not understand.
+        return one_line(reason.replace(self.password, "***") if self.password else reason)[:200]
 
 
 def _prefix(value: str) -> str:

@@ -187,7 +187,7 @@ class RedisEngine:
 
     def health(self) -> StoreHealth:
         """Return how it is doing; of several servers, how the one is that is doing worst."""
-        found = [server.condition.health() for server in self._servers.in_use()]
+        found = [server.health.report() for server in self._servers.in_use()]
         worst = next((each for each in found if not each.available), found[0])
         return worst._replace(
             where=self._address.where,
@@ -197,7 +197,7 @@ class RedisEngine:
 
     def call(self, call: Call) -> Deferred[Any]:
         """Carry out an operation, unless its server is known to be of no use."""
-        if self._stopping or self._servers.of(call.shard).condition.breaker.refuses:
+        if self._stopping or self._servers.of(call.shard).health.breaker.refuses:
             return fail(unavailable())
         return self._batches.submit(call)
 
@@ -213,7 +213,7 @@ class RedisEngine:
     def down(self, server: Server, reason: str) -> None:
         """A server cannot be reached; see `Owner`."""
         self._batches.disconnected(server.shards, reason)
-        if server.condition.breaker.refuses:
+        if server.health.breaker.refuses:
             self._batches.give_up(server.shards)
         self._servers.learn_again()
 
@@ -226,10 +226,10 @@ class RedisEngine:
     def _listen_to(self, server: Server) -> None:
         # Each server of a cluster is told of what is published on any.
         if self._nudges is not None and server.wire is not None:
-            self._nudges.connected(server.wire, server.condition)
+            self._nudges.connected(server.wire, server.deafness)
 
     def _answered(self, shard: int, answer: Answer, seconds: float | None) -> None:
-        self._servers.of(shard).condition.answered(seconds)
+        self._servers.of(shard).answered(seconds)
         self.take(shard, answer)
 
     def take(self, shard: int, answer: Answer) -> None:

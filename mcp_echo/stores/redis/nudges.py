@@ -11,9 +11,9 @@ from twisted.logger import Logger
 
 from mcp_echo.cluster.engine import Listener
 from mcp_echo.protocol.errors import StoreUnavailable
+from mcp_echo.stores.health import Trouble
 from mcp_echo.stores.redis.answers import Heard
 from mcp_echo.stores.redis.codec import Call, Codec
-from mcp_echo.stores.redis.condition import Condition
 from mcp_echo.stores.redis.wire import RedisWire
 
 LOOK_INTERVAL = 5.0
@@ -70,38 +70,36 @@ class Nudges:
             if call is not None and call.active():
                 call.cancel()
 
-    def connected(self, wire: RedisWire, condition: Condition) -> None:
+    def connected(self, wire: RedisWire, deafness: Trouble) -> None:
         """Hear what is published from now on, over a connection that is ready for use.
 
         Args:
             wire: The connection.
-            condition: Told when Redis does not let this node listen, and when it does.
+            deafness: Told when Redis does not let this node listen, and when it does.
         """
         if self._wire is not None:
             self._wire.on_message = None
         self._wire = wire
         wire.on_message = self._hear
-        Deferred.fromCoroutine(self._subscribe(wire, condition))
+        Deferred.fromCoroutine(self._subscribe(wire, deafness))
 
-    async def _subscribe(self, wire: RedisWire, condition: Condition) -> None:
+    async def _subscribe(self, wire: RedisWire, deafness: Trouble) -> None:
         try:
             for channel in (self._codec.channel, self._codec.bus_channel):
                 await wire.call("SUBSCRIBE", channel)
         except Exception as error:
             # A user of its own may have no right to it; that nobody listens must not end the commands.
             if not wire.is_lost and not self._stopped:
-                condition.deaf(str(error))
-                self._again = self._clock.callLater(
-                    SUBSCRIBE_INTERVAL, self._subscribe_again, wire, condition
-                )
+                deafness.seen(str(error))
+                self._again = self._clock.callLater(SUBSCRIBE_INTERVAL, self._subscribe_again, wire, deafness)
             return
-        condition.hears()
+        deafness.over()
         self._behind = True
         self.look()
 
-    def _subscribe_again(self, wire: RedisWire, condition: Condition) -> None:
+    def _subscribe_again(self, wire: RedisWire, deafness: Trouble) -> None:
         if wire is self._wire and not wire.is_lost:
-            Deferred.fromCoroutine(self._subscribe(wire, condition))
+            Deferred.fromCoroutine(self._subscribe(wire, deafness))
 
     def look(self) -> None:
         """Read the bus, and tell what is new on it."""

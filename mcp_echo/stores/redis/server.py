@@ -3,23 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, Protocol
 
 from twisted.internet import defer
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import deferLater
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from mcp_echo.protocol.errors import StoreUnavailable
-from mcp_echo.stores.breaker import PAUSE
+from mcp_echo.stores.breaker import PAUSE, THRESHOLD
+from mcp_echo.stores.health import Health, Trouble
 from mcp_echo.stores.redis.address import RedisAddress
 from mcp_echo.stores.redis.answers import Answer, Refused, is_full, read_answer
 from mcp_echo.stores.redis.batches import run_script
 from mcp_echo.stores.redis.codec import Call, Codec
-from mcp_echo.stores.redis.condition import Condition
 from mcp_echo.stores.redis.dial import Dialer, eviction_policy
 from mcp_echo.stores.redis.link import Link
 from mcp_echo.stores.redis.wire import RedisWire
+
+FULL_FOR = 10.0
+"""Seconds without a refusal for want of memory after which it counts as over."""
+SPOILT_QUIET = 60.0
+"""Seconds between two lines of the log about sessions that were spoilt."""
+
+_OUTAGE = partial(
+    Trouble,
+    begins="Redis at {where} cannot be used; until it can, requests for sessions are refused: {reason}",
+    ends="Redis at {where} is there again, after {seconds:.1f} s",
+    patience=THRESHOLD,
+)
+_DEAFNESS = partial(
+    Trouble,
+    begins="Redis at {where} does not let this node listen, which will hear of others late: {reason}",
+    ends="Redis at {where} lets this node listen again",
+    patience=THRESHOLD,
+)
+_SHORTAGE = partial(
+    Trouble,
+    begins="Redis at {where} has no memory left, so that nothing more is kept until it has: raise maxmemory, "
+    "or have fewer or smaller sessions (MCP_MAX_SESSIONS, MCP_ECHO_MAX_STATE_BYTES): {reason}",
+    ends="Redis at {where} has memory again",
+    calm=FULL_FOR,
+)
+_SPOILT = partial(
+    Trouble,
+    begins="Redis at {where} refuses what is done to one session, and keeps others: {reason}; see who else "
+    "writes to its keys",
+    quiet=SPOILT_QUIET,
+)
 
 Learn = Callable[["Server", RedisWire], Coroutine[Any, Any, None]]
 """Asks a connection what the cluster looks like."""
@@ -53,6 +86,8 @@ class Server:
         learn: Asks a new connection what the cluster looks like; None where there is none.
     """
 
+    _log = Logger("mcp_echo")
+
     def __init__(
         self,
         reactor: Any,
@@ -65,7 +100,12 @@ class Server:
     ) -> None:
         self.address = address
         self.shards: set[int] = set()
-        self.condition = Condition(steady, address)
+        about = address.where, steady, address.shown
+        self.health = Health("redis", _OUTAGE(*about), steady, "not connected yet")
+        self.deafness = _DEAFNESS(*about)
+        self._shortage = _SHORTAGE(*about)
+        self._spoilt = _SPOILT(*about)
+        self._policy: str | None = None
         self._reactor = reactor
         self._codec = codec
         self._owner = owner
@@ -76,7 +116,7 @@ class Server:
         """Shards that a trial was refused in, and that have to be tried before a connection is used."""
         self._trials: dict[int, Deferred[Any]] = {}
         """Shard → trials that go on in it."""
-        self._stopping = False
+        self._connected = self._stopping = False
         self._link: Link | None = None
 
     @property
@@ -91,7 +131,7 @@ class Server:
             EngineRefused: Something is missing.
         """
         self._link = Dialer(self._reactor, self.address).link(
-            self._greet, self._up, self._down, lambda: self.condition.breaker.wait
+            self._greet, self._up, self._down, lambda: self.health.breaker.wait
         )
         return self._link
 
@@ -112,7 +152,7 @@ class Server:
         return succeed(None) if self._link is None else self._link.stop()
 
     async def _greet(self, wire: RedisWire) -> None:
-        self.condition.breaker.begin()
+        self.health.breaker.begin()
         self._full = None
         if self._learn is not None:
             await self._learn(self, wire)
@@ -120,7 +160,7 @@ class Server:
         for shard in sorted(shards):
             await self._greet_shard(wire, shard)
         self._suspects.clear()
-        self.condition.policy_is(await eviction_policy(wire))
+        self._warn_of(await eviction_policy(wire))
 
     async def _greet_shard(self, wire: RedisWire, shard: int) -> None:
         keys, argument = self._codec.batch(shard, [self._codec.trial(shard)])
@@ -133,15 +173,36 @@ class Server:
             self._full = outcome.reason
         self._owner.take(shard, answer)
 
+    def _warn_of(self, policy: str | None) -> None:
+        """Warn of what Redis takes away when its memory is full; None where it has not told."""
+        if policy not in (None, "noeviction", self._policy):
+            self._log.warn(
+                "Redis at {where} may take away sessions that are in use when its memory is full "
+                "(maxmemory-policy {policy}): set maxmemory-policy noeviction",
+                where=self.address.where,
+                policy=policy,
+            )
+        self._policy = policy
+
     def _up(self, _: RedisWire) -> None:
-        self.condition.up()
+        self._connected = True
+        self.health.keeps()
         self._owner.up(self)
         if self._full is not None:
             self.failed(min(self.shards, default=0), self._full, unusable=False)
 
     def _down(self, reason: str) -> None:
-        self.condition.down(reason)
+        if not self._connected:
+            # What was on the way is counted by itself; an attempt is a batch that failed, its trial.
+            self.health.failed(reason)
+        self._connected = False
+        self.health.lost(reason)
         self._owner.down(self, reason)
+
+    def answered(self, seconds: float | None) -> None:
+        """A batch was answered; the time it took is None if it was for nobody."""
+        self.health.answered(seconds)
+        self._shortage.over()
 
     def failed(self, shard: int, reason: str, *, unusable: bool) -> None:
         """A batch, or a part of one, was not carried out.
@@ -151,12 +212,18 @@ class Server:
             reason: Why.
             unusable: Whether nothing more is to be had over this connection.
         """
-        self.condition.failed(reason)
+        self.health.failed(reason)
+        if is_full(reason):
+            self._is_full(reason)
         if unusable:
             self._drop(reason)
-        elif self.condition.connected and shard not in self._trials and not self._stopping:
+        elif self._connected and shard not in self._trials and not self._stopping:
             self._trials[shard] = Deferred.fromCoroutine(self._try(shard, reason))
             self._trials[shard].addErrback(_over).addCallback(lambda _: self._tried(shard))
+
+    def _is_full(self, reason: str) -> None:
+        self.health.reason = self.address.shown(reason)
+        self._shortage.seen(reason)
 
     def _drop(self, reason: str) -> None:
         if self._link is not None:
@@ -175,11 +242,12 @@ class Server:
                 self._suspects.add(shard)
                 self._drop(outcome.reason)
                 return
-            self.condition.full(outcome.reason)
+            self._is_full(outcome.reason)
             await deferLater(self._reactor, PAUSE)
-        self.condition.keeps()
+        self.health.keeps()
         if not is_full(reason):
-            self.condition.spoilt(reason)
+            # Everything is possible, but for one session that is not what was kept of it.
+            self._spoilt.seen(reason)
 
 
 def _over(failure: Failure) -> None:

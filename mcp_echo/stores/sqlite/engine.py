@@ -18,11 +18,11 @@ from mcp_echo.cluster.engine import Ended, EngineRefused, Listener, Operation, O
 from mcp_echo.protocol.errors import StoreUnavailable
 from mcp_echo.sessions.store import Counts, StoreHealth
 from mcp_echo.stores.breaker import PAUSE
+from mcp_echo.stores.health import Health, Trouble
 from mcp_echo.stores.sqlite.clock import FileClock, since_boot
 from mcp_echo.stores.sqlite.clock import boot as this_boot
 from mcp_echo.stores.sqlite.files import FileLost
 from mcp_echo.stores.sqlite.news import NOTHING, News
-from mcp_echo.stores.sqlite.outages import Outages
 from mcp_echo.stores.sqlite.records import ITS_OWN_FAULT, Records
 from mcp_echo.stores.sqlite.schema import Address, connect, prepare
 from mcp_echo.stores.sqlite.tasks import Batch, Note, Task, Trial
@@ -32,6 +32,8 @@ LONGEST_BATCH = 256
 """Tasks that share a transaction."""
 MOST_WAITING = 10_000
 """Tasks that may wait for their transaction; more are refused."""
+QUIET_SECONDS = 60.0
+"""Time for which a second outage is not logged: what fails now and then must not fill the log."""
 LOOK_SECONDS = 0.05
 """Time between two looks at what other processes have done."""
 LOOK_SECONDS_AT_REST = 0.2
@@ -96,7 +98,15 @@ class SqliteEngine:
         self._clock = FileClock(
             since_boot() if uptime is None else uptime, wall, this_boot() if boot is None else boot
         )
-        self._outages = Outages(str(self._address.path), reactor.seconds)
+        outage = Trouble(
+            str(self._address.path),
+            reactor.seconds,
+            begins="The session store {where} does not work: {reason}; "
+            "requests that need it are answered with 503",
+            ends="The session store {where} works again",
+            quiet=QUIET_SECONDS,
+        )
+        self._health = Health("sqlite", outage, reactor.seconds)
         self._thread: DatabaseThread | None = None
         self._listener: Listener | None = None
         self._waiting: deque[tuple[Task, Deferred[Any]]] = deque()
@@ -104,7 +114,6 @@ class SqliteEngine:
         self._stopping = False
         self._finished: list[Deferred[None]] = []
         """They fire when nothing waits any more."""
-        self._latency: float | None = None
         self._ended: list[Ended] = []
         """What was taken away and no sweep has told of yet."""
         self._next_look: Any = None
@@ -175,17 +184,7 @@ class SqliteEngine:
 
     def health(self) -> StoreHealth:
         """Return how it is doing."""
-        outages = self._outages
-        return StoreHealth(
-            "sqlite",
-            str(self._address.path),
-            not outages.in_a_row and not self._stopping,
-            outages.state,
-            self._latency,
-            outages.failures,
-            outages.last_failure,
-            outages.reason,
-        )
+        return self._health.report()
 
     def _records(self, connection: sqlite3.Connection, check: Callable[[], object] = lambda: None) -> Records:
         limit, per_principal, per_address = self._limits
@@ -197,7 +196,7 @@ class SqliteEngine:
             self._ask(Note("clock", self._clock.note())).addErrback(_told_of_elsewhere)
 
     def _ask(self, task: Task) -> Deferred[Any]:
-        if self._outages.refuses or self._stopping or len(self._waiting) >= MOST_WAITING:
+        if self._health.breaker.refuses or self._stopping or len(self._waiting) >= MOST_WAITING:
             return fail(_unavailable())
         return self._add(task)
 
@@ -220,7 +219,7 @@ class SqliteEngine:
         answers = [answer for _, answer in batch]
         begun = self._reactor.seconds()
         done = self._carry_out(self._thread, [task for task, _ in batch])
-        done.addCallbacks(self._carried_out, self._failed, (answers, begun), errbackArgs=(answers, begun))
+        done.addCallbacks(self._carried_out, self._failed, (answers, begun), errbackArgs=(answers,))
         done.addErrback(self._broken)
 
     @staticmethod
@@ -234,28 +233,29 @@ class SqliteEngine:
 
         return thread.carry_out(tasks).addErrback(once_more)
 
-    def _over(self, begun: float) -> None:
-        self._idle_looks = 0
-        self._latency = self._reactor.seconds() - begun
-        self._busy = False
-
     def _carried_out(self, batch: Batch, answers: list[Deferred[Any]], begun: float) -> None:
-        self._over(begun)
-        self._outages.succeeded(batch.tried)
+        self._idle_looks = 0
+        self._busy = False
+        self._health.answered(self._reactor.seconds() - begun)
+        if batch.tried:
+            self._health.keeps()
         self.totals, self.counts = batch.totals, batch.counts
         self._ended += batch.ended
-        if self._outages.in_a_row:
+        if self._health.reason is not None:
             self._try_later()
         # The thread goes on with what has come in meanwhile, while the reactor tells of what is done.
         self._hand_over()
         for answer, outcome in zip(answers, batch.answers, strict=True):
             answer.callback(outcome if not isinstance(outcome, Exception) else Failure(outcome))
 
-    def _failed(self, failure: Failure, answers: list[Deferred[Any]], begun: float) -> None:
-        self._over(begun)
-        self._outages.failed(_told(failure.value))
+    def _failed(self, failure: Failure, answers: list[Deferred[Any]]) -> None:
+        self._idle_looks = 0
+        self._busy = False
+        reason = _told(failure.value)
+        self._health.failed(reason)
+        self._health.lost(reason)
         self._replace_connection(failure)
-        if self._outages.refuses:
+        if self._health.breaker.refuses:
             answers += [answer for _, answer in self._waiting]
             self._waiting.clear()
         self._try_later()
@@ -285,9 +285,9 @@ class SqliteEngine:
             self._next_trial = self._reactor.callLater(PAUSE, self._try_again)
 
     def _try_again(self) -> None:
-        if not self._outages.in_a_row:
+        if self._health.reason is None:
             return
-        self._outages.try_again()
+        self._health.breaker.begin()
         # Whether it went well is noted for the batch as a whole.
         self._add(Trial()).addErrback(_told_of_elsewhere)
 
@@ -315,7 +315,7 @@ class SqliteEngine:
             self._log.failure("What another process has told could not be taken in")
 
     def _saw_nothing(self, failure: Failure) -> None:
-        if failure.check(FileLost) and not self._outages.in_a_row and not self._stopping:
+        if failure.check(FileLost) and self._health.reason is None and not self._stopping:
             # As a request would find it: it is known before one comes.
             self._add(Trial()).addErrback(_told_of_elsewhere)
         else:
