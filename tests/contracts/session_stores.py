@@ -28,7 +28,7 @@ from mcp_echo.sessions.event_log import EventLog
 from mcp_echo.sessions.memory import MemoryStore
 from mcp_echo.sessions.session import Client, Session
 from mcp_echo.sessions.store import EndReason, Holdings, SessionStore, Statistics
-from mcp_echo.stores.redis import batches as redis_batches
+from mcp_echo.stores.redis import script as redis_script
 from mcp_echo.stores.redis.engine import RedisEngine
 from mcp_echo.stores.sqlite.engine import SqliteEngine
 from mcp_echo.transport.patience import ReactorPatience
@@ -566,13 +566,13 @@ class Redis(Shared):
 
     def replace_clock(self, clock: bytes) -> None:
         """Have the script ask for a key where it asks for the time."""
-        source = redis_batches._SOURCE
+        source = redis_script._SOURCE
         assert source.count(clock) == 1
         key = f"{self.prefix}:clock".encode()
         source = source.replace(clock, b"{ call('HGET', '%b', 's'), call('HGET', '%b', 'us') }" % (key, key))
-        self.patch.setattr(redis_batches, "_SOURCE", source)
+        self.patch.setattr(redis_script, "_SOURCE", source)
         name = hashlib.sha1(source, usedforsecurity=False).hexdigest()
-        self.patch.setattr(redis_batches, "_NAME", name)
+        self.patch.setattr(redis_script, "_NAME", name)
 
     def engine(self, node: str) -> Engine:
         return RedisEngine(

@@ -40,8 +40,10 @@ from mcp_echo.cluster.engine import (
     Totals,
 )
 from mcp_echo.protocol.errors import StoreUnavailable
-from mcp_echo.stores.redis import batches as redis_batches
+from mcp_echo.stores import batching
+from mcp_echo.stores.redis import lane as redis_lane
 from mcp_echo.stores.redis import nudges as redis_nudges
+from mcp_echo.stores.redis import script as redis_script
 from mcp_echo.stores.redis.codec import Codec
 from tests.certificates import make_certificate
 from tests.contracts.test_engine import begin, swept, until
@@ -347,7 +349,7 @@ async def test_what_an_older_node_has_used_or_ended_gives_way_to_none(
     }
     for name in ("one", "two", "three"):
         await engine.submit(new[name])
-    older = redis_batches._SOURCE
+    older = redis_script._SOURCE
     # As that one writes what it has changed, and takes away what it has ended.
     for now, then in (
         (b"waiting, logged, is_fresh)\n", b"waiting, logged)\n"),
@@ -357,8 +359,8 @@ async def test_what_an_older_node_has_used_or_ended_gives_way_to_none(
         assert older.count(now) == 1
         older = older.replace(now, then)
     with monkeypatch.context() as elsewhere:
-        elsewhere.setattr(redis_batches, "_SOURCE", older)
-        elsewhere.setattr(redis_batches, "_NAME", hashlib.sha1(older, usedforsecurity=False).hexdigest())
+        elsewhere.setattr(redis_script, "_SOURCE", older)
+        elsewhere.setattr(redis_script, "_NAME", hashlib.sha1(older, usedforsecurity=False).hexdigest())
         await engine.submit(Change("one", None, False, 1, True, b"used", used=True))
         await engine.submit(Close("two", None, False))
     assert [type(await engine.submit(new[name])) for name in ("four", "five")] == [Applied, Applied]
@@ -403,13 +405,13 @@ async def test_answers_that_are_long_come_in_several(
         await engine.submit(change(name, 1, echo=name.encode() * 500_000))
     heard: list[str] = []
     sizes: list[int] = []
-    read = redis_batches.read_answer
+    read = redis_lane.read_answer
 
     def count(reply: Any, count: int) -> Any:
         sizes.append(len(reply))
         return read(reply, count)
 
-    monkeypatch.setattr(redis_batches, "read_answer", count)
+    monkeypatch.setattr(redis_lane, "read_answer", count)
 
     async def look(name: str) -> None:
         found = await engine.submit(load(name))
@@ -428,14 +430,14 @@ async def test_what_would_wait_too_long_is_refused_at_once(
 ) -> None:
     """Our choice: what waits is bounded, in number and in size."""
     engine, _ = await start(address)
-    monkeypatch.setattr(redis_batches, "WAITING_CALLS", 5)
+    monkeypatch.setattr(batching, "WAITING_CALLS", 5)
     outcomes = [engine.submit(create(f"{number}")) for number in range(8)]
     for outcome in outcomes[6:]:
         assert outcome.called
         with pytest.raises(Exception, match="cannot be reached"):
             await outcome
     assert all(isinstance(outcome, Applied) for outcome in await gatherResults(outcomes[:6]))
-    monkeypatch.setattr(redis_batches, "WAITING_BYTES", 10_000)
+    monkeypatch.setattr(batching, "WAITING_BYTES", 10_000)
     first = engine.submit(create("first"))
     await refused(engine, create("large", state=bytes(10_000)))
     assert isinstance(await first, Applied)
@@ -447,8 +449,8 @@ async def test_what_has_been_done_does_not_count_as_waiting(
 ) -> None:
     """Our choice: as above; a count that only grows would end in refusing everything."""
     engine, _ = await start(address)
-    monkeypatch.setattr(redis_batches, "WAITING_CALLS", 5)
-    monkeypatch.setattr(redis_batches, "WAITING_BYTES", 5000)
+    monkeypatch.setattr(batching, "WAITING_CALLS", 5)
+    monkeypatch.setattr(batching, "WAITING_BYTES", 5000)
     for number in range(50):
         assert isinstance(await engine.submit(create(f"{number}")), Applied)
     for _ in range(20):

@@ -40,6 +40,7 @@ from mcp_echo.cluster.engine import (
     Totals,
 )
 from mcp_echo.protocol.errors import StoreUnavailable
+from mcp_echo.stores import batching
 from mcp_echo.stores.sqlite import engine as engine_module
 from mcp_echo.stores.sqlite import news as sqlite_news
 from mcp_echo.stores.sqlite import schema as sqlite_schema
@@ -619,7 +620,7 @@ async def test_what_waits_when_the_store_is_given_up_is_refused_too(
     start: Start, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Our choice: nobody waits for what is not tried."""
-    monkeypatch.setattr(engine_module, "LONGEST_BATCH", 2)
+    monkeypatch.setattr(batching, "BATCH_CALLS", 2)
     engine, _ = await start()
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -631,7 +632,7 @@ async def test_what_waits_when_the_store_is_given_up_is_refused_too(
 @pytest_twisted.ensureDeferred
 async def test_only_so_many_operations_may_wait(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """Design decision 8: nothing is buffered without bound; those that were taken on are carried out."""
-    monkeypatch.setattr(engine_module, "MOST_WAITING", 5)
+    monkeypatch.setattr(batching, "WAITING_CALLS", 5)
     engine, _ = await start()
     works = [begin(engine.submit(create(f"{number}"))) for number in range(20)]
     outcomes = Counter()

@@ -18,7 +18,7 @@ from mcp_echo.cluster.engine import Applied, Create, Ended, Found, Missing, Peek
 from mcp_echo.stores.sqlite.clock import FileClock, since_boot
 from mcp_echo.stores.sqlite.engine import SqliteEngine
 from mcp_echo.stores.sqlite.schema import Address, connect, prepare
-from tests.contracts.test_engine import Ears, swept, until
+from tests.contracts.test_engine import Ears, swept
 
 DAY = 86_400
 START = 1_700_000_000.0
@@ -144,7 +144,7 @@ async def test_a_sweep_notes_the_time_for_a_restart_that_nobody_expects(machine:
     with machine.engine(path) as engine:
         machine.wall += 30 * DAY
         await swept(engine)
-        await until(lambda: not engine._waiting and not engine._busy)
+        await engine._queue.finish()
         before = engine.now()
         machine.restart(7)
         with machine.engine(path, "after") as after:

@@ -11,7 +11,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from mcp_echo.stores.redis.address import RedisAddress
-from mcp_echo.stores.redis.server import Learn, Server
+from mcp_echo.stores.redis.codec import Codec
+from mcp_echo.stores.redis.server import Owner, Server
 from mcp_echo.stores.redis.slots import SlotMap, Where, owners_of, read_slots, read_where
 from mcp_echo.stores.redis.wire import RedisWire
 
@@ -23,11 +24,11 @@ class Servers:
     """Which server has which shard.
 
     Args:
-        reactor: Keeps the time.
+        reactor: Connects, and keeps the time.
         address: The server to ask first, which stays one to ask.
-        shards: How many shards there are.
-        make: Makes a server, told how to learn what a cluster looks like; None where there is none.
-        joined: Told of a shard whose server can be reached already.
+        codec: Writes the trials.
+        steady: A clock that only goes forward, in seconds.
+        owner: Who uses them.
     """
 
     _log = Logger("mcp_echo")
@@ -36,19 +37,20 @@ class Servers:
         self,
         reactor: Any,
         address: RedisAddress,
-        shards: int,
-        make: Callable[[RedisAddress, Learn | None], Server],
-        joined: Callable[[int], None],
+        codec: Codec,
+        steady: Callable[[], float],
+        owner: Owner,
     ) -> None:
         self._reactor = reactor
-        self._make = make
-        self._joined = joined
+        self._codec = codec
+        self._steady = steady
+        self._owner = owner
         self._learn = self._ask if address.cluster else None
-        self._first = make(address, self._learn)
-        self._first.shards = set(range(shards))
+        self._first = self._make(address)
+        self._first.shards = set(range(address.shards))
         self._known: dict[Where, Server] = {Where(address.host, address.port): self._first}
         """By each of the names that it goes by."""
-        self._owners = [self._first] * shards
+        self._owners = [self._first] * address.shards
         self._leaving: dict[Server, IDelayedCall] = {}
         """Servers that have nothing any more → when they are let go of."""
         self._ends: list[Deferred[None]] = []
@@ -59,9 +61,11 @@ class Servers:
         """Return the server that has a shard."""
         return self._owners[shard]
 
-    def behind(self, wire: RedisWire, shard: int) -> Server:
-        """Return the server that a connection leads to, or the one of a shard if the connection is lost."""
-        return next((each for each in self.all() if each.wire is wire), self._owners[shard])
+    def failed(self, wire: RedisWire, shard: int, reason: str, *, unusable: bool) -> None:
+        """What was sent over a connection for a shard was not carried out; see `Server.failed`."""
+        # Where the connection is lost it is no server's any more.
+        server = next((each for each in self.all() if each.wire is wire), self._owners[shard])
+        server.failed(shard, reason, unusable=unusable)
 
     def all(self) -> list[Server]:
         """Return the servers, the one of the address first."""
@@ -162,11 +166,14 @@ class Servers:
         if not before.shards and before is not self._first:
             self._leave(before)
         if server.wire is not None:
-            self._joined(shard)
+            self._owner.joined(shard)
+
+    def _make(self, address: RedisAddress) -> Server:
+        return Server(self._reactor, address, self._codec, self._steady, owner=self._owner, learn=self._learn)
 
     def _join(self, where: Where) -> Server:
         address = self._first.address._replace(host=where.host, port=where.port)
-        server = self._known[where] = self._make(address, self._learn)
+        server = self._known[where] = self._make(address)
         if self._started:
             server.start()
         return server

@@ -7,9 +7,9 @@ as well.
 
 Redis should have ``maxmemory-policy noeviction``: one that evicts takes away sessions and counts that are in
 use. All keys of one shard are in one slot of a cluster, whose servers are found and followed with
-``cluster=true``; see `redis_cluster`. With several shards the limit is divided over them, so that a full one
-refuses although another has room, and so is the limit for each address; the limit for each owner holds for
-each of them. Which record gives way to a new one is decided within its shard.
+``cluster=true``; see `mcp_echo.stores.redis.cluster`. With several shards the limit is divided over them, so
+that a full one refuses although another has room, and so is the limit for each address; the limit for each
+owner holds for each of them. Which record gives way to a new one is decided within its shard.
 
 A user of its own needs the keys ``<prefix>{*``, the channels ``<prefix>:*``, and the commands
 ``+@connection +@scripting +@read +@write +@pubsub +time``, in a cluster ``+cluster|slots +cluster|myid`` as
@@ -25,7 +25,6 @@ from typing import Any
 
 from twisted.internet import defer
 from twisted.internet.defer import Deferred, fail, gatherResults
-from twisted.python.failure import Failure
 
 from mcp_echo.cluster.engine import (
     Count,
@@ -41,14 +40,14 @@ from mcp_echo.cluster.engine import (
 )
 from mcp_echo.protocol.errors import StoreUnavailable
 from mcp_echo.sessions.store import Counts, StoreHealth
-from mcp_echo.stores.redis.address import RedisAddress, parse_address
+from mcp_echo.stores.batching import Room, unavailable
+from mcp_echo.stores.redis.address import parse_address
 from mcp_echo.stores.redis.answers import Answer, SweptSlice
-from mcp_echo.stores.redis.batches import Batches, unavailable
 from mcp_echo.stores.redis.cluster import Servers
 from mcp_echo.stores.redis.codec import Call, Codec
+from mcp_echo.stores.redis.lane import Lane
 from mcp_echo.stores.redis.nudges import Nudges
-from mcp_echo.stores.redis.server import Learn, Server
-from mcp_echo.stores.redis.wire import RedisWire
+from mcp_echo.stores.redis.server import Server
 
 _NOTHING = Totals()
 
@@ -58,7 +57,7 @@ class RedisEngine:
 
     Args:
         reactor: Connects, and keeps the time.
-        address: The whole setting; see `redis_address`.
+        address: The whole setting; see `mcp_echo.stores.redis.address`.
         limit: How many records there may be.
         limit_per_principal: How many of them one owner may have; None for any number.
         node: The name of this node.
@@ -92,28 +91,27 @@ class RedisEngine:
         shards = self._address.shards
         self._codec = Codec(self._address.prefix, shards, node, limit, limit_per_principal, limit_per_address)
         self._steady = steady
-        self._servers = Servers(reactor, self._address, shards, self._make, self._joined)
-        self._batches = Batches(
-            reactor,
-            self._codec,
-            shards,
-            self._address.timeout,
-            wire_of=lambda shard: self._servers.of(shard).wire,
-            answered=self._answered,
-            failed=self._failed,
-            moved=self._servers.moved if self._address.cluster else None,
-            steady=steady,
-        )
+        self._servers = Servers(reactor, self._address, self._codec, steady, self)
+        room = Room()
+        self._lanes = [
+            Lane(
+                shard=shard,
+                clock=reactor,
+                steady=steady,
+                address=self._address,
+                codec=self._codec,
+                servers=self._servers,
+                room=room,
+                take=self.take,
+            )
+            for shard in range(shards)
+        ]
         self._shard_totals = [_NOTHING] * shards
         self._shard_counts = [Counts()] * shards
         self._ahead = wall() - steady()
         """Seconds by which Redis's clock is ahead of the steady one."""
         self._nudges: Nudges | None = None
         self._stopping = False
-        self._of_all_shards: dict[type, Callable[[Any], Deferred[Outcome]]] = {
-            Count: self._count,
-            Sweep: lambda _: Deferred.fromCoroutine(self._sweep()),
-        }
 
     def open(self) -> None:
         """See that everything is there that is needed to connect; a Redis that is down may come up later.
@@ -137,14 +135,19 @@ class RedisEngine:
         self._stopping = True
         self._servers.ask_no_more()
         with suppress(defer.TimeoutError):
-            await self._batches.finish().addTimeout(self._address.timeout, self._reactor)
+            finishing = Deferred.fromCoroutine(self._finish())
+            await finishing.addTimeout(self._address.timeout, self._reactor)
         if self._nudges is not None:
             self._nudges.stop()
         end = self._servers.stop()
-        shards = range(self._address.shards)
-        self._batches.disconnected(shards, "the server stops")
-        self._batches.give_up(shards)
+        for lane in self._lanes:
+            lane.disconnected("the server stops")
+            lane.give_up()
         await end
+
+    async def _finish(self) -> None:
+        for lane in self._lanes:
+            await lane.queue.finish()
 
     def now(self) -> int:
         """Return the milliseconds of Redis's clock, as of its last answer and what has passed since."""
@@ -152,15 +155,19 @@ class RedisEngine:
 
     def submit(self, operation: Operation) -> Deferred[Outcome]:
         """Carry out an operation; see `Engine.submit`."""
-        of_all_shards = self._of_all_shards.get(type(operation))
-        if of_all_shards is not None:
-            return of_all_shards(operation)
+        if type(operation) is Count:
+            return Deferred.fromCoroutine(self._count(operation))
+        if type(operation) is Sweep:
+            return Deferred.fromCoroutine(self._sweep())
         return self.call(self._codec.operation(operation))
 
-    def _count(self, count: Count) -> Deferred[Outcome]:
+    async def _count(self, count: Count) -> Outcome:
         calls = [self.call(self._codec.count(shard, count)) for shard in range(self._address.shards)]
-        counted = gatherResults(calls, consumeErrors=True)
-        return counted.addCallbacks(lambda found: Counted(sum(each.records for each in found)), _first)
+        try:
+            found = await gatherResults(calls, consumeErrors=True)
+        except defer.FirstError as error:
+            error.subFailure.raiseException()
+        return Counted(sum(each.records for each in found))
 
     async def _sweep(self) -> Outcome:
         ended: list[Ended] = []
@@ -199,27 +206,29 @@ class RedisEngine:
         """Carry out an operation, unless its server is known to be of no use."""
         if self._stopping or self._servers.of(call.shard).health.breaker.refuses:
             return fail(unavailable())
-        return self._batches.submit(call)
-
-    def _make(self, address: RedisAddress, learn: Learn | None) -> Server:
-        return Server(self._reactor, address, self._codec, self._steady, owner=self, learn=learn)
+        # First, where Redis refuses what it has no memory for: no more once a batch has written something.
+        return self._lanes[call.shard].queue.add(call, call.size, call.may_be_refused)
 
     def up(self, server: Server) -> None:
         """A server can be reached; see `Owner`."""
-        self._batches.connected(server.shards)
+        for shard in list(server.shards):
+            self._lanes[shard].queue.go_on()
         if 0 in server.shards:
             self._listen_to(server)
 
     def down(self, server: Server, reason: str) -> None:
         """A server cannot be reached; see `Owner`."""
-        self._batches.disconnected(server.shards, reason)
+        lanes = [self._lanes[shard] for shard in server.shards]
+        for lane in lanes:
+            lane.disconnected(reason)
         if server.health.breaker.refuses:
-            self._batches.give_up(server.shards)
+            for lane in lanes:
+                lane.give_up()
         self._servers.learn_again()
 
-    def _joined(self, shard: int) -> None:
-        """A shard is on another server from now on, which can be reached."""
-        self._batches.connected([shard])
+    def joined(self, shard: int) -> None:
+        """A shard is on another server from now on, which can be reached; see `Owner`."""
+        self._lanes[shard].queue.go_on()
         if shard == 0:
             self._listen_to(self._servers.of(0))
 
@@ -228,25 +237,12 @@ class RedisEngine:
         if self._nudges is not None and server.wire is not None:
             self._nudges.connected(server.wire, server.deafness)
 
-    def _answered(self, shard: int, answer: Answer, seconds: float | None) -> None:
-        self._servers.of(shard).answered(seconds)
-        self.take(shard, answer)
-
     def take(self, shard: int, answer: Answer) -> None:
         """Take what the script tells beside its outcomes; see `Owner`."""
         self._ahead = answer.now / 1000 - self._steady()
         self._shard_counts[shard] = answer.counts
         before, self._shard_totals[shard] = self._shard_totals[shard], answer.totals
         self.totals = _exchanged(self.totals, before, answer.totals)
-
-    def _failed(self, shard: int, wire: RedisWire, reason: str, unusable: bool) -> None:
-        self._servers.behind(wire, shard).failed(shard, reason, unusable=unusable)
-
-
-def _first(failure: Failure) -> Failure:
-    """Return what the first of several calls failed with."""
-    error = failure.value
-    return error.subFailure if isinstance(error, defer.FirstError) else failure
 
 
 def _exchanged(totals: Totals, before: Totals, now: Totals) -> Totals:

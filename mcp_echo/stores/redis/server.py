@@ -17,10 +17,10 @@ from mcp_echo.stores.breaker import PAUSE, THRESHOLD
 from mcp_echo.stores.health import Health, Trouble
 from mcp_echo.stores.redis.address import RedisAddress
 from mcp_echo.stores.redis.answers import Answer, Refused, is_full, read_answer
-from mcp_echo.stores.redis.batches import run_script
 from mcp_echo.stores.redis.codec import Call, Codec
 from mcp_echo.stores.redis.dial import Dialer, eviction_policy
 from mcp_echo.stores.redis.link import Link
+from mcp_echo.stores.redis.script import run_script
 from mcp_echo.stores.redis.wire import RedisWire
 
 FULL_FOR = 10.0
@@ -69,6 +69,9 @@ class Owner(Protocol):
 
     def down(self, server: Server, reason: str) -> None:
         """It cannot be reached."""
+
+    def joined(self, shard: int) -> None:
+        """A shard is on another server from now on, which can be reached."""
 
     def call(self, call: Call) -> Deferred[Any]:
         """Carry out an operation."""

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import secrets
 import sqlite3
 import time
-from collections import deque
 from collections.abc import Callable
 from contextlib import closing
 from typing import Any
@@ -17,6 +15,7 @@ from twisted.python.failure import Failure
 from mcp_echo.cluster.engine import Ended, EngineRefused, Listener, Operation, Outcome, Sweep, Swept, Totals
 from mcp_echo.protocol.errors import StoreUnavailable
 from mcp_echo.sessions.store import Counts, StoreHealth
+from mcp_echo.stores.batching import Queue, Room, unavailable
 from mcp_echo.stores.breaker import PAUSE
 from mcp_echo.stores.health import Health, Trouble
 from mcp_echo.stores.sqlite.clock import FileClock, since_boot
@@ -28,10 +27,6 @@ from mcp_echo.stores.sqlite.schema import Address, connect, prepare
 from mcp_echo.stores.sqlite.tasks import Batch, Note, Task, Trial
 from mcp_echo.stores.sqlite.thread import DatabaseThread
 
-LONGEST_BATCH = 256
-"""Tasks that share a transaction."""
-MOST_WAITING = 10_000
-"""Tasks that may wait for their transaction; more are refused."""
 QUIET_SECONDS = 60.0
 """Time for which a second outage is not logged: what fails now and then must not fill the log."""
 LOOK_SECONDS = 0.05
@@ -55,8 +50,8 @@ LOOKS_UNTIL_REST = 20
 class SqliteEngine:
     """Keeps records in an SQLite file; see `Engine`.
 
-    While one batch of operations is carried out in one transaction, the next collects. So the price of a
-    transaction and of a change of threads is shared by all who wait, and the more wait the less it is.
+    A batch of operations is carried out in one transaction, so that all who wait share the price of it and of
+    a change of threads.
 
     Args:
         reactor: The reactor (IReactorTime, IReactorCore and IReactorThreads, which no type joins).
@@ -109,11 +104,8 @@ class SqliteEngine:
         self._health = Health("sqlite", outage, reactor.seconds)
         self._thread: DatabaseThread | None = None
         self._listener: Listener | None = None
-        self._waiting: deque[tuple[Task, Deferred[Any]]] = deque()
-        self._busy = False
+        self._queue: Queue[Task] = Queue(self._hand_over, Room())
         self._stopping = False
-        self._finished: list[Deferred[None]] = []
-        """They fire when nothing waits any more."""
         self._ended: list[Ended] = []
         """What was taken away and no sweep has told of yet."""
         self._next_look: Any = None
@@ -127,7 +119,7 @@ class SqliteEngine:
             with closing(connect(self._address)) as connection:
                 self._clock.follow(connection)
                 records = self._records(connection)
-                _, self.totals, self.counts, *_ = records.carry_out([])
+                _, self.totals, self.counts, _ = records.carry_out([])
         except sqlite3.Error as error:
             raise EngineRefused(f"The store {self._address.path} cannot be read: {error}") from error
 
@@ -138,7 +130,7 @@ class SqliteEngine:
             self._reactor, self._address, self.node, self._records, self._clock, self._replaced
         )
         self._look()
-        self._hand_over()
+        self._queue.go_on()
 
     async def stop(self) -> None:
         """Finish what waits, write everything into the file itself, and close it."""
@@ -147,10 +139,7 @@ class SqliteEngine:
         for call in (self._next_look, self._next_trial):
             if call is not None and call.active():
                 call.cancel()
-        if self._busy or self._waiting:
-            finished: Deferred[None] = Deferred()
-            self._finished.append(finished)
-            await finished
+        await self._queue.finish()
         thread, self._thread = self._thread, None
         if thread is None:
             return
@@ -196,30 +185,16 @@ class SqliteEngine:
             self._ask(Note("clock", self._clock.note())).addErrback(_told_of_elsewhere)
 
     def _ask(self, task: Task) -> Deferred[Any]:
-        if self._health.breaker.refuses or self._stopping or len(self._waiting) >= MOST_WAITING:
-            return fail(_unavailable())
-        return self._add(task)
-
-    def _add(self, task: Task) -> Deferred[Any]:
-        answer: Deferred[Any] = Deferred()
-        self._waiting.append((task, answer))
-        self._hand_over()
-        return answer
+        if self._stopping or self._health.breaker.refuses:
+            return fail(unavailable())
+        return self._queue.add(task)
 
     def _hand_over(self) -> None:
-        if self._busy or self._thread is None:
+        if self._thread is None:
             return
-        if not self._waiting:
-            finished, self._finished = self._finished, []
-            for each in finished:
-                each.callback(None)
-            return
-        self._busy = True
-        batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), LONGEST_BATCH))]
-        answers = [answer for _, answer in batch]
         begun = self._reactor.seconds()
-        done = self._carry_out(self._thread, [task for task, _ in batch])
-        done.addCallbacks(self._carried_out, self._failed, (answers, begun), errbackArgs=(answers,))
+        done = self._carry_out(self._thread, self._queue.take())
+        done.addCallbacks(self._carried_out, self._failed, (begun,))
         done.addErrback(self._broken)
 
     @staticmethod
@@ -233,35 +208,25 @@ class SqliteEngine:
 
         return thread.carry_out(tasks).addErrback(once_more)
 
-    def _carried_out(self, batch: Batch, answers: list[Deferred[Any]], begun: float) -> None:
+    def _carried_out(self, batch: Batch, begun: float) -> None:
         self._idle_looks = 0
-        self._busy = False
         self._health.answered(self._reactor.seconds() - begun)
-        if batch.tried:
-            self._health.keeps()
         self.totals, self.counts = batch.totals, batch.counts
         self._ended += batch.ended
         if self._health.reason is not None:
             self._try_later()
-        # The thread goes on with what has come in meanwhile, while the reactor tells of what is done.
-        self._hand_over()
-        for answer, outcome in zip(answers, batch.answers, strict=True):
-            answer.callback(outcome if not isinstance(outcome, Exception) else Failure(outcome))
+        self._queue.done(batch.answers)
 
-    def _failed(self, failure: Failure, answers: list[Deferred[Any]]) -> None:
+    def _failed(self, failure: Failure) -> None:
         self._idle_looks = 0
-        self._busy = False
         reason = _told(failure.value)
         self._health.failed(reason)
         self._health.lost(reason)
         self._replace_connection(failure)
-        if self._health.breaker.refuses:
-            answers += [answer for _, answer in self._waiting]
-            self._waiting.clear()
         self._try_later()
-        self._hand_over()
-        for answer in answers:
-            answer.errback(_unavailable())
+        if self._health.breaker.refuses:
+            self._queue.refuse()
+        self._queue.fail()
 
     def _broken(self, failure: Failure) -> None:
         self._log.failure("The session store could not pass on an answer", failure)
@@ -288,8 +253,12 @@ class SqliteEngine:
         if self._health.reason is None:
             return
         self._health.breaker.begin()
-        # Whether it went well is noted for the batch as a whole.
-        self._add(Trial()).addErrback(_told_of_elsewhere)
+        self._try()
+
+    def _try(self) -> None:
+        """Find out whether what is given is kept."""
+        trial = self._queue.add(Trial())
+        trial.addCallbacks(lambda _: self._health.keeps(), _told_of_elsewhere)
 
     def _look(self) -> None:
         if self._thread is not None:
@@ -317,7 +286,7 @@ class SqliteEngine:
     def _saw_nothing(self, failure: Failure) -> None:
         if failure.check(FileLost) and self._health.reason is None and not self._stopping:
             # As a request would find it: it is known before one comes.
-            self._add(Trial()).addErrback(_told_of_elsewhere)
+            self._try()
         else:
             self._replace_connection(failure)
         self._look_again(PAUSE)
@@ -350,7 +319,3 @@ def _told(error: BaseException | None) -> str:
         return f"{error}: {REMEDIES[sqlite3.SQLITE_READONLY]}"
     # What is kept is not what this version keeps, so that its code stumbles over it.
     return f"it does not hold what it should ({type(error).__name__}: {error}): put a copy in its place"
-
-
-def _unavailable() -> StoreUnavailable:
-    return StoreUnavailable(1 + secrets.randbelow(3))

@@ -129,8 +129,6 @@ class Records:
         self._limit_per_address = limit_per_address
         self._clock = now
         self._now = 0
-        self._tried = False
-        """Whether a trial has gone well in this batch."""
         self._sums: list[int] = []
         self._before: list[int] = []
         self._counts: list[int] = []
@@ -190,7 +188,6 @@ class Records:
         self._cursor.execute("BEGIN" if reading else "BEGIN IMMEDIATE")
         # Not before: with the lock comes the right to say what is now.
         self._now = self._clock()
-        self._tried = False
         *self._sums, counts = self._cursor.execute(_SUMS).fetchone()
         # A file of an earlier version has not counted.
         self._counts = list(Counts(self._sums[0]) if counts is None else Counts(*_counted(counts)))
@@ -212,7 +209,7 @@ class Records:
         self._cursor.execute("COMMIT")
         records, handles, *held = self._sums
         totals = Totals(records, handles, Held(*held))
-        return Batch(answers, totals, Counts(*self._counts), self._ended, self._tried)
+        return Batch(answers, totals, Counts(*self._counts), self._ended)
 
     def _roll_back(self) -> None:
         # Some failures end the transaction by themselves.
@@ -413,7 +410,6 @@ class Records:
         self._take_away([] if row is None else [row])
         # Not an update: where nothing is different SQLite writes nothing.
         self._cursor.execute("INSERT OR REPLACE INTO meta VALUES ('trial', x'')")
-        self._tried = True
 
 
 _counted = msgspec.json.Decoder(list[int]).decode

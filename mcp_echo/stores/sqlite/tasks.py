@@ -31,6 +31,4 @@ class Batch(NamedTuple):
     totals: Totals
     counts: Counts
     ended: list[Ended]
-    """The expired records that were taken away."""
-    tried: bool
-    """Whether a trial was among them that went well, which shows that all is well."""
+    """The records that were taken away, because they had expired or to make room."""

@@ -1,0 +1,24 @@
+"""The script in script.lua, which carries out a batch of operations."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from mcp_echo.stores.redis.wire import RedisWire
+
+_SOURCE = Path(__file__).with_name("script.lua").read_bytes()
+# No secret: it is how Redis names scripts.
+_NAME = hashlib.sha1(_SOURCE, usedforsecurity=False).hexdigest()
+
+
+async def run_script(wire: RedisWire, keys: list[bytes], argument: bytes) -> Any:
+    """Run the script on a connection; return its reply."""
+    try:
+        return await wire.call("EVALSHA", _NAME, len(keys), *keys, argument)
+    except Exception as error:
+        # After a restart or a failover Redis knows no scripts. https://redis.io/docs/latest/commands/evalsha/
+        if not str(error).startswith("NOSCRIPT"):
+            raise
+    return await wire.call("EVAL", _SOURCE, len(keys), *keys, argument)
