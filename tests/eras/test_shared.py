@@ -16,11 +16,13 @@ import tests.transport
 from tests.transport.engine_support import OnAnEngine
 from tests.transport.support import ServerTestCase
 
+NOT_AGAIN = ("test_shared", "test_shared_server", "test_twice")
+"""Modules whose servers have an engine already."""
 MODULES = [
     importlib.import_module(f"{room.__name__}.{module.name}")
     for room in (tests.eras, tests.fixtures, tests.transport)
     for module in pkgutil.iter_modules(room.__path__)
-    if module.name.startswith("test_") and module.name not in ("test_shared", "test_shared_server", "test_twice")
+    if module.name.startswith("test_") and module.name not in NOT_AGAIN
 ]
 
 _DIRECT = "takes sessions from the store outside of any request, which only memory allows"
