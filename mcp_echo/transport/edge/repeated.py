@@ -50,4 +50,7 @@ class RepeatedHead:
         if length is None or not data.startswith(self._after, length.end()):
             return None
         end = length.end() + len(self._after)
-        return self._head.with_length(data[at : end - 4], length[0]), end
+        # The next body is likely to be as long as this one.
+        self._raw = data[at:end]
+        self._head = self._head.with_length(data[at : end - 4], length[0])
+        return self._head, end
