@@ -24,7 +24,7 @@ from mcp_echo.cluster.stream_log import Bounds
 from mcp_echo.eras.running import AtOnce, InTransactions, Runner
 from mcp_echo.eras.server import Server
 from mcp_echo.host.listening import STOP_MARGIN, endpoint, endpoint_description, metrics_description
-from mcp_echo.host.logs import FailureCount, LogJournal
+from mcp_echo.host.logs import FailureCount
 from mcp_echo.host.notify import Notices
 from mcp_echo.metrics.exposition import MetricsSite, Scrapes
 from mcp_echo.metrics.figures import Sources, registry_of
@@ -50,6 +50,9 @@ from mcp_echo.transport.patience import ReactorPatience
 from mcp_echo.transport.ports import Listener, MetricsPort
 from mcp_echo.transport.streamable_http import StreamableHttp
 from mcp_echo.transport.streams import Streams
+from mcp_echo.watch.journal import Journal
+from mcp_echo.watch.observer import Watch
+from mcp_echo.watch.seen import SessionEvent
 from mcp_echo.watch.tally import Tally
 from mcp_echo.workers.assignment import Place
 from mcp_echo.workers.worker import shared_endpoint
@@ -123,7 +126,8 @@ class EchoService(MultiService):
         self._reactor = reactor
         self._drain_timeout = settings.drain_timeout
         self._keeping: StoreService | None = None
-        self.journal = LogJournal(
+        self.journal = Journal(
+            Logger("mcp_echo"),
             settings.debug or settings.log_level == "DEBUG",
             settings.reveal_secrets,
             effective.secrets,
@@ -131,19 +135,27 @@ class EchoService(MultiService):
         )
         node = new_node(settings.node)
         self.engine = open_engine(reactor, settings, node) if engine is None else engine
-        self.tally: Tally | None = None
+        self.tally = Tally() if settings.metrics_port is not None else None
+        self._offer = _offer(settings)
+        told = (self.journal.see, self._offer.observer, None if self.tally is None else self.tally.see)
+        observers = tuple(observer for observer in told if observer is not None)
+        self.watch = Watch(observers, now, self.journal.failure, bodies=self.journal.verbose)
         self.store: SessionStore
         if self.engine is None:
             self._build_alone(effective, now, wall, node)
         else:
             self._build_shared(effective, now, wall, self.engine)
         self.health = Health(self.facts)
-        self.streams = Streams(reactor, settings.keepalive_interval)
+        if self.tally is not None:
+            self.tally.expect(self.server.methods, self._offer.tools, self.server.supported.names)
+        self.streams = Streams(reactor, settings.keepalive_interval, self.watch)
         try:
-            self.http = StreamableHttp(self.server, settings, self.health, self.streams, self.journal)
+            self.http = StreamableHttp(
+                self.server, settings, self.health, self.streams, self.journal, self.watch
+            )
         except ValueError as error:
             raise ConfigError(str(error)) from None
-        self.site = EchoSite(self.http, reactor, settings)
+        self.site = EchoSite(self.http, reactor, settings, watch=self.watch)
         self.listener: Listener | None = None
         self.metrics: MetricsPort | None = None
         self.notices = Notices(reactor, environ, self.status)
@@ -169,8 +181,6 @@ class EchoService(MultiService):
         self.facts = Facts(
             effective, self.store, Machine(), now, wall, now(), Changes(), self._spawn, limits, agreed
         )
-        if settings.metrics_port is not None:
-            self.tally = Tally()
         self.server = self._server(Seal(agreed, settings.state_key), AtOnce())
 
     def _build_shared(self, effective: Effective, now: Clock, wall: Clock, engine: Engine) -> None:
@@ -198,8 +208,6 @@ class EchoService(MultiService):
         self.facts = Facts(
             effective, store, Machine(), now, wall, now(), changes, self._spawn, limits, store.agreed_now
         )
-        if settings.metrics_port is not None:
-            self.tally = Tally()
         seal = Seal(store.agreed_now, settings.state_key)
         self.server = self._server(seal, InTransactions(store, self._spawn))
         self._keeping = StoreService(self._reactor, store, seal, settings.state_key, self._spawn)
@@ -210,10 +218,8 @@ class EchoService(MultiService):
         return share_of(settings.max_state_bytes_per_client, settings.max_state_bytes)
 
     def _server(self, seal: Seal, runner: Runner) -> Server:
-        settings = self.facts.settings
-        patience = ReactorPatience(self._reactor)
-        supported, offer = _supported(settings), _offer(settings)
-        return Server(self.facts, supported, offer, self.journal, patience, seal, runner, self.tally)
+        supported, patience = _supported(self.facts.settings), ReactorPatience(self._reactor)
+        return Server(self.facts, supported, self._offer, self.journal, patience, seal, runner)
 
     def listen(self, endpoint: IStreamServerEndpoint, where: str, refused: Callable[[], None]) -> None:
         """Serve on an endpoint while the service runs; see `Listener`."""
@@ -288,18 +294,15 @@ class EchoService(MultiService):
             self.journal.failure("Work in the background failed", failure=failure)
 
     def _session_ended(self, session: Session, reason: EndReason) -> None:
-        self.server.legacy.session_ended(session.id)
-        self.journal.note(
-            f"Session {reason}",
-            session=session,
-            client_name=session.client.name,
-            protocol_version=session.revision.name,
-        )
+        self._ended(session.id, session.client.name, session.revision.name, reason)
 
     def _shared_session_ended(self, session_id: str, reason: EndReason, replica: Replica | None) -> None:
+        self._ended(session_id, None, None if replica is None else replica.stored.revision, reason)
+
+    def _ended(self, session_id: str, client: str | None, revision: str | None, reason: EndReason) -> None:
         self.server.legacy.session_ended(session_id)
-        known: dict[str, Any] = {} if replica is None else {"protocol_version": replica.stored.revision}
-        self.journal.note(f"Session {reason}", session_id=session_id, **known)
+        event = SessionEvent("end", self.watch.now(), session_id, client, revision, reason)
+        self.watch.tell(event)
 
 
 def build(reactor: IReactorTime, effective: Effective, place: Place | None = None) -> EchoService:

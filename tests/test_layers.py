@@ -18,7 +18,8 @@ ROOT = Path(__file__).parents[1]
 
 # Each room imports only what stands to its left; rooms in one place know nothing of each other.
 ROOMS = [
-    "http",
+    # What connects the daemon with its machine knows no MCP.
+    "host|http",
     "protocol",
     "auth",
     "watch",
@@ -26,7 +27,6 @@ ROOMS = [
     "tools",
     "offer",
     "fixtures|eras|cluster",
-    "host",
     "transport|stores",
     "metrics",
     "workers",
@@ -121,6 +121,8 @@ UNDER_THE_EDGE = (
     "sessions.limits",
     "host.twisted_private",
     "transport.edge",
+    "watch.observer",
+    "watch.seen",
     "__version__",
 )
 

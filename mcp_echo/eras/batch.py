@@ -10,10 +10,12 @@ from typing import Any, NamedTuple
 
 from mcp_echo.eras.exchange import Exchange, Patience, Promise, Reply
 from mcp_echo.eras.outlets import LegacyOutlet
+from mcp_echo.eras.refusals import refuse
 from mcp_echo.protocol.errors import InvalidRequest, McpError, StoreUnavailable
 from mcp_echo.protocol.jsonrpc import Malformed, Message, Request
 from mcp_echo.protocol.revisions import Revision
 from mcp_echo.sessions.session import Session
+from mcp_echo.watch.seen import Asked
 
 _NO_INITIALIZE = "Invalid request: initialize must not be part of a batch"
 
@@ -27,9 +29,8 @@ class LaterReply(NamedTuple):
     """Begins the work, and returns what it answers; None where the request was cancelled."""
 
 
-Perform = Callable[[Request, Session, Exchange, LegacyOutlet], Reply | LaterReply]
-Refuse = Callable[[Message | list[Message], Exchange, McpError], bytes]
-TakeNote = Callable[[Message, Session, Exchange], None]
+Perform = Callable[[Request, Session, Exchange, LegacyOutlet, Asked], Reply | LaterReply]
+TakeNote = Callable[[Message, Session, Exchange, Asked], None]
 Settle = Callable[[Session], Coroutine[Any, Any, None]]
 Spawn = Callable[[Coroutine[Any, Any, None]], Callable[[], None]]
 
@@ -65,7 +66,6 @@ class Batch:
         exchange: The HTTP request.
         outlet: The client's end, shared by all its requests.
         perform: Answers one request, now or later.
-        refuse: Answers one message that gets no further.
         take_note: Acts on a message that wants no answer.
         settle: Waits until what late work has changed in the session is kept.
         patience: Ways to wait.
@@ -78,7 +78,6 @@ class Batch:
         exchange: Exchange,
         outlet: LegacyOutlet,
         perform: Perform,
-        refuse: Refuse,
         take_note: TakeNote,
         settle: Settle,
         patience: Patience,
@@ -88,7 +87,6 @@ class Batch:
         self._exchange = exchange
         self._outlet = outlet
         self._perform = perform
-        self._refuse = refuse
         self._take_note = take_note
         self._settle = settle
         self._patience = patience
@@ -104,29 +102,34 @@ class Batch:
         """
         check_batches(self._session.revision)
         with self._session.log.burst():
-            answers = [self._element(message) for message in messages]
+            asked = [Asked() for _ in messages]
+            answers = [self._element(*each) for each in zip(messages, asked, strict=True)]
+        self._exchange.seen.batch = asked
         if any(isinstance(answer, Later) for answer in answers):
             self._exchange.then(self._wait, answers)
             return None
         return self._end([answer for answer in answers if isinstance(answer, bytes)])
 
-    def _element(self, message: Message) -> bytes | Later | None:
+    def _element(self, message: Message, asked: Asked) -> bytes | Later | None:
         """Return the response to one element, or a promise of it; None if none is due or it has gone out."""
         if isinstance(message, Malformed):
             if message.is_response:
                 self._exchange.then(self._session.pass_answer, message.id, None)
-            return self._answered(self._refuse(message, self._exchange, message.error))
+            return self._answered(self._refuse(message, asked, message.error))
         if not isinstance(message, Request):
-            self._take_note(message, self._session, self._exchange)
+            self._take_note(message, self._session, self._exchange, asked)
             return None
         if message.method == "initialize":
-            return self._answered(self._refuse(message, self._exchange, InvalidRequest(_NO_INITIALIZE)))
-        answer = self._perform(message, self._session, self._exchange, self._outlet)
+            return self._answered(self._refuse(message, asked, InvalidRequest(_NO_INITIALIZE)))
+        answer = self._perform(message, self._session, self._exchange, self._outlet, asked)
         if isinstance(answer, Reply):
             return self._answered(answer.body)
         later = Later(self._patience.promise(None))
         self._exchange.then(self._start, answer, later)
         return later
+
+    def _refuse(self, message: Message | list[Message], asked: Asked, error: McpError) -> bytes:
+        return refuse(message, self._exchange, asked, error, "legacy")
 
     def _start(self, reply: LaterReply, later: Later) -> None:
         # Each goes on by itself: none waits for another, and each can be cancelled.
@@ -155,7 +158,7 @@ class Batch:
             try:
                 await self._settle(self._session)
             except StoreUnavailable as error:
-                return Reply(error.status, self._refuse([], self._exchange, error), error.headers)
+                return Reply(error.status, self._refuse([], self._exchange.seen, error), error.headers)
         return reply
 
     def _end(self, bodies: list[bytes]) -> Reply | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,6 +15,7 @@ from mcp_echo.sessions.event_log import Log, Stream
 from mcp_echo.sessions.held import STREAM_BYTES
 from mcp_echo.sessions.limits import Limits
 from mcp_echo.sessions.session import Session
+from mcp_echo.watch.seen import Seen
 
 
 class Reply:
@@ -45,6 +46,7 @@ class Carriage:
         primed: Whether the stream opens with an event id and no data.
         farewell: A message to end the stream with when the server stops.
         has_gap: Whether messages that the client comes back for are there no more.
+        session: The id of its session; None where there is none.
     """
 
     log: Log
@@ -53,6 +55,7 @@ class Carriage:
     primed: bool = False
     farewell: bytes | None = None
     has_gap: bool = False
+    session: str | None = None
 
     def drop(self) -> None:
         """Let go of the stream, for which there is no connection; who comes back finds it free."""
@@ -108,6 +111,9 @@ class Exchange(Effects, Protocol):
     Whoever works on it may look at it. What answers it is an effect: see `mcp_echo.sessions.effects`.
     """
 
+    http_method: str
+    seen: Seen
+    """What observers will be told of it; each rung of a ladder sets there what it learns."""
     accepted: Accepted
     arrived: float
     """Seconds of the steady clock when it was complete."""
@@ -122,9 +128,6 @@ class Exchange(Effects, Protocol):
 
     def insist_on_one(self) -> None:
         """Refuse a request whose session, version or event is named twice, differently."""
-
-    @property
-    def http_method(self) -> str: ...
 
     def caller(self) -> Caller:
         """Return what is known of who sends it."""
@@ -149,6 +152,9 @@ class Exchange(Effects, Protocol):
 
     def drop(self) -> None:
         """Drop the collected effects; all later ones happen at once."""
+
+    def began(self, session: Session) -> None:
+        """Tell observers of a session that was made for it."""
 
     def announce(self, session: Session) -> None:
         """Send the session's id in ``Mcp-Session-Id``: it is new to the client."""
@@ -199,32 +205,3 @@ class Patience(Protocol):
 
     def promise(self, seconds: float | None) -> Promise:
         """Return a promise; awaiting it raises TimeoutError when it is not kept within ``seconds``."""
-
-
-class Journal(Protocol):
-    """Where the server writes down what happens."""
-
-    verbose: bool
-    """Whether details are wanted; preparing them costs time."""
-
-    def note(self, text: str, **fields: Any) -> None:
-        """Write down an event that an operator wants to see."""
-
-    def debug(self, text: str, **fields: Any) -> None:
-        """Write down a detail that matters while looking for a fault."""
-
-    def failure(self, text: str, *, secrets: Iterable[str] = (), **fields: Any) -> None:
-        """Write down the exception being handled, with its traceback, but none of these secrets."""
-
-    def failed(
-        self, text: str, error: Exception, session: Session | None, method: str, secrets: Iterable[str]
-    ) -> None:
-        """Write down an unexpected exception, with its traceback.
-
-        Args:
-            text: What failed.
-            error: The exception.
-            session: The session it failed for.
-            method: The JSON-RPC method.
-            secrets: What the traceback must not show.
-        """

@@ -13,10 +13,10 @@ from msgspec import Raw
 
 from mcp_echo.eras.batch import Batch, LaterReply, check_batches, check_no_initialize
 from mcp_echo.eras.clients import describe_client
-from mcp_echo.eras.exchange import Carriage, Exchange, Journal, Patience, Reply, open_stream
+from mcp_echo.eras.exchange import Carriage, Exchange, Patience, Reply, open_stream
 from mcp_echo.eras.methods import INSTRUCTIONS, Later, Methods, read_uri
 from mcp_echo.eras.outlets import LegacyOutlet
-from mcp_echo.eras.refusals import Refusals, brief
+from mcp_echo.eras.refusals import brief, refuse
 from mcp_echo.eras.running import Runner
 from mcp_echo.eras.strict import Strictness
 from mcp_echo.offer.resources import no_resource
@@ -58,7 +58,8 @@ from mcp_echo.sessions.held import STREAM_BYTES
 from mcp_echo.sessions.session import UNKNOWN_CLIENT, Client, Session
 from mcp_echo.sessions.subscriptions import LISTS, List
 from mcp_echo.tools.base import Call
-from mcp_echo.watch.tally import CANCELLED, Tally
+from mcp_echo.watch.journal import Journal
+from mcp_echo.watch.seen import CANCELLED, Asked
 
 MAX_SUBSCRIPTIONS = 64
 """Subscriptions per session; there are far fewer resources."""
@@ -111,10 +112,9 @@ class LegacyEra:
     Args:
         methods: What the server can do.
         supported: The revisions it speaks.
-        journal: Where it writes down what happens.
+        journal: Where unexpected failures are written down.
         patience: Ways to wait.
         runner: Has requests worked on.
-        tally: Counts the requests; None when nobody wants to know.
     """
 
     def __init__(
@@ -124,7 +124,6 @@ class LegacyEra:
         journal: Journal,
         patience: Patience,
         runner: Runner,
-        tally: Tally | None = None,
     ) -> None:
         self._methods = methods
         self._facts = methods.facts
@@ -132,11 +131,8 @@ class LegacyEra:
         self._journal = journal
         self._patience = patience
         self._runner = runner
-        self._tally = tally
-        self._refusals = Refusals(tally, methods.facts.now)
         settings = methods.facts.settings
         self._answer_timeout = settings.client_timeout
-        self._observer = methods.offer.observer
         self._listeners: dict[str, _SessionListener] = {}
         self._table = {
             **methods.table,
@@ -161,13 +157,16 @@ class LegacyEra:
         Raises:
             McpError: The whole POST is refused.
         """
+        seen = exchange.seen
+        seen.era = "legacy"
         exchange.insist_on_one()
         named = check_version_header(exchange.version, self._supported)
         if isinstance(message, Request) and message.method == "initialize":
             return self._initialize(message, exchange)
         if exchange.session_id is None and self.strict is None and _is_ping(message):
             # Needs no state, so none is made: a prober must not fill the store.
-            self._count(message, None, named, exchange)
+            seen.begin("legacy", message, None if named is None else named.name)
+            seen.end(seen.elapsed())
             return Reply(200, result_bytes(message.id, {}))
         if isinstance(message, list) and exchange.session_id is None:
             # Before a session is made for it, which a refused array would leave behind.
@@ -181,13 +180,11 @@ class LegacyEra:
         )
         if self.strict is not None:
             self.strict.check(message, session, named, exchange)
-        if self._observer is not None:
-            exchange.then(self._observer.saw_post, message, exchange.headers(), session, exchange.caller())
         if isinstance(message, Request):
             return self._answer(message, session, exchange)
         if isinstance(message, list):
             return self._batch(session, exchange).answer(message)
-        self.take_note(message, session, exchange)
+        self.take_note(message, session, exchange, seen)
         return Reply(202)
 
     def _session(
@@ -195,7 +192,10 @@ class LegacyEra:
     ) -> Session:
         """Return the session a request belongs to; without an id one is made, where that is allowed."""
         if exchange.session_id is not None:
-            return self._facts.store.use(exchange.session_id, exchange.principal, notice=notice)
+            session = self._facts.store.use(exchange.session_id, exchange.principal, notice=notice)
+            seen = exchange.seen
+            seen.session, seen.client, seen.revision = session.id, session.client, session.revision.name
+            return session
         revision = named or self._supported.assumed
         if self.strict is not None or not may_create or revision is None:
             raise SessionRequired(_SESSION_REQUIRED.get(exchange.http_method, _INITIALIZE_FIRST))
@@ -213,23 +213,13 @@ class LegacyEra:
         address = exchange.caller().address
         self._facts.limits.admit_session(address, exchange.arrived, exchange)
         session = self._facts.store.create(exchange.principal, revision, client, address)
-        exchange.then(self._note_created, session)
+        exchange.then(exchange.began, session)
         return session
-
-    def _note_created(self, session: Session) -> None:
-        self._journal.note(
-            "Session created",
-            session=session,
-            client_name=session.client.name,
-            protocol_version=session.revision.name,
-        )
 
     def session_ended(self, session_id: str) -> None:
         """Tell a session that is over nothing more."""
         if self.strict is not None:
             self.strict.ended(session_id)
-        if self._observer is not None:
-            self._observer.ended(session_id)
         listener = self._listeners.pop(session_id, None)
         if listener is not None:
             self._facts.changes.forget(listener)
@@ -252,7 +242,9 @@ class LegacyEra:
         session.record.requests += 1
         body = result_bytes(request.id, self.initialize_result(revision))
         session.answered(self._facts.now() - exchange.arrived)
-        self._count(request, None, revision, exchange)
+        seen = exchange.seen
+        seen.begin("legacy", request, revision.name)
+        seen.end(seen.elapsed())
         return self._finish(Reply(200, body), self._outlet(session, exchange), session, exchange)
 
     def negotiate(self, params: Raw) -> tuple[Initialize, Revision]:
@@ -291,7 +283,6 @@ class LegacyEra:
             exchange,
             outlet,
             self.result,
-            self.refuse,
             self.take_note,
             self._runner.settle,
             self._patience,
@@ -299,13 +290,11 @@ class LegacyEra:
         )
 
     def _outlet(self, session: Session, exchange: Exchange) -> LegacyOutlet:
-        return LegacyOutlet(
-            session, exchange, self._patience, self._answer_timeout, self._facts.now, self._observer
-        )
+        return LegacyOutlet(session, exchange, self._patience, self._answer_timeout, self._facts.now)
 
     def _answer(self, request: Request, session: Session, exchange: Exchange) -> Reply | None:
         outlet = self._outlet(session, exchange)
-        answer = self.result(request, session, exchange, outlet)
+        answer = self.result(request, session, exchange, outlet, exchange.seen)
         if isinstance(answer, Reply):
             return self._finish(answer, outlet, session, exchange)
         exchange.then(self._start, answer, outlet, session, exchange)
@@ -338,7 +327,8 @@ class LegacyEra:
         try:
             await self._runner.settle(session)
         except StoreUnavailable as error:
-            return Reply(error.status, self.refuse(request, exchange, error), error.headers)
+            body = refuse(request, exchange, exchange.seen, error, "legacy")
+            return Reply(error.status, body, error.headers)
         return reply
 
     @staticmethod
@@ -352,13 +342,15 @@ class LegacyEra:
         return None
 
     def result(
-        self, request: Request, session: Session, exchange: Exchange, outlet: LegacyOutlet
+        self, request: Request, session: Session, exchange: Exchange, outlet: LegacyOutlet, asked: Asked
     ) -> Reply | LaterReply:
         """Return the JSON-RPC response to one request with its HTTP status, now or later.
 
         What comes later is None if the request was cancelled meanwhile.
         """
         session.record.requests += 1
+        asked.era, asked.revision = "legacy", session.revision.name
+        asked.method, asked.id = request.method, request.id
         call = Call(
             self._facts,
             session,
@@ -380,39 +372,44 @@ class LegacyEra:
             if isinstance(result, Later):
                 exchange.then(exchange.let_go)
                 short = brief(request)
-                return LaterReply(short, partial(self._result_later, short, result, session, exchange, call))
+                work = partial(self._result_later, short, result, session, exchange, call, asked)
+                return LaterReply(short, work)
             answer = Reply(200, result_bytes(request.id, result))
         except Exception as error:
             refused = self._failure(request, session, exchange, error)
             answer = _refusal(request, refused)
         seconds = self._facts.now() - exchange.arrived
         session.answered(seconds)
-        if self._tally is not None:
-            # As `_count` does it, without a call and a look at the clock more: nearly all requests end here.
-            code = None if refused is None else refused.code
-            exchange.then(
-                self._tally.answered,
-                *(request.method, call.tool, session.revision.name, "legacy", answer.status, code, seconds),
-            )
+        asked.tool, asked.outcome, asked.seconds = call.tool, answer.status, seconds
+        asked.error = None if refused is None else refused.code
         return answer
 
     async def _result_later(
-        self, request: Request, later: Later, session: Session, exchange: Exchange, call: Call
+        self,
+        request: Request,
+        later: Later,
+        session: Session,
+        exchange: Exchange,
+        call: Call,
+        asked: Asked,
     ) -> Reply | None:
-        refused = None
+        seen = exchange.seen
+        seen.pending += 1
         try:
             answer = Reply(200, result_bytes(request.id, await later.make()))
+            asked.end(seen.elapsed(), call.tool)
         except Exception as error:
             running = session.running(request.id)
             if running is not None and running.cancelled:
-                self._count(request, call.tool, session.revision, exchange, CANCELLED)
+                asked.end(seen.elapsed(), call.tool, CANCELLED)
                 return None
             refused = self._failure(request, session, exchange, error)
             answer = _refusal(request, refused)
+            asked.end(seen.elapsed(), call.tool, answer.status, refused.code)
         finally:
             session.finish(request.id)
+            seen.settle()
         session.answered(self._facts.now() - exchange.arrived)
-        self._count(request, call.tool, session.revision, exchange, answer.status, refused)
         return answer
 
     def _failure(self, request: Request, session: Session, exchange: Exchange, error: Exception) -> McpError:
@@ -420,28 +417,8 @@ class LegacyEra:
         if isinstance(error, McpError):
             return error
         secrets = exchange.secrets()
-        exchange.then(self._journal.failed, "A method failed", error, session, request.method, secrets)
+        exchange.then(self._journal.failed, "A method failed", error, session.id, request.method, secrets)
         return InternalError()
-
-    def _count(
-        self,
-        request: Request,
-        tool: str | None,
-        revision: Revision | None,
-        exchange: Exchange,
-        status: int | str = 200,
-        error: McpError | None = None,
-    ) -> None:
-        if self._tally is None:
-            return
-        seconds = self._facts.now() - exchange.arrived
-        name = None if revision is None else revision.name
-        code = None if error is None else error.code
-        exchange.then(self._tally.answered, request.method, tool, name, "legacy", status, code, seconds)
-
-    def refuse(self, message: Message | list[Message], exchange: Exchange, error: McpError) -> bytes:
-        """Return the response to a message that gets no further."""
-        return self._refusals.answer(message, exchange, error, "legacy")
 
     def post_to_stream(self, message: Message, session: Session, stream: Stream, exchange: Exchange) -> None:
         """Take a message whose answer goes to its session's one stream (transport of 2024-11-05).
@@ -451,17 +428,16 @@ class LegacyEra:
         """
         if self.strict is not None:
             self.strict.check(message, session, None, exchange, has_header=False)
-        if self._observer is not None:
-            exchange.then(self._observer.saw_post, message, exchange.headers(), session, exchange.caller())
+        seen = exchange.seen
         if not isinstance(message, Request):
-            self.take_note(message, session, exchange)
+            self.take_note(message, session, exchange, seen)
             return
         outlet = self._outlet(session, exchange)
         outlet.opened = stream
         if message.method == "initialize":
             session.log.append(stream, self._initialize_on_stream(message, session, exchange))
             return
-        answer = self.result(message, session, exchange, outlet)
+        answer = self.result(message, session, exchange, outlet, seen)
         if isinstance(answer, Reply):
             session.log.append(stream, answer.body)
             return
@@ -475,9 +451,10 @@ class LegacyEra:
         try:
             params, revision = self.negotiate(request.params)
         except McpError as error:
-            return self.refuse(request, exchange, error)
+            return refuse(request, exchange, exchange.seen, error, "legacy")
         session.record.requests += 1
-        self._count(request, None, revision, exchange)
+        exchange.seen.begin("legacy", request, revision.name)
+        exchange.seen.end(exchange.seen.elapsed())
         session.speak(revision, describe_client(params))
         return result_bytes(request.id, self.initialize_result(revision))
 
@@ -489,38 +466,24 @@ class LegacyEra:
 
     # What wants no answer.
 
-    def take_note(self, message: Message, session: Session, exchange: Exchange) -> None:
+    @staticmethod
+    def take_note(message: Message, session: Session, exchange: Exchange, asked: Asked) -> None:
         """Act on a message that wants no answer.
 
         Raises:
             McpError: It is a malformed response, or one that cannot be taken.
         """
+        asked.begin("legacy", message, session.revision.name)
         if isinstance(message, Response):
-            kind = "response"
-            exchange.then(self._take_answer, message, session)
+            exchange.then(_take_answer, message, session, asked)
         elif isinstance(message, Notification):
-            kind = message.method
-            if kind == "notifications/initialized":
+            if message.method == "notifications/initialized":
                 session.record.initialized = True
-            elif kind == "notifications/cancelled":
+            elif message.method == "notifications/cancelled":
                 exchange.then(_cancel, message.params, session)
         elif isinstance(message, Malformed):
             exchange.then(session.pass_answer, message.id, None)
             raise message.error
-        else:
-            kind = "none"
-        exchange.then(self._note_received, session, kind)
-
-    def _note_received(self, session: Session, kind: str) -> None:
-        self._journal.debug("Message received", session=session, kind=kind)
-
-    def _take_answer(self, response: Response, session: Session) -> None:
-        promise = session.take_expected(response.id)
-        if promise is None:
-            session.pass_answer(response.id, response)
-            self._journal.debug("An answer to nothing that was asked here", session=session)
-            return
-        promise.keep(response)
 
     # Streams and endings.
 
@@ -543,11 +506,9 @@ class LegacyEra:
         stream = resumed or session.log.listen()
         session.follow_lists()
         exchange.then(self._watch_lists, session)
-        if self._observer is not None:
-            exchange.then(self._observer.saw_get, exchange.headers(), session, exchange.caller())
         # The priming event belongs on the streams of POST alone (Sending Messages, rule 6); clients that read
         # each event as JSON report one here as an error.
-        carriage = Carriage(session.log, stream, resumable=True, has_gap=has_gap)
+        carriage = Carriage(session.log, stream, resumable=True, has_gap=has_gap, session=session.id)
         exchange.then(open_stream, exchange, carriage, None, limits, is_open)
 
     @staticmethod
@@ -648,6 +609,15 @@ def _session_of(call: Call) -> Session:
     if call.session is None:
         raise SessionRequired("This method needs a session")
     return call.session
+
+
+def _take_answer(response: Response, session: Session, asked: Asked) -> None:
+    promise = session.take_expected(response.id)
+    asked.stray = promise is None
+    if promise is None:
+        session.pass_answer(response.id, response)
+    else:
+        promise.keep(response)
 
 
 def _cancel(params: Raw, session: Session) -> None:

@@ -15,10 +15,10 @@ from mcp_echo.auth.proxies import Caller
 from mcp_echo.auth.sealed import Seal, binding
 from mcp_echo.eras.clients import shared_client
 from mcp_echo.eras.eras import with_disagreement
-from mcp_echo.eras.exchange import Carriage, Exchange, Journal, Patience, Reply, open_stream
+from mcp_echo.eras.exchange import Carriage, Exchange, Patience, Reply, open_stream
 from mcp_echo.eras.methods import INSTRUCTIONS, Later, Method, Methods, read_call
 from mcp_echo.eras.outlets import ModernOutlet
-from mcp_echo.eras.refusals import Refusals, brief
+from mcp_echo.eras.refusals import brief, refuse
 from mcp_echo.http.accept import EVENT_STREAM
 from mcp_echo.offer.resources import SESSION_URI
 from mcp_echo.protocol.errors import (
@@ -52,7 +52,8 @@ from mcp_echo.sessions.limits import holder_of
 from mcp_echo.sessions.session import Client, shown_id
 from mcp_echo.sessions.subscriptions import List
 from mcp_echo.tools.base import Call, InputRequired, input_requests, reader_of
-from mcp_echo.watch.tally import CANCELLED, Tally
+from mcp_echo.watch.journal import Journal
+from mcp_echo.watch.seen import CANCELLED
 
 _HOUR = 3_600_000
 _FIVE_MINUTES = 300_000
@@ -138,10 +139,9 @@ class ModernEra:
     Args:
         methods: What the server can do.
         supported: The revisions it speaks.
-        journal: Where it writes down what happens.
+        journal: Where unexpected failures are written down.
         patience: Ways to wait.
         seal: Seals what the client carries from request to request.
-        tally: Counts the requests; None when nobody wants to know.
     """
 
     def __init__(
@@ -151,7 +151,6 @@ class ModernEra:
         journal: Journal,
         patience: Patience,
         seal: Seal,
-        tally: Tally | None = None,
     ) -> None:
         self._methods = methods
         self._facts = methods.facts
@@ -159,10 +158,7 @@ class ModernEra:
         self._journal = journal
         self._patience = patience
         self._seal = seal
-        self._tally = tally
-        self._observer = methods.offer.observer
         self._strict = methods.facts.settings.strict
-        self._refusals = Refusals(tally, methods.facts.now)
         self._table: dict[str, Method] = {
             **methods.table,
             **methods.offer.methods,
@@ -178,27 +174,27 @@ class ModernEra:
 
     def post(self, request: Request, exchange: Exchange) -> Reply | None:
         """Return the reply to one modern request; None when an event stream or later work answers."""
+        seen = exchange.seen
         try:
-            meta, revision = self._admit(request, exchange)
+            meta, client, revision = self._admit(request, exchange)
+            seen.begin("modern", request, revision.name)
             if request.method == "subscriptions/listen":
-                self._listen(request, exchange, meta)
-                self._count(request, None, revision, exchange)
+                # It is told of when its stream opens.
+                seen.end(seen.elapsed())
+                self._listen(request, exchange, client)
                 return None
             if request.method not in self._table:
                 raise MethodNotFound(f"Method not found: {excerpt(request.method)}")
-            return self._answer(request, exchange, meta, revision)
+            return self._answer(request, exchange, meta, client, revision)
         except Exception as error:
             return self._refusal(request, exchange, error)
 
-    def _admit(self, request: Request, exchange: Exchange) -> tuple[Meta, Revision]:
+    def _admit(self, request: Request, exchange: Exchange) -> tuple[Meta, Client, Revision]:
         try:
             meta = read_meta(request.params)
         except MetaIncomplete as error:
             raise with_disagreement(error, request, exchange.version) from None
-        if self._observer is not None:
-            exchange.then(
-                self._observer.saw_modern, request, exchange.headers(), _client(meta), exchange.caller()
-            )
+        exchange.seen.client = client = _client(meta)
         version = str(meta.version)
         check_header(exchange.values, "MCP-Protocol-Version", version)
         revision = self._supported.modern.get(version)
@@ -208,42 +204,29 @@ class ModernEra:
         check_routing_headers(exchange.values, request.method, request.params)
         if self._strict:
             check_meta(request.params, revision)
-        return meta, revision
+        return meta, client, revision
 
     def _refusal(self, request: Request, exchange: Exchange, error: Exception) -> Reply:
         if not isinstance(error, McpError):
             secrets = exchange.secrets()
             exchange.then(self._journal.failed, "A method failed", error, None, request.method, secrets)
             error = InternalError()
-        body = self._refusals.answer(request, exchange, error, "modern")
+        body = refuse(request, exchange, exchange.seen, error, "modern")
         return Reply(error.status_in(True), body, error.headers)
-
-    def _count(
-        self,
-        request: Request,
-        tool: str | None,
-        revision: Revision,
-        exchange: Exchange,
-        status: int | str = 200,
-    ) -> None:
-        if self._tally is not None:
-            seconds = self._facts.now() - exchange.arrived
-            exchange.then(
-                self._tally.answered, request.method, tool, revision.name, "modern", status, None, seconds
-            )
 
     # Answers.
 
-    def _answer(self, request: Request, exchange: Exchange, meta: Meta, revision: Revision) -> Reply | None:
+    def _answer(
+        self, request: Request, exchange: Exchange, meta: Meta, client: Client, revision: Revision
+    ) -> Reply | None:
         if request.method == "tools/call":
             self._check_parameter_headers(request, exchange)
-        client = _client(meta)
         outlet = self._outlet(request, exchange, client)
         call = self._call(exchange, meta, client, revision, outlet)
         try:
             result = self._methods.perform(self._table, request.method, request.params, call)
         except InputRequired as asked:
-            result = self._ask(asked, outlet, _tie(request, outlet.principal), request.id, call)
+            result = self._ask(asked, outlet, _tie(request, outlet.principal), request.id, exchange)
         if isinstance(result, Later):
             tie = _tie(request, outlet.principal) if request.method in _ASKING else ""
             exchange.then(exchange.let_go)
@@ -279,11 +262,12 @@ class ModernEra:
         try:
             result = await later.make()
         except InputRequired as asked:
-            result = self._ask(asked, outlet, tie, request.id, call)
+            result = self._ask(asked, outlet, tie, request.id, exchange)
         except Exception as error:
             if exchange.left:
                 # The client has cancelled by leaving: nobody is there to be told.
-                self._count(request, call.tool, call.revision, exchange, CANCELLED)
+                seen = exchange.seen
+                seen.end(seen.elapsed(), call.tool, CANCELLED)
                 raise
             reply = self._refusal(request, exchange, error)
             if outlet.log is None or outlet.opened is None:
@@ -299,8 +283,8 @@ class ModernEra:
         self, request: Request, result: dict[str, Any], outlet: ModernOutlet, exchange: Exchange, call: Call
     ) -> Reply | None:
         body = result_bytes(request.id, self._complete(request.method, result))
-        if self._tally is not None:
-            self._count(request, call.tool, call.revision, exchange)
+        seen = exchange.seen
+        seen.end(seen.elapsed(), call.tool)
         if outlet.opened is None and outlet.reads_json:
             return Reply(200, body)
         log, stream = outlet.open()
@@ -377,6 +361,8 @@ class ModernEra:
             return {}, {}, None
         retry: _Retry = read_params(_read_retry, request.params)
         responses = {} if retry.inputResponses is UNSET else retry.inputResponses
+        if retry.inputResponses is not UNSET:
+            exchange.seen.retry = retry.requestState is not UNSET
         if retry.requestState is UNSET:
             return {}, responses, None
         opened = self._seal.open(retry.requestState, _tie(request, exchange.principal))
@@ -388,10 +374,9 @@ class ModernEra:
         return opened["answers"], responses, opened["since"]
 
     def _ask(
-        self, asked: InputRequired, outlet: ModernOutlet, tie: str, message_id: MessageId, call: Call
+        self, asked: InputRequired, outlet: ModernOutlet, tie: str, message_id: MessageId, exchange: Exchange
     ) -> dict[str, Any]:
-        if self._observer is not None and call.tool is not None:
-            call.effects.then(self._observer.asked, call.tool, call.client, call.caller())
+        exchange.seen.asks = True
         since = self._facts.agreed_now if outlet.since is None else outlet.since
         return {
             "resultType": "input_required",
@@ -410,7 +395,7 @@ class ModernEra:
             "instructions": INSTRUCTIONS,
         }
 
-    def _listen(self, request: Request, exchange: Exchange, meta: Meta) -> None:
+    def _listen(self, request: Request, exchange: Exchange, client: Client) -> None:
         """Open a stream of news (basic/patterns/subscriptions)."""
         if not exchange.accepted.event_stream:
             raise NotAcceptable(f"Not acceptable: subscriptions/listen is answered with {EVENT_STREAM}")
@@ -425,7 +410,7 @@ class ModernEra:
         log = self._new_log(caller)
         stream = log.answer()
         carriage = Carriage(log, stream, farewell=result_bytes(request.id, last))
-        subscription = _Subscription(request.id, log, stream, reader_of(caller, _client(meta)))
+        subscription = _Subscription(request.id, log, stream, reader_of(caller, client))
         exchange.then(open_stream, exchange, carriage, None, limits)
         exchange.then(self._count_listening, exchange, caller)
         exchange.then(subscription.acknowledge, _honoured(wanted, uris))

@@ -10,7 +10,6 @@ from msgspec import Raw
 
 from mcp_echo.auth.proxies import Caller
 from mcp_echo.eras.exchange import Carriage, Exchange, Patience, Promise
-from mcp_echo.offer.offer import Observer
 from mcp_echo.protocol import strict_json
 from mcp_echo.protocol.errors import CapabilityMissing, InvalidParams
 from mcp_echo.protocol.jsonrpc import Response, notification_bytes, request_bytes
@@ -83,14 +82,12 @@ class LegacyOutlet:
         patience: Ways to wait.
         answer_timeout: Seconds that the client has for an answer.
         now: The steady clock, in seconds.
-        observer: Told when the server hangs up.
     """
 
     __slots__ = (
         "_answer_timeout",
         "_exchange",
         "_now",
-        "_observer",
         "_patience",
         "_session",
         "_strays",
@@ -105,10 +102,8 @@ class LegacyOutlet:
         patience: Patience,
         answer_timeout: float,
         now: Clock,
-        observer: Observer | None = None,
     ) -> None:
         self.since: float | None = None
-        self._observer = observer
         self._session = session
         self._exchange = exchange
         self._patience = patience
@@ -137,10 +132,10 @@ class LegacyOutlet:
     def open(self) -> Stream:
         """Return the stream, opened now if it was not yet."""
         if self.opened is None:
-            log = self._session.log
+            session, log = self._session, self._session.log
             self.opened = log.answer()
-            primed = self._session.revision.priming_event
-            carriage = Carriage(log, self.opened, resumable=True, primed=primed)
+            primed = session.revision.priming_event
+            carriage = Carriage(log, self.opened, resumable=True, primed=primed, session=session.id)
             self._exchange.then(self._exchange.open_stream, carriage)
         return self.opened
 
@@ -168,10 +163,7 @@ class LegacyOutlet:
         """Close the connection and leave the stream for the client to come back to (rule 6, SEP-1699)."""
         if not (self._session.revision.priming_event and self._exchange.accepted.names_event_stream):
             return False
-        stream = self.open()
-        self._session.log.hang_up(stream)
-        if self._observer is not None:
-            self._observer.hung_up(self._session, stream.tag)
+        self._session.log.hang_up(self.open())
         return True
 
     async def ask(self, questions: dict[str, Question]) -> dict[str, Any]:

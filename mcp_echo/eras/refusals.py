@@ -1,4 +1,4 @@
-"""Refusing a message: the response that says so, and its place in the counts."""
+"""Refusing a message: the response that says so, and what is noted of it."""
 
 from __future__ import annotations
 
@@ -8,57 +8,31 @@ from msgspec import Raw
 from mcp_echo.eras.exchange import Exchange
 from mcp_echo.eras.methods import read_call
 from mcp_echo.protocol.errors import McpError
-from mcp_echo.protocol.jsonrpc import NO_PARAMS, Malformed, Message, Request, error_bytes
+from mcp_echo.protocol.jsonrpc import NO_PARAMS, Message, Request, Response, error_bytes
 from mcp_echo.protocol.modern import read_params
-from mcp_echo.sessions.store import Clock
-from mcp_echo.watch.tally import Era, Tally
+from mcp_echo.watch.seen import Asked, Era
 
 
-class Refusals:
-    """Answers messages that get no further, and counts them.
+def refuse(
+    message: Message | list[Message], exchange: Exchange, asked: Asked, error: McpError, era: Era | None
+) -> bytes:
+    """Return the JSON-RPC response to a message that gets no further.
 
     Args:
-        tally: Where they are counted; None when nobody wants to know.
-        now: The steady clock.
+        message: The message, or an array that is refused as a whole.
+        exchange: The HTTP request that carried it.
+        asked: What is seen of it.
+        error: Why it is refused.
+        era: Whose rules refuse it; None where it is too broken to tell.
     """
-
-    def __init__(self, tally: Tally | None, now: Clock) -> None:
-        self._tally = tally
-        self._now = now
-
-    def answer(
-        self, message: Message | list[Message], exchange: Exchange, error: McpError, era: Era | None
-    ) -> bytes:
-        """Return the JSON-RPC response to a refused message.
-
-        Args:
-            message: The message, or an array that is refused as a whole.
-            exchange: The HTTP request that carried it.
-            error: Why it is refused.
-            era: Whose rules refuse it; None where it is too broken to tell.
-        """
-        if self._tally is not None:
-            self._count(self._tally, message, exchange, error, era)
-        message_id = message.id if isinstance(message, (Request, Malformed)) else None
-        return error_bytes(message_id, error, era == "modern")
-
-    def _count(
-        self,
-        tally: Tally,
-        message: Message | list[Message],
-        exchange: Exchange,
-        error: McpError,
-        era: Era | None,
-    ) -> None:
-        method = tool = None
-        if isinstance(message, Request):
-            method, tool = message.method, _tool(message)
-        modern = era == "modern"
-        seconds = self._now() - exchange.arrived
-        exchange.then(
-            tally.answered,
-            *(method, tool, exchange.version, era, error.status_in(modern), error.code_in(modern), seconds),
-        )
+    modern = era == "modern"
+    if isinstance(message, list):
+        exchange.seen.batch = None
+    asked.begin(era, message, exchange.version)
+    tool = _tool(message) if isinstance(message, Request) else None
+    asked.end(exchange.seen.elapsed(), tool, error.status_in(modern), error.code_in(modern))
+    # The id of a response is one of ours.
+    return error_bytes(None if isinstance(message, Response) else asked.id, error, modern)
 
 
 def _tool(request: Request) -> str | None:

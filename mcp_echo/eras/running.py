@@ -132,6 +132,9 @@ class InTransactions:
             return work(*arguments)
 
         wants = () if session_id is None else (SessionKey(session_id, exchange.principal, False),)
+        seen = exchange.seen
+        # Also for a client that has left by then.
+        seen.pending += 1
         try:
             return await self._transactions.perform(attempt, wants, exchange.happen)
         except StoreUnavailable as error:
@@ -139,6 +142,8 @@ class InTransactions:
             if refuse is None:
                 raise
             return refuse(error, *arguments)
+        finally:
+            seen.settle()
 
     async def settle(self, session: Session) -> None:
         """Wait until what late work has changed in a session is kept; see `Runner.settle`."""

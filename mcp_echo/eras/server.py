@@ -9,11 +9,11 @@ from typing import Any
 
 from mcp_echo.auth.sealed import Seal
 from mcp_echo.eras.eras import half_modern, not_spoken
-from mcp_echo.eras.exchange import Exchange, Journal, Patience, Reply
+from mcp_echo.eras.exchange import Exchange, Patience, Reply
 from mcp_echo.eras.legacy import LegacyEra
 from mcp_echo.eras.methods import Methods
 from mcp_echo.eras.modern import ModernEra
-from mcp_echo.eras.refusals import Refusals
+from mcp_echo.eras.refusals import refuse
 from mcp_echo.eras.running import Runner, Work
 from mcp_echo.offer.offer import Offer
 from mcp_echo.protocol.errors import (
@@ -28,7 +28,8 @@ from mcp_echo.protocol.jsonrpc import Malformed, Message, Notification, Request,
 from mcp_echo.protocol.modern import is_claimed, what_is_lacking
 from mcp_echo.protocol.revisions import Supported
 from mcp_echo.tools.base import Facts
-from mcp_echo.watch.tally import Era, Tally
+from mcp_echo.watch.journal import Journal
+from mcp_echo.watch.seen import Era
 
 
 class Server:
@@ -42,11 +43,10 @@ class Server:
         facts: What tools may know.
         supported: The revisions it speaks.
         offer: What it offers.
-        journal: Where it writes down what happens.
+        journal: Where unexpected failures are written down.
         patience: Ways to wait.
         seal: Seals what modern clients carry from request to request.
         runner: Has requests worked on.
-        tally: Counts the requests; None when nobody wants to know.
     """
 
     def __init__(
@@ -58,33 +58,31 @@ class Server:
         patience: Patience,
         seal: Seal,
         runner: Runner,
-        tally: Tally | None = None,
     ) -> None:
         self.facts = facts
         self.supported = supported
         methods = Methods(facts, offer, supported)
-        if offer.observer is not None:
-            offer.observer.now = facts.now
-        self.legacy = LegacyEra(methods, supported, journal, patience, runner, tally)
-        self._modern = ModernEra(methods, supported, journal, patience, seal, tally)
-        self.tally = tally
+        self.legacy = LegacyEra(methods, supported, journal, patience, runner)
+        self._modern = ModernEra(methods, supported, journal, patience, seal)
         self._runner = runner
         self.aside = runner.aside
-        self._refusals = Refusals(tally, facts.now)
-        if tally is not None:
-            tally.expect(self.legacy.methods | self._modern.methods, offer.tools, supported.names)
+
+    @property
+    def methods(self) -> frozenset[str]:
+        """The methods it knows."""
+        return self.legacy.methods | self._modern.methods
 
     def post(self, message: Message | list[Message], exchange: Exchange) -> Reply | None:
         """Return the reply to one POST body; None when an event stream or later work answers."""
         if isinstance(message, Malformed) and not is_for_a_session(message, exchange):
-            return Reply(message.error.status, self._refusals.answer(message, exchange, message.error, None))
-        session_id, refuse = exchange.session_id, self._unavailable
-        return self._runner.run(exchange, session_id, refuse, self._dispatch, message, exchange)
+            return Reply(message.error.status, refuse(message, exchange, exchange.seen, message.error, None))
+        session_id = exchange.session_id
+        return self._runner.run(exchange, session_id, self._unavailable, self._dispatch, message, exchange)
 
     def _unavailable(
         self, error: StoreUnavailable, message: Message | list[Message], exchange: Exchange
     ) -> Reply:
-        body = self._refusals.answer(message, exchange, error, self._era_of(exchange))
+        body = refuse(message, exchange, exchange.seen, error, self._era_of(exchange))
         return Reply(error.status, body, error.headers)
 
     def _dispatch(self, message: Message | list[Message], exchange: Exchange) -> Reply | None:
@@ -94,12 +92,14 @@ class Server:
                     return self._modern.post(message, exchange)
                 self._refuse_half_modern(message, exchange)
             elif self.supported.modern and self._is_modern_aside(message, exchange):
+                exchange.seen.begin("modern", message, exchange.version)
                 return Reply(202)
             return self.legacy.post(message, exchange)
         except McpError as error:
             modern = isinstance(error, (MetaIncomplete, VersionNotSupported))
             era: Era = "modern" if modern else self._era_of(exchange)
-            return Reply(error.status, self._refusals.answer(message, exchange, error, era), error.headers)
+            body = refuse(message, exchange, exchange.seen, error, era)
+            return Reply(error.status, body, error.headers)
 
     def _era_of(self, exchange: Exchange) -> Era:
         """Return the era that the headers of a request name."""

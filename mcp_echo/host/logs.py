@@ -7,19 +7,17 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
 from typing import Any, Protocol
 
-import msgspec
 from twisted.logger import (
     FilteringLogObserver,
     ILogObserver,
     LogEvent,
-    Logger,
     LogLevel,
     LogLevelFilterPredicate,
     formatEvent,
@@ -27,18 +25,7 @@ from twisted.logger import (
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from mcp_echo.protocol import strict_json
-from mcp_echo.redaction import (
-    excerpt,
-    mask_body,
-    mask_json,
-    mask_known,
-    mask_session_ids,
-    mask_tokens,
-    one_line,
-    short_id,
-)
-from mcp_echo.sessions.session import Session
+from mcp_echo.redaction import excerpt, mask_known, mask_session_ids, mask_tokens, one_line
 from mcp_echo.settings.table import ConfigError, Settings
 
 FIELDS = (
@@ -53,11 +40,6 @@ FIELDS = (
     "body",
 )
 """Event fields that are shown beside the text, in this order."""
-
-_MOST_READ = 64 * 1024
-"""Bytes of a body that is read to be shown: it is held as JSON, masked, and as a line at once."""
-_MOST_VALUES_READ = 20_000
-"""JSON values of a body that is read to be shown."""
 
 _BARE = re.compile(r"[\w.:/-]+")
 
@@ -323,89 +305,3 @@ class FailureCount:
     def __call__(self, event: LogEvent) -> None:
         if event.get("log_failure") is not None:
             self.count += 1
-
-
-class LogJournal:
-    """Writes down what the server does, through twisted.logger.
-
-    Of session ids it has the beginning: enough for the owner to find the session, and too little for whoever
-    reads the log to take it over.
-
-    Args:
-        verbose: Whether details are wanted at all; preparing them costs time.
-        reveal: Whether bodies are logged with their secrets.
-        secrets: The operator's own, which no traceback must show.
-        is_session: Tells whether a UUID is the id of a session, rather than one of a client's own making.
-    """
-
-    _log = Logger("mcp_echo")
-
-    def __init__(
-        self,
-        verbose: bool,
-        reveal: bool,
-        secrets: Iterable[str] = (),
-        is_session: Callable[[str], bool] = lambda _: True,
-    ) -> None:
-        self.verbose = verbose
-        self._reveal = reveal
-        self._secrets = tuple(secrets)
-        self._is_session = is_session
-
-    def note(
-        self, text: str, *, session: Session | None = None, session_id: str | None = None, **fields: Any
-    ) -> None:
-        """Write down an event that an operator wants to see."""
-        shown = _shown_id(session) if session_id is None else short_id(session_id)
-        self._log.info(text, session_id=shown, **fields)
-
-    def debug(
-        self, text: str, *, session: Session | None = None, body: bytes | None = None, **fields: Any
-    ) -> None:
-        """Write down a detail that matters while looking for a fault."""
-        if self.verbose:
-            shown = None if body is None else self._shown(body)
-            self._log.debug(text, session_id=_shown_id(session), body=shown, **fields)
-
-    def failure(
-        self, text: str, *, session: Session | None = None, secrets: Iterable[str] = (), **fields: Any
-    ) -> None:
-        """Write down the exception being handled, or the given ``failure``, with its traceback.
-
-        Args:
-            text: What failed.
-            session: The session it failed for.
-            secrets: The client's, which the traceback must not show.
-            fields: Further fields of the event.
-        """
-        self._log.failure(text, session_id=_shown_id(session), secrets=(*self._secrets, *secrets), **fields)
-
-    def failed(
-        self, text: str, error: Exception, session: Session | None, method: str, secrets: Iterable[str]
-    ) -> None:
-        """Write down an exception that a method has raised; see `failure`."""
-        failure = Failure(error)
-        self.failure(text, failure=failure, session=session, method=method, secrets=secrets)
-
-    def _shown(self, body: bytes) -> str:
-        if self._reveal:
-            shown = body[:_MOST_READ].decode("utf-8", "backslashreplace")
-            return shown if len(body) <= _MOST_READ else f"{shown} [{len(body)} bytes in all]"
-        return mask_session_ids(_masked_body(body), self._is_session)
-
-
-def _masked_body(body: bytes) -> str:
-    """Return a body member by member, masked; of one that is too long for that, its beginning."""
-    if len(body) > _MOST_READ:
-        return mask_body(body, len(body))
-    try:
-        value = strict_json.read(body, _MOST_VALUES_READ)
-    except strict_json.TooManyValues:
-        return mask_body(body, len(body))
-    except strict_json.NotJson:
-        return f"({len(body)} bytes that are not JSON)"
-    return msgspec.json.encode(mask_json(value)).decode()
-
-
-def _shown_id(session: Session | None) -> str | None:
-    return None if session is None else short_id(session.id)

@@ -21,6 +21,8 @@ from mcp_echo.transport.edge.answer import Lines
 from mcp_echo.transport.edge.exchange import HttpExchange
 from mcp_echo.transport.edge.head import Head
 from mcp_echo.transport.edge.site import EchoSite
+from mcp_echo.watch.journal import Journal
+from mcp_echo.watch.observer import Watch
 
 MAX_CONNECTIONS = 16
 """Connections of those who scrape; as with clients, one more is closed at once."""
@@ -42,7 +44,9 @@ class MetricsSite(EchoSite):
 
     def __init__(self, scrapes: Scrapes, reactor: IReactorTime, settings: Settings) -> None:
         most = replace(settings, max_connections=MAX_CONNECTIONS, max_connections_per_address=MAX_CONNECTIONS)
-        super().__init__(scrapes, reactor, most)
+        journal = Journal(self._log)
+        watch = Watch((journal.see,), reactor.seconds, journal.failure)
+        super().__init__(scrapes, reactor, most, watch=watch)
 
 
 class Scrapes:

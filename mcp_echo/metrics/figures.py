@@ -9,7 +9,6 @@ holds anything that a client can choose.
 from __future__ import annotations
 
 import platform
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -241,9 +240,7 @@ class ServerCollector(Collector):
         held = self._from.facts.limits.held
         yield gauge(HELD_BYTES, _one(held.total))
         yield counter(HELD_REFUSED, _by_name({"full": held.refused, "client": held.refused_to_holders}))
-        refused = Counter(tally.refused)
-        refused.update(self._from.site.counts.refusals)
-        yield counter(HTTP_REFUSED, (((str(status),), count) for status, count in refused.items()))
+        yield counter(HTTP_REFUSED, (((str(status),), count) for status, count in tally.refused.items()))
 
     def _sessions(self) -> Iterator[Metric]:
         store = self._from.facts.store

@@ -27,6 +27,7 @@ from mcp_echo.settings.load import Effective
 from mcp_echo.settings.table import Settings
 from mcp_echo.tools.machine import Machine
 from mcp_echo.tools.schemas import Schema, input_schema, output_schema
+from mcp_echo.watch.seen import ClientInfo
 
 PROGRESS = "notifications/progress"
 """The notification that belongs to one request and ends with it."""
@@ -276,7 +277,7 @@ class Call:
         return self.outlet.notify(PROGRESS, params)
 
 
-def reader_of(caller: Caller, client: Client) -> str:
+def reader_of(caller: Caller, client: ClientInfo) -> str:
     """Return what tells modern callers apart: who they are, or else where they are, and their client.
 
     Two of one address whose clients say the same of themselves cannot be told apart.

@@ -17,7 +17,7 @@ from mcp_echo.auth.proxies import (
 )
 from mcp_echo.settings.table import Settings
 from mcp_echo.transport.edge.exchange import HttpExchange
-from mcp_echo.transport.edge.peers import host_of
+from mcp_echo.watch.seen import Seen
 
 USER_ID = "X-User-Id"
 
@@ -46,21 +46,16 @@ class Callers:
             InvalidRequest: A trusted proxy names more than one, or somebody whose name cannot be read or is
                 too long.
         """
-        return self._principal_of(exchange) if self._trusted.trusts(peer_of(exchange)) else None
+        return self._principal_of(exchange) if self._trusted.trusts(exchange.seen.peer) else None
 
-    def caller(self, exchange: HttpExchange, principal: str | None) -> Caller:
-        """Return all that is known of the caller, whose ``principal`` is known already."""
-        peer = peer_of(exchange)
+    def caller(self, seen: Seen) -> Caller:
+        """Return all that is known of the caller, whose principal is known already."""
+        peer = address = seen.peer
         trusted = self.believes and self._trusted.trusts(peer)
-        address = peer
-        if trusted:
-            address = self._trusted.client(peer, header_values(exchange, "X-Forwarded-For"))
-        return Caller(peer, address, trusted, principal, None if principal is None else self._source)
-
-
-def peer_of(exchange: HttpExchange) -> str:
-    """Return the address of the other end of the connection, or the word ``unix``."""
-    return host_of(exchange.peer)
+        if trusted and seen.head is not None:
+            address = self._trusted.client(peer, seen.head.values(b"x-forwarded-for"))
+        source = None if seen.principal is None else self._source
+        return Caller(peer, address, trusted, seen.principal, source)
 
 
 def header_values(exchange: HttpExchange, name: str) -> list[str]:

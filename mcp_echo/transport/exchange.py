@@ -17,6 +17,7 @@ from mcp_echo.sessions.session import Session
 from mcp_echo.transport.callers import Callers, header_values
 from mcp_echo.transport.edge.exchange import HttpExchange
 from mcp_echo.transport.edge.head import text_of
+from mcp_echo.watch.seen import Seen, SessionEvent
 
 Carry = Callable[[HttpExchange, Carriage, bytes | None], Deferred[None]]
 Send = Callable[[HttpExchange, Reply], None]
@@ -26,11 +27,12 @@ Fail = Callable[[HttpExchange, Failure], None]
 class _McpHead:
     """What the head of a request says of MCP."""
 
-    __slots__ = ("accepted", "ambiguous", "last_event_id", "session_id", "values", "version")
+    __slots__ = ("accepted", "ambiguous", "last_event_id", "method", "session_id", "values", "version")
 
     def __init__(self, http: HttpExchange) -> None:
         self.values: dict[str, list[str]] = {}
         """Name → values of the header fields that have been asked for."""
+        self.method = http.head.method.decode("ascii")
         self.accepted = parse_accept(http.joined(b"accept"))
         self.ambiguous: str | None = None
         self.session_id = self._single(http, b"mcp-session-id", "Mcp-Session-Id")
@@ -51,7 +53,6 @@ class McpExchange:
 
     Args:
         http: The HTTP request.
-        arrived: Seconds of the steady clock when it was complete.
         carry: Answers with an event stream.
         send: Answers with a reply.
         fail: Answers with what went wrong.
@@ -62,7 +63,6 @@ class McpExchange:
     """
 
     __slots__ = (
-        "_callers",
         "_carry",
         "_effects",
         "_fail",
@@ -75,9 +75,11 @@ class McpExchange:
         "_when_over",
         "accepted",
         "arrived",
+        "http_method",
         "last_event_id",
         "left",
         "principal",
+        "seen",
         "session_id",
         "version",
     )
@@ -85,14 +87,14 @@ class McpExchange:
     def __init__(
         self,
         http: HttpExchange,
-        arrived: float,
         carry: Carry,
         send: Send,
         fail: Fail,
         callers: Callers,
     ) -> None:
-        self._callers = callers
-        self.principal = callers.principal(http) if callers.believes else None
+        self.seen: Seen = http.seen
+        self.seen.callers = callers
+        self.principal = self.seen.principal = callers.principal(http) if callers.believes else None
         self._http = http
         self._carry = carry
         self._send = send
@@ -103,10 +105,11 @@ class McpExchange:
         self._effects: list[tuple[Callable[..., object], tuple[object, ...]]] | None = None
         """What is to happen; None while everything happens at once."""
         self._when_over: list[Callable[[], None]] | None = []
-        self.arrived = arrived
+        self.arrived = self.seen.arrived
         head = http.head
         self._said: _McpHead = head.meaning or _McpHead(http)
         head.meaning = said = self._said
+        self.http_method = said.method
         self.accepted = said.accepted
         self.session_id = said.session_id
         self.version = said.version
@@ -123,14 +126,9 @@ class McpExchange:
         if self._said.ambiguous is not None:
             raise InvalidRequest(f"Invalid request: {self._said.ambiguous}")
 
-    @property
-    def http_method(self) -> str:
-        """The HTTP method."""
-        return self._http.head.method.decode("ascii")
-
     def caller(self) -> Caller:
         """Return what is known of who sends it; asked for while its headers are still there."""
-        return self._callers.caller(self._http, self.principal)
+        return self.seen.caller
 
     def headers(self) -> Headers:
         """Return the header fields as they came."""
@@ -163,8 +161,9 @@ class McpExchange:
         return 0 if self._effects is None else sum(each == do for each, _ in self._effects)
 
     def collect(self) -> None:
-        """Collect effects from now on; those of an earlier attempt are dropped."""
+        """Collect effects from now on; those of an earlier attempt are dropped, and what it has learned."""
         self._effects = []
+        self.seen.forget()
 
     def happen(self) -> None:
         """Have the collected effects happen, and all later ones at once."""
@@ -173,8 +172,16 @@ class McpExchange:
             do(*arguments)
 
     def drop(self) -> None:
-        """Drop the collected effects; all later ones happen at once."""
+        """Drop the collected effects, and what was learned; all later ones happen at once."""
         self._effects = None
+        self.seen.forget()
+
+    def began(self, session: Session) -> None:
+        """Tell observers of the session that was made for it."""
+        seen, client = self.seen, session.client
+        seen.session, seen.client, seen.made = session.id, client, True
+        watch = seen.watch
+        watch.tell(SessionEvent("begin", watch.now(), session.id, client.name, session.revision.name))
 
     def announce(self, session: Session) -> None:
         """Send the session's id in the response head."""
@@ -191,6 +198,8 @@ class McpExchange:
             carriage.drop()
             return
         self._over = self._carry(self._http, carriage, opening)
+        # One that may be open for days has been told of, with all that came.
+        self.seen = self._http.seen
         self._over.addBoth(self._stream_over)
 
     def _stream_over(self, _outcome: object) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from functools import partial
 
 from mcp_echo.eras.exchange import Carriage, Exchange, Reply, open_stream
+from mcp_echo.eras.refusals import refuse
 from mcp_echo.eras.server import Server
 from mcp_echo.protocol.errors import (
     InvalidRequest,
@@ -60,8 +61,9 @@ class LegacySse:
         # Its stream is open from now on.
         session.record.used = True
         opening = sse.endpoint(f"{MESSAGES_PATH}?session_id={session.id}")
+        carriage = Carriage(session.log, stream, session=session.id)
         exchange.then(exchange.when_over, partial(self._left, session))
-        exchange.then(open_stream, exchange, Carriage(session.log, stream), opening, limits)
+        exchange.then(open_stream, exchange, carriage, opening, limits)
 
     def _offered(self) -> Revision:
         if self._revision is None:
@@ -94,8 +96,11 @@ class LegacySse:
         stream = session.log.find(f"{session.record.legacy_stream}-0")
         if session.record.legacy_stream is None or stream is None:
             raise SessionNotFound
+        seen = exchange.seen
+        seen.session, seen.client = session.id, session.client
         if isinstance(message, Malformed):
-            return Reply(message.error.status, self._server.legacy.refuse(message, exchange, message.error))
+            body = refuse(message, exchange, seen, message.error, "legacy")
+            return Reply(message.error.status, body)
         if isinstance(message, list):
             raise InvalidRequest("Invalid request: this transport takes one message a POST, no array")
         if isinstance(message, Request):

@@ -9,7 +9,7 @@ from klein import Klein
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from mcp_echo.eras.exchange import Carriage, Journal, Reply
+from mcp_echo.eras.exchange import Carriage, Reply
 from mcp_echo.eras.server import Server
 from mcp_echo.http.accept import EVENT_STREAM, accepts_gzip, parse_accept
 from mcp_echo.protocol.errors import (
@@ -27,20 +27,19 @@ from mcp_echo.transport.callers import Callers
 from mcp_echo.transport.edge.answer import JSON, UNCACHED, Lines, lines_of
 from mcp_echo.transport.edge.exchange import HttpExchange
 from mcp_echo.transport.edge.head import Head
-from mcp_echo.transport.edge.peers import host_of
 from mcp_echo.transport.exchange import McpExchange
 from mcp_echo.transport.guards import Guards
 from mcp_echo.transport.health import Health
 from mcp_echo.transport.legacy_sse import MESSAGES_PATH, LegacySse
 from mcp_echo.transport.routing import Routes, wrong_method
 from mcp_echo.transport.streams import EventStream, Streams
+from mcp_echo.watch.journal import Journal
+from mcp_echo.watch.observer import Watch
+from mcp_echo.watch.seen import BodyEvent
 
 COMPRESS_FROM = 1024
 """Smallest JSON answer worth compressing, in bytes."""
 
-_MCP_WITH_SLASH = b"/mcp/"
-_MOST_TOLD = 64
-"""Clients that are told of for asking for it."""
 _WHOLE_SERVER = b"*"
 """What OPTIONS alone may ask about (RFC 9110 section 9.3.7)."""
 _FOR_ANY_HOST = frozenset({b"/health", b"/ready"})
@@ -70,6 +69,7 @@ class StreamableHttp:
         health: Answers /health and /ready.
         streams: Keeps the event streams.
         journal: Where unexpected failures are written down.
+        watch: Is told of bodies.
 
     Raises:
         ValueError: A host or origin in the settings is malformed.
@@ -78,16 +78,22 @@ class StreamableHttp:
     app = Klein()
 
     def __init__(
-        self, server: Server, settings: Settings, health: Health, streams: Streams, journal: Journal
+        self,
+        server: Server,
+        settings: Settings,
+        health: Health,
+        streams: Streams,
+        journal: Journal,
+        watch: Watch,
     ) -> None:
         self._server = server
         self._settings = settings
         self._health = health
         self._streams = streams
         self._journal = journal
+        self._watch = watch
         self._guards = Guards(settings)
         self._callers = Callers(settings)
-        self._with_slash: set[str] = set()
         self._legacy_sse = LegacySse(server, settings.legacy_sse)
         self._routes = Routes(self.app, self, _MEANT, _HERE, _INSTEAD)
 
@@ -131,7 +137,7 @@ class StreamableHttp:
         """Take one JSON-RPC message, or a batch where the revision has them."""
         exchange = self._exchange(http)
         self._check_post(http, exchange)
-        self._send(http, self._server.post(self._read(http, exchange), exchange))
+        self._send(http, self._server.post(self._read(http), exchange))
 
     @app.route("/mcp", methods=["GET"])
     @app.route("/mcp/", methods=["GET"])
@@ -176,7 +182,7 @@ class StreamableHttp:
     def post_sse(self, http: HttpExchange) -> None:
         """Take a message of a client of revision 2024-11-05."""
         exchange = self._exchange(http)
-        message = self._read(http, exchange)
+        message = self._read(http)
         named = _query(http).get("session_id")
         self._send(http, self._legacy_sse.post(message, named[0] if named else None, exchange))
 
@@ -194,29 +200,19 @@ class StreamableHttp:
         self._send(http, Reply(status, encode(body)))
 
     def _refuse(self, http: HttpExchange, error: McpError) -> None:
-        if self._server.tally is not None:
-            self._server.tally.refused_with(error.status)
+        http.seen.refusal, http.seen.outcome = error, None
         self._send(http, Reply(error.status, error_bytes(None, error), error.headers))
 
     def _exchange(self, http: HttpExchange) -> McpExchange:
         self._guards.check(http)
         if self._settings.strict:
             _check_query(http)
-        if http.head.path == _MCP_WITH_SLASH:
-            self._note_slash(host_of(http.peer))
-        now = self._server.facts.now()
-        return McpExchange(http, now, self._carry, self._send, self._failed, self._callers)
+        return McpExchange(http, self._carry, self._send, self._failed, self._callers)
 
-    def _note_slash(self, peer: str) -> None:
-        """Tell once of each client that asks for /mcp/, or of so many: other servers may not serve it."""
-        if peer not in self._with_slash and len(self._with_slash) < _MOST_TOLD:
-            self._with_slash.add(peer)
-            self._journal.note("Requests for /mcp/ are served as those for /mcp", peer=peer)
-
-    def _read(self, http: HttpExchange, exchange: McpExchange) -> Message | list[Message]:
+    def _read(self, http: HttpExchange) -> Message | list[Message]:
         body = http.body
-        if self._journal.verbose:
-            self._journal.debug("Request", body=body, peer=exchange.caller().address)
+        if self._watch.bodies:
+            self._watch.tell(BodyEvent(http.seen, body, None))
         return decode(body, self._settings.max_batch, self._settings.max_json_values)
 
     def _check_post(self, http: HttpExchange, exchange: McpExchange) -> None:
@@ -249,7 +245,7 @@ class StreamableHttp:
         if carriage.has_gap:
             opening = sse.GAP_COMMENT + opening
         keep_alive = self._keep_alive(http, carriage)
-        running = self._streams.carry(EventStream(http, carriage, opening, keep_alive, self._streams.written))
+        running = self._streams.carry(EventStream(http, carriage, opening, keep_alive, self._streams))
         if carriage.stream.listening or carriage.farewell is not None:
             http.forget()
         return running
@@ -272,22 +268,22 @@ class StreamableHttp:
         if reply is None:
             return
         body = reply.body
-        if self._journal.verbose:
-            self._journal.debug("Answer", status=reply.status, body=body)
+        if self._watch.bodies:
+            self._watch.tell(BodyEvent(http.seen, body, reply.status))
         if body:
             lines = _JSON
             # The answer to a POST is not cached unless it says so (RFC 9110 section 9.3.3).
             if reply.status != 200 or http.head.method != b"POST":
                 lines = _JSON_UNCACHED
             http.add_lines(lines)
-            body = self._compressed(http, body)
+            if self._settings.enable_compression:
+                body = self._compressed(http, body)
         if reply.headers:
             http.add_lines(lines_of(reply.headers.items()))
         http.reply(reply.status, body)
 
-    def _compressed(self, http: HttpExchange, body: bytes) -> bytes:
-        if not self._settings.enable_compression:
-            return body
+    @staticmethod
+    def _compressed(http: HttpExchange, body: bytes) -> bytes:
         http.add_header(b"Vary", b"Accept-Encoding")
         if len(body) < COMPRESS_FROM or not accepts_gzip(http.joined(b"accept-encoding")):
             return body

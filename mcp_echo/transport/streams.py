@@ -14,6 +14,8 @@ from zope.interface import implementer
 from mcp_echo.eras.exchange import Carriage
 from mcp_echo.transport import sse
 from mcp_echo.transport.edge.exchange import HttpExchange
+from mcp_echo.watch.observer import Watch
+from mcp_echo.watch.seen import Ending, StreamEvent, StreamEventKind
 
 SEND_BUFFER_BYTES = 64 * 1024
 """What the kernel is to hold for a client that does not read; left alone, it takes megabytes for each."""
@@ -51,7 +53,7 @@ class EventStream:
         carriage: What to carry, and how.
         opening: The bytes to open with, so that the response head leaves at once.
         keep_alive: The bytes to send when there was nothing else to send.
-        written: Counts what is written.
+        streams: Where it is one of; counts what is written, and has it told of.
     """
 
     __slots__ = (
@@ -62,15 +64,22 @@ class EventStream:
         "_keep_alive",
         "_leaving",
         "_log",
+        "_opened",
         "_opening",
         "_paused",
         "_quiet",
         "_stream",
-        "_written",
+        "_streams",
+        "_why",
     )
 
     def __init__(
-        self, exchange: HttpExchange, carriage: Carriage, opening: bytes, keep_alive: bytes, written: Written
+        self,
+        exchange: HttpExchange,
+        carriage: Carriage,
+        opening: bytes,
+        keep_alive: bytes,
+        streams: Streams,
     ) -> None:
         self._exchange = exchange
         self._carriage = carriage
@@ -78,7 +87,9 @@ class EventStream:
         self._stream = carriage.stream
         self._opening = opening
         self._keep_alive = keep_alive
-        self._written = written
+        self._streams = streams
+        self._opened = 0.0
+        self._why: Ending = "ended"
         self._done: Deferred[None] = Deferred(self._let_go)
         self._paused = False
         self._leaving = False
@@ -107,12 +118,26 @@ class EventStream:
         self._exchange.registerProducer(self, True)
         self._exchange.open(200)
         self._exchange.write(self._opening)
+        self._opened = self._streams.watch.now()
+        self._tell("resume" if self._stream.resumed else "open")
         self._log.attach(self._stream, self)
         self.wake()
         return self._done
 
-    def _let_go(self, _done: Deferred[None] | None = None) -> None:
+    def _tell(self, kind: StreamEventKind, why: Ending | None = None) -> None:
+        watch, carriage = self._streams.watch, self._carriage
+        now = watch.now()
+        seconds = None if why is None else now - self._opened
+        watch.tell(StreamEvent(kind, now, carriage.session, carriage.stream.tag, why, seconds))
+
+    def closed(self) -> None:
+        """Tell of the end."""
+        self._tell("close", self._why)
+
+    def _let_go(self, done: Deferred[None] | None = None) -> None:
         self._gone = True
+        if done is not None:
+            self._why = "left"
         if self._stream.reader is self:
             self._log.detach(self._stream)
 
@@ -140,22 +165,32 @@ class EventStream:
         event_id = event.id_on(self._stream) if self._carriage.resumable else None
         block = sse.message(event.data, event_id)
         self._exchange.write(block)
-        self._written.events += 1
-        self._written.bytes += len(block)
+        written = self._streams.written
+        written.events += 1
+        written.bytes += len(block)
         return True
 
     def replaced(self) -> None:
         """End this response: another connection carries the stream now."""
+        self._end("replaced")
+
+    def _end(self, why: Ending) -> None:
+        self._why = why
         self._leaving = True
         self.wake()
 
     def leave_unless_answering(self) -> None:
         """End this response, unless it is the answer to a request, which is let come: the server stops."""
         if self._stream.listening or self._carriage.farewell is not None:
-            self.leave()
+            self._leave("stopping")
 
     def leave(self) -> None:
-        """End this response in the way its era has for it: the server is about to stop, or hangs up.
+        """End this response: the server hangs up, and its client is to come back."""
+        self._tell("hang-up")
+        self._leave("hang-up")
+
+    def _leave(self, why: Ending) -> None:
+        """End this response in the way its era has for it.
 
         What waits for this connection goes with it, whether the client keeps up or not: much of it nobody can
         come back for. It is bounded, and so is the time that the client has to take it.
@@ -167,7 +202,7 @@ class EventStream:
                 self._exchange.write(sse.retry(RECONNECT_MILLISECONDS))
             if self._carriage.farewell is not None:
                 self._exchange.write(sse.message(self._carriage.farewell, None))
-        self.replaced()
+        self._end(why)
 
     def beat(self) -> None:
         """Send a keep-alive, unless something was sent since the last beat."""
@@ -204,11 +239,13 @@ class Streams:
     Args:
         clock: Times the keep-alives.
         interval: Seconds between two of them.
+        watch: Is told when a stream is opened and closed.
     """
 
     _log = Logger()
 
-    def __init__(self, clock: IReactorTime, interval: float) -> None:
+    def __init__(self, clock: IReactorTime, interval: float, watch: Watch) -> None:
+        self.watch = watch
         self._interval = interval
         self._open: set[EventStream] = set()
         self._stopping = False
@@ -236,6 +273,7 @@ class Streams:
 
     def _over(self, outcome: None, stream: EventStream) -> None:
         self._open.discard(stream)
+        stream.closed()
         self._beat_no_more()
         return outcome
 

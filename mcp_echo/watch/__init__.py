@@ -1,1 +1,1 @@
-"""What is noted of the requests that pass."""
+"""The one point that everything on the wire passes, and those who are told there: the counts, the log."""

@@ -1,4 +1,4 @@
-"""What has been answered and refused so far, counted for those who watch the server. No I/O.
+"""What has been answered and refused so far: an observer that counts it for those who scrape. No I/O.
 
 Plain integers in dictionaries: a request is counted with one look-up and one bisection, and whoever reads the
 counts does the adding up. Labels are bounded: what a client makes up is counted as ``other``.
@@ -8,18 +8,15 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Container, Iterator, Mapping
-from typing import Literal, NamedTuple
+from typing import NamedTuple
+
+from mcp_echo.watch.seen import Era, Event, Seen
 
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper bounds of the buckets that spans of time are sorted into, in seconds."""
 
 OTHER = "other"
 """What a name that only a client knows is counted as."""
-
-CANCELLED = "cancelled"
-"""Stands for the HTTP status of a request that gets no answer because its client cancelled it."""
-
-Era = Literal["legacy", "modern"]
 
 
 class Answered(NamedTuple):
@@ -34,7 +31,7 @@ class Answered(NamedTuple):
     era: Era | None
     """None where the message was too broken to tell."""
     status: int | str
-    """The HTTP status that goes with the answer, or `CANCELLED`."""
+    """The HTTP status that goes with the answer, or ``cancelled``."""
     error: int | None
     """The JSON-RPC error code; None for a result."""
 
@@ -93,26 +90,21 @@ class Tally:
         """Say which names are counted by themselves; any other is counted as `OTHER`, revisions as None."""
         self._methods, self._tools, self._revisions = methods, tools, revisions
 
-    def answered(
-        self,
-        method: str | None,
-        tool: str | None,
-        revision: str | None,
-        era: Era | None,
-        status: int | str,
-        error: int | None,
-        seconds: float,
-    ) -> None:
-        """Count a request; see `Answered` for what it is told apart by.
-
-        Args:
-            seconds: From its arrival to its answer.
-        """
-        series = self._series.get((method, tool, revision, era, status, error))
-        if series is None:
-            series = self._bounded(Answered(method, tool, revision, era, status, error))
-        series.count += 1
-        series.durations.observe(seconds)
+    def see(self, event: Event) -> None:
+        """Count the requests of an exchange, or its refusal."""
+        if not isinstance(event, Seen):
+            return
+        if event.refusal is not None:
+            status = event.refusal.status
+            self.refused[status] = self.refused.get(status, 0) + 1
+        for each in event.messages:
+            if each.outcome is not None:
+                # What has no id is no request, and is counted only if it is refused.
+                method = None if each.id is None else each.method
+                labels = (method, each.tool, each.revision, each.era, each.outcome, each.error)
+                series = self._series.get(labels) or self._bounded(Answered(*labels))
+                series.count += 1
+                series.durations.observe(each.seconds or 0.0)
 
     def _bounded(self, labels: Answered) -> _Series:
         """Return where to count what is counted for the first time, or names what only a client knows."""
@@ -130,7 +122,3 @@ class Tally:
     def requests(self) -> Mapping[Answered, int]:
         """How many requests of each kind there were."""
         return {Answered(*labels): series.count for labels, series in self._series.items()}
-
-    def refused_with(self, status: int) -> None:
-        """Count an HTTP request that was refused before a JSON-RPC message was looked at."""
-        self.refused[status] = self.refused.get(status, 0) + 1

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from twisted.internet.address import IPv4Address
 
 from mcp_echo.protocol.errors import InvalidRequest
 from mcp_echo.settings.load import load
 from mcp_echo.transport.callers import Callers
 from tests.tools.support import base64url, jwt, padded
+from tests.watch.support import seen
 
 REFUSED = object()
 SOURCES = ("x-user-id", "subject")
@@ -27,9 +27,7 @@ FIELDS = {"x-user-id": b"x-user-id", "subject": b"authorization"}
 def principal(source: str, *lines: bytes) -> object:
     """Return whom the lines of the header name: a principal, None for nobody, or `REFUSED`."""
     fields = {FIELDS[source]: [line.decode("latin-1") for line in lines]}
-    exchange: Any = SimpleNamespace(
-        values=lambda name: fields.get(name, []), peer=IPv4Address("TCP", "127.0.0.1", 1)
-    )
+    exchange: Any = SimpleNamespace(values=lambda name: fields.get(name, []), seen=seen())
     try:
         return CALLERS[source].principal(exchange)
     except InvalidRequest:

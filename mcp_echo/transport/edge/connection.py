@@ -20,7 +20,6 @@ from mcp_echo.transport.edge.answer import Lines
 from mcp_echo.transport.edge.deadlines import NEVER
 from mcp_echo.transport.edge.exchange import HttpExchange
 from mcp_echo.transport.edge.reader import RequestReader
-from mcp_echo.transport.edge.refusals import refusal
 from mcp_echo.transport.edge.states import NEXT, RECEIVING, Event, State
 from mcp_echo.transport.edge.writing import write_now
 
@@ -49,6 +48,10 @@ class Connection(Protocol):
 
     def __init__(self, site: EchoSite, neighbour: str | None) -> None:
         self.site = site
+        self.number = 0
+        """Which connection it is, counted from 1 by the site."""
+        self.host: str | None = None
+        """The network address of the other end, once the site has asked for it."""
         self.neighbour = neighbour
         self.state: State = "awaiting"
         self.deadline = NEVER
@@ -65,14 +68,11 @@ class Connection(Protocol):
         self._drained = 0
         self._exchange: HttpExchange | None = None
         self._carried: IPushProducer | None = None
-        self._peer: Any = None
 
     @property
     def peer(self) -> Any:
         """The address of the other end; behind a balancer that says so, of the other end there."""
-        if self._peer is None:
-            self._peer = self.transport.getPeer()
-        return self._peer
+        return self.transport.getPeer()
 
     def connectionMade(self) -> None:
         """Tell the site of a connection that has come about."""
@@ -162,7 +162,7 @@ class Connection(Protocol):
         head, body = self._reader.take()
         self._step("received")
         self._persistent = head.persistent and not self.site.draining
-        self._exchange = exchange = HttpExchange(self, head, body)
+        self._exchange = exchange = HttpExchange(self, head, body, self.site.seen(self, head, len(body)))
         self.site.answer(exchange)
 
     def answer_head(self, status: int, lines: Lines, length: int | None) -> bytes:
@@ -236,12 +236,9 @@ class Connection(Protocol):
         Closing at once would have the kernel reset the connection of a client that is still sending, which
         then loses the answer (RFC 9112 section 9.6): the server stops writing first, and reading later.
         """
-        reader = self._reader
-        lines = self.site.refusal_lines(reader.head)
         self._step("refused")
         self._data, self._at, self._congested = b"", 0, False
-        self.site.refused(error, self)
-        self.write(refusal(self.site.heads, error, lines, head_only=reader.answers_head))
+        self.site.refuse(error, self, self._reader)
         self.transport.unregisterProducer()
         plain = not ISSLTransport.providedBy(self.transport)
         if plain and IHalfCloseableDescriptor.providedBy(self.transport):
@@ -274,6 +271,8 @@ class Connection(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:  # noqa: ARG002  # Twisted's signature
         """Let go of the request in hand, and tell the site, which may await the last connection's end."""
         self.deadline = NEVER
+        if self.state in ("head", "body"):
+            self.site.seen(self, self._reader.head, self._reader.received).settle()
         exchange, self._exchange, self._carried = self._exchange, None, None
         self._data = b""
         self._reader.close()

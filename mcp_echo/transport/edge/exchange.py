@@ -13,9 +13,16 @@ from mcp_echo.protocol.strict_json import is_read
 from mcp_echo.redaction import secrets_in
 from mcp_echo.transport.edge.answer import LAST_CHUNK, Lines, chunk, line
 from mcp_echo.transport.edge.head import Head, text_of
+from mcp_echo.watch.observer import Watch
+from mcp_echo.watch.seen import Seen
 
 if TYPE_CHECKING:
     from mcp_echo.transport.edge.connection import Connection
+
+_NO_SECRETS: frozenset[str] = frozenset()
+
+_TOLD = Seen(Watch((), lambda: 0.0, lambda _: None), "", 0, None, 0)
+"""Takes what happens on streams that were told of when they opened, for nobody."""
 
 
 @implementer(IConsumer)
@@ -26,6 +33,7 @@ class HttpExchange:
         connection: Where it came, and where the answer goes.
         head: The request's head.
         body: Its body.
+        seen: What is seen of it.
     """
 
     __slots__ = (
@@ -37,13 +45,13 @@ class HttpExchange:
         "begun",
         "body",
         "head",
-        "peer",
+        "seen",
     )
 
-    def __init__(self, connection: Connection, head: Head, body: bytes) -> None:
+    def __init__(self, connection: Connection, head: Head, body: bytes, seen: Seen) -> None:
         self._connection: Connection | None = connection
-        self.peer = connection.peer
-        """The address of the other end of the connection."""
+        self.seen = seen
+        """What observers will be told of it."""
         self.head = head
         self.body = body
         self.begun = False
@@ -52,7 +60,7 @@ class HttpExchange:
         """Whether the answer is complete."""
         self._lines: list[bytes] = []
         self._left: Callable[[], None] | None = None
-        self._body_secrets: frozenset[str] = frozenset()
+        self._body_secrets = _NO_SECRETS
 
     @property
     def transport(self) -> Any:
@@ -60,12 +68,8 @@ class HttpExchange:
         return None if self._connection is None else self._connection.transport
 
     def values(self, name: bytes) -> list[str]:
-        """Return every value of a header field.
-
-        Args:
-            name: Its name in lower case.
-        """
-        return [text_of(value) for value in self.head.fields.get(name, ())]
+        """Return every value of a header field, whose name is given in lower case."""
+        return self.head.values(name)
 
     def joined(self, name: bytes) -> str | None:
         """Return the value of a list field, which may be spread over several lines (RFC 9110 section 5.3).
@@ -92,7 +96,9 @@ class HttpExchange:
         self.body = b""
 
     def forget(self) -> None:
-        """Let go of all that came; an event stream may be open for days."""
+        """Let go of all that came, and have it told of; an event stream may be open for days."""
+        seen, self.seen = self.seen, _TOLD
+        seen.settle()
         self.body = b""
         self.head = self.head.without_fields()
         if self._connection is not None:
@@ -117,9 +123,13 @@ class HttpExchange:
         if self.begun:
             self.finish()
             return
+        seen = self.seen
+        seen.status = status
+        seen.sent = len(body)
         head = self._connection.answer_head(status, self._lines, len(body))
         self._connection.write(head if self.head.method == b"HEAD" else head + body)
-        self._finished()
+        seen.first = seen.watch.now()
+        self._finished(seen.first)
 
     def open(self, status: int) -> None:
         """Begin an answer that comes in pieces."""
@@ -128,12 +138,16 @@ class HttpExchange:
         if self.head.version == b"HTTP/1.1":
             self._lines.append(b"Transfer-Encoding: chunked\r\n")
         self._connection.write(self._connection.answer_head(status, self._lines, None))
+        self.seen.status = status
+        self.seen.first = self.seen.watch.now()
+        self.seen.streamed = True
         self.begun = True
         self._lines = []
 
     def write(self, data: bytes) -> None:
         """Write a piece of the answer."""
         if self._connection is not None and data:
+            self.seen.sent += len(data)
             self._connection.write(chunk(data) if self.head.version == b"HTTP/1.1" else data)
 
     def finish(self) -> None:
@@ -142,7 +156,7 @@ class HttpExchange:
             return
         if self.head.version == b"HTTP/1.1":
             self._connection.write(LAST_CHUNK)
-        self._finished()
+        self._finished(self.seen.watch.now())
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:  # noqa: ARG002
         """Have whoever writes pieces told when the client does not keep up."""
@@ -154,10 +168,12 @@ class HttpExchange:
         if self._connection is not None:
             self._connection.carry(None)
 
-    def _finished(self) -> None:
+    def _finished(self, now: float) -> None:
         connection, self._connection = self._connection, None
         self.answered = True
         self._left = None
+        self.seen.last = now
+        self.seen.settle()
         if connection is not None:
             connection.answered()
 
@@ -167,3 +183,4 @@ class HttpExchange:
         left, self._left = self._left, None
         if left is not None:
             left()
+        self.seen.settle()

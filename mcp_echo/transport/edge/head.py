@@ -109,6 +109,10 @@ class Head:
         """Whether the client waits to be told to send the body (RFC 9110 section 10.1.1)."""
         return b"expect" in self.fields and self.version == b"HTTP/1.1"
 
+    def values(self, name: bytes) -> list[str]:
+        """Return every value of a header field, whose name is given in lower case."""
+        return [text_of(value) for value in self.fields.get(name, ())]
+
     def headers(self) -> Headers:
         """Return the header fields as they came: order, spelling, repetition."""
         pairs = (line.partition(b":") for line in self.raw.split(b"\r\n")[1:])

@@ -83,9 +83,9 @@ class RequestReader:
 
     def take(self) -> tuple[Head, bytes]:
         """Return the request that is complete, and begin with the next one."""
-        head, body = cast(Head, self.head), bytes(self._body)
+        head, body = self.head, bytes(self._body)
         self._begin()
-        return head, body
+        return head, body  # type: ignore[return-value]  # of a complete request the head is there
 
     def forget(self) -> None:
         """Let go of the head that may come again."""
@@ -96,6 +96,11 @@ class RequestReader:
         del self._parser
         self.forget()
         self._begin()
+
+    @property
+    def received(self) -> int:
+        """Bytes of the body that are here."""
+        return len(self._body)
 
     @property
     def answers_head(self) -> bool:

@@ -14,7 +14,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from mcp_echo.auth.proxies import TrustedProxies
-from mcp_echo.protocol.errors import McpError, OtherProtocol
+from mcp_echo.protocol.errors import McpError
 from mcp_echo.sessions.limits import share_of
 from mcp_echo.settings.table import Settings
 from mcp_echo.transport.edge.answer import Heads, Lines
@@ -24,9 +24,11 @@ from mcp_echo.transport.edge.exchange import HttpExchange
 from mcp_echo.transport.edge.head import Head
 from mcp_echo.transport.edge.neighbours import Neighbours
 from mcp_echo.transport.edge.peers import host_of
-from mcp_echo.transport.edge.reader import Limits
-from mcp_echo.transport.edge.refusals import EdgeCounts
+from mcp_echo.transport.edge.reader import Limits, RequestReader
+from mcp_echo.transport.edge.refusals import EdgeCounts, refusal
 from mcp_echo.transport.edge.writing import unsent
+from mcp_echo.watch.observer import Watch
+from mcp_echo.watch.seen import Seen
 
 LOOK_SECONDS = 1.0
 """Seconds between two looks at all deadlines: how late one may be noticed."""
@@ -66,6 +68,7 @@ class EchoSite(Factory):
         reactor: Times the deadlines and the drain.
         settings: The limits.
         wall: The wall clock.
+        watch: Is told of every exchange; None for nobody.
     """
 
     noisy = False
@@ -79,12 +82,14 @@ class EchoSite(Factory):
         reactor: IReactorTime,
         settings: Settings,
         wall: Callable[[], float] = time.time,
+        watch: Watch | None = None,
     ) -> None:
         self._application = application
         self.answer = application.answer
         self.settings = settings
         self.counts = EdgeCounts()
         self.seconds = reactor.seconds
+        self.point = watch or Watch((), self.seconds, lambda _: None)
         most = settings.max_message_size
         self.limits = Limits(
             head_bytes=settings.max_header_bytes,
@@ -141,6 +146,7 @@ class EchoSite(Factory):
         self._open.add(connection)
         self._neighbours.came(connection.neighbour)
         self.counts.connections_accepted += 1
+        connection.number = self.counts.connections_accepted
 
     @property
     def connections(self) -> int:
@@ -173,15 +179,21 @@ class EchoSite(Factory):
         """The client has taken everything."""
         self._stalls.pop(connection, None)
 
-    def refused(self, error: McpError, connection: Connection) -> None:
-        """Count a request that no route has seen; tell of a client that speaks another protocol."""
-        self.counts.refused(error.status)
-        if isinstance(error, OtherProtocol):
-            self._log.warn("{reason}", peer=host_of(connection.peer), reason=error.message)
+    def seen(self, connection: Connection, head: Head | None, received: int) -> Seen:
+        """Return what is seen of a request; see `Seen` for the arguments."""
+        if connection.host is None:
+            # Not before: a balancer says who it is ahead of the first request.
+            connection.host = host_of(connection.peer)
+        return Seen(self.point, connection.host, connection.number, head, received)
 
-    def refusal_lines(self, head: Head | None) -> Lines:
-        """Return what such a refusal says beside its reason, where the head of the request is there."""
-        return () if head is None else self._application.refusal_lines(head)
+    def refuse(self, error: McpError, connection: Connection, reader: RequestReader) -> None:
+        """Answer a request that no route has seen."""
+        head = reader.head
+        seen = self.seen(connection, head, reader.received)
+        seen.refusal = error
+        lines = () if head is None else self._application.refusal_lines(head)
+        connection.write(refusal(self.heads, seen, error, lines, head_only=reader.answers_head))
+        seen.settle()
 
     def _stall_of(self, connection: Connection) -> _Stall:
         return _Stall(self.seconds() + self.settings.stall_timeout, unsent(connection.transport))

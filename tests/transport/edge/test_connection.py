@@ -23,6 +23,8 @@ from mcp_echo.transport.edge import connection as edge
 from mcp_echo.transport.edge.connection import DRAIN_BYTES
 from mcp_echo.transport.edge.deadlines import DRAIN_SECONDS
 from mcp_echo.transport.edge.site import LINGER, EchoSite, connection_limit
+from mcp_echo.watch.observer import Watch
+from mcp_echo.watch.tally import Tally
 from tests.transport.edge.test_site import Recorder
 from tests.transport.support import ServerTestCase, send
 
@@ -96,7 +98,9 @@ class EdgeTestCase(SynchronousTestCase):
         self.serve(self.settings)
 
     def serve(self, environ: dict[str, str]) -> None:
-        self.site = EchoSite(self.recorder, self.clock, load({}, environ).settings)
+        self.tally = Tally()
+        watch = Watch((self.tally.see,), self.clock.seconds, self.fail)
+        self.site = EchoSite(self.recorder, self.clock, load({}, environ).settings, watch=watch)
         self.site.start()
 
     def connect(self) -> tuple[edge.Connection, Connection]:
@@ -245,7 +249,7 @@ class RefusalTests(EdgeTestCase):
         for data, status in REFUSED.values():
             self.send(data)
             expected[status] = expected.get(status, 0) + 1
-        assert self.site.counts.refusals == expected
+        assert self.tally.refused == expected
 
     def test_nothing_of_the_connection_is_read_after_a_refusal(self) -> None:
         """RFC 9112 section 11.2: what follows an ambiguous request may have been smuggled in."""

@@ -1,0 +1,150 @@
+"""The log of what passes on the wire: an observer that writes lines, and the place for unexpected failures.
+
+An exception with its traceback is nothing that was seen on the wire, and is written down where it is caught.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+
+from mcp_echo.protocol import strict_json
+from mcp_echo.protocol.errors import OtherProtocol
+from mcp_echo.redaction import mask_body, mask_json, mask_session_ids, short_id
+from mcp_echo.watch.seen import Asked, BodyEvent, Event, Seen, SessionEvent
+
+_MOST_READ = 64 * 1024
+"""Bytes of a body that is read to be shown: it is held as JSON, masked, and as a line at once."""
+_MOST_VALUES_READ = 20_000
+"""JSON values of a body that is read to be shown."""
+
+_WITH_SLASH = b"/mcp/"
+_MOST_TOLD = 64
+"""Clients that are told of for asking for it."""
+
+
+class Journal:
+    """Writes down what the server does.
+
+    Of session ids it has the beginning: enough for the owner to find the session, and too little for whoever
+    reads the log to take it over.
+
+    Args:
+        log: Where to; a `twisted.logger.Logger`.
+        verbose: Whether details are wanted at all; preparing them costs time.
+        reveal: Whether bodies are logged with their secrets.
+        secrets: The operator's own, which no traceback must show.
+        is_session: Tells whether a UUID is the id of a session, rather than one of a client's own making.
+    """
+
+    def __init__(
+        self,
+        log: Any,
+        verbose: bool = False,
+        reveal: bool = False,
+        secrets: Iterable[str] = (),
+        is_session: Callable[[str], bool] = lambda _: True,
+    ) -> None:
+        self._log = log
+        self.verbose = verbose
+        self._reveal = reveal
+        self._secrets = tuple(secrets)
+        self._is_session = is_session
+        self._with_slash: set[str] = set()
+
+    def see(self, event: Event) -> None:
+        """Write down what an operator wants to see of an event."""
+        if isinstance(event, Seen):
+            if event.refusal is not None or self.verbose:
+                self._see_refusal_or_detail(event)
+            if event.head is not None and event.head.path == _WITH_SLASH and event.callers is not None:
+                self._note_slash(event.peer)
+        elif isinstance(event, SessionEvent):
+            self._log.info(
+                "Session created" if event.kind == "begin" else f"Session {event.reason}",
+                session_id=short_id(event.session),
+                client_name=event.client,
+                protocol_version=event.revision,
+            )
+        elif isinstance(event, BodyEvent) and self.verbose:
+            self._body(event)
+
+    def _see_refusal_or_detail(self, seen: Seen) -> None:
+        if isinstance(seen.refusal, OtherProtocol):
+            self._log.warn("{reason}", peer=seen.peer, reason=seen.refusal.message)
+        elif self.verbose and seen.session is not None and seen.refusal is None:
+            self._detail(seen)
+
+    def _note_slash(self, peer: str) -> None:
+        """Tell once of each client that asks for /mcp/, or of so many: other servers may not serve it."""
+        if peer not in self._with_slash and len(self._with_slash) < _MOST_TOLD:
+            self._with_slash.add(peer)
+            self._log.info("Requests for /mcp/ are served as those for /mcp", peer=peer)
+
+    def _detail(self, seen: Seen) -> None:
+        session_id = short_id(seen.session or "")
+        for each in seen.messages:
+            if each.stray:
+                self._log.debug("An answer to nothing that was asked here", session_id=session_id)
+            if _is_taken(each):
+                self._log.debug("Message received", session_id=session_id, kind=each.method or "response")
+
+    def _body(self, event: BodyEvent) -> None:
+        shown = self._shown(event.data)
+        if event.status is None:
+            self._log.debug("Request", body=shown, peer=event.seen.caller.address)
+        else:
+            self._log.debug("Answer", body=shown, status=event.status)
+
+    def note(self, sentence: str) -> None:
+        """Write down what an operator wants to know of the state of the server."""
+        self._log.info("{sentence}", sentence=sentence)
+
+    def failure(
+        self, text: str, session_id: str | None = None, *, secrets: Iterable[str] = (), **fields: Any
+    ) -> None:
+        """Write down the exception being handled, or the given ``failure``, with its traceback.
+
+        Args:
+            text: What failed.
+            session_id: The session it failed for.
+            secrets: The client's, which the traceback must not show.
+            fields: Further fields of the event.
+        """
+        shown = None if session_id is None else short_id(session_id)
+        self._log.failure(text, session_id=shown, secrets=(*self._secrets, *secrets), **fields)
+
+    def failed(
+        self, text: str, error: Exception, session_id: str | None, method: str, secrets: Iterable[str]
+    ) -> None:
+        """Write down an exception that a method has raised; see `failure`."""
+        try:
+            raise error
+        except Exception:
+            self.failure(text, session_id, secrets=secrets, method=method)
+
+    def _shown(self, body: bytes) -> str:
+        if self._reveal:
+            shown = body[:_MOST_READ].decode("utf-8", "backslashreplace")
+            return shown if len(body) <= _MOST_READ else f"{shown} [{len(body)} bytes in all]"
+        return mask_session_ids(_masked_body(body), self._is_session)
+
+
+def _is_taken(asked: Asked) -> bool:
+    """Return whether a message wants no answer and gets none."""
+    return asked.era is not None and asked.outcome is None and (asked.method is None or asked.id is None)
+
+
+def _masked_body(body: bytes) -> str:
+    """Return a body member by member, masked; of one that is too long for that, its beginning."""
+    if len(body) > _MOST_READ:
+        return mask_body(body, len(body))
+    try:
+        value = strict_json.read(body, _MOST_VALUES_READ)
+    except strict_json.TooManyValues:
+        return mask_body(body, len(body))
+    except strict_json.NotJson:
+        return f"({len(body)} bytes that are not JSON)"
+    return msgspec.json.encode(mask_json(value)).decode()

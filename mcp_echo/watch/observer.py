@@ -1,0 +1,56 @@
+"""The one point that everything on the wire passes, and who is told there. No I/O.
+
+Observers are told of events. What describes a state is read where it stands when somebody asks: how many
+sessions a store has and has ended, what the budgets and limits count, what streams have written, how many
+connections there are. A connection is no exchange, and a limit that refuses within a tool is no refusal on
+the wire; their counts are plain integers beside the state that they belong to. So is what a probe waits for,
+that its client reads a list: the method that reads it says so, within the work on the request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from mcp_echo.watch.seen import Event
+
+Observer = Callable[[Event], None]
+"""Is told of an event, at once and in order. It keeps what it wants of it: nothing of a `Seen` changes after
+that, but its head holds all header lines."""
+
+
+class Watch:
+    """Tells observers of what passes.
+
+    Args:
+        observers: Who is told, in this order.
+        now: The steady clock, in seconds.
+        failed: Told, while the exception is handled, of an observer that raises one; of each observer once.
+        bodies: Whether one of them wants the bodies.
+    """
+
+    __slots__ = ("_broken", "_failed", "bodies", "now", "observers")
+
+    def __init__(
+        self,
+        observers: tuple[Observer, ...],
+        now: Callable[[], float],
+        failed: Callable[[str], Any],
+        *,
+        bodies: bool = False,
+    ) -> None:
+        self.observers = observers
+        self.now = now
+        self._failed = failed
+        self.bodies = bodies
+        self._broken: set[Observer] = set()
+
+    def tell(self, event: Event) -> None:
+        """Tell every observer; one that fails harms neither the others nor what it is told of."""
+        for observer in self.observers:
+            try:
+                observer(event)
+            except Exception:
+                if observer not in self._broken:
+                    self._broken.add(observer)
+                    self._failed("An observer failed; that it does so again is not logged")

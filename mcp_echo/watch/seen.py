@@ -1,0 +1,279 @@
+"""What passes on the wire, as observers see it. No I/O.
+
+Each HTTP exchange has one `Seen`, made at the edge, so that what no route has seen is seen too. Whoever
+learns something fills it in: the edge, each rung of a ladder, the answer. What is worked out again, on a
+shared store, is filled in again: its fields are only ever assigned, and nobody is told before the answer has
+left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple, Protocol
+
+from mcp_echo.auth.proxies import Caller
+from mcp_echo.http.headers import Headers
+from mcp_echo.protocol.errors import McpError
+from mcp_echo.protocol.jsonrpc import MessageId, Notification, Request
+
+CANCELLED = "cancelled"
+"""Stands for the HTTP status of a request that gets no answer because its client cancelled it."""
+
+Era = Literal["legacy", "modern"]
+
+StreamEventKind = Literal["open", "resume", "hang-up", "close"]
+"""A stream opens, or is taken up again by a client that comes back; the server closes its connection, for the
+client to come back; its connection is done, or is lost."""
+
+Ending = Literal["ended", "left", "hang-up", "replaced", "stopping"]
+"""Why a connection carries a stream no more: the stream has ended, its client has left, the server has asked
+the client back, another connection carries it, or the server stops."""
+
+
+class Head(Protocol):
+    """The head of an HTTP request."""
+
+    raw: bytes
+    """The request line and the header lines as they came."""
+    method: bytes
+    path: bytes
+
+    def values(self, name: bytes) -> list[str]:
+        """Return every value of a header field, whose name is given in lower case."""
+
+    def headers(self) -> Headers:
+        """Return the header fields as they came: order, spelling, repetition."""
+
+
+class ClientInfo(Protocol):
+    """What a client says of itself."""
+
+    name: str | None
+    version: str | None
+
+
+class Callers(Protocol):
+    """Tells who is calling."""
+
+    def caller(self, seen: Seen) -> Caller:
+        """Return what is known and believed of the caller."""
+
+
+class Point(Protocol):
+    """See `mcp_echo.watch.observer.Watch`."""
+
+    now: Callable[[], float]
+
+    def tell(self, event: Event) -> None:
+        """Tell every observer."""
+
+
+class Asked:
+    """One JSON-RPC message, and what it came to."""
+
+    __slots__ = ("era", "error", "id", "method", "outcome", "revision", "seconds", "stray", "tool")
+
+    era: Era | None
+    """Whose rules it is served by; None where it is too broken to tell."""
+    revision: str | None
+    """The revision of the session, or else the one that the client names; None where it is unknown."""
+    method: str | None
+    """The JSON-RPC method; None for a response, and for what cannot be read."""
+    id: MessageId | None
+    """The id; None for what has none."""
+    tool: str | None
+    """The tool of a ``tools/call``; None for other methods, and where its name was not read."""
+    outcome: int | str | None
+    """The HTTP status that goes with the answer, or `CANCELLED`; None where no answer is due."""
+    error: int | None
+    """The JSON-RPC error code; None for a result."""
+    seconds: float | None
+    """From the arrival to the outcome; None where there is none."""
+    stray: bool
+    """Whether it is a response to nothing that was asked here."""
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Know nothing, as before the first rung."""
+        self.era = self.revision = self.method = self.id = self.tool = self.outcome = self.error = None
+        self.seconds = None
+        self.stray = False
+
+    def begin(self, era: Era | None, message: object, revision: str | None) -> None:
+        """Note what came, and by whose rules it is served."""
+        self.era = era
+        self.revision = revision
+        self.method = message.method if isinstance(message, (Request, Notification)) else None
+        self.id = getattr(message, "id", None)
+
+    def end(
+        self, seconds: float, tool: str | None = None, outcome: int | str = 200, error: int | None = None
+    ) -> None:
+        """Note what it came to."""
+        self.seconds = seconds
+        self.tool = tool
+        self.outcome = outcome
+        self.error = error
+
+
+class Seen(Asked):
+    """One HTTP exchange; with its one message, as nearly all have, or its `batch`.
+
+    Observers are told of it once: when its answer has left, or its client has, and whatever is answered later
+    than that, on a stream or for a client that may come back, has come to something. One that opens a stream
+    to listen on is told of when that is open; a `StreamEvent` tells of the end, which may be days later.
+
+    Args:
+        watch: Tells the observers.
+        peer: The other end of the connection: its address, or ``unix``.
+        connection: The number of the connection, counted from the start of the server.
+        head: The head of the request; None where it is none.
+        received: Bytes of its body that came.
+    """
+
+    __slots__ = (
+        "arrived",
+        "asks",
+        "batch",
+        "callers",
+        "client",
+        "connection",
+        "first",
+        "head",
+        "last",
+        "made",
+        "peer",
+        "pending",
+        "principal",
+        "received",
+        "refusal",
+        "retry",
+        "sent",
+        "session",
+        "status",
+        "streamed",
+        "watch",
+    )
+
+    arrived: float
+    """Seconds of the steady clock when it was complete, or was refused."""
+    principal: str | None
+    """Who the caller is, or None when nobody vouches for it."""
+    callers: Callers | None
+    """Tells who sends it; None until it is known to be for MCP."""
+    batch: Sequence[Asked] | None
+    """Its messages, where they come as an array; None for a single one."""
+    session: str | None
+    """The id of the session that it belongs to; None for none, and for one that is not there."""
+    made: bool
+    """Whether that session was made by this exchange."""
+    client: ClientInfo | None
+    """What the client says of itself, in this request or in the session."""
+    asks: bool
+    """Whether a modern request was answered with questions, and a state to send back."""
+    retry: bool | None
+    """Whether the retry of such a request brings that state; None where it is no retry."""
+    refusal: McpError | None
+    """Why it was refused before a JSON-RPC message was looked at; None where it was not."""
+    status: int | None
+    """The HTTP status; None where the client left before."""
+    sent: int
+    """Bytes of the answer's body."""
+    first: float | None
+    """Seconds of the steady clock when the first byte of the answer was written; None while none was."""
+    last: float | None
+    """The same of the last byte; None as long as a stream is open, and where the client left before."""
+    streamed: bool
+    """Whether a stream answers."""
+    pending: int
+    """How much goes on yet: the HTTP exchange, and each message that is answered whether its client stays or
+    not. What begins is counted where it cannot begin twice."""
+
+    def __init__(self, watch: Point, peer: str, connection: int, head: Head | None, received: int) -> None:
+        self.watch = watch
+        self.peer = peer
+        self.connection = connection
+        self.head = head
+        self.received = received
+        self.arrived = watch.now()
+        self.pending = 1
+        self.sent = 0
+        self.principal = self.callers = self.refusal = self.status = self.first = self.last = None
+        # As `forget` does it, without a call for each exchange.
+        self.era = self.revision = self.method = self.id = self.tool = self.outcome = self.error = None
+        self.seconds = self.batch = self.session = self.client = self.retry = None
+        self.streamed = self.stray = self.made = self.asks = False
+
+    def forget(self) -> None:
+        """Know nothing of what the rungs of the ladders learn, as before the first of them."""
+        self.era = self.revision = self.method = self.id = self.tool = self.outcome = self.error = None
+        self.seconds = self.batch = self.session = self.client = self.retry = None
+        self.stray = self.made = self.asks = False
+
+    @property
+    def messages(self) -> Sequence[Asked]:
+        """Each of its messages."""
+        return self.batch or (self,)
+
+    @property
+    def caller(self) -> Caller:
+        """Who sends it, as far as it is known and believed."""
+        if self.callers is None:
+            return Caller(self.peer, self.peer, False, None, None)
+        return self.callers.caller(self)
+
+    def elapsed(self) -> float:
+        """Return the seconds since it arrived."""
+        return self.watch.now() - self.arrived
+
+    def settle(self) -> None:
+        """Something that was `pending` is over; with the last of it, observers are told."""
+        self.pending -= 1
+        if not self.pending:
+            self.watch.tell(self)
+
+
+class BodyEvent(NamedTuple):
+    """A body as it passes; told of only where an observer wants bodies, which nothing keeps for it."""
+
+    seen: Seen
+    data: bytes
+    status: int | None
+    """The HTTP status of the answer it is of; None for a request's body."""
+
+
+class StreamEvent(NamedTuple):
+    """What happens to an event stream, or rather to one connection that carries it."""
+
+    kind: StreamEventKind
+    at: float
+    """Seconds of the steady clock."""
+    session: str | None
+    """The id of its session; None in the modern era, which has none."""
+    tag: str
+    """Its name within the session, as the ids of its events have it."""
+    why: Ending | None = None
+    """Of a close."""
+    seconds: float | None = None
+    """Of a close, how long the connection has carried it."""
+
+
+class SessionEvent(NamedTuple):
+    """A session begins, or it or a handle ends."""
+
+    kind: Literal["begin", "end"]
+    at: float
+    """Seconds of the steady clock."""
+    session: str
+    """Its id."""
+    client: str | None
+    """The name of its client, where that is known here."""
+    revision: str | None
+    """The protocol revision it speaks, where that is known here."""
+    reason: str | None = None
+    """Of an end: ``expired``, ``closed`` or ``displaced``."""
+
+
+Event = Seen | BodyEvent | StreamEvent | SessionEvent
