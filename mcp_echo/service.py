@@ -16,8 +16,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from mcp_echo.auth.sealed import Seal
-from mcp_echo.cluster.bus import SharedChanges
-from mcp_echo.cluster.cached_session import Replica
+from mcp_echo.cluster.bus import SharedSubscriptions
+from mcp_echo.cluster.cached_session import CachedSession
 from mcp_echo.cluster.engine import Engine
 from mcp_echo.cluster.store import SharedStore
 from mcp_echo.cluster.stream_log import Bounds
@@ -36,25 +36,25 @@ from mcp_echo.sessions.limits import Limits, share_of
 from mcp_echo.sessions.memory import MemoryStore
 from mcp_echo.sessions.session import Session
 from mcp_echo.sessions.store import Clock, EndReason, SessionStore, new_node
-from mcp_echo.sessions.subscriptions import Changes
+from mcp_echo.sessions.subscriptions import Subscriptions
 from mcp_echo.settings.load import Effective
 from mcp_echo.settings.table import ConfigError, Settings
 from mcp_echo.stores.choose import StoreService, open_engine
-from mcp_echo.tools.base import Facts
+from mcp_echo.tools.base import ServerContext
 from mcp_echo.tools.handles import handle_of, state_uris
 from mcp_echo.tools.machine import Machine
 from mcp_echo.transport.edge.site import EchoSite
 from mcp_echo.transport.health import Health
 from mcp_echo.transport.lag import ReactorLag
-from mcp_echo.transport.patience import ReactorPatience
 from mcp_echo.transport.ports import Listener, MetricsPort
 from mcp_echo.transport.streamable_http import StreamableHttp
 from mcp_echo.transport.streams import Streams
+from mcp_echo.transport.timers import ReactorTimers
 from mcp_echo.watch.journal import Journal
 from mcp_echo.watch.observer import Watch
 from mcp_echo.watch.seen import SessionEvent
 from mcp_echo.watch.tally import Tally
-from mcp_echo.workers.assignment import Place
+from mcp_echo.workers.assignment import Assignment
 from mcp_echo.workers.worker import shared_endpoint
 
 
@@ -145,7 +145,7 @@ class EchoService(MultiService):
             self._build_alone(effective, now, wall, node)
         else:
             self._build_shared(effective, now, wall, self.engine)
-        self.health = Health(self.facts)
+        self.health = Health(self.context)
         if self.tally is not None:
             self.tally.expect(self.server.methods, self._offer.tools, self.server.supported.names)
         self.streams = Streams(reactor, settings.keepalive_interval, self.watch)
@@ -178,8 +178,8 @@ class EchoService(MultiService):
         limits = Limits(settings)
         # Whoever has the operator's key has nothing else in common with this process than what day it is.
         agreed = now if settings.state_key is None else wall
-        self.facts = Facts(
-            effective, self.store, Machine(), now, wall, now(), Changes(), self._spawn, limits, agreed
+        self.context = ServerContext(
+            effective, self.store, Machine(), now, wall, now(), Subscriptions(), self._spawn, limits, agreed
         )
         self.server = self._server(Seal(agreed, settings.state_key), AtOnce())
 
@@ -195,18 +195,27 @@ class EchoService(MultiService):
             Bounds(settings.max_queue_messages, settings.max_queue_bytes),
             settings.max_state_bytes,
             now,
-            ReactorPatience(self._reactor),
+            ReactorTimers(self._reactor),
             self._spawn,
             self._shared_session_ended,
-            lambda handle: changes.echoed(state_uris(handle)),
+            lambda handle: subscriptions.echoed(state_uris(handle)),
             self.journal.note,
             share_of(settings.max_sessions_per_address, settings.max_sessions),
             self._state_share(settings),
         )
-        changes = SharedChanges(store, store.peers, handle_of)
+        subscriptions = SharedSubscriptions(store, store.bus, handle_of)
         self.store = store
-        self.facts = Facts(
-            effective, store, Machine(), now, wall, now(), changes, self._spawn, limits, store.agreed_now
+        self.context = ServerContext(
+            effective,
+            store,
+            Machine(),
+            now,
+            wall,
+            now(),
+            subscriptions,
+            self._spawn,
+            limits,
+            store.agreed_now,
         )
         seal = Seal(store.agreed_now, settings.state_key)
         self.server = self._server(seal, InTransactions(store, self._spawn))
@@ -218,8 +227,8 @@ class EchoService(MultiService):
         return share_of(settings.max_state_bytes_per_client, settings.max_state_bytes)
 
     def _server(self, seal: Seal, runner: Runner) -> Server:
-        supported, patience = _supported(self.facts.settings), ReactorPatience(self._reactor)
-        return Server(self.facts, supported, self._offer, self.journal, patience, seal, runner)
+        supported, timers = _supported(self.context.settings), ReactorTimers(self._reactor)
+        return Server(self.context, supported, self._offer, self.journal, timers, seal, runner)
 
     def listen(self, endpoint: IStreamServerEndpoint, where: str, refused: Callable[[], None]) -> None:
         """Serve on an endpoint while the service runs; see `Listener`."""
@@ -243,14 +252,14 @@ class EchoService(MultiService):
         lag, failures = ReactorLag(self._reactor), FailureCount()
         tally = cast(Tally, self.tally)
         sources = Sources(
-            self.facts,
+            self.context,
             tally,
             self.streams,
             self.site,
             lag.lateness,
             failures,
         )
-        site = MetricsSite(Scrapes(registry_of(sources)), self._reactor, self.facts.settings)
+        site = MetricsSite(Scrapes(registry_of(sources)), self._reactor, self.context.settings)
         self.metrics = MetricsPort(endpoint, site, lag, failures, self._drain_timeout, where, refused)
         self.metrics.setServiceParent(self)
 
@@ -296,8 +305,8 @@ class EchoService(MultiService):
     def _session_ended(self, session: Session, reason: EndReason) -> None:
         self._ended(session.id, session.client.name, session.revision.name, reason)
 
-    def _shared_session_ended(self, session_id: str, reason: EndReason, replica: Replica | None) -> None:
-        self._ended(session_id, None, None if replica is None else replica.stored.revision, reason)
+    def _shared_session_ended(self, session_id: str, reason: EndReason, cached: CachedSession | None) -> None:
+        self._ended(session_id, None, None if cached is None else cached.stored.revision, reason)
 
     def _ended(self, session_id: str, client: str | None, revision: str | None, reason: EndReason) -> None:
         self.server.legacy.session_ended(session_id)
@@ -305,14 +314,14 @@ class EchoService(MultiService):
         self.watch.tell(event)
 
 
-def build(reactor: IReactorTime, effective: Effective, place: Place | None = None) -> EchoService:
+def build(reactor: IReactorTime, effective: Effective, assignment: Assignment | None = None) -> EchoService:
     """Return the service that the settings describe, ready to be started.
 
     Args:
         reactor: Runs it.
         effective: The settings and where they came from.
-        place: This process's, if it is one of several workers: it serves on the port that its parent holds,
-            and shows its figures to its parent.
+        assignment: This process's, if it is one of several workers: it serves on the port that its parent
+            holds, and shows its figures to its parent.
 
     Raises:
         ConfigError: A setting is not possible.
@@ -320,11 +329,11 @@ def build(reactor: IReactorTime, effective: Effective, place: Place | None = Non
     whole = EchoService(reactor, effective, environ=os.environ)
     settings, stop = effective.settings, cast(Any, reactor).stop
     description, scraped = endpoint_description(settings), metrics_description(settings)
-    if place is None:
+    if assignment is None:
         port = endpoint(reactor, description, "MCP_ECHO_PORT")
     else:
         port = shared_endpoint(reactor, description, "MCP_ECHO_PORT", lambda: whole.site.connections)
-        scraped = scraped and f"unix:{place.metrics}:lockfile=0"
+        scraped = scraped and f"unix:{assignment.metrics}:lockfile=0"
     whole.listen(port, description, stop)
     if scraped is not None:
         whole.show_metrics(endpoint(reactor, scraped, "MCP_ECHO_METRICS_PORT"), scraped, stop)

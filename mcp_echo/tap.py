@@ -20,7 +20,7 @@ from mcp_echo.host.signals import SignalReactions, StopRequests
 from mcp_echo.redaction import mask_tokens
 from mcp_echo.settings.load import Effective, load
 from mcp_echo.settings.table import DECLARED, ConfigError, Settings
-from mcp_echo.workers.assignment import Place, place_in
+from mcp_echo.workers.assignment import Assignment, place_in
 
 if TYPE_CHECKING:
     from mcp_echo.host.logs import LogFile
@@ -57,7 +57,7 @@ class Options(usage.Options):
     ]
 
     effective: Effective
-    place: Place | None = None
+    assignment: Assignment | None = None
     """This process's place among several workers; None for the only one, and for the parent of them."""
 
     def parseOptions(self, options: list[str] | None = None) -> None:
@@ -78,10 +78,10 @@ class Options(usage.Options):
         """
         environ = dict(os.environ)
         try:
-            self.place = place_in(environ)
+            self.assignment = place_in(environ)
             self.effective = load(self.given(), environ)
-            if self.place is not None:
-                self.effective = self.place.settle(self.effective)
+            if self.assignment is not None:
+                self.effective = self.assignment.settle(self.effective)
         except ConfigError as error:
             raise SystemExit(f"mcp-echo: {mask_tokens(str(error))}") from None
 
@@ -175,7 +175,7 @@ def _application(reactor: Any, options: Options) -> IService:
     from mcp_echo.host.logs import observer, standard_output
 
     options.effective, log_file = _with_log_file(options.effective)
-    settings, place = options.effective.settings, options.place
+    settings, assignment = options.effective.settings, options.assignment
     outer: Mapping[str, Any] = options.parent or {}
     # Told where to log, twistd does so itself, unless we were told as well; in the background, where there
     # is no standard output, it writes twistd.log.
@@ -184,7 +184,7 @@ def _application(reactor: Any, options: Options) -> IService:
         not in_foreground or any(outer.get(name) for name in ("logfile", "syslog", "logger"))
     )
     service = _served_by(reactor, options, outer, twistd_logs)
-    number = None if place is None else place.number
+    number = None if assignment is None else assignment.number
     log_observer = None if twistd_logs else observer(settings, log_file or standard_output(), number)
     for warning in options.effective.warnings:
         Logger("mcp_echo").warn("{text}", text=warning)
@@ -195,10 +195,10 @@ def _application(reactor: Any, options: Options) -> IService:
     if log_file is not None:
         reactions[Signals.SIGHUP] = partial(_reopen, log_file, service.rotated)
     SignalReactions(reactor, reactions).setServiceParent(application)
-    if place is not None:
+    if assignment is not None:
         from mcp_echo.workers.worker import ParentWatch
 
-        ParentWatch(reactor, place, stop).setServiceParent(application)
+        ParentWatch(reactor, assignment, stop).setServiceParent(application)
     return application
 
 
@@ -223,12 +223,12 @@ def _served_by(
 ) -> EchoService | Fleet:
     """Return what serves: the server, in this process, or workers that this process is the parent of."""
     settings = options.effective.settings
-    if options.place is not None or settings.workers == 1:
+    if options.assignment is not None or settings.workers == 1:
         # Klein, which the service needs, imports the reactor: not before twistd has chosen one. A parent of
         # workers has no need of either.
         from mcp_echo.service import build
 
-        return build(reactor, options.effective, options.place)
+        return build(reactor, options.effective, options.assignment)
     from mcp_echo.workers.build import build_fleet
     from mcp_echo.workers.launch import Launch, arguments_of
 

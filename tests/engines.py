@@ -196,7 +196,7 @@ class DictEngine:
         listener.caught_up()
         for sent, sender, payload in list(self.records.bus):
             if sender != self.node and self.now() - sent < BROADCASTS_KEPT:
-                listener.told(payload)
+                listener.receive(payload)
 
     async def stop(self) -> None:
         """Listen no more."""
@@ -232,13 +232,13 @@ class DictEngine:
     def _nudge(self, record_id: str, nodes: tuple[str, ...]) -> None:
         for name in dict.fromkeys(nodes):
             if name != self.node and name in self.records.nodes:
-                self.records.nodes[name].nudged(record_id)
+                self.records.nodes[name].invalidated(record_id)
 
     def _broadcast(self, payload: bytes) -> Applied:
         self.records.bus.append((self.now(), self.node, payload))
         for name, listener in list(self.records.nodes.items()):
             if name != self.node:
-                listener.told(payload)
+                listener.receive(payload)
         return Applied(self.now())
 
     def _carry_out(self, operation: Operation) -> Outcome:

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeVar
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 
-from mcp_echo.cluster.cached_session import Replica
+from mcp_echo.cluster.cached_session import CachedSession
 from mcp_echo.cluster.engine import Operation, Outcome
 from mcp_echo.cluster.session import SharedSession
 from mcp_echo.cluster.store import SharedStore
@@ -18,7 +18,7 @@ from mcp_echo.protocol.revisions import Supported
 from mcp_echo.sessions.event_log import Stream
 from mcp_echo.sessions.session import Client
 from mcp_echo.sessions.store import EndReason, SessionKey
-from mcp_echo.transport.patience import ReactorPatience
+from mcp_echo.transport.timers import ReactorTimers
 from tests.engines import DictEngine, DictRecords
 
 T = TypeVar("T")
@@ -72,7 +72,7 @@ class CollectingStore(SharedStore):
 
     def after(self, effect: Callable[[], object]) -> None:
         """Have something happen once what is being worked on is kept; now, if nothing is."""
-        if self._unit is None:
+        if self._transaction is None:
             effect()
         else:
             self._effects.append(effect)
@@ -175,14 +175,14 @@ class Node:
             bounds,
             1 << 20,
             clock.seconds,
-            ReactorPatience(clock),
+            ReactorTimers(clock),
             self._spawn,
             self._note_end,
             self.echoed.append,
         )
         self.engine.start(self.store)
 
-    def _note_end(self, session_id: str, reason: EndReason, _replica: Replica | None) -> None:
+    def _note_end(self, session_id: str, reason: EndReason, _replica: CachedSession | None) -> None:
         self.ended.append((session_id, reason))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> Callable[[], None]:

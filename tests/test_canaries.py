@@ -209,12 +209,12 @@ class _Anything(msgspec.Struct):
 def _failing(call: Call, arguments: _Anything) -> Answer:
     """Fail as code does that quotes what it could not use."""
     quoted = [value for name, value in call.headers if name.lower() != "x-user-id"]
-    key = call.facts.settings.state_key
+    key = call.context.settings.state_key
     raise RuntimeError(f"cannot use {quoted}, {key}, {arguments.password} or {arguments.note}")
 
 
 async def _failing_later(call: Call, arguments: _Anything) -> Answer:
-    await call.outlet.sleep(0.1)
+    await call.back_channel.sleep(0.1)
     return _failing(call, arguments)
 
 

@@ -20,7 +20,7 @@ from mcp_echo import __version__, tap
 from mcp_echo.host.listening import StartError
 from mcp_echo.settings.table import DECLARED
 from mcp_echo.tap import Options, makeService
-from mcp_echo.workers.assignment import VARIABLE, Place
+from mcp_echo.workers.assignment import VARIABLE, Assignment
 from tests.settings.test_settings import SAMPLES
 
 
@@ -179,8 +179,8 @@ class MakeServiceTests(SynchronousTestCase):
 
     def test_a_worker_serves_whatever_the_number_of_workers(self) -> None:
         """Its settings are those of its parent."""
-        place = Place(2, "/run/x", "/run/x/2.metrics", "k" * 43 + "=")
-        variables = {"MCP_ECHO_WORKERS": "2", VARIABLE: place.written()}
+        assignment = Assignment(2, "/run/x", "/run/x/2.metrics", "k" * 43 + "=")
+        variables = {"MCP_ECHO_WORKERS": "2", VARIABLE: assignment.written()}
         application = makeService(self.options({"nodaemon": True}, **variables), MemoryReactorClock())
         services = {type(each).__name__ for each in cast(Any, application)}
         assert services == {"EchoService", "SignalReactions", "ParentWatch"}

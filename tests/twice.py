@@ -19,15 +19,15 @@ from functools import wraps
 from typing import Any, TypeVar
 from unittest.mock import patch
 
-from mcp_echo.cluster.bus import Peers, SharedChanges
+from mcp_echo.cluster.bus import Bus, SharedSubscriptions
 from mcp_echo.cluster.record import encode
 from mcp_echo.cluster.store import SharedStore
-from mcp_echo.cluster.unit import Unit
+from mcp_echo.cluster.transaction import Transaction
 from mcp_echo.eras.exchange import Reply
 from mcp_echo.service import EchoService
 from mcp_echo.sessions.held import Held
 from mcp_echo.sessions.limits import AddressRates, Limits, Refused
-from mcp_echo.sessions.subscriptions import Changes
+from mcp_echo.sessions.subscriptions import Subscriptions
 from mcp_echo.tools.machine import Machine
 from mcp_echo.transport.exchange import McpExchange
 
@@ -35,13 +35,13 @@ T = TypeVar("T")
 
 OUTSIDE: tuple[tuple[type, tuple[str, ...]], ...] = (
     (McpExchange, ("announce", "open_stream", "run", "let_go", "when_over", "tell_over")),
-    (Changes, ("watch", "watch_list", "unwatch", "forget", "list_changed", "note_read", "announce")),
-    (SharedChanges, ("watch", "rewatch", "unwatch", "list_changed", "note_read", "announce")),
+    (Subscriptions, ("watch", "watch_list", "unwatch", "forget", "list_changed", "note_read", "announce")),
+    (SharedSubscriptions, ("watch", "rewatch", "unwatch", "list_changed", "note_read", "announce")),
     (Limits, ("begin", "finish", "hold")),
     (AddressRates, ("count",)),
     (Refused, ("count",)),
     (Held, ("hold", "count")),
-    (Peers, ("tell",)),
+    (Bus, ("publish",)),
     (EchoService, ("_spawn",)),
 )
 """What belongs to the world outside of the sessions: only effects may call it."""
@@ -114,17 +114,17 @@ def given(chance: dict[str, list[Any]], *, again: bool) -> Iterator[None]:
 class TwiceStore(SharedStore):
     """Works on every request twice, and insists that both come to the same."""
 
-    def _attempt(self, unit: Unit, work: Callable[[], T]) -> tuple[T | None, Exception | None]:
+    def _attempt(self, transaction: Transaction, work: Callable[[], T]) -> tuple[T | None, Exception | None]:
         chance: dict[str, list[Any]] = {}
-        first = self._watched(unit, work, chance, again=False)[1]
-        outcome, second = self._watched(unit, work, chance, again=True)
+        first = self._watched(transaction, work, chance, again=False)[1]
+        outcome, second = self._watched(transaction, work, chance, again=True)
         if first != second:
             differing = [f"{a!r}, then {b!r}" for a, b in zip(first, second, strict=True) if a != b]
             raise AssertionError(f"worked on twice, a request came to {'; '.join(differing)}")
         return outcome
 
     def _watched(
-        self, unit: Unit, work: Callable[[], T], chance: dict[str, list[Any]], *, again: bool
+        self, transaction: Transaction, work: Callable[[], T], chance: dict[str, list[Any]], *, again: bool
     ) -> tuple[tuple[T | None, Exception | None], list[object]]:
         exchanges: list[McpExchange] = []
         collect = McpExchange.collect
@@ -136,12 +136,16 @@ class TwiceStore(SharedStore):
         with given(chance, again=again), patch.object(McpExchange, "collect", noted):
             _at_work.append(True)
             try:
-                outcome = super()._attempt(unit, work)
+                outcome = super()._attempt(transaction, work)
             finally:
                 _at_work.pop()
         if isinstance(outcome[1], CalledOut):
             raise outcome[1]
-        return outcome, [*_shown(outcome), *map(_drafted, unit.sessions.values()), *map(_asked, exchanges)]
+        return outcome, [
+            *_shown(outcome),
+            *map(_drafted, transaction.sessions.values()),
+            *map(_asked, exchanges),
+        ]
 
 
 def _shown(outcome: tuple[Any, Exception | None]) -> list[object]:
@@ -158,9 +162,13 @@ def _brief(data: bytes) -> object:
 
 def _drafted(session: Any) -> object:
     """Return what the work makes of a session."""
-    draft, ledger = session.working, session.working.worked_ledger
+    draft, stream_log = session.working, session.working.worked_log
     echo = draft.echo and _brief(f"{draft.echo.message} {draft.echo.data}".encode("utf-8", "surrogatepass"))
-    log = None if ledger is None else (list(ledger.added.values()), ledger.removed, ledger.unkept)
+    log = (
+        None
+        if stream_log is None
+        else (list(stream_log.added.values()), stream_log.removed, stream_log.unkept)
+    )
     return session.id, encode(draft.stored), echo, draft.touch, log, session.calls_due
 
 

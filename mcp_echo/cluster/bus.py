@@ -9,9 +9,9 @@ from typing import Any, Protocol
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from mcp_echo.cluster.cached_session import Draft, Operation, Replica, asked_by
+from mcp_echo.cluster.cached_session import CachedSession, Draft, Operation, asked_by
 from mcp_echo.protocol.jsonrpc import MessageId, Response
-from mcp_echo.sessions.subscriptions import LISTS, Changes, List, Listener
+from mcp_echo.sessions.subscriptions import LISTS, List, Listener, Subscriptions
 
 
 class _Answer(msgspec.Struct, tag="answer"):
@@ -59,20 +59,20 @@ class Here(Protocol):
 
     node: str
 
-    def find_here(self, session_id: str) -> Replica | None:
+    def find_here(self, session_id: str) -> CachedSession | None:
         """Return this node's copy of a session, if it has one."""
 
-    def bring_for(self, session_id: str, owner: str | None, do: Callable[[Replica], None]) -> None:
+    def bring_for(self, session_id: str, owner: str | None, do: Callable[[CachedSession], None]) -> None:
         """Call ``do`` with a copy of a handle's session as soon as it is here, if it is the owner's."""
 
     def broadcast(self, payload: bytes) -> None:
         """Tell every other node, as soon as may be."""
 
-    def later(self, replica: Replica, operation: Operation, size: int = 0) -> None:
+    def later(self, cached: CachedSession, operation: Operation, size: int = 0) -> None:
         """Make a change as soon as may be."""
 
 
-class Peers:
+class Bus:
     """The other nodes.
 
     Args:
@@ -81,13 +81,13 @@ class Peers:
 
     def __init__(self, here: Here) -> None:
         self._here = here
-        self.changes: SharedChanges | None = None
+        self.subscriptions: SharedSubscriptions | None = None
 
-    def tell(self, word: Any) -> None:
+    def publish(self, word: Any) -> None:
         """Tell every other node."""
         self._here.broadcast(msgspec.json.encode(word))
 
-    def told(self, payload: bytes) -> None:
+    def receive(self, payload: bytes) -> None:
         """Act on what another node has told; what this version does not know is left alone."""
         try:
             word = _decode(payload)
@@ -97,8 +97,8 @@ class Peers:
             self._take_answer(word)
         elif isinstance(word, _Cancelled):
             self._cancel(word)
-        elif self.changes is not None:
-            self.changes.told(word)
+        elif self.subscriptions is not None:
+            self.subscriptions.receive(word)
 
     def pass_answer(self, session_id: str, message_id: MessageId | None, response: Response | None) -> None:
         """Hand a client's answer to the node that asked, whose name begins the id.
@@ -111,75 +111,75 @@ class Peers:
         if response is not None and asked_by(message_id)[0] is not None:
             result = UNSET if response.result is None else response.result
             error = UNSET if response.error is None else response.error
-        self.tell(_Answer(session_id, message_id, result, error, response is None))
+        self.publish(_Answer(session_id, message_id, result, error, response is None))
 
     def _take_answer(self, word: _Answer) -> None:
-        replica = self._here.find_here(word.session)
-        if replica is None:
+        cached = self._here.find_here(word.session)
+        if cached is None:
             return
         promise = None
         if isinstance(word.id, str) and not word.refused:
-            promise = replica.expected.pop(word.id, None)
+            promise = cached.expected.pop(word.id, None)
         if promise is None:
-            replica.go_astray(word.id, refused=word.refused)
+            cached.go_astray(word.id, refused=word.refused)
             return
         result = None if word.result is UNSET else word.result
         promise.keep(Response(word.id, result, None if word.error is UNSET else word.error))
 
     def pass_cancellation(self, session_id: str, request_id: int | str) -> None:
         """Hand a client's cancellation to the node that works on the request."""
-        self.tell(_Cancelled(session_id, request_id))
+        self.publish(_Cancelled(session_id, request_id))
 
     def _cancel(self, word: _Cancelled) -> None:
         """Stop a request that is being worked on here."""
-        replica = self._here.find_here(word.session)
-        running = None if replica is None else replica.running.get(word.request)
+        cached = self._here.find_here(word.session)
+        running = None if cached is None else cached.running.get(word.request)
         if running is not None:
             running.cancel()
 
 
-class SharedChanges(Changes):
+class SharedSubscriptions(Subscriptions):
     """Tells listeners on this node of changes on any node.
 
     Args:
         here: The store.
-        peers: The other nodes.
+        bus: The other nodes.
         handle_of: Returns the handle whose state a URI is, or None.
     """
 
-    def __init__(self, here: Here, peers: Peers, handle_of: Callable[[str], str | None]) -> None:
+    def __init__(self, here: Here, bus: Bus, handle_of: Callable[[str], str | None]) -> None:
         super().__init__()
         self._here = here
-        self._peers = peers
+        self._bus = bus
         self._handle_of = handle_of
         # In the order in which they were named.
         self._readers: dict[str, None] = {}
-        peers.changes = self
+        bus.subscriptions = self
 
     def watch(self, uri: str, listener: Listener) -> None:
         """Tell ``listener`` when this resource changes; state behind a handle, on whichever node it does."""
         super().watch(uri, listener)
         handle = self._handle_of(uri)
-        replica = None if handle is None else self._here.find_here(handle)
-        if replica is not None:
-            self._watch_replica(uri, listener, replica)
+        cached = None if handle is None else self._here.find_here(handle)
+        if cached is not None:
+            self._watch_replica(uri, listener, cached)
 
-    def _watch_replica(self, uri: str, listener: Listener, replica: Replica) -> None:
-        if not replica.watched:
-            replica.watched = True
-            self._here.later(replica, self._add_watcher)
-        listener.told_until(uri, replica.seen_echoes)
+    def _watch_replica(self, uri: str, listener: Listener, cached: CachedSession) -> None:
+        if not cached.watched:
+            cached.watched = True
+            self._here.later(cached, self._add_watcher)
+        listener.told_until(uri, cached.seen_echoes)
 
     def rewatch(self, uri: str, listener: Listener, owner: str | None) -> None:
-        """Tell ``listener`` on this node, too, of a resource it watches; see `Changes.rewatch`."""
+        """Tell ``listener`` on this node, too, of a resource it watches; see `Subscriptions.rewatch`."""
         handle = self._handle_of(uri)
         if handle is not None:
             self._rewatch(uri, listener, handle, owner)
 
     def _rewatch(self, uri: str, listener: Listener, handle: str, owner: str | None) -> None:
-        def begin(replica: Replica) -> None:
-            super(SharedChanges, self).watch(uri, listener)
-            self._watch_replica(uri, listener, replica)
+        def begin(cached: CachedSession) -> None:
+            super(SharedSubscriptions, self).watch(uri, listener)
+            self._watch_replica(uri, listener, cached)
 
         self._here.bring_for(handle, owner, begin)
 
@@ -192,12 +192,12 @@ class SharedChanges(Changes):
         """Tell ``listener`` no more of this resource."""
         super().unwatch(uri, listener)
         handle = self._handle_of(uri)
-        replica = None if handle is None else self._here.find_here(handle)
-        if replica is None or not replica.watched:
+        cached = None if handle is None else self._here.find_here(handle)
+        if cached is None or not cached.watched:
             return
-        if not any(self._handle_of(each) == replica.id for each in self.uris):
-            replica.watched = False
-            self._here.later(replica, self._remove_watcher)
+        if not any(self._handle_of(each) == cached.id for each in self.uris):
+            cached.watched = False
+            self._here.later(cached, self._remove_watcher)
 
     def _remove_watcher(self, draft: Draft) -> None:
         draft.stored.watchers = [node for node in draft.stored.watchers if node != self._here.node]
@@ -212,29 +212,29 @@ class SharedChanges(Changes):
     def list_changed(self, which: List) -> None:
         """Tell everybody who asked that a list has changed, on every node."""
         super().list_changed(which)
-        self._peers.tell(_ListChanged(which))
+        self._bus.publish(_ListChanged(which))
 
     def announce(self, reader: str, lists: Iterable[List] = LISTS) -> list[List]:
-        """Tell one reader, on other nodes as well, of what it is told here; see `Changes.announce`."""
+        """Tell one reader, on other nodes as well, of what it is told here; see `Subscriptions.announce`."""
         told = super().announce(reader, lists)
         for which in told:
-            self._peers.tell(_ListChanged(which, reader))
+            self._bus.publish(_ListChanged(which, reader))
         return told
 
     def note_read(self, reader: str) -> None:
         """Count a list that was asked for, if somebody wants to know, on whichever node."""
         super().note_read(reader)
         if reader in self._readers:
-            self._peers.tell(_Read(reader))
+            self._bus.publish(_Read(reader))
 
     @contextmanager
     def watching_reads(self, reader: str) -> Iterator[Callable[[], int]]:
         """Count the lists that ``reader`` asks for on any node while this lasts."""
-        self._peers.tell(_Watching(reader))
+        self._bus.publish(_Watching(reader))
         with super().watching_reads(reader) as reads:
             yield reads
 
-    def told(self, word: Any) -> None:
+    def receive(self, word: Any) -> None:
         """Act on what another node has told."""
         if isinstance(word, _ListChanged) and word.reader is not None:
             super().announce(word.reader, (word.which,))

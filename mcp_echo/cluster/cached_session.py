@@ -16,7 +16,7 @@ import msgspec
 
 from mcp_echo.cluster.engine import Change, Held, Record
 from mcp_echo.cluster.record import StoredSession, decode, decode_echo, encode, encode_echo
-from mcp_echo.cluster.stream_log import Bounds, Ledger, Summary, Unkept
+from mcp_echo.cluster.stream_log import Bounds, StreamLog, Summary, Unkept
 from mcp_echo.protocol.jsonrpc import MessageId
 from mcp_echo.protocol.revisions import KNOWN, Revision
 from mcp_echo.sessions.event_log import Event, Reader, Stream, surplus
@@ -79,7 +79,7 @@ Operation = Callable[["Draft"], None]
 """A change that can be worked out anew on whatever is kept by then."""
 
 
-class Replica:
+class CachedSession:
     """A copy of one session.
 
     Args:
@@ -104,7 +104,6 @@ class Replica:
         "in_flight",
         "later",
         "leaving",
-        "ledger",
         "look_is_due",
         "owner",
         "running",
@@ -112,6 +111,7 @@ class Replica:
         "settling",
         "stays",
         "stored",
+        "stream_log",
         "streams",
         "tried",
         "unclaimed",
@@ -131,7 +131,7 @@ class Replica:
         self.version = UNKNOWN
         self.stored: StoredSession
         self.echo: Echo | None = None
-        self.ledger = Ledger(Summary(), (), bounds, node)
+        self.stream_log = StreamLog(Summary(), (), bounds, node)
         self.created = record.created
         self.used = record.used
         self.streams: dict[str, HeldStream] = {}
@@ -176,7 +176,7 @@ class Replica:
             refused: Whether the answer was malformed.
         """
         asking, number = asked_by(message_id)
-        if asking in (None, self.ledger.node):
+        if asking in (None, self.stream_log.node):
             asked = asking is not None and number <= self.asked
             go_astray(self.expected.values(), message_id, refused=refused, asked=asked)
 
@@ -196,7 +196,7 @@ class Replica:
     @property
     def known(self) -> int:
         """The highest sequence whose messages are here, as far as the copy can be believed."""
-        return 0 if self.version == UNKNOWN else self.ledger.summary.sequence
+        return 0 if self.version == UNKNOWN else self.stream_log.summary.sequence
 
     def follow(self, record: Record, known: int = 0) -> bool:
         """Take over what is kept.
@@ -215,16 +215,16 @@ class Replica:
         if not _is_sound(record):
             raise TypeError("a number is none, or a message")
         stored, echo = decode(record.state), decode_echo(record.echo)
-        before = self.ledger
+        before = self.stream_log
         if known and stored.log.moves != before.summary.moves:
             return False
         old = [entry for entry in before.entries if stored.log.first <= entry.sequence <= known]
         self.version, self.stored, self.used = record.version, stored, record.used
-        self.ledger = Ledger(stored.log, [*old, *record.entries], before.bounds, before.node)
+        self.stream_log = StreamLog(stored.log, [*old, *record.entries], before.bounds, before.node)
         self.echo = echo
         for stream in self.streams.values():
-            row = self.ledger.rows.get(stream.tag)
-            if row is not None and row.holder == self.ledger.node:
+            state = self.stream_log.states.get(stream.tag)
+            if state is not None and state.owner == self.stream_log.node:
                 # Who pushed them out has counted them as lost, and could not know that they wait here.
                 self.uncounted -= self._note_pushed_out(stream)
         return True
@@ -235,8 +235,8 @@ class Replica:
         self.stored, self.echo = draft.stored, draft.echo
         if draft.touch:
             self.used = now
-        if draft.worked_ledger is not None:
-            self.ledger = draft.worked_ledger.adopt()
+        if draft.worked_log is not None:
+            self.stream_log = draft.worked_log.adopt()
             self.uncounted -= draft.counted
 
     @property
@@ -281,20 +281,20 @@ class Replica:
         return lost
 
     def _deliver_to(self, stream: HeldStream, unkept: list[Unkept]) -> list[int]:
-        row = self.ledger.rows.get(stream.tag)
-        if row is None and stream.is_new:
+        state = self.stream_log.states.get(stream.tag)
+        if state is None and stream.is_new:
             return []
         stream.is_new = False
-        if row is None or row.holder != self.ledger.node:
+        if state is None or state.owner != self.stream_log.node:
             return [len(message.data) for message in [*unkept, *self._taken_over(stream)]]
         before = stream.offered
         self._note_pushed_out(stream)
-        kept = self.ledger.of_stream(stream.tag, stream.offered)
+        kept = self.stream_log.of_stream(stream.tag, stream.offered)
         coming = [(entry.sequence, entry.data, True) for entry in kept]
         coming += [(message.sequence, message.data, False) for message in unkept]
         for sequence, data, is_kept in sorted(coming):
             stream.offer(sequence, data, is_kept)
-        stream.ended = row.ended
+        stream.ended = state.ended
         if stream.reader is not None and (stream.unread or stream.ended):
             stream.reader.wake()
         # Only what comes has others give way: what one request has brought has time until then.
@@ -304,7 +304,7 @@ class Replica:
         """Have what was pushed out of the log wait for its connection alone; return how many messages."""
         if not stream.unread:
             return 0
-        kept = {entry.sequence for entry in self.ledger.of_stream(stream.tag, 0)}
+        kept = {entry.sequence for entry in self.stream_log.of_stream(stream.tag, 0)}
         gone = [event for event in stream.unread if event.kept and event.sequence not in kept]
         for event in gone:
             event.kept = False
@@ -327,7 +327,7 @@ class Replica:
             return []
         beyond = [
             event
-            for event in surplus(stream.unread, *self.ledger.bounds)
+            for event in surplus(stream.unread, *self.stream_log.bounds)
             if not event.kept and event.sequence <= before
         ]
         for event in beyond:
@@ -406,13 +406,13 @@ class Replica:
         Returns:
             The sizes of messages lost.
         """
-        draft = Draft(self, self.ledger.now, lambda _size: False)
+        draft = Draft(self, self.stream_log.now, lambda _size: False)
         operation(draft)
-        if draft.worked_ledger is None:
+        if draft.worked_log is None:
             return []
-        ledger = draft.worked_ledger
-        unkept, lost = ledger.unkept, ledger.lost
-        self.ledger = ledger.adopt()
+        stream_log = draft.worked_log
+        unkept, lost = stream_log.unkept, stream_log.lost
+        self.stream_log = stream_log.adopt()
         return lost + self.deliver(unkept)
 
 
@@ -420,7 +420,7 @@ class Draft:
     """A change of a session while it is worked out.
 
     Args:
-        replica: The copy it begins from, which stays as it is.
+        cached: The copy it begins from, which stays as it is.
         now: Milliseconds of the engine's clock.
         has_room: Whether all sessions together may hold so many bytes more.
         patient: Whether leases of other nodes are left alone though they have run out.
@@ -430,44 +430,44 @@ class Draft:
         "_has_room",
         "_now",
         "_patient",
+        "cached",
         "counted",
         "echo",
         "echo_refused",
-        "replica",
         "stored",
         "touch",
         "version",
-        "worked_ledger",
+        "worked_log",
     )
 
     def __init__(
-        self, replica: Replica, now: int, has_room: Callable[[int], bool], patient: bool = False
+        self, cached: CachedSession, now: int, has_room: Callable[[int], bool], patient: bool = False
     ) -> None:
-        self.replica = replica
-        self.version = replica.version
-        self.stored = replica.stored.copy()
-        self.echo = replica.echo
+        self.cached = cached
+        self.version = cached.version
+        self.stored = cached.stored.copy()
+        self.echo = cached.echo
         self.echo_refused = False
         """Whether there was no room to keep the last echo."""
         self.touch = False
         self.counted = 0
         """Messages lost here that the change tells of."""
-        self.worked_ledger: Ledger | None = None
+        self.worked_log: StreamLog | None = None
         self._now = now
         self._has_room = has_room
         self._patient = patient
 
     @property
-    def ledger(self) -> Ledger:
+    def stream_log(self) -> StreamLog:
         """The log, to be changed."""
-        if self.worked_ledger is None:
-            self.worked_ledger = self.replica.ledger.copy(self._now, self._has_room, self._patient)
-            self.counted = self.replica.uncounted
-            self.worked_ledger.summary.dropped += self.counted
-            for stream in self.replica.streams.values():
-                self.worked_ledger.wrote(stream.tag, stream.written)
-                self.worked_ledger.note_read_here(stream.tag)
-        return self.worked_ledger
+        if self.worked_log is None:
+            self.worked_log = self.cached.stream_log.copy(self._now, self._has_room, self._patient)
+            self.counted = self.cached.uncounted
+            self.worked_log.summary.dropped += self.counted
+            for stream in self.cached.streams.values():
+                self.worked_log.wrote(stream.tag, stream.written)
+                self.worked_log.note_read_here(stream.tag)
+        return self.worked_log
 
     def change(self, mark: int) -> Change:
         """Return the change for the engine to carry out.
@@ -475,16 +475,18 @@ class Draft:
         Args:
             mark: The number of this change among those of this node.
         """
-        replica, stored, before = self.replica, self.stored, self.replica.stored
-        ledger = self.ledger if replica.streams else self.worked_ledger
-        node = replica.ledger.node
+        cached, stored, before = self.cached, self.stored, self.cached.stored
+        stream_log = self.stream_log if cached.streams else self.worked_log
+        node = cached.stream_log.node
         tell: set[str] = set()
-        if ledger is None:
-            ledger = replica.ledger
+        if stream_log is None:
+            stream_log = cached.stream_log
         else:
-            stored.log = ledger.settle()
-            if ledger.changed:
-                tell = ledger.holders() | (replica.ledger.holders() if replica.ledger.rows else set())
+            stored.log = stream_log.settle()
+            if stream_log.changed:
+                tell = stream_log.owners() | (
+                    cached.stream_log.owners() if cached.stream_log.states else set()
+                )
         if stored.record.echo_count != before.record.echo_count:
             tell.update(stored.watchers)
             tell.discard(node)
@@ -493,21 +495,21 @@ class Draft:
             stored.told = {uri: count for uri, count in stored.told.items() if uri in wanted}
         stored.marks = _marked(stored.marks, node, mark)
         echo: Any = msgspec.UNSET
-        if self.echo is not replica.echo:
+        if self.echo is not cached.echo:
             echo = None if self.echo is None else encode_echo(self.echo)
-        held = ledger.held
+        held = stream_log.held
         return Change(
-            replica.id,
-            replica.owner,
-            replica.handle,
+            cached.id,
+            cached.owner,
+            cached.handle,
             self.version,
             self.touch,
             encode(stored),
             echo,
-            tuple(ledger.removed),
-            tuple(ledger.added.values()),
+            tuple(stream_log.removed),
+            tuple(stream_log.added.values()),
             Held(held.queued, 0 if self.echo is None else self.echo.size, held.waiting),
-            replica.known,
+            cached.known,
             tuple(sorted(tell)),
             stored.record.used,
         )

@@ -249,10 +249,10 @@ Outcome = Applied | Found | Conflict | Missing | Full | Counted | Swept | Secret
 class Listener(Protocol):
     """Who hears what happens elsewhere."""
 
-    def nudged(self, record_id: str) -> None:
+    def invalidated(self, record_id: str) -> None:
         """A record has changed, or has ended, by a change that was to tell this node."""
 
-    def told(self, payload: bytes) -> None:
+    def receive(self, payload: bytes) -> None:
         """Another node has broadcast this."""
 
     def caught_up(self) -> None:

@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from mcp_echo.cluster.cached_session import UNKNOWN, Draft, Operation, Replica
+from mcp_echo.cluster.cached_session import UNKNOWN, CachedSession, Draft, Operation
 from mcp_echo.cluster.engine import Applied, Conflict, Found, Peek, Sweep, Swept
-from mcp_echo.cluster.repository import Keeping
-from mcp_echo.cluster.session_cache import Copies, Waits
+from mcp_echo.cluster.repository import Repository
+from mcp_echo.cluster.session_cache import SessionCache, Timers
 from mcp_echo.protocol.errors import StoreUnavailable
 from mcp_echo.sessions.store import Statistics
 
@@ -20,20 +20,20 @@ T = TypeVar("T")
 Spawn = Callable[[Coroutine[Any, Any, None]], Callable[[], None]]
 
 
-class Upkeep:
+class Maintenance:
     """Looks after the sessions on which something on this node depends.
 
     Args:
-        keeping: Has changes kept.
-        copies: Those of this node.
-        waits: Ways to wait.
+        repository: Has changes kept.
+        cache: Those of this node.
+        timers: Ways to wait.
         spawn: Starts work that goes on by itself.
     """
 
-    def __init__(self, keeping: Keeping, copies: Copies, waits: Waits, spawn: Spawn) -> None:
-        self._keeping = keeping
-        self._copies = copies
-        self._waits = waits
+    def __init__(self, repository: Repository, cache: SessionCache, timers: Timers, spawn: Spawn) -> None:
+        self._repository = repository
+        self._cache = cache
+        self._timers = timers
         self._spawn = spawn
         self._flushing: set[str] = set()
         self._unacknowledged: set[str] = set()
@@ -45,39 +45,39 @@ class Upkeep:
         """Whether no late change waits to be kept."""
         return not self._flushing
 
-    def later(self, replica: Replica, operation: Operation, size: int = 0) -> None:
+    def later(self, cached: CachedSession, operation: Operation, size: int = 0) -> None:
         """Make a change as soon as may be; see `mcp_echo.cluster.session.Keeper.later`."""
-        if replica.has_ended:
-            for lost in replica.carry_out(operation):
-                self._keeping.lose(lost)
+        if cached.has_ended:
+            for lost in cached.carry_out(operation):
+                self._repository.lose(lost)
             return
-        known = self._copies.get(replica.id)
+        known = self._cache.get(cached.id)
         if known is None:
-            self._copies.remember(replica)
+            self._cache.remember(cached)
         else:
-            replica = known
-        if size and sum(size for _, size in replica.later) + size > self._keeping.bounds.bytes:
-            self._keeping.lose(size)
+            cached = known
+        if size and sum(size for _, size in cached.later) + size > self._repository.bounds.bytes:
+            self._repository.lose(size)
             return
-        replica.later.append((operation, size))
-        if replica.id not in self._flushing:
-            self._flushing.add(replica.id)
-            self._spawn(self._flush(replica))
+        cached.later.append((operation, size))
+        if cached.id not in self._flushing:
+            self._flushing.add(cached.id)
+            self._spawn(self._flush(cached))
 
-    async def _flush(self, replica: Replica) -> None:
+    async def _flush(self, cached: CachedSession) -> None:
         try:
-            while replica.later:
+            while cached.later:
                 try:
-                    await self._flush_once(replica)
+                    await self._flush_once(cached)
                 except StoreUnavailable as error:
-                    replica.settle(error)
+                    cached.settle(error)
                     # Nothing is lost: it is tried again for as long as it takes.
                     if self.stopping:
                         return
-                    await self._waits.sleep(RETRY)
+                    await self._timers.sleep(RETRY)
         finally:
-            self._flushing.discard(replica.id)
-            replica.settle(None)
+            self._flushing.discard(cached.id)
+            cached.settle(None)
 
     async def settle(self, session_id: str) -> None:
         """Wait until the late changes of a session are kept that there are by now.
@@ -85,136 +85,136 @@ class Upkeep:
         Raises:
             StoreUnavailable: They could not be at the first try; they will be.
         """
-        replica = self._copies.get(session_id)
-        if replica is None or not replica.later:
+        cached = self._cache.get(session_id)
+        if cached is None or not cached.later:
             return
-        promise = self._waits.promise(None)
-        replica.settling.append(promise)
+        promise = self._timers.promise(None)
+        cached.settling.append(promise)
         error = await promise
         if error is not None:
             raise error
 
-    async def _flush_once(self, replica: Replica) -> None:
-        await self._copies.lock(replica)
+    async def _flush_once(self, cached: CachedSession) -> None:
+        await self._cache.lock(cached)
         try:
-            while replica.later:
-                operations = list(replica.later)
-                draft = self._keeping.draft(replica, self._keeping.engine.now())
+            while cached.later:
+                operations = list(cached.later)
+                draft = self._repository.draft(cached, self._repository.engine.now())
                 for operation, _ in operations:
                     operation(draft)
-                mark = self._keeping.mark()
+                mark = self._repository.mark()
                 change = draft.change(mark)
                 # Until the answer is there, it may have been carried out or not.
-                replica.tried[mark] = len(operations)
-                outcome = await self._keeping.submit(change)
+                cached.tried[mark] = len(operations)
+                outcome = await self._repository.submit(change)
                 if isinstance(outcome, Applied):
-                    replica.drop_tried(mark)
-                    self._keeping.apply(draft, change)
-                    self._keeping.lose_unclaimed(replica)
+                    cached.drop_tried(mark)
+                    self._repository.apply(draft, change)
+                    self._repository.lose_unclaimed(cached)
                 elif isinstance(outcome, Conflict):
-                    await self._keeping.follow(replica, outcome.record, change.known)
+                    await self._repository.follow(cached, outcome.record, change.known)
                     # What had come to something is told by what is kept now; the rest had not.
-                    replica.tried.clear()
+                    cached.tried.clear()
                 else:
-                    self._keeping.gone(replica)
+                    self._repository.gone(cached)
         finally:
-            self._copies.unlock(replica)
+            self._cache.unlock(cached)
 
-    def noticed(self, replica: Replica) -> None:
-        """A connection has taken a message; see `mcp_echo.cluster.session.Keeper.noticed`."""
-        self._unacknowledged.add(replica.id)
+    def delivered(self, cached: CachedSession) -> None:
+        """A connection has taken a message; see `mcp_echo.cluster.session.Keeper.delivered`."""
+        self._unacknowledged.add(cached.id)
 
     def acknowledge(self) -> None:
         """Keep what the connections here have taken; called every `ACKNOWLEDGE` seconds."""
-        noticed, self._unacknowledged = self._unacknowledged, set()
-        for session_id in noticed:
-            replica = self._copies.get(session_id)
-            if replica is not None and replica.streams:
-                self.later(replica, _note_written)
+        delivered, self._unacknowledged = self._unacknowledged, set()
+        for session_id in delivered:
+            cached = self._cache.get(session_id)
+            if cached is not None and cached.streams:
+                self.later(cached, _note_written)
 
     def beat(self) -> None:
         """Renew the leases of what is held here, and look at it anew; called every `HEARTBEAT` seconds."""
-        for replica in self._copies:
-            if replica.streams:
-                self.later(replica, _renew)
-            elif replica.watched or replica.running or replica.expected:
-                self._look(replica)
+        for cached in self._cache:
+            if cached.streams:
+                self.later(cached, _renew)
+            elif cached.watched or cached.running or cached.expected:
+                self._look(cached)
 
-    def nudged(self, record_id: str) -> None:
-        """A record has changed, or has ended; see `mcp_echo.cluster.engine.Listener.nudged`."""
-        replica = self._copies.get(record_id)
-        if replica is not None and replica.needed:
-            self._look(replica)
+    def invalidated(self, record_id: str) -> None:
+        """A record has changed, or has ended; see `mcp_echo.cluster.engine.Listener.invalidated`."""
+        cached = self._cache.get(record_id)
+        if cached is not None and cached.needed:
+            self._look(cached)
 
     def caught_up(self) -> None:
         """Look at everything held; see `mcp_echo.cluster.engine.Listener.caught_up`."""
-        for replica in self._copies:
-            if replica.needed:
-                self._look(replica)
+        for cached in self._cache:
+            if cached.needed:
+                self._look(cached)
 
     def replaced(self) -> None:
         """Believe no copy any more; see `mcp_echo.cluster.engine.Listener.replaced`."""
-        for replica in self._copies:
-            if replica.needed:
-                replica.version = UNKNOWN
-                self._look(replica)
+        for cached in self._cache:
+            if cached.needed:
+                cached.version = UNKNOWN
+                self._look(cached)
             else:
-                self._copies.forget(replica)
+                self._cache.forget(cached)
 
-    def _look(self, replica: Replica) -> None:
+    def _look(self, cached: CachedSession) -> None:
         # One that is still to begin sees all that has happened until then.
-        if not replica.look_is_due:
-            replica.look_is_due = True
-            self._spawn(self.look_at(replica))
+        if not cached.look_is_due:
+            cached.look_is_due = True
+            self._spawn(self.look_at(cached))
 
-    async def look_at(self, replica: Replica) -> None:
+    async def look_at(self, cached: CachedSession) -> None:
         """Follow what others have changed of a session."""
-        await self._copies.lock(replica)
-        replica.look_is_due = False
+        await self._cache.lock(cached)
+        cached.look_is_due = False
         try:
-            known = replica.known
-            outcome = await self._keeping.submit(Peek(replica.id, known))
+            known = cached.known
+            outcome = await self._repository.submit(Peek(cached.id, known))
             if isinstance(outcome, Found):
-                if outcome.record.version != replica.version:
-                    await self._keeping.follow(replica, outcome.record, known)
+                if outcome.record.version != cached.version:
+                    await self._repository.follow(cached, outcome.record, known)
             else:
-                self._keeping.gone(replica)
+                self._repository.gone(cached)
         except StoreUnavailable:
             # The next heartbeat, or the end of the outage, looks again.
             return
         finally:
-            self._copies.unlock(replica)
+            self._cache.unlock(cached)
 
     async def surely(self, work: Callable[[], Awaitable[T]]) -> T | None:
         """Return what ``work`` returns, which is tried for as long as the engine cannot be reached."""
         while not self.stopping:
             with suppress(StoreUnavailable):
                 return await work()
-            await self._waits.sleep(RETRY)
+            await self._timers.sleep(RETRY)
         return None
 
     async def sweep(self, statistics: Statistics) -> None:
         """End the sessions whose time is up, and count them, with those that gave way to others."""
         with suppress(StoreUnavailable):
-            swept = await self._keeping.engine.submit(Sweep())
+            swept = await self._repository.engine.submit(Sweep())
             for ended in swept.ended if isinstance(swept, Swept) else ():
                 statistics.count_end(ended.reason, ended.lifetime / 1000)
-                replica = self._copies.get(ended.id)
-                if replica is None:
-                    self._keeping.ended(ended.id, ended.reason, None)
+                cached = self._cache.get(ended.id)
+                if cached is None:
+                    self._repository.ended(ended.id, ended.reason, None)
                 else:
-                    self._keeping.gone(replica, ended.reason)
-        now = self._keeping.engine.now()
-        for replica in self._copies:
+                    self._repository.gone(cached, ended.reason)
+        now = self._repository.engine.now()
+        for cached in self._cache:
             # Another node's sweep may have taken it.
-            if replica.needed and now - replica.used >= replica.stored.timeout:
-                await self.look_at(replica)
+            if cached.needed and now - cached.used >= cached.stored.timeout:
+                await self.look_at(cached)
 
 
 def _note_written(draft: Draft) -> None:
     """Change nothing but what the connections here have taken, which every change tells."""
-    draft.ledger  # noqa: B018  # drawing it is what notes them
+    draft.stream_log  # noqa: B018  # drawing it is what notes them
 
 
 def _renew(draft: Draft) -> None:
-    draft.ledger.renew(draft.replica.attended)
+    draft.stream_log.renew(draft.cached.attended)

@@ -81,8 +81,8 @@ def client_of(described: bytes) -> Client:
 def encode(stored: StoredSession) -> bytes:
     """Return what is kept of a session as the engine keeps it."""
     *before, record = astuple(stored)
-    facts, size = astuple(record), _LAST - _FIRST
-    return _encode((*before[:_FIRST], *facts[:size], *before[_FIRST:], *facts[size:]))
+    members, size = astuple(record), _LAST - _FIRST
+    return _encode((*before[:_FIRST], *members[:size], *before[_FIRST:], *members[size:]))
 
 
 def decode(state: bytes) -> StoredSession:

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 import msgspec
 
 from mcp_echo.cluster.budget import SharedBudget
-from mcp_echo.cluster.cached_session import Draft, Replica
+from mcp_echo.cluster.cached_session import CachedSession, Draft
 from mcp_echo.cluster.engine import Change, Engine, Found, Outcome, Peek, Record
 from mcp_echo.cluster.engine import Operation as EngineOperation
-from mcp_echo.cluster.session_cache import Copies
+from mcp_echo.cluster.session_cache import SessionCache
 from mcp_echo.cluster.stream_log import LEASE, Bounds, Unkept
 from mcp_echo.protocol.errors import StoreUnavailable
 from mcp_echo.sessions.store import EndReason
@@ -26,12 +26,12 @@ SPOILT_RETRY = 30
 """Seconds after which a record that cannot be used may be another one."""
 
 
-class Keeping:
+class Repository:
     """Has changes of sessions kept, and follows those of others.
 
     Args:
         engine: Keeps them.
-        copies: Those of this node.
+        cache: Those of this node.
         budget: Counts what all sessions hold.
         bounds: How much the log of one session keeps.
         ended: Told of every session that has ended here, and why.
@@ -42,16 +42,16 @@ class Keeping:
     def __init__(
         self,
         engine: Engine,
-        copies: Copies,
+        cache: SessionCache,
         budget: SharedBudget,
         bounds: Bounds,
-        ended: Callable[[str, EndReason, Replica | None], None],
+        ended: Callable[[str, EndReason, CachedSession | None], None],
         echoed: Callable[[str], None],
         tell: Callable[[str], None] | None = None,
     ) -> None:
         self.engine = engine
         self.node = engine.node
-        self.copies = copies
+        self.cache = cache
         self.budget = budget
         self.bounds = bounds
         self.ended = ended
@@ -67,17 +67,17 @@ class Keeping:
         self._cut_off = -LEASE
         """Milliseconds of the engine's clock when it could not be reached last."""
 
-    def draft(self, replica: Replica, now: int) -> Draft:
+    def draft(self, cached: CachedSession, now: int) -> Draft:
         """Return a draft of a session.
 
         Args:
-            replica: The copy to begin from.
+            cached: The copy to begin from.
             now: Milliseconds of the engine's clock.
         """
         # After an outage the leases of all have run out: those who live get the time to say so.
         # A clock that was set back meanwhile tells nothing of it.
         patient = 0 <= now - self._cut_off < LEASE
-        return Draft(replica, now, self.budget.has_room, patient)
+        return Draft(cached, now, self.budget.has_room, patient)
 
     async def submit(self, operation: EngineOperation) -> Outcome:
         """Have the engine carry out an operation.
@@ -123,80 +123,80 @@ class Keeping:
 
     def apply(self, draft: Draft, change: Change) -> None:
         """Take over what was kept, and let the connections here have what is theirs."""
-        replica, ledger = draft.replica, draft.worked_ledger
-        unkept = [] if ledger is None else ledger.unkept
-        if ledger is not None:
-            self.budget.messages_queued += ledger.queued
-            for size in ledger.lost:
+        cached, stream_log = draft.cached, draft.worked_log
+        unkept = [] if stream_log is None else stream_log.unkept
+        if stream_log is not None:
+            self.budget.messages_queued += stream_log.queued
+            for size in stream_log.lost:
                 self.lose(size)
         if draft.echo_refused:
             self.budget.refuse_echo()
         size = len(change.state)
         self.mean_state += (size - self.mean_state) / _MEAN_OVER if self.mean_state else size
-        with self.copies.changing(replica):
-            replica.apply(draft, change, self.engine.now())
-        self.deliver(replica, unkept)
+        with self.cache.changing(cached):
+            cached.apply(draft, change, self.engine.now())
+        self.deliver(cached, unkept)
 
     def lose(self, size: int) -> None:
         """Count a message that is lost."""
         self.budget.messages_dropped += 1
         self.budget.lose_message(size, self.bounds.bytes)
 
-    def deliver(self, replica: Replica, unkept: Iterable[Unkept] = ()) -> None:
+    def deliver(self, cached: CachedSession, unkept: Iterable[Unkept] = ()) -> None:
         """Let connections here have what is theirs, and those who want to hear of echoes hear of them."""
-        for size in replica.deliver(list(unkept)):
+        for size in cached.deliver(list(unkept)):
             self.lose(size)
-        self._tell_echoes(replica)
+        self._tell_echoes(cached)
 
-    def lose_unclaimed(self, replica: Replica) -> None:
+    def lose_unclaimed(self, cached: CachedSession) -> None:
         """Count what was not kept and no connection has come for as lost."""
-        for size in replica.drop_unclaimed():
+        for size in cached.drop_unclaimed():
             self.lose(size)
 
-    def _tell_echoes(self, replica: Replica) -> None:
-        if not replica.watched:
-            replica.seen_echoes = replica.stored.record.echo_count
-        while replica.seen_echoes < replica.stored.record.echo_count:
-            replica.seen_echoes += 1
-            self.telling = replica.seen_echoes
+    def _tell_echoes(self, cached: CachedSession) -> None:
+        if not cached.watched:
+            cached.seen_echoes = cached.stored.record.echo_count
+        while cached.seen_echoes < cached.stored.record.echo_count:
+            cached.seen_echoes += 1
+            self.telling = cached.seen_echoes
             try:
-                self._echoed(replica.id)
+                self._echoed(cached.id)
             finally:
                 self.telling = None
 
-    async def follow(self, replica: Replica, record: Record, known: int) -> None:
+    async def follow(self, cached: CachedSession, record: Record, known: int) -> None:
         """Take over what somebody else has kept.
 
         A record may have gone back: to the copy that an operator has put in the place of a file, or to what
         was known by the replica of Redis that has taken over.
         """
-        gone_back = record.version < replica.version or known > replica.known
-        with self.copies.changing(replica), self.reading():
-            if gone_back or not replica.follow(record, known):
-                outcome = await self.submit(Peek(replica.id))
+        gone_back = record.version < cached.version or known > cached.known
+        with self.cache.changing(cached), self.reading():
+            if gone_back or not cached.follow(record, known):
+                outcome = await self.submit(Peek(cached.id))
                 if isinstance(outcome, Found):
-                    replica.follow(outcome.record)
+                    cached.follow(outcome.record)
         # Of a try that had come to something only the answer was lost.
-        replica.drop_tried(replica.stored.marks.get(self.node, 0))
-        self.deliver(replica)
+        cached.drop_tried(cached.stored.marks.get(self.node, 0))
+        self.deliver(cached)
 
-    def gone(self, replica: Replica, reason: EndReason | None = None) -> None:
+    def gone(self, cached: CachedSession, reason: EndReason | None = None) -> None:
         """A session has ended, here or elsewhere: let go of everything that hangs on it.
 
         Args:
-            replica: The copy.
+            cached: The copy.
             reason: Why; None where that is not known here.
         """
-        if not self.copies.has(replica):
+        if not self.cache.has(cached):
             return
-        self.copies.forget(replica)
-        for size in replica.end():
+        self.cache.forget(cached)
+        for size in cached.end():
             self.lose(size)
         if reason is None:
-            idle = self.engine.now() - replica.used
-            if idle < replica.stored.timeout and not replica.stored.record.used:
+            idle = self.engine.now() - cached.used
+            if idle < cached.stored.timeout and not cached.stored.record.used:
                 # It was closed or gave way: whoever did that tells of it, and nothing here hangs on it.
                 return
             # What had time left when it was last seen was closed, by a request to another node.
-            reason = "expired" if idle >= replica.stored.timeout else "closed"
-        self.ended(replica.id, reason, replica)
+            reason = "expired" if idle >= cached.stored.timeout else "closed"
+        self.ended(cached.id, reason, cached)

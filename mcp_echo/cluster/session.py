@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from mcp_echo.cluster.cached_session import Draft, Operation, Replica, asked_by, question_id
+from mcp_echo.cluster.cached_session import CachedSession, Draft, Operation, asked_by, question_id
 from mcp_echo.cluster.log import SharedLog
 from mcp_echo.cluster.record import client_of, describe, merged
-from mcp_echo.cluster.stream_log import Ledger
+from mcp_echo.cluster.stream_log import StreamLog
 from mcp_echo.protocol.jsonrpc import MessageId, Response, notification_bytes
 from mcp_echo.protocol.revisions import Revision
 from mcp_echo.sessions.budget import StateBudget
@@ -32,16 +32,16 @@ class Keeper(Protocol):
     def telling(self) -> int | None:
         """The echo count that is being told of now."""
 
-    def later(self, replica: Replica, operation: Operation, size: int = 0) -> None:
+    def later(self, cached: CachedSession, operation: Operation, size: int = 0) -> None:
         """Make a change as soon as may be.
 
         Args:
-            replica: Of which session.
+            cached: Of which session.
             operation: The change.
             size: Bytes of messages in it, if they may be lost when too many wait.
         """
 
-    def noticed(self, replica: Replica) -> None:
+    def delivered(self, cached: CachedSession) -> None:
         """A connection has taken a message, which others may want to know in time."""
 
     def pass_answer(self, session_id: str, message_id: MessageId | None, response: Response | None) -> None:
@@ -59,47 +59,47 @@ class SharedSession(Session):
 
     Args:
         keeper: The store.
-        replica: The copy it is drawn from.
+        cached: The copy it is drawn from.
         draft: What becomes of it.
         engine_now: Milliseconds of the engine's clock.
         now: Seconds of the steady clock.
         revision: The revision it speaks.
     """
 
-    __slots__ = ("_base", "_done", "_expected_work", "draft", "keeper", "replica")
+    __slots__ = ("_base", "_done", "_expected_work", "cached", "draft", "keeper")
 
     def __init__(
         self,
         keeper: Keeper,
-        replica: Replica,
+        cached: CachedSession,
         draft: Draft,
         engine_now: int,
         now: float,
         revision: Revision,
     ) -> None:
         self.keeper = keeper
-        self.replica = replica
+        self.cached = cached
         self.draft: Draft | None = draft
         """What the request makes of it; None once that is kept."""
-        self._base = replica.stored
+        self._base = cached.stored
         self._done: list[Operation] = []
         self._expected_work = 0
-        self.id = replica.id
-        self.principal = replica.owner
-        self.handle = replica.handle
+        self.id = cached.id
+        self.principal = cached.owner
+        self.handle = cached.handle
         self.revision = revision
         self.client = client_of(draft.stored.client)
         # A clock that was set back says that it was made later than now.
-        self.created = now - max(0, engine_now - replica.created) / 1000
+        self.created = now - max(0, engine_now - cached.created) / 1000
         self.last_activity = now
         self.timeout = draft.stored.timeout / 1000
         self.last_echo = draft.echo
-        self.calls_due = replica.calls_due
+        self.calls_due = cached.calls_due
 
     @property
     def record(self) -> SessionRecord:  # type: ignore[override]
         """What requests change of it."""
-        return (self.draft or self.replica).stored.record
+        return (self.draft or self.cached).stored.record
 
     @property
     def working(self) -> Draft:
@@ -115,18 +115,18 @@ class SharedSession(Session):
     @property
     def node(self) -> str:
         """The node that made it."""
-        return self.replica.stored.minted
+        return self.cached.stored.minted
 
     @property
-    def ledger(self) -> Ledger:
+    def stream_log(self) -> StreamLog:
         """The log as far as this request knows it."""
-        draft, replica = self.draft, self.replica
+        draft, cached = self.draft, self.cached
         if draft is None:
-            return replica.ledger
-        if draft.worked_ledger is None and not replica.ledger.rows and not replica.streams:
+            return cached.stream_log
+        if draft.worked_log is None and not cached.stream_log.states and not cached.streams:
             # Time changes nothing about it, so that a copy would tell nothing else.
-            return replica.ledger
-        return draft.ledger
+            return cached.stream_log
+        return draft.stream_log
 
     # What is done to it.
 
@@ -141,15 +141,15 @@ class SharedSession(Session):
 
     def later(self, operation: Operation, size: int = 0) -> None:
         """Make a change as soon as may be, independently of this request."""
-        self.keeper.later(self.replica, operation, size)
+        self.keeper.later(self.cached, operation, size)
 
-    def noticed(self) -> None:
+    def delivered(self) -> None:
         """A connection has taken a message."""
-        self.keeper.noticed(self.replica)
+        self.keeper.delivered(self.cached)
 
     def settle(self) -> None:
         """What the request has made of it is kept, or is sure to be."""
-        self.replica.calls_due = self.calls_due
+        self.cached.calls_due = self.calls_due
         self.draft = None
 
     def kept_later(self) -> Operation:
@@ -195,17 +195,17 @@ class SharedSession(Session):
     @property
     def queue_bytes(self) -> int:
         """Bytes of messages in the log."""
-        return self.ledger.bytes
+        return self.stream_log.bytes
 
     @property
     def in_flight(self) -> int:  # type: ignore[override]
         """Requests that are being worked on, on this node."""
-        return self.replica.in_flight + (0 if self.draft is None else self._expected_work)
+        return self.cached.in_flight + (0 if self.draft is None else self._expected_work)
 
     def speak(self, revision: Revision, client: Client) -> None:
         """Have it speak a revision, with a client that says this of itself."""
         super().speak(revision, client)
-        stored = (self.draft or self.replica).stored
+        stored = (self.draft or self.cached).stored
         stored.revision, stored.client = revision.name, describe(client)
 
     def remember_echo(self, echo: Echo) -> None:
@@ -244,7 +244,7 @@ class SharedSession(Session):
 
     def stay(self) -> None:
         """Have its end heard of on this node, where something hangs on it."""
-        self.replica.stays = True
+        self.cached.stays = True
 
     def expect_work(self) -> None:
         """Count a request that is about to take its time, on this node."""
@@ -253,38 +253,38 @@ class SharedSession(Session):
 
     def begin(self, request_id: int | str) -> Running:
         """Note that work on a request goes on, on this node, and return it."""
-        running = self.replica.running[request_id] = Running()
-        self.replica.in_flight += 1
+        running = self.cached.running[request_id] = Running()
+        self.cached.in_flight += 1
         return running
 
     def running(self, request_id: int | str) -> Running | None:
         """Return the work on a request, if it goes on, on this node."""
-        return self.replica.running.get(request_id)
+        return self.cached.running.get(request_id)
 
     def finish(self, request_id: int | str) -> None:
         """Note that the work on a request, which has begun, is over."""
-        self.replica.in_flight -= 1
-        self.replica.running.pop(request_id, None)
+        self.cached.in_flight -= 1
+        self.cached.running.pop(request_id, None)
 
     def expect_answer(self, promise: Any) -> str:
         """Return the id for a request to the client, whose response will keep ``promise``."""
-        self.replica.asked += 1
-        number = question_id(self.keeper.node, self.replica.asked)
-        self.replica.expected[number] = promise
+        self.cached.asked += 1
+        number = question_id(self.keeper.node, self.cached.asked)
+        self.cached.expected[number] = promise
         return number
 
     def take_expected(self, number: Any) -> Any:
         """Return the promise that waits here for the response with this id, once; None if none does."""
-        return self.replica.expected.pop(number, None) if isinstance(number, str) else None
+        return self.cached.expected.pop(number, None) if isinstance(number, str) else None
 
     def was_asked(self, message_id: MessageId | None) -> bool:
         """Return whether an id may be that of a question to the client; another node's is taken for one."""
         node, number = asked_by(message_id)
-        return node is not None and (node != self.keeper.node or number <= self.replica.asked)
+        return node is not None and (node != self.keeper.node or number <= self.cached.asked)
 
     def pass_answer(self, message_id: MessageId | None, response: Response | None) -> None:
         """Hand an answer that nobody here waits for to the node that asked; see `Session.pass_answer`."""
-        self.replica.go_astray(message_id, refused=response is None)
+        self.cached.go_astray(message_id, refused=response is None)
         self.keeper.pass_answer(self.id, message_id, response)
 
     def pass_cancellation(self, request_id: int | str) -> None:
@@ -304,7 +304,7 @@ class SharedSession(Session):
 
 def _queue_if(wanted: bool, draft: Draft, data: bytes) -> None:
     if wanted:
-        draft.ledger.queue(data)
+        draft.stream_log.queue(data)
 
 
 def _tell(draft: Draft, uri: str, count: int | None, data: bytes) -> None:
@@ -314,7 +314,7 @@ def _tell(draft: Draft, uri: str, count: int | None, data: bytes) -> None:
         return
     if count is not None:
         stored.told = {**stored.told, uri: count}
-    draft.ledger.queue(data)
+    draft.stream_log.queue(data)
 
 
 def _tell_missed(draft: Draft, uri: str, count: int, data: bytes) -> None:
@@ -323,5 +323,5 @@ def _tell_missed(draft: Draft, uri: str, count: int, data: bytes) -> None:
         return
     told = stored.told.get(uri, count)
     for _ in range(count - told):
-        draft.ledger.queue(data)
+        draft.stream_log.queue(data)
     stored.told = {**stored.told, uri: max(told, count)}

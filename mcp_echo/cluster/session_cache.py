@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from mcp_echo.cluster.cached_session import Replica
+from mcp_echo.cluster.cached_session import CachedSession
 
 CACHE_BYTES = 64 * 1024 * 1024
 """Memory that copies of sessions take on which nothing here depends; the one used least recently goes."""
@@ -19,7 +19,7 @@ _COPY_BYTES = 3000
 """Memory of a copy without messages and echo, about."""
 
 
-class Waits(Protocol):
+class Timers(Protocol):
     """Ways to wait."""
 
     def sleep(self, seconds: float) -> Awaitable[None]:
@@ -29,7 +29,7 @@ class Waits(Protocol):
         """Return a promise; see `mcp_echo.eras.exchange.Promise`."""
 
 
-class Copies:
+class SessionCache:
     """The copies of one node, by their id; changed by one at a time.
 
     Args:
@@ -38,96 +38,96 @@ class Copies:
 
     def __init__(self, promise: Callable[[None], Any]) -> None:
         self._promise = promise
-        self._replicas: OrderedDict[str, Replica] = OrderedDict()
+        self._replicas: OrderedDict[str, CachedSession] = OrderedDict()
         self._bytes = 0
         self._turns: deque[Any] = deque()
         self._giving_turns = False
 
-    def __iter__(self) -> Iterator[Replica]:
+    def __iter__(self) -> Iterator[CachedSession]:
         # A copy: what is done with one may end it.
         return iter(list(self._replicas.values()))
 
-    def get(self, session_id: str) -> Replica | None:
+    def get(self, session_id: str) -> CachedSession | None:
         """Return the copy of a session, if there is one."""
         return self._replicas.get(session_id)
 
-    def use(self, session_id: str) -> Replica | None:
+    def use(self, session_id: str) -> CachedSession | None:
         """Return the copy of a session, if there is one, and note that it is used."""
-        replica = self._replicas.get(session_id)
-        if replica is not None:
+        cached = self._replicas.get(session_id)
+        if cached is not None:
             self._replicas.move_to_end(session_id)
-        return replica
+        return cached
 
-    def has(self, replica: Replica) -> bool:
+    def has(self, cached: CachedSession) -> bool:
         """Return whether this very copy is the one of its session."""
-        return self._replicas.get(replica.id) is replica
+        return self._replicas.get(cached.id) is cached
 
     @contextmanager
-    def changing(self, replica: Replica) -> Iterator[None]:
+    def changing(self, cached: CachedSession) -> Iterator[None]:
         """Count anew what a copy takes that is changed meanwhile."""
-        before = self.size_of(replica)
+        before = self.size_of(cached)
         try:
             yield
         finally:
-            if self.has(replica):
-                self._bytes += self.size_of(replica) - before
+            if self.has(cached):
+                self._bytes += self.size_of(cached) - before
 
     @staticmethod
-    def size_of(replica: Replica) -> int:
+    def size_of(cached: CachedSession) -> int:
         """Return the memory that a copy takes, about."""
-        echo = 0 if replica.echo is None else replica.echo.size
-        return _COPY_BYTES + replica.ledger.bytes + echo
+        echo = 0 if cached.echo is None else cached.echo.size
+        return _COPY_BYTES + cached.stream_log.bytes + echo
 
-    def remember(self, replica: Replica) -> None:
+    def remember(self, cached: CachedSession) -> None:
         """Keep a copy, and let go of others for it that nothing depends on."""
-        self._replicas[replica.id] = replica
-        self._bytes += self.size_of(replica)
+        self._replicas[cached.id] = cached
+        self._bytes += self.size_of(cached)
         for _ in range(_LOOKS):
             oldest = next(iter(self._replicas.values()))
-            if self._bytes <= CACHE_BYTES or oldest is replica:
+            if self._bytes <= CACHE_BYTES or oldest is cached:
                 break
             if oldest.needed:
                 self._replicas.move_to_end(oldest.id)
             else:
                 self.forget(oldest)
 
-    def forget(self, replica: Replica) -> None:
+    def forget(self, cached: CachedSession) -> None:
         """Let go of a copy."""
-        if self.has(replica):
-            del self._replicas[replica.id]
-            self._bytes -= self.size_of(replica)
+        if self.has(cached):
+            del self._replicas[cached.id]
+            self._bytes -= self.size_of(cached)
 
-    def take(self, session_id: str) -> Replica | None:
+    def take(self, session_id: str) -> CachedSession | None:
         """Return a session for oneself, if that takes no waiting."""
-        replica = self.use(session_id)
-        if replica is None or replica.busy:
+        cached = self.use(session_id)
+        if cached is None or cached.busy:
             return None
-        replica.busy = True
-        return replica
+        cached.busy = True
+        return cached
 
-    async def lock(self, replica: Replica) -> None:
+    async def lock(self, cached: CachedSession) -> None:
         """Have a session for oneself, in turn."""
-        if replica.busy:
+        if cached.busy:
             turn = self._promise(None)
-            replica.waiting.append(turn)
+            cached.waiting.append(turn)
             try:
                 await turn
             except BaseException:
                 # Cancelled: nobody must wait for one that has gone.
-                if turn in replica.waiting:
-                    replica.waiting.remove(turn)
+                if turn in cached.waiting:
+                    cached.waiting.remove(turn)
                 else:
-                    self.unlock(replica)
+                    self.unlock(cached)
                 raise
-        replica.busy = True
+        cached.busy = True
 
-    def unlock(self, replica: Replica) -> None:
+    def unlock(self, cached: CachedSession) -> None:
         """Let the next one have it."""
-        if not replica.waiting:
-            replica.busy = False
+        if not cached.waiting:
+            cached.busy = False
             return
         # It stays busy: the next one has it.
-        self._turns.append(replica.waiting.popleft())
+        self._turns.append(cached.waiting.popleft())
         if self._giving_turns:
             return
         # One after the other: where all are refused at once, one inside the other would go too deep.

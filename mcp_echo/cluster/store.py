@@ -34,17 +34,17 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any, TypeVar
 
 from mcp_echo.cluster.budget import SharedBudget
-from mcp_echo.cluster.bus import Peers
-from mcp_echo.cluster.cached_session import Operation, Replica
+from mcp_echo.cluster.bus import Bus
+from mcp_echo.cluster.cached_session import CachedSession, Operation
+from mcp_echo.cluster.committer import Committer
 from mcp_echo.cluster.engine import Broadcast, Counted, Engine, Found, Load
-from mcp_echo.cluster.maintenance import Upkeep
+from mcp_echo.cluster.maintenance import Maintenance
 from mcp_echo.cluster.record import StoredSession, describe
-from mcp_echo.cluster.repository import Keeping
+from mcp_echo.cluster.repository import Repository
 from mcp_echo.cluster.session import SharedSession
-from mcp_echo.cluster.session_cache import Copies, Waits
+from mcp_echo.cluster.session_cache import SessionCache, Timers
 from mcp_echo.cluster.stream_log import Bounds
-from mcp_echo.cluster.transaction import Commits
-from mcp_echo.cluster.unit import Unit
+from mcp_echo.cluster.transaction import Transaction
 from mcp_echo.protocol.jsonrpc import MessageId, Response
 from mcp_echo.protocol.revisions import Revision
 from mcp_echo.sessions.session import Client
@@ -81,7 +81,7 @@ class SharedStore:
         bounds: How much the log of one session keeps.
         max_bytes: Bytes that queued messages and last echoes may take together.
         now: The steady clock.
-        waits: Ways to wait.
+        timers: Ways to wait.
         spawn: Starts work that goes on by itself.
         ended: Told of every session that has ended here, and why.
         echoed: Told of every echo in a session that somebody here wants to hear of, with the echo count.
@@ -99,9 +99,9 @@ class SharedStore:
         bounds: Bounds,
         max_bytes: int,
         now: Clock,
-        waits: Waits,
+        timers: Timers,
         spawn: Callable[[Coroutine[Any, Any, None]], Callable[[], None]],
-        ended: Callable[[str, EndReason, Replica | None], None],
+        ended: Callable[[str, EndReason, CachedSession | None], None],
         echoed: Callable[[str], None],
         tell: Callable[[str], None] | None = None,
         limit_per_address: int | None = None,
@@ -114,18 +114,18 @@ class SharedStore:
         self.budget = SharedBudget(max_bytes, engine, tell, max_bytes_per_client)
         self.statistics = Statistics()
         self.now = now
-        self.peers = Peers(self)
-        self.copies = Copies(waits.promise)
-        self.keeping = Keeping(engine, self.copies, self.budget, bounds, ended, echoed, tell)
-        self.upkeep = Upkeep(self.keeping, self.copies, waits, spawn)
+        self.bus = Bus(self)
+        self.cache = SessionCache(timers.promise)
+        self.repository = Repository(engine, self.cache, self.budget, bounds, ended, echoed, tell)
+        self.maintenance = Maintenance(self.repository, self.cache, timers, spawn)
         self._limit_per_principal = limit_per_principal
         self._limit_per_address = limit if limit_per_address is None else limit_per_address
-        self._commits = Commits(
-            self.keeping, self.copies, self.statistics, limit, self._limit_of, self.upkeep.later
+        self._committer = Committer(
+            self.repository, self.cache, self.statistics, limit, self._limit_of, self.maintenance.later
         )
-        self._waits = waits
+        self._timers = timers
         self._spawn = spawn
-        self._unit: Unit | None = None
+        self._transaction: Transaction | None = None
 
     # What a request that is being worked on asks for.
 
@@ -145,7 +145,7 @@ class SharedStore:
         """
         held, own = self.engine.totals.held, self.budget
         return Holdings(
-            held.echoed + round(len(self) * self.keeping.mean_state),
+            held.echoed + round(len(self) * self.repository.mean_state),
             held.echoed,
             held.queued + own.queues,
             held.waiting + own.waiting,
@@ -167,25 +167,25 @@ class SharedStore:
     @property
     def telling(self) -> int | None:
         """The echo count that is being told of now."""
-        return self.keeping.telling
+        return self.repository.telling
 
     @property
-    def unit(self) -> Unit:
+    def transaction(self) -> Transaction:
         """The work that is being done at this moment."""
-        if self._unit is None:
+        if self._transaction is None:
             raise RuntimeError("sessions of a shared store can be had only while a request is worked on")
-        return self._unit
+        return self._transaction
 
     def use(
         self, session_id: str, principal: str | None, handle: bool = False, notice: bool = False
     ) -> SharedSession:
         """Return a session; see `SessionStore.use`."""
-        return self.unit.use(SessionKey(session_id, principal, handle), notice)
+        return self.transaction.use(SessionKey(session_id, principal, handle), notice)
 
     def share(self, principal: str | None, address: str) -> SessionShare:
         """Return what a caller has of the sessions; see `SessionStore.share`."""
         most = min(self.limit, self._limit_of(principal))
-        return SessionShare(self.unit.held_by(principal, address, most), most, None, None)
+        return SessionShare(self.transaction.held_by(principal, address, most), most, None, None)
 
     def _limit_of(self, principal: str | None) -> int:
         return self._limit_per_address if principal is None else self._limit_per_principal
@@ -222,15 +222,15 @@ class SharedStore:
     ) -> SharedSession:
         stored = StoredSession(revision.name, describe(client), self.node, max(1, round(timeout * 1000)))
         stored.record.label = label
-        return self.unit.create(want, stored, revision, address)
+        return self.transaction.create(want, stored, revision, address)
 
     def knows(self, session_id: str) -> bool:
         """Return whether this node has a copy of such a session; see `SessionStore.knows`."""
-        return self.copies.get(session_id) is not None
+        return self.cache.get(session_id) is not None
 
     def close(self, session_id: str, principal: str | None, handle: bool = False) -> None:
         """End a session; see `SessionStore.close`."""
-        self.unit.close(SessionKey(session_id, principal, handle))
+        self.transaction.close(SessionKey(session_id, principal, handle))
 
     # One request.
 
@@ -252,159 +252,159 @@ class SharedStore:
             StoreUnavailable: What it changed could not be kept, or what it needs could not be read.
             Exception: What ``work`` raises; what it changed before is kept.
         """
-        unit = Unit(self, wants)
+        transaction = Transaction(self, wants)
         try:
             while True:
-                await self._obtain(unit)
-                result, error = self._attempt(unit, work)
-                if unit.unread:
-                    unit.wants.update((want.id, want) for want in unit.unread)
-                    self._release(unit)
-                elif unit.uncounted:
-                    await self._count(unit)
-                elif await self._commits.keep(unit):
+                await self._obtain(transaction)
+                result, error = self._attempt(transaction, work)
+                if transaction.unread:
+                    transaction.wants.update((want.id, want) for want in transaction.unread)
+                    self._release(transaction)
+                elif transaction.uncounted:
+                    await self._count(transaction)
+                elif await self._committer.keep(transaction):
                     break
                 else:
                     # Others have changed what is there.
-                    unit.counted.clear()
-            for replica in unit.ended:
-                self.keeping.gone(replica, "closed")
+                    transaction.counted.clear()
+            for cached in transaction.ended:
+                self.repository.gone(cached, "closed")
             if happen is not None:
                 happen()
         finally:
-            self._release(unit)
-        for session_id in unit.late:
-            await self.upkeep.settle(session_id)
+            self._release(transaction)
+        for session_id in transaction.late:
+            await self.maintenance.settle(session_id)
         if error is not None:
             raise error
         return result  # type: ignore[return-value]
 
-    def _attempt(self, unit: Unit, work: Callable[[], T]) -> tuple[T | None, Exception | None]:
-        unit.begin()
-        self._unit = unit
+    def _attempt(self, transaction: Transaction, work: Callable[[], T]) -> tuple[T | None, Exception | None]:
+        transaction.begin()
+        self._transaction = transaction
         try:
             return work(), None
         except Exception as error:
             return None, error
         finally:
-            self._unit = None
+            self._transaction = None
 
-    async def _obtain(self, unit: Unit) -> None:
+    async def _obtain(self, transaction: Transaction) -> None:
         """Have every session that is needed here, and to oneself."""
         # In one order for all, so that no two wait for each other.
-        for want in sorted(unit.wants.values()):
-            if want.id in unit.replicas or want.id in unit.missing:
+        for want in sorted(transaction.wants.values()):
+            if want.id in transaction.locked or want.id in transaction.missing:
                 continue
-            replica = self.copies.use(want.id) or await self._read(want)
-            if replica is None:
-                unit.missing.add(want.id)
+            cached = self.cache.use(want.id) or await self._read(want)
+            if cached is None:
+                transaction.missing.add(want.id)
                 continue
-            await self.copies.lock(replica)
-            unit.replicas[want.id] = replica
+            await self.cache.lock(cached)
+            transaction.locked[want.id] = cached
 
-    async def _read(self, want: SessionKey) -> Replica | None:
+    async def _read(self, want: SessionKey) -> CachedSession | None:
         if not want.is_possible:
             return None
-        outcome = await self.keeping.submit(Load(want.id, want.owner, want.handle))
+        outcome = await self.repository.submit(Load(want.id, want.owner, want.handle))
         if not isinstance(outcome, Found):
             return None
         # Another request may have read it meanwhile.
-        replica = self.copies.get(want.id)
-        if replica is None:
-            with self.keeping.reading():
-                replica = Replica(
-                    want.id, want.owner, want.handle, outcome.record, self.keeping.bounds, self.node
+        cached = self.cache.get(want.id)
+        if cached is None:
+            with self.repository.reading():
+                cached = CachedSession(
+                    want.id, want.owner, want.handle, outcome.record, self.repository.bounds, self.node
                 )
-            self.copies.remember(replica)
-        return replica
+            self.cache.remember(cached)
+        return cached
 
-    async def _count(self, unit: Unit) -> None:
-        for count in unit.uncounted:
-            outcome = await self.keeping.submit(count)
+    async def _count(self, transaction: Transaction) -> None:
+        for count in transaction.uncounted:
+            outcome = await self.repository.submit(count)
             if isinstance(outcome, Counted):
-                unit.counted[count] = outcome.records
+                transaction.counted[count] = outcome.records
 
-    def _release(self, unit: Unit) -> None:
-        replicas, unit.replicas = unit.replicas, {}
-        for replica in replicas.values():
-            self.keeping.lose_unclaimed(replica)
-            self.copies.unlock(replica)
+    def _release(self, transaction: Transaction) -> None:
+        locked, transaction.locked = transaction.locked, {}
+        for cached in locked.values():
+            self.repository.lose_unclaimed(cached)
+            self.cache.unlock(cached)
 
-    # What late work, connections and the clock ask for; see `Upkeep`.
+    # What late work, connections and the clock ask for; see `Maintenance`.
 
-    def later(self, replica: Replica, operation: Operation, size: int = 0) -> None:
+    def later(self, cached: CachedSession, operation: Operation, size: int = 0) -> None:
         """Make a change as soon as may be; see `Keeper.later`."""
-        self.upkeep.later(replica, operation, size)
+        self.maintenance.later(cached, operation, size)
 
-    def noticed(self, replica: Replica) -> None:
-        """A connection has taken a message; see `Keeper.noticed`."""
-        self.upkeep.noticed(replica)
+    def delivered(self, cached: CachedSession) -> None:
+        """A connection has taken a message; see `Keeper.delivered`."""
+        self.maintenance.delivered(cached)
 
     async def settle(self, session_id: str) -> None:
-        """Wait until the late changes of a session are kept; see `Upkeep.settle`."""
-        await self.upkeep.settle(session_id)
+        """Wait until the late changes of a session are kept; see `Maintenance.settle`."""
+        await self.maintenance.settle(session_id)
 
     def acknowledge(self) -> None:
         """Keep what the connections here have taken; called every `ACKNOWLEDGE` seconds."""
-        self.upkeep.acknowledge()
+        self.maintenance.acknowledge()
 
     def beat(self) -> None:
         """Renew the leases of what is held here, and look at it anew; called every `HEARTBEAT` seconds."""
-        self.upkeep.beat()
+        self.maintenance.beat()
 
-    def nudged(self, record_id: str) -> None:
-        """A record has changed, or has ended; see `Listener.nudged`."""
-        self.upkeep.nudged(record_id)
+    def invalidated(self, record_id: str) -> None:
+        """A record has changed, or has ended; see `Listener.invalidated`."""
+        self.maintenance.invalidated(record_id)
 
     def caught_up(self) -> None:
         """Look at everything held; see `Listener.caught_up`."""
-        self.upkeep.caught_up()
+        self.maintenance.caught_up()
 
     def replaced(self) -> None:
         """The records are others than until now; see `Listener.replaced`."""
-        self.upkeep.replaced()
+        self.maintenance.replaced()
 
     async def surely(self, work: Callable[[], Awaitable[T]]) -> T | None:
         """Return what ``work`` returns, which is tried for as long as the engine cannot be reached."""
-        return await self.upkeep.surely(work)
+        return await self.maintenance.surely(work)
 
     # What happens elsewhere.
 
-    def told(self, payload: bytes) -> None:
-        """Another node has broadcast this; see `Listener.told`."""
-        self.peers.told(payload)
+    def receive(self, payload: bytes) -> None:
+        """Another node has broadcast this; see `Listener.receive`."""
+        self.bus.receive(payload)
 
-    def find_here(self, session_id: str) -> Replica | None:
+    def find_here(self, session_id: str) -> CachedSession | None:
         """Return this node's copy of a session, if it has one."""
-        return self.copies.get(session_id)
+        return self.cache.get(session_id)
 
-    async def bring(self, want: SessionKey) -> Replica | None:
+    async def bring(self, want: SessionKey) -> CachedSession | None:
         """Return a copy of a session, read if it is not here, or None if it is not the owner's.
 
         Raises:
             StoreUnavailable: It cannot be read.
         """
-        replica = self.copies.get(want.id) or await self._read(want)
-        if replica is None or (replica.owner, replica.handle) != (want.owner, want.handle):
+        cached = self.cache.get(want.id) or await self._read(want)
+        if cached is None or (cached.owner, cached.handle) != (want.owner, want.handle):
             return None
-        return replica
+        return cached
 
-    def bring_for(self, session_id: str, owner: str | None, do: Callable[[Replica], None]) -> None:
+    def bring_for(self, session_id: str, owner: str | None, do: Callable[[CachedSession], None]) -> None:
         """Call ``do`` with a copy of a handle's session as soon as it is here, if it is the owner's."""
         self._spawn(self._bring_for(SessionKey(session_id, owner, True), do))
 
-    async def _bring_for(self, want: SessionKey, do: Callable[[Replica], None]) -> None:
-        replica = await self.surely(lambda: self.bring(want))
-        if replica is not None:
-            do(replica)
+    async def _bring_for(self, want: SessionKey, do: Callable[[CachedSession], None]) -> None:
+        cached = await self.surely(lambda: self.bring(want))
+        if cached is not None:
+            do(cached)
 
     def pass_answer(self, session_id: str, message_id: MessageId | None, response: Response | None) -> None:
         """Hand a client's answer to the node that asked; see `Keeper.pass_answer`."""
-        self.peers.pass_answer(session_id, message_id, response)
+        self.bus.pass_answer(session_id, message_id, response)
 
     def pass_cancellation(self, session_id: str, request_id: int | str) -> None:
         """Hand a client's cancellation on; see `Keeper.pass_cancellation`."""
-        self.peers.pass_cancellation(session_id, request_id)
+        self.bus.pass_cancellation(session_id, request_id)
 
     def broadcast(self, payload: bytes) -> None:
         """Tell every other node, as soon as may be."""
@@ -419,14 +419,14 @@ class SharedStore:
         """Begin to end every session whose time is up; return 0, since it is not known yet how many."""
         self.statistics.sweeps += 1
         self.statistics.last_sweep = self.now()
-        self._spawn(self.upkeep.sweep(self.statistics))
+        self._spawn(self.maintenance.sweep(self.statistics))
         return 0
 
     async def stop(self) -> None:
         """Keep what is still to be kept, and let go of the engine."""
         for _ in range(40):
-            if self.upkeep.is_idle:
+            if self.maintenance.is_idle:
                 break
-            await self._waits.sleep(0.05)
-        self.upkeep.stopping = True
+            await self._timers.sleep(0.05)
+        self.maintenance.stopping = True
         await self.engine.stop()

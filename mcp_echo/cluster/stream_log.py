@@ -5,9 +5,9 @@ on several nodes, one of which may die at any moment:
 
 - Each message belongs to one stream, or waits until one listens. One that comes while a stream listens
   belongs to it at once, wherever that is read.
-- A stream has one holder, the node that reads it, for as long as that renews its lease. Another node takes it
+- A stream has one owner, the node that reads it, for as long as that renews its lease. Another node takes it
   over when its client comes back there.
-- What the holder has written is known up to its last word. What it had not, when it let go or its lease ran
+- What the owner has written is known up to its last word. What it had not, when it let go or its lease ran
   out, waits again for whichever stream listens; a client that resumes the stream itself gets the rest there.
 - The bounds say what can be resumed, never what a connection gets that reads. A message that there is no room
   to keep, or none any more, waits for its connection on this node, outside the ledger. One that is on its way
@@ -36,16 +36,16 @@ MAX_STREAMS = 64
 """Streams remembered; of those that nobody holds, the oldest is forgotten for one more."""
 
 
-class Row(msgspec.Struct, array_like=True):
+class StreamState(msgspec.Struct, array_like=True):
     """One stream, as all nodes know it."""
 
     tag: str
     listening: bool
-    holder: str = ""
+    owner: str = ""
     """The node that reads it; empty while none does."""
-    until: int = 0
-    """Milliseconds of the engine's clock when the lease of the holder runs out."""
-    written: int = 0
+    lease_until: int = 0
+    """Milliseconds of the engine's clock when the lease of the owner runs out."""
+    acknowledged: int = 0
     """The highest sequence that is known to have been written to its client."""
     ended: bool = False
     """True when no message will follow."""
@@ -54,7 +54,7 @@ class Row(msgspec.Struct, array_like=True):
 
     def is_held(self, now: int) -> bool:
         """Return whether a node reads it, as far as is known."""
-        return bool(self.holder) and self.until > now
+        return bool(self.owner) and self.lease_until > now
 
 
 class Summary(msgspec.Struct, array_like=True):
@@ -70,7 +70,7 @@ class Summary(msgspec.Struct, array_like=True):
     """Listening streams made so far."""
     dropped: int = 0
     """Messages that were pushed out, or not kept, before any stream had taken them."""
-    rows: list[Row] = []
+    states: list[StreamState] = []
 
 
 class Bounds(NamedTuple):
@@ -88,7 +88,7 @@ class Unkept(NamedTuple):
     data: bytes
 
 
-class Ledger:
+class StreamLog:
     """A copy of one session's log, to read and to work out a change with.
 
     Args:
@@ -114,7 +114,7 @@ class Ledger:
         "patient",
         "queued",
         "removed",
-        "rows",
+        "states",
         "summary",
         "unkept",
     )
@@ -129,7 +129,7 @@ class Ledger:
     ) -> None:
         self.summary = summary
         self.entries = list(entries)
-        self.rows = {row.tag: row for row in summary.rows}
+        self.states = {state.tag: state for state in summary.states}
         self.bounds = bounds
         self.node = node
         self.bytes = sum(len(entry.data) for entry in self.entries) if size is None else size
@@ -156,7 +156,7 @@ class Ledger:
         self.changed = False
         """Whether anything was changed since then."""
 
-    def copy(self, now: int, has_room: Callable[[int], bool], patient: bool = False) -> Ledger:
+    def copy(self, now: int, has_room: Callable[[int], bool], patient: bool = False) -> StreamLog:
         """Return a copy to work out a change with.
 
         Args:
@@ -165,14 +165,14 @@ class Ledger:
             patient: Whether leases of other nodes are left alone though they have run out.
         """
         summary = self.summary
-        twin = Ledger(
+        twin = StreamLog(
             Summary(
                 summary.sequence,
                 summary.first,
                 summary.moves,
                 summary.listened,
                 summary.dropped,
-                [copy(row) for row in summary.rows],
+                [copy(state) for state in summary.states],
             ),
             self.entries,
             self.bounds,
@@ -182,7 +182,7 @@ class Ledger:
         twin.now, twin.has_room, twin.patient = now, has_room, patient
         return twin
 
-    def adopt(self) -> Ledger:
+    def adopt(self) -> StreamLog:
         """Return it as what is kept from now on: what it changed has been carried out."""
         self.added, self.removed, self.unkept, self.lost, self.changed = {}, [], [], [], False
         self.queued, self.before = 0, self.bytes
@@ -193,7 +193,7 @@ class Ledger:
     @property
     def waiting(self) -> int:
         """How many messages no connection has taken yet, as far as is known."""
-        written = {row.tag: row.written for row in self.rows.values()}
+        written = {state.tag: state.acknowledged for state in self.states.values()}
         return sum(
             not entry.stream or entry.sequence > written.get(entry.stream, entry.sequence)
             for entry in self.entries
@@ -207,16 +207,16 @@ class Ledger:
     def _is_written(self, entry: Entry) -> bool:
         if not entry.stream:
             return False
-        row = self.rows.get(entry.stream)
-        return row is None or entry.sequence <= row.written
+        state = self.states.get(entry.stream)
+        return state is None or entry.sequence <= state.acknowledged
 
-    def held_streams(self) -> list[Row]:
+    def held_streams(self) -> list[StreamState]:
         """Return the streams that a node reads, as far as is known."""
-        return [row for row in self.rows.values() if row.is_held(self.now)]
+        return [state for state in self.states.values() if state.is_held(self.now)]
 
-    def holders(self) -> set[str]:
+    def owners(self) -> set[str]:
         """Return the nodes, this one aside, that read a stream or did when last heard of."""
-        return {row.holder for row in self.rows.values() if row.holder} - {self.node}
+        return {state.owner for state in self.states.values() if state.owner} - {self.node}
 
     def of_stream(self, tag: str, after: int) -> list[Entry]:
         """Return the messages of a stream whose sequence is greater than ``after``."""
@@ -233,8 +233,8 @@ class Ledger:
         """Append a message that belongs on one stream alone."""
         self._append(tag, data)
 
-    def _listener(self) -> Row | None:
-        return next((row for row in self.held_streams() if row.listening and not row.ended), None)
+    def _listener(self) -> StreamState | None:
+        return next((state for state in self.held_streams() if state.listening and not state.ended), None)
 
     def _append(self, tag: str, data: bytes) -> None:
         self.changed = True
@@ -253,9 +253,9 @@ class Ledger:
         self.queued += 1
 
     def _note_gone(self, tag: str, sequence: int) -> None:
-        row = self.rows.get(tag)
-        if row is not None:
-            row.gone = max(row.gone, sequence)
+        state = self.states.get(tag)
+        if state is not None:
+            state.gone = max(state.gone, sequence)
 
     def _next(self) -> int:
         self.summary.sequence += 1
@@ -266,9 +266,9 @@ class Ledger:
         self.entries.append(entry)
         self.added[entry.sequence] = entry
         self.bytes += len(data)
-        if tag and tag not in self.rows:
+        if tag and tag not in self.states:
             # It was forgotten when the last that could be resumed from it made room for this.
-            self._remember(Row(tag, tag.startswith("g"), written=entry.sequence - 1))
+            self._remember(StreamState(tag, tag.startswith("g"), acknowledged=entry.sequence - 1))
 
     def lose(self, size: int) -> None:
         """Count a message of ``size`` bytes that nobody will get."""
@@ -285,15 +285,15 @@ class Ledger:
 
     def _resting(self) -> tuple[list[Entry], int]:
         """Return the messages that are not on their way to another node, and their bytes."""
-        if not any(self._is_elsewhere(tag) for tag in self.rows):
+        if not any(self._is_elsewhere(tag) for tag in self.states):
             return self.entries, self.bytes
         resting = [entry for entry in self.entries if not self._is_in_transit(entry)]
         return resting, sum(len(entry.data) for entry in resting)
 
     def _is_elsewhere(self, tag: str) -> bool:
         """Return whether another node reads a stream, as far as is known."""
-        row = self.rows.get(tag)
-        return row is not None and row.is_held(self.now) and row.holder != self.node
+        state = self.states.get(tag)
+        return state is not None and state.is_held(self.now) and state.owner != self.node
 
     def _is_in_transit(self, entry: Entry) -> bool:
         return self._is_elsewhere(entry.stream) and not self._is_written(entry)
@@ -338,8 +338,8 @@ class Ledger:
             self.summary.moves += 1
         self._take_out(entry)
         self._note_gone(entry.stream, entry.sequence)
-        if entry.stream in self.rows:
-            self._forget_if_spent(self.rows[entry.stream])
+        if entry.stream in self.states:
+            self._forget_if_spent(self.states[entry.stream])
 
     def _let_wait(self, entry: Entry) -> None:
         """Leave a message that is kept no longer to its connection here, or else count it as lost."""
@@ -359,28 +359,28 @@ class Ledger:
     def listen(self) -> str:
         """Open a new listening stream, held here; it gets what waits. Return its tag."""
         self.summary.listened += 1
-        row = Row(f"g{self.summary.listened}", True, written=self.summary.sequence)
-        self._remember(row)
-        self._hold(row)
+        state = StreamState(f"g{self.summary.listened}", True, acknowledged=self.summary.sequence)
+        self._remember(state)
+        self._hold(state)
         self.recover()
-        return row.tag
+        return state.tag
 
     def answer(self, tag: str) -> None:
         """Open the stream of one request's answer, held here; it carries only what is appended to it."""
-        if tag not in self.rows:
-            self._remember(Row(tag, False, written=self.summary.sequence))
-        self._hold(self.rows[tag])
+        if tag not in self.states:
+            self._remember(StreamState(tag, False, acknowledged=self.summary.sequence))
+        self._hold(self.states[tag])
 
     def resume(self, tag: str) -> None:
         """Read a stream here from now on, whoever did so before."""
-        if tag in self.rows:
-            self._hold(self.rows[tag])
+        if tag in self.states:
+            self._hold(self.states[tag])
             self.recover()
 
-    def _hold(self, row: Row) -> None:
+    def _hold(self, state: StreamState) -> None:
         self.changed = True
-        row.holder, row.until = self.node, self.now + LEASE
-        self.here.add(row.tag)
+        state.owner, state.lease_until = self.node, self.now + LEASE
+        self.here.add(state.tag)
 
     def renew(self, read: Container[str]) -> None:
         """Say again that this node reads what it reads, and see to what others have left behind.
@@ -389,9 +389,9 @@ class Ledger:
             read: The tags of the streams that it does read.
         """
         self.abandon(read)
-        for row in self.rows.values():
-            if row.holder == self.node:
-                self._hold(row)
+        for state in self.states.values():
+            if state.owner == self.node:
+                self._hold(state)
         self.recover()
 
     def abandon(self, read: Container[str]) -> None:
@@ -402,43 +402,45 @@ class Ledger:
         Args:
             read: The tags of the streams that it does read.
         """
-        for row in [row for row in self.rows.values() if row.holder == self.node and row.tag not in read]:
-            self._let_go(row)
+        for state in [
+            state for state in self.states.values() if state.owner == self.node and state.tag not in read
+        ]:
+            self._let_go(state)
 
     def note_read_here(self, tag: str) -> None:
         """Note that a connection on this node reads a stream, unless another node has taken it over."""
-        row = self.rows.get(tag)
-        if row is not None and row.holder == self.node:
+        state = self.states.get(tag)
+        if state is not None and state.owner == self.node:
             self.here.add(tag)
 
     def wrote(self, tag: str, sequence: int) -> None:
         """Note what the connection on this node has written."""
-        row = self.rows.get(tag)
-        if row is not None and row.holder == self.node and row.written < sequence:
-            row.written = sequence
+        state = self.states.get(tag)
+        if state is not None and state.owner == self.node and state.acknowledged < sequence:
+            state.acknowledged = sequence
             self.changed = True
 
     def release(self, tag: str) -> None:
         """Read a stream here no more; what was not written waits for whichever listens."""
-        row = self.rows.get(tag)
-        if row is None or row.holder != self.node:
+        state = self.states.get(tag)
+        if state is None or state.owner != self.node:
             return
-        self._let_go(row)
+        self._let_go(state)
         self.recover()
 
-    def _let_go(self, row: Row) -> None:
+    def _let_go(self, state: StreamState) -> None:
         self.changed = True
-        row.holder, row.until = "", 0
-        self.here.discard(row.tag)
-        if row.listening:
-            self._move(self.of_stream(row.tag, row.written), "")
-        self._forget_if_spent(row)
+        state.owner, state.lease_until = "", 0
+        self.here.discard(state.tag)
+        if state.listening:
+            self._move(self.of_stream(state.tag, state.acknowledged), "")
+        self._forget_if_spent(state)
 
     def recover(self) -> None:
-        """Let go of listening streams whose holder is silent, and give what waits to one that is read."""
-        overdue = [row for row in self.rows.values() if row.holder and row.until <= self.now]
-        for row in () if self.patient else overdue:
-            self._let_go(row)
+        """Let go of listening streams whose owner is silent, and give what waits to one that is read."""
+        overdue = [state for state in self.states.values() if state.owner and state.lease_until <= self.now]
+        for state in () if self.patient else overdue:
+            self._let_go(state)
         listener = self._listener()
         if listener is not None:
             self._move([], listener.tag)
@@ -458,36 +460,36 @@ class Ledger:
 
     def end(self, tag: str) -> None:
         """Say that nothing will follow on a stream."""
-        row = self.rows.get(tag)
-        if row is not None:
-            row.ended = self.changed = True
-            self._forget_if_spent(row)
+        state = self.states.get(tag)
+        if state is not None:
+            state.ended = self.changed = True
+            self._forget_if_spent(state)
 
-    def _forget_if_spent(self, row: Row) -> None:
+    def _forget_if_spent(self, state: StreamState) -> None:
         """Drop a stream that nobody reads and that has nothing left to resume from."""
-        if row.holder or not (row.listening or row.ended):
+        if state.owner or not (state.listening or state.ended):
             return
-        if not any(entry.stream == row.tag for entry in self.entries):
-            self.rows.pop(row.tag, None)
+        if not any(entry.stream == state.tag for entry in self.entries):
+            self.states.pop(state.tag, None)
             self.changed = True
 
-    def _remember(self, row: Row) -> None:
+    def _remember(self, state: StreamState) -> None:
         self.changed = True
-        self.rows[row.tag] = row
-        if len(self.rows) > MAX_STREAMS:
-            others = (other for other in self.rows.values() if other is not row)
+        self.states[state.tag] = state
+        if len(self.states) > MAX_STREAMS:
+            others = (other for other in self.states.values() if other is not state)
             idle = next((other for other in others if not other.is_held(self.now)), None)
             if idle is not None:
                 self._forget(idle)
 
-    def _forget(self, row: Row) -> None:
-        for entry in self.of_stream(row.tag, 0):
+    def _forget(self, state: StreamState) -> None:
+        for entry in self.of_stream(state.tag, 0):
             self._push_out(entry)
-        self.rows.pop(row.tag, None)
+        self.states.pop(state.tag, None)
 
     def settle(self) -> Summary:
         """Return what is to be kept beside the messages, which are within their bounds then."""
         self._trim(*self._resting())
-        self.summary.rows = list(self.rows.values())
+        self.summary.states = list(self.states.values())
         self.summary.first = self.entries[0].sequence if self.entries else self.summary.sequence + 1
         return self.summary

@@ -1,148 +1,137 @@
-"""How what one request has changed in shared sessions is kept. No I/O."""
+"""One request's work on shared sessions, from the first attempt until what it changed is kept. No I/O."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable
+from typing import Protocol
 
-from mcp_echo.cluster.cached_session import Operation, Replica
-from mcp_echo.cluster.engine import Applied, Change, Close, Conflict, Create, Full, Missing
-from mcp_echo.cluster.repository import Keeping
-from mcp_echo.cluster.session import SharedSession
-from mcp_echo.cluster.session_cache import Copies
-from mcp_echo.cluster.unit import Unit
-from mcp_echo.protocol.errors import SessionNotFound, TooManySessions
-from mcp_echo.sessions.store import Statistics, refusal_for
+from mcp_echo.cluster.cached_session import CachedSession
+from mcp_echo.cluster.engine import Count, Create, Record
+from mcp_echo.cluster.record import StoredSession, encode
+from mcp_echo.cluster.repository import Repository
+from mcp_echo.cluster.session import Keeper, SharedSession
+from mcp_echo.cluster.session_cache import SessionCache
+from mcp_echo.protocol.errors import SessionNotFound, TooManySessions, TooManySessionsForHolder
+from mcp_echo.protocol.revisions import Revision
+from mcp_echo.sessions.limits import holder_of
+from mcp_echo.sessions.store import Clock, SessionKey
 
 
-class Commits:
-    """Keeps the work of requests.
+class Sessions(Keeper, Protocol):
+    """What a unit needs of the store."""
+
+    now: Clock
+
+    @property
+    def cache(self) -> SessionCache:
+        """The copies of this node."""
+
+    @property
+    def repository(self) -> Repository:
+        """Has changes kept."""
+
+
+class Transaction:
+    """One request's work on sessions, from the first attempt until what it changed is kept.
 
     Args:
-        keeping: Has changes kept.
-        copies: Those of this node.
-        statistics: Counts what was made, refused and ended.
-        limit: How many sessions may live at once, for the sentence that says so.
-        limit_of: Returns how many of them a principal may have, or an address for None, likewise.
-        later: Makes a change as soon as may be.
+        store: The store.
+        wants: Sessions that it is known to need.
     """
 
-    def __init__(
-        self,
-        keeping: Keeping,
-        copies: Copies,
-        statistics: Statistics,
-        limit: int,
-        limit_of: Callable[[str | None], int],
-        later: Callable[[Replica, Operation], None],
-    ) -> None:
-        self._keeping = keeping
-        self._copies = copies
-        self._statistics = statistics
-        self._limit = limit
-        self._limit_of = limit_of
-        self._later = later
+    def __init__(self, store: Sessions, wants: Iterable[SessionKey]) -> None:
+        self.store = store
+        self.wants = {want.id: want for want in wants}
+        self.late: list[str] = []
+        """Sessions whose part of the work is kept late, for which the answer has to wait."""
+        self.ended: list[CachedSession] = []
+        """Those that it has closed."""
+        self.locked: dict[str, CachedSession] = {}
+        """Those that are this unit's to change."""
+        self.missing: set[str] = set()
+        """Sessions that are known not to be there, or not to be the caller's."""
+        self.refusal: TooManySessions | TooManySessionsForHolder | None = None
+        self.counted: dict[Count, int] = {}
+        """How many sessions each caller asked about has, as the engine counted them since the last change."""
+        self.begin()
 
-    async def keep(self, unit: Unit) -> bool:
-        """Keep what a request has changed; return False if it has to be worked on once more."""
-        if await self._keep(unit):
-            self._statistics.created += len(unit.new)
-            return True
-        for session, _ in unit.new:
-            await self._unmake(unit, session.replica)
-        return False
+    def begin(self) -> None:
+        """Begin an attempt: nothing of an earlier one has happened."""
+        self.sessions: dict[str, SharedSession] = {}
+        self.closed: list[SharedSession] = []
+        self.new: list[tuple[SharedSession, Create]] = []
+        self.unread: list[SessionKey] = []
+        """Sessions that were asked for and are not here, so that it has to be worked on again with them."""
+        self.uncounted: list[Count] = []
+        """The same of callers whose sessions have to be counted."""
 
-    async def _unmake(self, unit: Unit, replica: Replica) -> None:
-        """End what was made, if it was: the next attempt makes it anew, so that nothing counts twice."""
-        if unit.replicas.pop(replica.id, None) is not None:
-            self._copies.forget(replica)
-            self._copies.unlock(replica)
-            await self._keeping.submit(Close(replica.id, replica.owner, replica.handle))
-
-    async def _keep(self, unit: Unit) -> bool:
-        for session, create in unit.new:
-            if not await self._make(unit, session, create):
-                return False
-        made = {session.id for session, _ in unit.new}
-        used = [session for session in unit.sessions.values() if session.id not in made]
-        # What was used last decides the answer.
-        if used and not await self._keep_session(unit, used.pop()):
-            return False
-        for session in used:
-            self._later(session.replica, session.kept_later())
-            session.settle()
-            unit.late.append(session.id)
-        for session in unit.closed:
-            if not await self._close(unit, session):
-                return False
-        return True
-
-    async def _make(self, unit: Unit, session: SharedSession, create: Create) -> bool:
-        change = session.working.change(self._keeping.mark())
-        outcome = await self._keeping.submit(create._replace(state=change.state, used=change.used))
-        if isinstance(outcome, Full):
-            self._refuse(unit, create.owner, outcome)
-            return False
-        if not isinstance(outcome, Applied):
+    def use(self, want: SessionKey, notice: bool = False) -> SharedSession:
+        """Return a session; see `SessionStore.use`."""
+        session = self.sessions.get(want.id)
+        if session is None:
+            session = self._draw(want)
+        elif session in self.closed or (session.principal, session.handle) != (want.owner, want.handle):
             raise SessionNotFound
-        replica = session.replica
-        replica.created = replica.used = outcome.created
-        self._copies.remember(replica)
-        await self._copies.lock(replica)
-        unit.replicas[replica.id] = replica
-        if change.add or change.held.echoed:
-            # A record begins with its state alone.
-            replica.version = 1
-            change = change._replace(version=1)
-            outcome = await self._keeping.submit(change)
-            if isinstance(outcome, Missing):
-                self._lost(unit, replica)
-            if not isinstance(outcome, Applied):
-                return False
-        self._applied(session, change)
-        return True
+        session.working.touch = True
+        record = session.record
+        record.used = record.used or not notice
+        return session
 
-    def _refuse(self, unit: Unit, owner: str | None, full: Full) -> None:
-        """Have the next attempt refused."""
-        if full.whose == "holder":
-            self._statistics.count_refusal(owner)
-            unit.refusal = refusal_for(owner)(self._limit_of(owner), full.seconds)
-        else:
-            self._statistics.refused += 1
-            unit.refusal = TooManySessions(self._limit, full.seconds)
+    def _draw(self, want: SessionKey) -> SharedSession:
+        if want.id in self.missing or not want.is_possible:
+            raise SessionNotFound
+        cached = self.locked.get(want.id) or self.store.cache.take(want.id)
+        if cached is None:
+            self.unread.append(want)
+            raise SessionNotFound
+        self.locked[want.id] = cached
+        if cached.owner != want.owner or cached.handle is not want.handle or cached.revision is None:
+            raise SessionNotFound
+        return self._session(cached, cached.revision)
 
-    async def _keep_session(self, unit: Unit, session: SharedSession) -> bool:
-        replica, draft = session.replica, session.working
-        change = draft.change(self._keeping.mark())
-        outcome = await self._keeping.submit(change)
-        if isinstance(outcome, Applied):
-            self._applied(session, change)
-            return True
-        if isinstance(outcome, Conflict):
-            await self._keeping.follow(replica, outcome.record, change.known)
-        elif isinstance(outcome, Missing):
-            self._lost(unit, replica)
-        return False
+    def _session(self, cached: CachedSession, revision: Revision) -> SharedSession:
+        store = self.store
+        engine_now = store.repository.engine.now()
+        draft = store.repository.draft(cached, engine_now)
+        session = SharedSession(store, cached, draft, engine_now, store.now(), revision)
+        self.sessions[cached.id] = session
+        return session
 
-    def _applied(self, session: SharedSession, change: Change) -> None:
-        draft = session.working
-        session.settle()
-        self._keeping.apply(draft, change)
+    def create(
+        self, want: SessionKey, stored: StoredSession, revision: Revision, address: str | None
+    ) -> SharedSession:
+        """Return a new session, which is kept with the rest of the work."""
+        if self.refusal is not None:
+            raise self.refusal
+        now = self.store.repository.engine.now()
+        record = Record(0, encode(stored), None, now, now, ())
+        cached = CachedSession(
+            want.id, want.owner, want.handle, record, self.store.repository.bounds, self.store.node
+        )
+        session = self._session(cached, revision)
+        self.new.append((session, Create(want.id, want.owner, want.handle, stored.timeout, b"", address)))
+        return session
 
-    async def _close(self, unit: Unit, session: SharedSession) -> bool:
-        replica = session.replica
-        tell = tuple(sorted((replica.ledger.holders() | set(replica.stored.watchers)) - {self._keeping.node}))
-        outcome = await self._keeping.submit(Close(replica.id, replica.owner, replica.handle, tell))
-        if isinstance(outcome, Applied):
-            lifetime = max(0, self._keeping.engine.now() - outcome.created) / 1000
-            self._statistics.count_end("closed", lifetime)
-            unit.ended.append(replica)
-            return True
-        self._lost(unit, replica)
-        return False
+    def close(self, want: SessionKey) -> None:
+        """End a session; see `SessionStore.close`."""
+        session = self.use(want)
+        self.closed.append(session)
 
-    def _lost(self, unit: Unit, replica: Replica) -> None:
-        """Have the next attempt find that a session is not there, or make it anew if it made it."""
-        self._keeping.gone(replica)
-        unit.missing.add(replica.id)
-        unit.replicas.pop(replica.id, None)
-        self._copies.unlock(replica)
+    def held_by(self, principal: str | None, address: str, most: int) -> int:
+        """Return how many sessions a caller has, with what this attempt has made and ended so far.
+
+        Args:
+            principal: Who the caller is, or None.
+            address: The caller's network address.
+            most: How many it may have: one that it makes beyond that takes the place of another of its own.
+        """
+        count = Count(principal, address)
+        counted = self.counted.get(count)
+        if counted is None:
+            self.uncounted.append(count)
+            return 0
+        holder = holder_of(principal, address)
+        made = sum(holder_of(create.owner, create.address) == holder for _, create in self.new)
+        # The address that made a session without a principal is not known here; it is taken for the caller's.
+        ended = sum(session.principal == principal for session in self.closed)
+        return max(0, min(counted + made, max(counted, most)) - ended)

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple
 
-from mcp_echo.eras.exchange import Exchange, Patience, Promise, Reply
-from mcp_echo.eras.outlets import LegacyOutlet
+from mcp_echo.eras.back_channels import LegacyBackChannel
+from mcp_echo.eras.exchange import Exchange, Promise, Reply, Timers
 from mcp_echo.eras.refusals import refuse
 from mcp_echo.protocol.errors import InvalidRequest, McpError, StoreUnavailable
 from mcp_echo.protocol.jsonrpc import Malformed, Message, Request
@@ -29,7 +29,7 @@ class LaterReply(NamedTuple):
     """Begins the work, and returns what it answers; None where the request was cancelled."""
 
 
-Perform = Callable[[Request, Session, Exchange, LegacyOutlet, Asked], Reply | LaterReply]
+Perform = Callable[[Request, Session, Exchange, LegacyBackChannel, Asked], Reply | LaterReply]
 TakeNote = Callable[[Message, Session, Exchange, Asked], None]
 Settle = Callable[[Session], Coroutine[Any, Any, None]]
 Spawn = Callable[[Coroutine[Any, Any, None]], Callable[[], None]]
@@ -64,11 +64,11 @@ class Batch:
     Args:
         session: The session it belongs to.
         exchange: The HTTP request.
-        outlet: The client's end, shared by all its requests.
+        back_channel: The client's end, shared by all its requests.
         perform: Answers one request, now or later.
         take_note: Acts on a message that wants no answer.
-        settle: Waits until what late work has changed in the session is kept.
-        patience: Ways to wait.
+        settle: Timers until what late work has changed in the session is kept.
+        timers: Ways to wait.
         spawn: Starts work that goes on by itself.
     """
 
@@ -76,20 +76,20 @@ class Batch:
         self,
         session: Session,
         exchange: Exchange,
-        outlet: LegacyOutlet,
+        back_channel: LegacyBackChannel,
         perform: Perform,
         take_note: TakeNote,
         settle: Settle,
-        patience: Patience,
+        timers: Timers,
         spawn: Spawn,
     ) -> None:
         self._session = session
         self._exchange = exchange
-        self._outlet = outlet
+        self._back_channel = back_channel
         self._perform = perform
         self._take_note = take_note
         self._settle = settle
-        self._patience = patience
+        self._timers = timers
         self._spawn = spawn
         accepted = exchange.accepted
         self._streams = accepted.names_event_stream or not accepted.json
@@ -121,10 +121,10 @@ class Batch:
             return None
         if message.method == "initialize":
             return self._answered(self._refuse(message, asked, InvalidRequest(_NO_INITIALIZE)))
-        answer = self._perform(message, self._session, self._exchange, self._outlet, asked)
+        answer = self._perform(message, self._session, self._exchange, self._back_channel, asked)
         if isinstance(answer, Reply):
             return self._answered(answer.body)
-        later = Later(self._patience.promise(None))
+        later = Later(self._timers.promise(None))
         self._exchange.then(self._start, answer, later)
         return later
 
@@ -143,7 +143,7 @@ class Batch:
         """Send a response where the client reads a stream; return it where it has to wait for the others."""
         if not self._streams:
             return body
-        self._session.log.append(self._outlet.open(), body)
+        self._session.log.append(self._back_channel.open(), body)
         return None
 
     async def _keep(self, reply: LaterReply, later: Later) -> None:
@@ -162,8 +162,8 @@ class Batch:
         return reply
 
     def _end(self, bodies: list[bytes]) -> Reply | None:
-        if self._outlet.opened is not None:
-            self._session.log.end(self._outlet.opened)
+        if self._back_channel.opened is not None:
+            self._session.log.end(self._back_channel.opened)
             return None
         # Without any request there is nothing to answer, and cancelled ones are not answered.
         return Reply(200, b"[" + b",".join(bodies) + b"]") if bodies else Reply(202)

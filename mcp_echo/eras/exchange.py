@@ -36,7 +36,7 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
-class Carriage:
+class StreamResponse:
     """How an event stream is carried.
 
     Args:
@@ -80,13 +80,17 @@ _NOBODY = _Nobody()
 
 
 def open_stream(
-    exchange: Exchange, carriage: Carriage, opening: bytes | None, limits: Limits, instead: bool = False
+    exchange: Exchange,
+    stream_response: StreamResponse,
+    opening: bytes | None,
+    limits: Limits,
+    instead: bool = False,
 ) -> None:
     """Answer with an event stream that counts as held while it is open; an effect.
 
     Args:
         exchange: The request.
-        carriage: What to carry.
+        stream_response: What to carry.
         opening: See `Exchange.open_stream`.
         limits: Count it.
         instead: Whether it takes the place of another one, so that there is room.
@@ -98,11 +102,11 @@ def open_stream(
     try:
         hold = limits.hold(exchange.caller(), STREAM_BYTES, instead)
     except McpError:
-        carriage.drop()
+        stream_response.drop()
         exchange.tell_over()
         raise
     exchange.when_over(hold.release)
-    exchange.open_stream(carriage, opening)
+    exchange.open_stream(stream_response, opening)
 
 
 class Exchange(Effects, Protocol):
@@ -126,7 +130,7 @@ class Exchange(Effects, Protocol):
     left: bool
     """Whether the client has gone away."""
 
-    def insist_on_one(self) -> None:
+    def reject_ambiguous(self) -> None:
         """Refuse a request whose session, version or event is named twice, differently."""
 
     def caller(self) -> Caller:
@@ -159,11 +163,11 @@ class Exchange(Effects, Protocol):
     def announce(self, session: Session) -> None:
         """Send the session's id in ``Mcp-Session-Id``: it is new to the client."""
 
-    def open_stream(self, carriage: Carriage, opening: bytes | None = None) -> None:
+    def open_stream(self, stream_response: StreamResponse, opening: bytes | None = None) -> None:
         """Answer with an event stream, from now on.
 
         Args:
-            carriage: What to carry.
+            stream_response: What to carry.
             opening: The bytes to open it with; None for what the carriage asks for.
         """
 
@@ -197,7 +201,7 @@ class Promise(Protocol):
     def __await__(self) -> Generator[Any, None, Any]: ...
 
 
-class Patience(Protocol):
+class Timers(Protocol):
     """Ways to wait."""
 
     def sleep(self, seconds: float) -> Awaitable[None]:

@@ -11,11 +11,11 @@ from typing import Any, TypeGuard
 import msgspec
 from msgspec import Raw
 
+from mcp_echo.eras.back_channels import LegacyBackChannel
 from mcp_echo.eras.batch import Batch, LaterReply, check_batches, check_no_initialize
 from mcp_echo.eras.clients import describe_client
-from mcp_echo.eras.exchange import Carriage, Exchange, Patience, Reply, open_stream
+from mcp_echo.eras.exchange import Exchange, Reply, StreamResponse, Timers, open_stream
 from mcp_echo.eras.methods import INSTRUCTIONS, Later, Methods, read_uri
-from mcp_echo.eras.outlets import LegacyOutlet
 from mcp_echo.eras.refusals import brief, refuse
 from mcp_echo.eras.running import Runner
 from mcp_echo.eras.strict import Strictness
@@ -113,7 +113,7 @@ class LegacyEra:
         methods: What the server can do.
         supported: The revisions it speaks.
         journal: Where unexpected failures are written down.
-        patience: Ways to wait.
+        timers: Ways to wait.
         runner: Has requests worked on.
     """
 
@@ -122,16 +122,16 @@ class LegacyEra:
         methods: Methods,
         supported: Supported,
         journal: Journal,
-        patience: Patience,
+        timers: Timers,
         runner: Runner,
     ) -> None:
         self._methods = methods
-        self._facts = methods.facts
+        self._context = methods.context
         self._supported = supported
         self._journal = journal
-        self._patience = patience
+        self._timers = timers
         self._runner = runner
-        settings = methods.facts.settings
+        settings = methods.context.settings
         self._answer_timeout = settings.client_timeout
         self._listeners: dict[str, _SessionListener] = {}
         self._table = {
@@ -159,7 +159,7 @@ class LegacyEra:
         """
         seen = exchange.seen
         seen.era = "legacy"
-        exchange.insist_on_one()
+        exchange.reject_ambiguous()
         named = check_version_header(exchange.version, self._supported)
         if isinstance(message, Request) and message.method == "initialize":
             return self._initialize(message, exchange)
@@ -192,7 +192,7 @@ class LegacyEra:
     ) -> Session:
         """Return the session a request belongs to; without an id one is made, where that is allowed."""
         if exchange.session_id is not None:
-            session = self._facts.store.use(exchange.session_id, exchange.principal, notice=notice)
+            session = self._context.store.use(exchange.session_id, exchange.principal, notice=notice)
             seen = exchange.seen
             seen.session, seen.client, seen.revision = session.id, session.client, session.revision.name
             return session
@@ -211,8 +211,8 @@ class LegacyEra:
             TooManyRequests: The caller makes too many, or makes them too fast.
         """
         address = exchange.caller().address
-        self._facts.limits.admit_session(address, exchange.arrived, exchange)
-        session = self._facts.store.create(exchange.principal, revision, client, address)
+        self._context.limits.admit_session(address, exchange.arrived, exchange)
+        session = self._context.store.create(exchange.principal, revision, client, address)
         exchange.then(exchange.began, session)
         return session
 
@@ -222,13 +222,13 @@ class LegacyEra:
             self.strict.ended(session_id)
         listener = self._listeners.pop(session_id, None)
         if listener is not None:
-            self._facts.changes.forget(listener)
+            self._context.subscriptions.forget(listener)
 
     # The handshake.
 
     def _initialize(self, request: Request, exchange: Exchange) -> Reply | None:
         if exchange.session_id is not None:
-            self._facts.store.use(exchange.session_id, exchange.principal)
+            self._context.store.use(exchange.session_id, exchange.principal)
             raise InvalidRequest(
                 "This session has begun already; send initialize without Mcp-Session-Id to begin another"
             )
@@ -241,11 +241,11 @@ class LegacyEra:
         exchange.then(exchange.announce, session)
         session.record.requests += 1
         body = result_bytes(request.id, self.initialize_result(revision))
-        session.answered(self._facts.now() - exchange.arrived)
+        session.answered(self._context.now() - exchange.arrived)
         seen = exchange.seen
         seen.begin("legacy", request, revision.name)
         seen.end(seen.elapsed())
-        return self._finish(Reply(200, body), self._outlet(session, exchange), session, exchange)
+        return self._finish(Reply(200, body), self._back_channel(session, exchange), session, exchange)
 
     def negotiate(self, params: Raw) -> tuple[Initialize, Revision]:
         """Return the params of an ``initialize`` and the revision to answer it with.
@@ -277,45 +277,49 @@ class LegacyEra:
     # Answers.
 
     def _batch(self, session: Session, exchange: Exchange) -> Batch:
-        outlet = self._outlet(session, exchange)
+        back_channel = self._back_channel(session, exchange)
         return Batch(
             session,
             exchange,
-            outlet,
+            back_channel,
             self.result,
             self.take_note,
             self._runner.settle,
-            self._patience,
-            self._facts.spawn,
+            self._timers,
+            self._context.spawn,
         )
 
-    def _outlet(self, session: Session, exchange: Exchange) -> LegacyOutlet:
-        return LegacyOutlet(session, exchange, self._patience, self._answer_timeout, self._facts.now)
+    def _back_channel(self, session: Session, exchange: Exchange) -> LegacyBackChannel:
+        return LegacyBackChannel(session, exchange, self._timers, self._answer_timeout, self._context.now)
 
     def _answer(self, request: Request, session: Session, exchange: Exchange) -> Reply | None:
-        outlet = self._outlet(session, exchange)
-        answer = self.result(request, session, exchange, outlet, exchange.seen)
+        back_channel = self._back_channel(session, exchange)
+        answer = self.result(request, session, exchange, back_channel, exchange.seen)
         if isinstance(answer, Reply):
-            return self._finish(answer, outlet, session, exchange)
-        exchange.then(self._start, answer, outlet, session, exchange)
+            return self._finish(answer, back_channel, session, exchange)
+        exchange.then(self._start, answer, back_channel, session, exchange)
         return None
 
-    def _start(self, later: LaterReply, outlet: LegacyOutlet, session: Session, exchange: Exchange) -> None:
+    def _start(
+        self, later: LaterReply, back_channel: LegacyBackChannel, session: Session, exchange: Exchange
+    ) -> None:
         # A client that disconnects has not cancelled its request (Sending Messages, rule 6).
         running = session.begin(later.request.id)
-        running.stop = exchange.run(self._answer_later(later, outlet, session, exchange), until_left=False)
+        running.stop = exchange.run(
+            self._answer_later(later, back_channel, session, exchange), until_left=False
+        )
 
     async def _answer_later(
-        self, later: LaterReply, outlet: LegacyOutlet, session: Session, exchange: Exchange
+        self, later: LaterReply, back_channel: LegacyBackChannel, session: Session, exchange: Exchange
     ) -> Reply | None:
         answer = await later.make()
         if answer is not None:
-            reply = self._finish(answer, outlet, session, exchange)
+            reply = self._finish(answer, back_channel, session, exchange)
             return await self._settled(reply, later.request, session, exchange)
         # Cancelled: the stream ends without a response (basic/utilities/cancellation, Behavior).
-        if outlet.opened is None:
+        if back_channel.opened is None:
             return Reply(202)
-        session.log.end(outlet.opened)
+        session.log.end(back_channel.opened)
         return None
 
     async def _settled(
@@ -332,17 +336,24 @@ class LegacyEra:
         return reply
 
     @staticmethod
-    def _finish(reply: Reply, outlet: LegacyOutlet, session: Session, exchange: Exchange) -> Reply | None:
+    def _finish(
+        reply: Reply, back_channel: LegacyBackChannel, session: Session, exchange: Exchange
+    ) -> Reply | None:
         """Send one JSON body, on the stream if there is one or the client reads nothing else."""
-        if outlet.opened is None and (exchange.accepted.json or reply.status != 200):
+        if back_channel.opened is None and (exchange.accepted.json or reply.status != 200):
             return reply
-        stream = outlet.open()
+        stream = back_channel.open()
         session.log.append(stream, reply.body)
         session.log.end(stream)
         return None
 
     def result(
-        self, request: Request, session: Session, exchange: Exchange, outlet: LegacyOutlet, asked: Asked
+        self,
+        request: Request,
+        session: Session,
+        exchange: Exchange,
+        back_channel: LegacyBackChannel,
+        asked: Asked,
     ) -> Reply | LaterReply:
         """Return the JSON-RPC response to one request with its HTTP status, now or later.
 
@@ -352,7 +363,7 @@ class LegacyEra:
         asked.era, asked.revision = "legacy", session.revision.name
         asked.method, asked.id = request.method, request.id
         call = Call(
-            self._facts,
+            self._context,
             session,
             session.client,
             exchange.principal,
@@ -360,7 +371,7 @@ class LegacyEra:
             exchange.headers,
             exchange.http_method,
             exchange.arrived,
-            outlet,
+            back_channel,
             exchange.caller,
             exchange,
             session.record.log_level,
@@ -378,7 +389,7 @@ class LegacyEra:
         except Exception as error:
             refused = self._failure(request, session, exchange, error)
             answer = _refusal(request, refused)
-        seconds = self._facts.now() - exchange.arrived
+        seconds = self._context.now() - exchange.arrived
         session.answered(seconds)
         asked.tool, asked.outcome, asked.seconds = call.tool, answer.status, seconds
         asked.error = None if refused is None else refused.code
@@ -409,7 +420,7 @@ class LegacyEra:
         finally:
             session.finish(request.id)
             seen.settle()
-        session.answered(self._facts.now() - exchange.arrived)
+        session.answered(self._context.now() - exchange.arrived)
         return answer
 
     def _failure(self, request: Request, session: Session, exchange: Exchange, error: Exception) -> McpError:
@@ -432,12 +443,12 @@ class LegacyEra:
         if not isinstance(message, Request):
             self.take_note(message, session, exchange, seen)
             return
-        outlet = self._outlet(session, exchange)
-        outlet.opened = stream
+        back_channel = self._back_channel(session, exchange)
+        back_channel.opened = stream
         if message.method == "initialize":
             session.log.append(stream, self._initialize_on_stream(message, session, exchange))
             return
-        answer = self.result(message, session, exchange, outlet, seen)
+        answer = self.result(message, session, exchange, back_channel, seen)
         if isinstance(answer, Reply):
             session.log.append(stream, answer.body)
             return
@@ -445,7 +456,7 @@ class LegacyEra:
 
     def _start_posted(self, later: LaterReply, session: Session, stream: Stream) -> None:
         running = session.begin(later.request.id)
-        running.stop = self._facts.spawn(self._append_later(later, session, stream))
+        running.stop = self._context.spawn(self._append_later(later, session, stream))
 
     def _initialize_on_stream(self, request: Request, session: Session, exchange: Exchange) -> bytes:
         try:
@@ -498,7 +509,7 @@ class LegacyEra:
         session, last_seen = self._existing_session(exchange), exchange.last_event_id
         has_gap = last_seen is not None and session.log.has_gap(last_seen)
         is_open = self._is_open(session, last_seen)
-        limits = self._facts.limits
+        limits = self._context.limits
         if not is_open:
             limits.check_streams(session, exchange)
             limits.check_hold(exchange.caller(), STREAM_BYTES, exchange)
@@ -508,8 +519,10 @@ class LegacyEra:
         exchange.then(self._watch_lists, session)
         # The priming event belongs on the streams of POST alone (Sending Messages, rule 6); clients that read
         # each event as JSON report one here as an error.
-        carriage = Carriage(session.log, stream, resumable=True, has_gap=has_gap, session=session.id)
-        exchange.then(open_stream, exchange, carriage, None, limits, is_open)
+        stream_response = StreamResponse(
+            session.log, stream, resumable=True, has_gap=has_gap, session=session.id
+        )
+        exchange.then(open_stream, exchange, stream_response, None, limits, is_open)
 
     @staticmethod
     def _is_open(session: Session, last_event_id: str | None) -> bool:
@@ -524,7 +537,7 @@ class LegacyEra:
             McpError: There is no such session, or the revision is not spoken.
         """
         session = self._existing_session(exchange)
-        self._facts.store.close(session.id, exchange.principal)
+        self._context.store.close(session.id, exchange.principal)
 
     def refuse_modern(self, exchange: Exchange) -> None:
         """Refuse a GET or DELETE of the modern era, which has neither.
@@ -538,7 +551,7 @@ class LegacyEra:
 
     def _existing_session(self, exchange: Exchange) -> Session:
         self.refuse_modern(exchange)
-        exchange.insist_on_one()
+        exchange.reject_ambiguous()
         named = check_version_header(exchange.version, self._supported)
         session = self._session(exchange, named, may_create=False)
         if self.strict is not None:
@@ -551,11 +564,11 @@ class LegacyEra:
 
     def _watch_lists(self, session: Session) -> None:
         listener = self._listener(session)
-        changes = self._facts.changes
+        subscriptions = self._context.subscriptions
         for which in LISTS:
-            changes.watch_list(which, listener)
+            subscriptions.watch_list(which, listener)
         for uri in session.record.subscriptions:
-            changes.rewatch(uri, listener, session.principal)
+            subscriptions.rewatch(uri, listener, session.principal)
 
     # Methods that only this era has.
 
@@ -590,10 +603,10 @@ class LegacyEra:
         return {}
 
     def _watch(self, uri: str, session: Session) -> None:
-        self._facts.changes.watch(uri, self._listener(session))
+        self._context.subscriptions.watch(uri, self._listener(session))
 
     def _unwatch(self, uri: str, session: Session) -> None:
-        self._facts.changes.unwatch(uri, self._listener(session))
+        self._context.subscriptions.unwatch(uri, self._listener(session))
 
 
 def _is_ping(message: Message | list[Message]) -> TypeGuard[Request]:

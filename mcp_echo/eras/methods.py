@@ -31,7 +31,7 @@ from mcp_echo.tools.base import (
     ArgumentError,
     AskError,
     Call,
-    Facts,
+    ServerContext,
     Tool,
     ToolError,
     UnknownToolError,
@@ -114,17 +114,17 @@ class Methods:
     """What the server can do.
 
     Args:
-        facts: What tools may know.
+        context: What tools may know.
         offer: What it offers.
         supported: The revisions it speaks.
     """
 
-    def __init__(self, facts: Facts, offer: Offer, supported: Supported) -> None:
-        self.facts = facts
+    def __init__(self, context: ServerContext, offer: Offer, supported: Supported) -> None:
+        self.context = context
         self.offer = offer
-        self._limits = facts.limits
-        self._limits_calls = facts.limits.limits_calls
-        self._page_size = facts.settings.page_size
+        self._limits = context.limits
+        self._limits_calls = context.limits.limits_calls
+        self._page_size = context.settings.page_size
         self._tool_lists = {
             revision: [tool.describe(revision) for tool in offer.tools.values()]
             for revision in supported.rows
@@ -231,7 +231,7 @@ class Methods:
     # Tools.
 
     def _tools_list(self, params: Raw, call: Call) -> Any:
-        call.effects.then(self.facts.changes.note_read, call.reader)
+        call.effects.then(self.context.subscriptions.note_read, call.reader)
         return self._page("tools", self._tool_lists[call.revision], params)
 
     def _tools_call(self, params: Raw, call: Call) -> Any:
@@ -268,7 +268,7 @@ class Methods:
         if isinstance(answer, WholeResult):
             return answer
         if call.log_level is not None:
-            seconds = round(self.facts.now() - call.arrived, 6)
+            seconds = round(self.context.now() - call.arrived, 6)
             call.log("info", {"tool": tool.name, "event": "answered", "seconds": seconds})
         if not tool.read_only and not answer.is_error and call.session is not None:
             call.session.tell_changed(SESSION_URI)
@@ -283,7 +283,7 @@ class Methods:
     # Resources.
 
     def _resources_list(self, params: Raw, call: Call) -> Any:
-        call.effects.then(self.facts.changes.note_read, call.reader)
+        call.effects.then(self.context.subscriptions.note_read, call.reader)
         entries = [
             each.describe(call.revision)
             for each in self.offer.resources.values()
@@ -316,7 +316,7 @@ class Methods:
         if uri in self.offer.resources:
             return True
         fits = any(template.match(uri) is not None for template in self.offer.templates)
-        return fits and may_watch(self.facts.store, principal, uri)
+        return fits and may_watch(self.context.store, principal, uri)
 
     @staticmethod
     async def _read_later(resource: Resource, call: Call) -> Any:
@@ -325,7 +325,7 @@ class Methods:
     # Prompts and completion.
 
     def _prompts_list(self, params: Raw, call: Call) -> Any:
-        call.effects.then(self.facts.changes.note_read, call.reader)
+        call.effects.then(self.context.subscriptions.note_read, call.reader)
         return self._page(
             "prompts", [prompt.describe(call.revision) for prompt in self.offer.prompts.values()], params
         )

@@ -13,11 +13,11 @@ from msgspec import UNSET, Raw, UnsetType
 
 from mcp_echo.auth.proxies import Caller
 from mcp_echo.auth.sealed import Seal, binding
+from mcp_echo.eras.back_channels import ModernBackChannel
 from mcp_echo.eras.clients import shared_client
 from mcp_echo.eras.eras import with_disagreement
-from mcp_echo.eras.exchange import Carriage, Exchange, Patience, Reply, open_stream
+from mcp_echo.eras.exchange import Exchange, Reply, StreamResponse, Timers, open_stream
 from mcp_echo.eras.methods import INSTRUCTIONS, Later, Method, Methods, read_call
-from mcp_echo.eras.outlets import ModernOutlet
 from mcp_echo.eras.refusals import brief, refuse
 from mcp_echo.http.accept import EVENT_STREAM
 from mcp_echo.offer.resources import SESSION_URI
@@ -140,7 +140,7 @@ class ModernEra:
         methods: What the server can do.
         supported: The revisions it speaks.
         journal: Where unexpected failures are written down.
-        patience: Ways to wait.
+        timers: Ways to wait.
         seal: Seals what the client carries from request to request.
     """
 
@@ -149,16 +149,16 @@ class ModernEra:
         methods: Methods,
         supported: Supported,
         journal: Journal,
-        patience: Patience,
+        timers: Timers,
         seal: Seal,
     ) -> None:
         self._methods = methods
-        self._facts = methods.facts
+        self._context = methods.context
         self._supported = supported
         self._journal = journal
-        self._patience = patience
+        self._timers = timers
         self._seal = seal
-        self._strict = methods.facts.settings.strict
+        self._strict = methods.context.settings.strict
         self._table: dict[str, Method] = {
             **methods.table,
             **methods.offer.methods,
@@ -221,31 +221,33 @@ class ModernEra:
     ) -> Reply | None:
         if request.method == "tools/call":
             self._check_parameter_headers(request, exchange)
-        outlet = self._outlet(request, exchange, client)
-        call = self._call(exchange, meta, client, revision, outlet)
+        back_channel = self._back_channel(request, exchange, client)
+        call = self._call(exchange, meta, client, revision, back_channel)
         try:
             result = self._methods.perform(self._table, request.method, request.params, call)
         except InputRequired as asked:
-            result = self._ask(asked, outlet, _tie(request, outlet.principal), request.id, exchange)
+            result = self._ask(
+                asked, back_channel, _tie(request, back_channel.principal), request.id, exchange
+            )
         if isinstance(result, Later):
-            tie = _tie(request, outlet.principal) if request.method in _ASKING else ""
+            tie = _tie(request, back_channel.principal) if request.method in _ASKING else ""
             exchange.then(exchange.let_go)
-            exchange.then(self._start, brief(request), tie, result, outlet, exchange, call)
+            exchange.then(self._start, brief(request), tie, result, back_channel, exchange, call)
             return None
-        return self._finish(request, result, outlet, exchange, call)
+        return self._finish(request, result, back_channel, exchange, call)
 
     def _start(
         self,
         request: Request,
         tie: str,
         later: Later,
-        outlet: ModernOutlet,
+        back_channel: ModernBackChannel,
         exchange: Exchange,
         call: Call,
     ) -> None:
         # A client that leaves cancels its request.
         if not exchange.left:
-            work = self._answer_later(request, tie, later, outlet, exchange, call)
+            work = self._answer_later(request, tie, later, back_channel, exchange, call)
             exchange.run(work, until_left=True)
 
     async def _answer_later(
@@ -253,16 +255,16 @@ class ModernEra:
         request: Request,
         tie: str,
         later: Later,
-        outlet: ModernOutlet,
+        back_channel: ModernBackChannel,
         exchange: Exchange,
         call: Call,
     ) -> Reply | None:
-        limits, caller = self._facts.limits, exchange.caller()
+        limits, caller = self._context.limits, exchange.caller()
         owner = limits.begin(caller.principal, caller.address)
         try:
             result = await later.make()
         except InputRequired as asked:
-            result = self._ask(asked, outlet, tie, request.id, exchange)
+            result = self._ask(asked, back_channel, tie, request.id, exchange)
         except Exception as error:
             if exchange.left:
                 # The client has cancelled by leaving: nobody is there to be told.
@@ -270,24 +272,29 @@ class ModernEra:
                 seen.end(seen.elapsed(), call.tool, CANCELLED)
                 raise
             reply = self._refusal(request, exchange, error)
-            if outlet.log is None or outlet.opened is None:
+            if back_channel.log is None or back_channel.opened is None:
                 return reply
-            outlet.log.append(outlet.opened, reply.body)
-            outlet.log.end(outlet.opened)
+            back_channel.log.append(back_channel.opened, reply.body)
+            back_channel.log.end(back_channel.opened)
             return None
         finally:
             limits.finish(owner)
-        return self._finish(request, result, outlet, exchange, call)
+        return self._finish(request, result, back_channel, exchange, call)
 
     def _finish(
-        self, request: Request, result: dict[str, Any], outlet: ModernOutlet, exchange: Exchange, call: Call
+        self,
+        request: Request,
+        result: dict[str, Any],
+        back_channel: ModernBackChannel,
+        exchange: Exchange,
+        call: Call,
     ) -> Reply | None:
         body = result_bytes(request.id, self._complete(request.method, result))
         seen = exchange.seen
         seen.end(seen.elapsed(), call.tool)
-        if outlet.opened is None and outlet.reads_json:
+        if back_channel.opened is None and back_channel.reads_json:
             return Reply(200, body)
-        log, stream = outlet.open()
+        log, stream = back_channel.open()
         exchange.then(log.append, stream, body)
         exchange.then(log.end, stream)
         return None
@@ -309,13 +316,18 @@ class ModernEra:
         return self._methods.implementation(next(iter(self._supported.modern.values())))
 
     def _call(
-        self, exchange: Exchange, meta: Meta, client: Client, revision: Revision, outlet: ModernOutlet
+        self,
+        exchange: Exchange,
+        meta: Meta,
+        client: Client,
+        revision: Revision,
+        back_channel: ModernBackChannel,
     ) -> Call:
         level = None if meta.log_level is UNSET else meta.log_level
         if level is not None and level not in LOG_LEVELS:
             raise InvalidParams(f"Invalid log level {quoted(level)}; levels are {', '.join(LOG_LEVELS)}")
         return Call(
-            self._facts,
+            self._context,
             None,
             client,
             exchange.principal,
@@ -323,25 +335,25 @@ class ModernEra:
             exchange.headers,
             exchange.http_method,
             exchange.arrived,
-            outlet,
+            back_channel,
             exchange.caller,
             exchange,
             level,
             None if meta.progress_token is UNSET else meta.progress_token,
         )
 
-    def _outlet(self, request: Request, exchange: Exchange, client: Client) -> ModernOutlet:
+    def _back_channel(self, request: Request, exchange: Exchange, client: Client) -> ModernBackChannel:
         answers: dict[str, Any] = {}
         responses: dict[str, Raw] = {}
         since = None
         if request.method in _ASKING:
             answers, responses, since = self._retried(request, exchange)
-        return ModernOutlet(exchange, self._patience, client, answers, responses, since, self._new_log)
+        return ModernBackChannel(exchange, self._timers, client, answers, responses, since, self._new_log)
 
     def _new_log(self, caller: Caller) -> EventLog:
         """Return the log of one response: nobody can come back to it, so that nothing written is kept."""
-        settings = self._facts.settings
-        budget = self._facts.store.budget.of(holder_of(caller.principal, caller.address))
+        settings = self._context.settings
+        budget = self._context.store.budget.of(holder_of(caller.principal, caller.address))
         return EventLog(settings.max_queue_messages, settings.max_queue_bytes, budget, keeps=False)
 
     def _check_parameter_headers(self, request: Request, exchange: Exchange) -> None:
@@ -374,10 +386,15 @@ class ModernEra:
         return opened["answers"], responses, opened["since"]
 
     def _ask(
-        self, asked: InputRequired, outlet: ModernOutlet, tie: str, message_id: MessageId, exchange: Exchange
+        self,
+        asked: InputRequired,
+        back_channel: ModernBackChannel,
+        tie: str,
+        message_id: MessageId,
+        exchange: Exchange,
     ) -> dict[str, Any]:
         exchange.seen.asks = True
-        since = self._facts.agreed_now if outlet.since is None else outlet.since
+        since = self._context.agreed_now if back_channel.since is None else back_channel.since
         return {
             "resultType": "input_required",
             "inputRequests": input_requests(asked.requests),
@@ -403,34 +420,34 @@ class ModernEra:
         if len(wanted.resourceSubscriptions) > MAX_SUBSCRIPTIONS:
             raise InvalidParams(f"A subscription may name {MAX_SUBSCRIPTIONS} resources at most")
         uris = [uri for uri in wanted.resourceSubscriptions if self._may_watch(uri, exchange)]
-        limits, caller = self._facts.limits, exchange.caller()
+        limits, caller = self._context.limits, exchange.caller()
         limits.check_in_flight_of(caller.principal, caller.address, exchange)
         limits.check_hold(caller, STREAM_BYTES, exchange)
         last = self._complete(request.method, {"_meta": {SUBSCRIPTION_KEY: request.id}})
         log = self._new_log(caller)
         stream = log.answer()
-        carriage = Carriage(log, stream, farewell=result_bytes(request.id, last))
+        stream_response = StreamResponse(log, stream, farewell=result_bytes(request.id, last))
         subscription = _Subscription(request.id, log, stream, reader_of(caller, client))
-        exchange.then(open_stream, exchange, carriage, None, limits)
+        exchange.then(open_stream, exchange, stream_response, None, limits)
         exchange.then(self._count_listening, exchange, caller)
         exchange.then(subscription.acknowledge, _honoured(wanted, uris))
         exchange.then(self._subscribe, exchange, subscription, wanted, uris)
 
     def _count_listening(self, exchange: Exchange, caller: Caller) -> None:
-        limits = self._facts.limits
+        limits = self._context.limits
         owner = limits.begin(caller.principal, caller.address)
         exchange.when_over(lambda: limits.finish(owner))
 
     def _subscribe(
         self, exchange: Exchange, subscription: _Subscription, wanted: _Filter, uris: list[str]
     ) -> None:
-        changes = self._facts.changes
+        subscriptions = self._context.subscriptions
         for which, asked in _lists(wanted).items():
             if asked:
-                changes.watch_list(which, subscription)
+                subscriptions.watch_list(which, subscription)
         for uri in uris:
-            changes.watch(uri, subscription)
-        exchange.when_over(lambda: changes.forget(subscription))
+            subscriptions.watch(uri, subscription)
+        exchange.when_over(lambda: subscriptions.forget(subscription))
 
     def _may_watch(self, uri: str, exchange: Exchange) -> bool:
         """Return whether the caller may hear of this resource, as one that can be read in this era."""

@@ -51,7 +51,7 @@ class Runner(Protocol):
             StoreUnavailable: It could not be at the first try; it will be.
         """
 
-    def aside(self, work: Callable[[], object], session: Session) -> None:
+    def run_detached(self, work: Callable[[], object], session: Session) -> None:
         """Work on a session for no request; one that is over by then is no matter."""
 
 
@@ -72,7 +72,7 @@ class AtOnce:
     async def settle(self, session: Session) -> None:
         """Do nothing: it is settled."""
 
-    def aside(self, work: Callable[[], object], session: Session) -> None:  # noqa: ARG002  # as above
+    def run_detached(self, work: Callable[[], object], session: Session) -> None:  # noqa: ARG002  # as above
         """Work on a session for no request."""
         with suppress(SessionNotFound):
             work()
@@ -149,7 +149,7 @@ class InTransactions:
         """Wait until what late work has changed in a session is kept; see `Runner.settle`."""
         await self._transactions.settle(session.id)
 
-    def aside(self, work: Callable[[], object], session: Session) -> None:
+    def run_detached(self, work: Callable[[], object], session: Session) -> None:
         """Work on a session for no request, as soon as may be."""
         self._spawn(self._aside(work, SessionKey(session.id, session.principal, session.handle)))
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from mcp_echo.auth.sealed import Seal
 from mcp_echo.eras.eras import half_modern, not_spoken
-from mcp_echo.eras.exchange import Exchange, Patience, Reply
+from mcp_echo.eras.exchange import Exchange, Reply, Timers
 from mcp_echo.eras.legacy import LegacyEra
 from mcp_echo.eras.methods import Methods
 from mcp_echo.eras.modern import ModernEra
@@ -27,7 +27,7 @@ from mcp_echo.protocol.handshake import asked_for
 from mcp_echo.protocol.jsonrpc import Malformed, Message, Notification, Request, Response
 from mcp_echo.protocol.modern import is_claimed, what_is_lacking
 from mcp_echo.protocol.revisions import Supported
-from mcp_echo.tools.base import Facts
+from mcp_echo.tools.base import ServerContext
 from mcp_echo.watch.journal import Journal
 from mcp_echo.watch.seen import Era
 
@@ -40,32 +40,32 @@ class Server:
     https://modelcontextprotocol.io/specification/2026-07-28/basic/versioning#backward-compatibility
 
     Args:
-        facts: What tools may know.
+        context: What tools may know.
         supported: The revisions it speaks.
         offer: What it offers.
         journal: Where unexpected failures are written down.
-        patience: Ways to wait.
+        timers: Ways to wait.
         seal: Seals what modern clients carry from request to request.
         runner: Has requests worked on.
     """
 
     def __init__(
         self,
-        facts: Facts,
+        context: ServerContext,
         supported: Supported,
         offer: Offer,
         journal: Journal,
-        patience: Patience,
+        timers: Timers,
         seal: Seal,
         runner: Runner,
     ) -> None:
-        self.facts = facts
+        self.context = context
         self.supported = supported
-        methods = Methods(facts, offer, supported)
-        self.legacy = LegacyEra(methods, supported, journal, patience, runner)
-        self._modern = ModernEra(methods, supported, journal, patience, seal)
+        methods = Methods(context, offer, supported)
+        self.legacy = LegacyEra(methods, supported, journal, timers, runner)
+        self._modern = ModernEra(methods, supported, journal, timers, seal)
         self._runner = runner
-        self.aside = runner.aside
+        self.run_detached = runner.run_detached
 
     @property
     def methods(self) -> frozenset[str]:
@@ -147,7 +147,7 @@ class Server:
         version, legacy = exchange.version, self.supported.legacy
         if version in legacy or (version is None and legacy):
             return
-        exchange.insist_on_one()
+        exchange.reject_ambiguous()
         asked = asked_for(request.params) if request.method == "initialize" else None
         if version in self.supported.modern or (version is None and (asked or "") in self.supported.modern):
             raise half_modern(request, version, asked, in_session=exchange.session_id is not None)

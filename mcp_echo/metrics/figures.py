@@ -26,7 +26,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from prometheus_client.utils import floatToGoString
 
 from mcp_echo import __version__
-from mcp_echo.tools.base import Facts
+from mcp_echo.tools.base import ServerContext
 from mcp_echo.transport.edge.site import EchoSite
 from mcp_echo.transport.streams import Streams
 from mcp_echo.watch.tally import Histogram, Tally
@@ -185,7 +185,7 @@ class Failures(Protocol):
 class Sources:
     """Where the figures are read."""
 
-    facts: Facts
+    context: ServerContext
     tally: Tally
     streams: Streams
     site: EchoSite
@@ -230,20 +230,20 @@ class ServerCollector(Collector):
         yield counter(REQUESTS, counted)
         durations = {method or "none": each for method, each in tally.durations.items()}
         yield histogram(REQUEST_SECONDS, {(method,): each for method, each in durations.items()})
-        limited = self._from.facts.limits.refused
+        limited = self._from.context.limits.refused
         reasons = {
             "calls_too_fast": limited.calls_too_fast,
             "in_flight": limited.in_flight,
             "streams": limited.streams,
         }
         yield counter(REQUESTS_LIMITED, _by_name(reasons))
-        held = self._from.facts.limits.held
+        held = self._from.context.limits.held
         yield gauge(HELD_BYTES, _one(held.total))
         yield counter(HELD_REFUSED, _by_name({"full": held.refused, "client": held.refused_to_holders}))
         yield counter(HTTP_REFUSED, (((str(status),), count) for status, count in tally.refused.items()))
 
     def _sessions(self) -> Iterator[Metric]:
-        store = self._from.facts.store
+        store = self._from.context.store
         statistics = store.statistics
         handles = store.handles
         yield gauge(SESSIONS, [(("session",), len(store) - handles), (("handle",), handles)])
@@ -259,16 +259,16 @@ class ServerCollector(Collector):
             "full": statistics.refused,
             "principal": statistics.refused_to_principals,
             "address": statistics.refused_to_addresses,
-            "too_fast": self._from.facts.limits.refused.sessions_too_fast,
+            "too_fast": self._from.context.limits.refused.sessions_too_fast,
         }
         yield counter(SESSIONS_REFUSED, _by_name(refused))
         yield counter(SESSION_LIFETIME, _one(statistics.lifetime_seconds))
         yield counter(SWEEPS, _one(statistics.sweeps))
-        before = self._from.facts.started if statistics.last_sweep is None else statistics.last_sweep
-        yield gauge(SINCE_SWEEP, _one(self._from.facts.now() - before))
+        before = self._from.context.started if statistics.last_sweep is None else statistics.last_sweep
+        yield gauge(SINCE_SWEEP, _one(self._from.context.now() - before))
 
     def _messages(self) -> Iterator[Metric]:
-        streams, store = self._from.streams, self._from.facts.store
+        streams, store = self._from.streams, self._from.context.store
         budget, holdings = store.budget, store.holdings
         yield gauge(STREAMS, _by_name(streams.by_kind()))
         yield counter(STREAM_EVENTS, _one(streams.written.events))
@@ -286,7 +286,7 @@ class ServerCollector(Collector):
         yield counter(ECHOES_REFUSED, _by_name(refused))
 
     def _store(self) -> Iterator[Metric]:
-        store = self._from.facts.store
+        store = self._from.context.store
         health = store.health()
         yield InfoMetricFamily(PREFIX + STORE.name, STORE.help, {"kind": health.kind, "node": store.node})
         yield gauge(STORE_AVAILABLE, _one(health.available))
@@ -303,7 +303,7 @@ class ServerCollector(Collector):
         yield counter(CONNECTIONS_REFUSED, _one(site.counts.connections_refused))
         yield counter(CONNECTIONS_OVER_SHARE, _one(site.counts.connections_over_share))
         yield counter(IDLE_CLOSED, _one(site.counts.idle_closed))
-        yield gauge(UPTIME, _one(self._from.facts.uptime))
+        yield gauge(UPTIME, _one(self._from.context.uptime))
         yield histogram(LAG, {(): self._from.lateness})
         yield counter(FAILURES, _one(self._from.failures.count))
         versions = {

@@ -90,7 +90,9 @@ def _described(thing: Resource | Template, revision: Revision) -> dict[str, Any]
 
 
 def _server(call: Call) -> Content:
-    return json_content({"settings": effective_settings(call.facts.effective), "health": measure(call.facts)})
+    return json_content(
+        {"settings": effective_settings(call.context.effective), "health": measure(call.context)}
+    )
 
 
 def _own_session(call: Call) -> Content:
@@ -101,7 +103,7 @@ def _own_session(call: Call) -> Content:
 
 def _by_handle(call: Call, handle: str, uri: str) -> Session:
     try:
-        return call.facts.store.use(handle, call.principal, handle=True)
+        return call.context.store.use(handle, call.principal, handle=True)
     except SessionNotFound:
         raise no_resource(uri.format(session=handle)) from None
 

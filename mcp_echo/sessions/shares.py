@@ -75,7 +75,7 @@ class Shares:
         self._shares: dict[str, Share] = {}
         self._ranking: list[tuple[int, int, Share]] = []
         """A heap: how many sessions, negative, when it changed, and whose; old entries are among them."""
-        self._changes = count()
+        self._subscriptions = count()
 
     def __len__(self) -> int:
         return len(self._shares)
@@ -133,7 +133,7 @@ class Shares:
         return None if holder is None else self._shares.get(holder)
 
     def _rank(self, share: Share) -> None:
-        heappush(self._ranking, (-len(share), next(self._changes), share))
+        heappush(self._ranking, (-len(share), next(self._subscriptions), share))
         if len(self._ranking) > 2 * len(self._shares) + SAMPLE:
-            self._ranking = [(-len(each), next(self._changes), each) for each in self._shares.values()]
+            self._ranking = [(-len(each), next(self._subscriptions), each) for each in self._shares.values()]
             heapify(self._ranking)

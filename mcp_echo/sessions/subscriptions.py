@@ -36,7 +36,7 @@ class _Reads:
         self.watchers = 0
 
 
-class Changes:
+class Subscriptions:
     """Tells listeners of the changes they asked for."""
 
     def __init__(self) -> None:

@@ -81,7 +81,7 @@ def bearer_decode(call: Call, arguments: BearerDecodeArguments) -> Answer:
     except jwt.NotAToken as error:
         reasons = (f"This is not a JWT: {error}", *found.problems)
         return _not_a_token(found._replace(problems=reasons), others)
-    return _decoded(token, found, others, call.facts.wall())
+    return _decoded(token, found, others, call.context.wall())
 
 
 def _found(headers: Headers, arguments: BearerDecodeArguments) -> tuple[Found, list[str]]:
@@ -242,7 +242,7 @@ def auth_context(call: Call, _: NoArguments) -> Answer:
     """Put together what the request says about its caller, as headers report it."""
     headers = call.headers
     given = _credentials(headers)
-    identities = identities_of(headers, reveal=call.facts.settings.reveal_secrets)
+    identities = identities_of(headers, reveal=call.context.settings.reveal_secrets)
     user_id = told(headers, "user_id") or told_by_claims(identities, "user_id")
     email = told(headers, "email") or told_by_claims(identities, "email")
     token = None if given is None else given.token
@@ -333,7 +333,7 @@ def _auth_text(result: AuthContextResult, given: Credentials | None, call: Call)
 def _preview(given: Credentials | None, call: Call) -> str:
     if given is None or not given.token:
         return "none"
-    if given.is_placeholder or call.facts.settings.reveal_secrets:
+    if given.is_placeholder or call.context.settings.reveal_secrets:
         return given.token
     return mask(given.token)
 
@@ -346,7 +346,7 @@ def _value(call: Call, name: str, value: str) -> str:
     """Return a header's value as it may be shown; a header that is known for tokens has one in any shape."""
     row = row_of(name)
     carries_token = name == "Authorization" or (row is not None and row.fact in _SECRET_FACTS)
-    if not carries_token or call.facts.settings.reveal_secrets:
+    if not carries_token or call.context.settings.reveal_secrets:
         return shown(call, name, value)
     # A placeholder keeps no secret; of others the scheme may be seen.
     return value if credentials_in(name, value).is_placeholder else mask_header("Authorization", value)

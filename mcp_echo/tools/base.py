@@ -22,7 +22,7 @@ from mcp_echo.sessions.effects import Effects
 from mcp_echo.sessions.limits import Limits
 from mcp_echo.sessions.session import Client, Session
 from mcp_echo.sessions.store import Clock, SessionStore
-from mcp_echo.sessions.subscriptions import Changes
+from mcp_echo.sessions.subscriptions import Subscriptions
 from mcp_echo.settings.load import Effective
 from mcp_echo.settings.table import Settings
 from mcp_echo.tools.machine import Machine
@@ -34,7 +34,7 @@ PROGRESS = "notifications/progress"
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class ServerContext:
     """What every tool may know of the server."""
 
     effective: Effective
@@ -47,7 +47,7 @@ class Facts:
     """Seconds since the epoch."""
     started: float
     """`now` when the server started."""
-    changes: Changes
+    subscriptions: Subscriptions
     """Who wants to hear of what changes."""
     spawn: Callable[[Coroutine[Any, Any, None]], Callable[[], None]]
     """Starts work that outlives its request, and returns what cancels it."""
@@ -113,7 +113,7 @@ def input_requests(questions: Mapping[str, Question]) -> dict[str, Any]:
     return {key: question._asdict() for key, question in questions.items()}
 
 
-class Outlet(Protocol):
+class BackChannel(Protocol):
     """The client's end of a call: where notifications go and answers come from."""
 
     @property
@@ -179,7 +179,7 @@ class Call:
     """One request, as a tool sees it.
 
     Args:
-        facts: What is known of the server.
+        context: What is known of the server.
         session: The protocol session it belongs to; None in the modern era, which has none.
         client: What the client says of itself.
         principal: Who the caller is, or None when nobody vouches for it.
@@ -187,7 +187,7 @@ class Call:
         headers: Gives the HTTP headers, anew each time; most tools never look.
         http_method: The HTTP method that carried it.
         arrived: Seconds of the steady clock when the request was complete.
-        outlet: The client's end.
+        back_channel: The client's end.
         caller: Tells what is known of the caller; few tools ask.
         effects: Takes what is to happen outside the session.
         log_level: The least severe log message the client wants; None for none at all.
@@ -197,13 +197,13 @@ class Call:
     __slots__ = (
         "_headers",
         "arrived",
+        "back_channel",
         "caller",
         "client",
+        "context",
         "effects",
-        "facts",
         "http_method",
         "log_level",
-        "outlet",
         "principal",
         "progress_token",
         "read_headers",
@@ -214,7 +214,7 @@ class Call:
 
     def __init__(
         self,
-        facts: Facts,
+        context: ServerContext,
         session: Session | None,
         client: Client,
         principal: str | None,
@@ -222,13 +222,13 @@ class Call:
         headers: Callable[[], Headers],
         http_method: str,
         arrived: float,
-        outlet: Outlet,
+        back_channel: BackChannel,
         caller: Callable[[], Caller],
         effects: Effects,
         log_level: str | None = None,
         progress_token: ProgressToken = None,
     ) -> None:
-        self.facts = facts
+        self.context = context
         self.session = session
         self.client = client
         self.principal = principal
@@ -237,7 +237,7 @@ class Call:
         self._headers: Headers | None = None
         self.http_method = http_method
         self.arrived = arrived
-        self.outlet = outlet
+        self.back_channel = back_channel
         self.caller = caller
         self.effects = effects
         self.log_level = log_level
@@ -258,8 +258,8 @@ class Call:
         return self.session.id if self.session is not None else reader_of(self.caller(), self.client)
 
     def log(self, level: str, data: Any) -> bool:
-        """Send a log message ahead of the result, if the client wants such; see `Outlet.notify`."""
-        return reaches(level, self.log_level) and self.outlet.notify(
+        """Send a log message ahead of the result, if the client wants such; see `BackChannel.notify`."""
+        return reaches(level, self.log_level) and self.back_channel.notify(
             "notifications/message", log_params(level, data)
         )
 
@@ -267,14 +267,14 @@ class Call:
         """Send a progress notification ahead of the result, if the client gave a token for it.
 
         Returns:
-            What `Outlet.notify` does.
+            What `BackChannel.notify` does.
         """
         if not isinstance(self.progress_token, int | str):
             return False
         params = {"progressToken": self.progress_token, "progress": done, "total": total}
         if message is not None and self.revision.audio:
             params["message"] = message
-        return self.outlet.notify(PROGRESS, params)
+        return self.back_channel.notify(PROGRESS, params)
 
 
 def reader_of(caller: Caller, client: ClientInfo) -> str:

@@ -119,7 +119,7 @@ def replay_last_echo(call: Call, arguments: ReplayArguments) -> Answer:
             f"Nothing to replay: when the last echo came, {_bounds(call)} left no room to keep it. Close "
             "sessions that are not needed, and echo again."
         )
-    if last is None and session is call.session and call.outlet.session_made:
+    if last is None and session is call.session and call.back_channel.session_made:
         raise ToolError(
             f"Nothing to replay. {SESSION_MADE}. Send the id that initialize, or echo, was answered with."
         )
@@ -141,7 +141,7 @@ def replay_last_echo(call: Call, arguments: ReplayArguments) -> Answer:
 def _bounds(call: Call) -> str:
     """Return what may leave no room for an echo, where the session is kept."""
     caller = call.caller()
-    has_share = call.facts.store.share(caller.principal, caller.address).state is not None
+    has_share = call.context.store.share(caller.principal, caller.address).state is not None
     of_one = " or MCP_ECHO_MAX_STATE_BYTES_PER_CLIENT, which bounds what those of one client hold,"
     whole = "MCP_ECHO_MAX_STATE_BYTES, which bounds what all sessions together hold,"
     return whole + (of_one if has_share else "")

@@ -73,8 +73,8 @@ def who_is_the_goat(call: Call, arguments: GoatArguments) -> Answer:
 
 def _caller(call: Call) -> str | None:
     """Return what the request calls its user, by header or by token."""
-    facts: tuple[Fact, ...] = ("user_name", "github_user", "user_id")
-    named = next((name for fact in facts if (name := told(call.headers, fact))), None)
+    context: tuple[Fact, ...] = ("user_name", "github_user", "user_id")
+    named = next((name for fact in context if (name := told(call.headers, fact))), None)
     return named or _named_in_token(bearer_token(call.headers))
 
 

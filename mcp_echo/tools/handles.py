@@ -65,7 +65,7 @@ def named_session(call: Call, handle: str | None) -> Session | None:
 
 def _session_behind(call: Call, handle: str, advice: str = _CREATE) -> Session:
     try:
-        session = call.facts.store.use(handle, call.principal, handle=True)
+        session = call.context.store.use(handle, call.principal, handle=True)
     except SessionNotFound:
         fault = fault_in(handle) or f"Echo session {handle} is unknown or has expired."
         raise ToolError(f"{fault} {advice}") from None
@@ -107,8 +107,8 @@ def announce_echo(call: Call, session: Session) -> None:
         return
     data = {"event": "echo", "echoCount": session.record.echo_count}
     session.log.queue(notification_bytes("notifications/message", log_params("info", data)))
-    if call.facts.changes.resources_watched:
-        call.effects.then(call.facts.changes.state_changed, state_uris(session.id))
+    if call.context.subscriptions.resources_watched:
+        call.effects.then(call.context.subscriptions.state_changed, state_uris(session.id))
 
 
 def state_uris(handle: str) -> tuple[str, ...]:
@@ -151,9 +151,9 @@ def create_echo_session(call: Call, arguments: CreateArguments) -> Answer:
         SessionsTooFast: The caller's address makes sessions and handles too fast.
         ToolError: There are as many already as there may be.
     """
-    store = call.facts.store
+    store = call.context.store
     address = call.caller().address
-    call.facts.limits.admit_session(address, call.arrived, call.effects)
+    call.context.limits.admit_session(address, call.arrived, call.effects)
     ttl = store.timeout if arguments.ttl_seconds is None else min(arguments.ttl_seconds, store.timeout)
     try:
         session = store.create_handle(
@@ -161,7 +161,7 @@ def create_echo_session(call: Call, arguments: CreateArguments) -> Answer:
         )
     except (TooManySessions, TooManySessionsForHolder) as error:
         raise ToolError(str(error)) from None
-    expires = call.facts.wall() + ttl
+    expires = call.context.wall() + ttl
     text = (
         "🆕 Echo Session Created\n\n"
         f"Session: {session.id}\n"
@@ -196,7 +196,7 @@ def close_echo_session(call: Call, arguments: CloseArguments) -> Answer:
             "ended with DELETE."
         )
     session = _session_behind(call, arguments.session)
-    call.facts.store.close(session.id, call.principal, handle=True)
+    call.context.store.close(session.id, call.principal, handle=True)
     text = f"👋 Echo Session Closed\n\nSession: {session.id}\nEchoes in it: {session.record.echo_count}"
     return Answer(text, CloseResult(session.id, session.record.echo_count))
 

@@ -78,7 +78,7 @@ class PrintHeaderResult(msgspec.Struct, rename="camel"):
 
 def shown(call: Call, name: str, value: str) -> str:
     """Return a header's value as this call may show it; the caller's own session id is no secret to it."""
-    if call.facts.settings.reveal_secrets or name.lower() == "mcp-session-id":
+    if call.context.settings.reveal_secrets or name.lower() == "mcp-session-id":
         return value
     return mask_header(name, value)
 
@@ -141,7 +141,7 @@ class CorsResult(msgspec.Struct, rename="camel"):
 
 def cors_analysis(call: Call, _: NoArguments) -> Answer:
     """Say what the server allows, what this request asked, and what a browser would do with it."""
-    policy = CorsPolicy.of(call.facts.settings)
+    policy = CorsPolicy.of(call.context.settings)
     verdict = policy.judge(call.headers, call.http_method)
     origin = verdict.origin and mask_tokens(verdict.origin)
     lines = [

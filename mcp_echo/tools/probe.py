@@ -83,7 +83,7 @@ class _Report:
 async def client_probe(call: Call, arguments: ProbeArguments) -> Answer:
     """Exercise one feature of the client and report what came back."""
     report = _Report()
-    if call.outlet.session_made and arguments.feature not in _OF_THE_REQUEST:
+    if call.back_channel.session_made and arguments.feature not in _OF_THE_REQUEST:
         report.problems.append(f"{SESSION_MADE}, so nothing that came before it counts here")
     if arguments.feature in ("sampling", "elicitation", "roots"):
         await _ask(call, report, _question(call, arguments))
@@ -115,7 +115,7 @@ def _question(call: Call, arguments: ProbeArguments) -> Question:
             "url": "https://example.com/mcp-echo-probe",
         }
         if not call.revision.stateless:
-            location["elicitationId"] = f"probe-{int(call.facts.wall() * 1000)}"
+            location["elicitationId"] = f"probe-{int(call.context.wall() * 1000)}"
         return Question("elicitation/create", location)
     schema = {
         "type": "object",
@@ -142,21 +142,21 @@ async def _ask(call: Call, report: _Report, question: Question) -> None:
         report.problems.append(_undeclared(call, question))
         return
     # In the modern era the answer comes with another request, which carries when the first was made.
-    begun = call.facts.agreed_now if call.outlet.since is None else call.outlet.since
+    begun = call.context.agreed_now if call.back_channel.since is None else call.back_channel.since
     try:
-        answer = (await call.outlet.ask({"probe": question}))["probe"]
+        answer = (await call.back_channel.ask({"probe": question}))["probe"]
     except AskError as error:
         report.problems.append(str(error))
         return
     finally:
-        report.problems.extend(call.outlet.strays)
+        report.problems.extend(call.back_channel.strays)
     report.sent.append(question.method)
     if not isinstance(answer, NoAnswer):
-        report.round_trip = max(0.0, call.facts.agreed_now - begun)
+        report.round_trip = max(0.0, call.context.agreed_now - begun)
     if isinstance(answer, AskError):
         report.problems.insert(0, str(answer))
         return
-    report.answer = answer if call.facts.settings.reveal_secrets else mask_json(answer)
+    report.answer = answer if call.context.settings.reveal_secrets else mask_json(answer)
     report.problems.extend(_faults(question, answer))
 
 
@@ -172,12 +172,12 @@ async def _ping(call: Call, report: _Report) -> None:
         report.problems.append(f"Revision {call.revision.name} has no ping, so none is sent")
         return
     try:
-        pongs = await call.outlet.ping()
+        pongs = await call.back_channel.ping()
     except AskError as error:
         report.problems.append(str(error))
         return
     finally:
-        report.problems.extend(call.outlet.strays)
+        report.problems.extend(call.back_channel.strays)
     if not pongs:
         report.problems.append(f"{_nowhere(call)}, and no stream of a GET is open, so no ping is sent")
     answers = {}
@@ -205,7 +205,7 @@ def _ping_fault(answer: Any) -> str | None:
 
 def _nowhere(call: Call) -> str:
     """Return the sentence that says why nothing can be sent ahead of the result."""
-    return call.outlet.obstacle or "The stream had no room for it"
+    return call.back_channel.obstacle or "The stream had no room for it"
 
 
 def _faults(question: Question, answer: Any) -> list[str]:
@@ -252,7 +252,7 @@ async def _progress(call: Call, report: _Report) -> None:
             report.sent.append(f"notifications/progress {done}/100")
         else:
             lost += 1
-        await call.outlet.sleep(_STEP)
+        await call.back_channel.sleep(_STEP)
     _tell_lost(call, report, lost)
 
 
@@ -267,7 +267,7 @@ async def _logging(call: Call, report: _Report) -> None:
             report.sent.append(f"notifications/message {level}")
         else:
             lost += 1
-        await call.outlet.sleep(_STEP)
+        await call.back_channel.sleep(_STEP)
     _tell_lost(call, report, lost)
 
 
@@ -278,12 +278,12 @@ def _tell_lost(call: Call, report: _Report, lost: int) -> None:
 
 
 async def _cancellation(call: Call, report: _Report, seconds: float) -> None:
-    begun = call.facts.now()
+    begun = call.context.now()
     try:
-        await call.outlet.sleep(seconds)
+        await call.back_channel.sleep(seconds)
     except Exception:
         # Cancelled: a cancelled request is not answered, so the report goes to the session's queue.
-        after = milliseconds(call.facts.now() - begun)
+        after = milliseconds(call.context.now() - begun)
         if call.session is not None:
             data = {"probe": "cancellation", "outcome": f"cancelled after {after}"}
             call.session.log.queue(notification_bytes("notifications/message", log_params("notice", data)))
@@ -295,19 +295,19 @@ async def _cancellation(call: Call, report: _Report, seconds: float) -> None:
 
 
 async def _list_changed(call: Call, report: _Report, seconds: float) -> None:
-    changes = call.facts.changes
-    begun = call.facts.now()
-    with changes.watching_reads(call.reader) as reads:
+    subscriptions = call.context.subscriptions
+    begun = call.context.now()
+    with subscriptions.watching_reads(call.reader) as reads:
         report.sent.extend(_announce(call))
         if not report.sent:
             report.problems.append(_unheard(call))
             return
-        while reads() == 0 and call.facts.now() - begun < seconds:
-            await call.outlet.sleep(_STEP)
+        while reads() == 0 and call.context.now() - begun < seconds:
+            await call.back_channel.sleep(_STEP)
         if reads() == 0:
             report.problems.append(f"No list was asked for again within {seconds:g} s")
             return
-    report.round_trip = call.facts.now() - begun
+    report.round_trip = call.context.now() - begun
     report.answer = "a list was asked for again"
 
 
@@ -323,7 +323,7 @@ def _unheard(call: Call) -> str:
 def _announce(call: Call) -> list[str]:
     """Say that lists have changed, to this client alone; return what was said."""
     if call.session is None:
-        watched = call.facts.changes.announce(call.reader)
+        watched = call.context.subscriptions.announce(call.reader)
         return [f"notifications/{which}/list_changed" for which in watched]
     if not call.session.log.listeners:
         return []

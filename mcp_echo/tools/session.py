@@ -68,7 +68,7 @@ def session_info(call: Call, arguments: SessionInfoArguments) -> Answer:
 
 def describe_session(call: Call, session: Session) -> SessionInfoResult:
     """Return what the server knows of a session; the client and revision are those of this request."""
-    now, wall = call.facts.now(), call.facts.wall()
+    now, wall = call.context.now(), call.context.wall()
     client = call.client
     return SessionInfoResult(
         session=session.id,
@@ -84,14 +84,14 @@ def describe_session(call: Call, session: Session) -> SessionInfoResult:
         dropped_messages=session.dropped,
         open_streams=session.open_streams,
         initialized=session.record.initialized,
-        is_new=session is call.session and call.outlet.session_made,
+        is_new=session is call.session and call.back_channel.session_made,
         protocol_version=call.revision.name,
         client_name=client.name and mask_tokens(client.name),
         client_version=client.version and mask_tokens(client.version),
         client_capabilities=list(client.capabilities),
         is_handle=session.handle,
-        minted_by=session.node or call.facts.store.node,
-        served_by=call.facts.store.node,
+        minted_by=session.node or call.context.store.node,
+        served_by=call.context.store.node,
         principal=shown_principal(call),
         share=_share(call, session),
     )
@@ -99,9 +99,9 @@ def describe_session(call: Call, session: Session) -> SessionInfoResult:
 
 def _share(call: Call, session: Session) -> Share:
     """Return the caller's share; streams and queue are those of the session."""
-    caller, settings, held = call.caller(), call.facts.settings, call.facts.limits.held
-    sessions, most, state, state_left = call.facts.store.share(caller.principal, caller.address)
-    holds = held.of(call.facts.limits.owner(caller.principal, caller.address))
+    caller, settings, held = call.caller(), call.context.settings, call.context.limits.held
+    sessions, most, state, state_left = call.context.store.share(caller.principal, caller.address)
+    holds = held.of(call.context.limits.owner(caller.principal, caller.address))
     return Share(
         sessions=sessions,
         sessions_left=max(0, most - sessions),

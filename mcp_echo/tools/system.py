@@ -9,7 +9,7 @@ from mcp_echo.redaction import mask, mask_tokens, printable
 from mcp_echo.sessions.store import Statistics, StoreHealth
 from mcp_echo.settings.load import Effective
 from mcp_echo.settings.table import DECLARED, Declared
-from mcp_echo.tools.base import SESSION_MADE, Answer, Call, Facts, NoArguments, Tool
+from mcp_echo.tools.base import SESSION_MADE, Answer, Call, NoArguments, ServerContext, Tool
 
 _UNREADABLE = "not readable on this system"
 
@@ -39,18 +39,18 @@ def _grade(seconds: float) -> tuple[str, str]:
 
 def request_timing(call: Call, _: NoArguments) -> Answer:
     """Display request performance statistics with session context."""
-    facts, session = call.facts, call.session
-    now = facts.now()
+    context, session = call.context, call.session
+    now = context.now()
     processing = now - call.arrived
     sign, grade = _grade(processing)
     result = RequestTimingResult(
-        request_start=exact_moment(facts.wall() - processing),
+        request_start=exact_moment(context.wall() - processing),
         processing_time=processing,
         performance=grade,
-        cpu_percent=facts.machine.cpu_percent(),
-        process_memory=facts.machine.process_bytes(),
-        total_memory=facts.machine.memory_bytes(),
-        active_sessions=len(facts.store),
+        cpu_percent=context.machine.cpu_percent(),
+        process_memory=context.machine.process_bytes(),
+        total_memory=context.machine.memory_bytes(),
+        active_sessions=len(context.store),
         message_queue_size=None if session is None else session.pending,
         session_age=None if session is None else now - session.created,
         session_requests=None if session is None else session.record.requests,
@@ -75,7 +75,7 @@ def _session_statistics(call: Call, now: float) -> str:
     if session is None:
         return "\n📈 Session Statistics:\n- none: this request stands alone"
     average = session.record.average_response_seconds
-    made = f"- {SESSION_MADE}\n" if call.outlet.session_made else ""
+    made = f"- {SESSION_MADE}\n" if call.back_channel.session_made else ""
     return (
         f"- Message Queue Size: {session.pending}\n\n"
         "📈 Session Statistics:\n"
@@ -169,9 +169,9 @@ def environment_dump(call: Call, _: NoArguments) -> Answer:
     Only declared settings are shown, never the process's environment, so that nothing else the operator keeps
     there can leak.
     """
-    settings = call.facts.settings
-    shown = effective_settings(call.facts.effective)
-    store = call.facts.store
+    settings = call.context.settings
+    shown = effective_settings(call.context.effective)
+    store = call.context.store
     result = EnvironmentDumpResult(
         shown_store(store.health()),
         store.node,
@@ -262,8 +262,8 @@ class HealthProbeResult(msgspec.Struct, rename="camel"):
 
 def health_probe(call: Call, _: NoArguments) -> Answer:
     """Measure the server: sessions, memory, cleanup. Counts only, never another session's data."""
-    result = measure(call.facts)
-    own = None if call.facts.store.counts is None else call.facts.store.statistics
+    result = measure(call.context)
+    own = None if call.context.store.counts is None else call.context.store.statistics
     here = "" if own is None else " (this node)"
     lifetime = result.average_session_lifetime
     lived = "no session has ended yet" if lifetime is None else span(lifetime)
@@ -299,14 +299,14 @@ def _own_text(own: Statistics) -> str:
     return f"\n📍 This Node:\n- Sessions Created: {own.created}\n- Sessions Expired: {own.expired}\n"
 
 
-def measure(facts: Facts) -> HealthProbeResult:
+def measure(context: ServerContext) -> HealthProbeResult:
     """Return the figures of a health probe, measured now."""
-    store, statistics = facts.store, facts.store.statistics
+    store, statistics = context.store, context.store.statistics
     active, holdings, health = len(store), store.holdings, store.health()
     counts = store.counts
     everywhere = statistics if counts is None else counts
-    cleanup = None if statistics.last_sweep is None else facts.now() - statistics.last_sweep
-    problems = _problems(facts, active, cleanup)
+    cleanup = None if statistics.last_sweep is None else context.now() - statistics.last_sweep
+    problems = _problems(context, active, cleanup)
     return HealthProbeResult(
         status="degraded" if problems else "healthy",
         active_sessions=active,
@@ -316,32 +316,32 @@ def measure(facts: Facts) -> HealthProbeResult:
         sessions_refused=statistics.refused,
         cleanup_runs=statistics.sweeps,
         since_last_cleanup=cleanup,
-        process_memory=facts.machine.process_bytes(),
+        process_memory=context.machine.process_bytes(),
         session_storage=holdings.storage,
         message_queues=holdings.queues,
         average_session_lifetime=statistics.average_lifetime,
-        session_creation_rate=statistics.created / max(facts.uptime / 60, 1.0),
+        session_creation_rate=statistics.created / max(context.uptime / 60, 1.0),
         average_queue_depth=holdings.waiting / max(active, 1),
-        uptime=facts.uptime,
+        uptime=context.uptime,
         problems=problems,
         store=shown_store(health),
         node=store.node,
     )
 
 
-def _problems(facts: Facts, sessions: int, since_cleanup: float | None) -> list[str]:
+def _problems(context: ServerContext, sessions: int, since_cleanup: float | None) -> list[str]:
     problems = []
-    if sessions >= facts.store.limit:
-        problems.append(f"All {facts.store.limit} sessions that MCP_MAX_SESSIONS allows are in use")
-    health = facts.store.health()
+    if sessions >= context.store.limit:
+        problems.append(f"All {context.store.limit} sessions that MCP_MAX_SESSIONS allows are in use")
+    health = context.store.health()
     if not health.available:
         reason = mask_tokens(health.reason or "no answer")
         problems.append(f"The session store keeps nothing, so that clients get 503: {reason}")
-    budget = facts.store.budget
+    budget = context.store.budget
     if not budget.has_room(1):
         problems.append(f"Sessions hold all {budget.limit} bytes that MCP_ECHO_MAX_STATE_BYTES allows")
-    interval = facts.settings.session_cleanup_interval
-    if (facts.uptime if since_cleanup is None else since_cleanup) > 2 * interval + 1:
+    interval = context.settings.session_cleanup_interval
+    if (context.uptime if since_cleanup is None else since_cleanup) > 2 * interval + 1:
         problems.append(f"The session cleanup is overdue: it should run every {interval:g} s")
     return problems
 

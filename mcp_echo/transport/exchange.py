@@ -9,17 +9,17 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
 from mcp_echo.auth.proxies import Caller
-from mcp_echo.eras.exchange import Carriage, Reply
+from mcp_echo.eras.exchange import Reply, StreamResponse
 from mcp_echo.http.accept import parse_accept
 from mcp_echo.http.headers import Headers
 from mcp_echo.protocol.errors import InvalidRequest
 from mcp_echo.sessions.session import Session
-from mcp_echo.transport.callers import Callers, header_values
 from mcp_echo.transport.edge.exchange import HttpExchange
 from mcp_echo.transport.edge.head import text_of
+from mcp_echo.transport.identity import CallerIdentity, header_values
 from mcp_echo.watch.seen import Seen, SessionEvent
 
-Carry = Callable[[HttpExchange, Carriage, bytes | None], Deferred[None]]
+Carry = Callable[[HttpExchange, StreamResponse, bytes | None], Deferred[None]]
 Send = Callable[[HttpExchange, Reply], None]
 Fail = Callable[[HttpExchange, Failure], None]
 
@@ -56,7 +56,7 @@ class McpExchange:
         carry: Answers with an event stream.
         send: Answers with a reply.
         fail: Answers with what went wrong.
-        callers: Tells who sends it.
+        identity: Tells who sends it.
 
     Raises:
         InvalidRequest: A trusted proxy does not say clearly who the caller is.
@@ -90,11 +90,11 @@ class McpExchange:
         carry: Carry,
         send: Send,
         fail: Fail,
-        callers: Callers,
+        identity: CallerIdentity,
     ) -> None:
         self.seen: Seen = http.seen
-        self.seen.callers = callers
-        self.principal = self.seen.principal = callers.principal(http) if callers.believes else None
+        self.seen.identity = identity
+        self.principal = self.seen.principal = identity.principal(http) if identity.believes else None
         self._http = http
         self._carry = carry
         self._send = send
@@ -117,7 +117,7 @@ class McpExchange:
         self.left = False
         http.when_left(self._left)
 
-    def insist_on_one(self) -> None:
+    def reject_ambiguous(self) -> None:
         """Refuse a request whose session, version or event is named twice, differently.
 
         Raises:
@@ -187,17 +187,17 @@ class McpExchange:
         """Send the session's id in the response head."""
         self._http.add_header(b"Mcp-Session-Id", session.id.encode())
 
-    def open_stream(self, carriage: Carriage, opening: bytes | None = None) -> None:
+    def open_stream(self, stream_response: StreamResponse, opening: bytes | None = None) -> None:
         """Answer with an event stream.
 
         Args:
-            carriage: What to carry.
+            stream_response: What to carry.
             opening: The bytes to open it with; None for what the carriage asks for.
         """
         if self.left:
-            carriage.drop()
+            stream_response.drop()
             return
-        self._over = self._carry(self._http, carriage, opening)
+        self._over = self._carry(self._http, stream_response, opening)
         # One that may be open for days has been told of, with all that came.
         self.seen = self._http.seen
         self._over.addBoth(self._stream_over)

@@ -6,18 +6,18 @@ from typing import Any
 
 from mcp_echo import __version__
 from mcp_echo.redaction import mask_tokens
-from mcp_echo.tools.base import Facts
+from mcp_echo.tools.base import ServerContext
 
 
 class Health:
     """The answers to ``/health`` and ``/ready``.
 
     Args:
-        facts: What is known of the server.
+        context: What is known of the server.
     """
 
-    def __init__(self, facts: Facts) -> None:
-        self._facts = facts
+    def __init__(self, context: ServerContext) -> None:
+        self._context = context
         self.draining = False
         """True once the server has begun to stop."""
 
@@ -27,7 +27,7 @@ class Health:
         Those of ``sessions`` are of all nodes that share the store, since it was made; ``this_node`` has what
         this process has done since it started, where that is another question.
         """
-        store = self._facts.store
+        store = self._context.store
         own, counts = store.statistics, store.counts
         everywhere = own if counts is None else counts
         this_node = {"created": own.created, "expired": own.expired, "closed": own.closed}
@@ -41,7 +41,7 @@ class Health:
             **({} if counts is None else {"this_node": this_node}),
             "store": self._store(),
             "node": store.node,
-            "uptime_seconds": int(self._facts.uptime),
+            "uptime_seconds": int(self._context.uptime),
             "version": __version__,
         }
 
@@ -59,7 +59,7 @@ class Health:
         return 200, {"status": "ready", "store": store}
 
     def _store(self) -> dict[str, Any]:
-        health = self._facts.store.health()
+        health = self._context.store.health()
         return {
             "kind": health.kind,
             "available": health.available,

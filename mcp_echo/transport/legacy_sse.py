@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from mcp_echo.eras.exchange import Carriage, Exchange, Reply, open_stream
+from mcp_echo.eras.exchange import Exchange, Reply, StreamResponse, open_stream
 from mcp_echo.eras.refusals import refuse
 from mcp_echo.eras.server import Server
 from mcp_echo.protocol.errors import (
@@ -53,7 +53,7 @@ class LegacySse:
         self._server.within(exchange, None, self._open, exchange, revision)
 
     def _open(self, exchange: Exchange, revision: Revision) -> None:
-        limits = self._server.facts.limits
+        limits = self._server.context.limits
         limits.check_hold(exchange.caller(), STREAM_BYTES, exchange)
         session = self._server.legacy.new_session(exchange, revision, UNKNOWN_CLIENT)
         stream = session.log.listen()
@@ -61,9 +61,9 @@ class LegacySse:
         # Its stream is open from now on.
         session.record.used = True
         opening = sse.endpoint(f"{MESSAGES_PATH}?session_id={session.id}")
-        carriage = Carriage(session.log, stream, session=session.id)
+        stream_response = StreamResponse(session.log, stream, session=session.id)
         exchange.then(exchange.when_over, partial(self._left, session))
-        exchange.then(open_stream, exchange, carriage, opening, limits)
+        exchange.then(open_stream, exchange, stream_response, opening, limits)
 
     def _offered(self) -> Revision:
         if self._revision is None:
@@ -72,8 +72,8 @@ class LegacySse:
 
     def _left(self, session: Session) -> None:
         """End the session with its connection (2024-11-05 basic/lifecycle, Shutdown)."""
-        store = self._server.facts.store
-        self._server.aside(lambda: store.close(session.id, session.principal), session)
+        store = self._server.context.store
+        self._server.run_detached(lambda: store.close(session.id, session.principal), session)
 
     def post(
         self, message: Message | list[Message], session_id: str | None, exchange: McpExchange
@@ -92,7 +92,7 @@ class LegacySse:
         return self._server.within(exchange, session_id, self._post, message, session_id, exchange)
 
     def _post(self, message: Message | list[Message], session_id: str, exchange: Exchange) -> Reply:
-        session = self._server.facts.store.use(session_id, exchange.principal)
+        session = self._server.context.store.use(session_id, exchange.principal)
         stream = session.log.find(f"{session.record.legacy_stream}-0")
         if session.record.legacy_stream is None or stream is None:
             raise SessionNotFound
@@ -117,7 +117,7 @@ class LegacySse:
         Raises:
             TooMuchUnread: The client does not read what has been answered.
         """
-        settings = self._server.facts.settings
+        settings = self._server.context.settings
         messages, size = session.log.unread(stream)
         if messages >= settings.max_batch or size >= settings.max_message_size:
             raise TooMuchUnread

@@ -9,7 +9,7 @@ from klein import Klein
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from mcp_echo.eras.exchange import Carriage, Reply
+from mcp_echo.eras.exchange import Reply, StreamResponse
 from mcp_echo.eras.server import Server
 from mcp_echo.http.accept import EVENT_STREAM, accepts_gzip, parse_accept
 from mcp_echo.protocol.errors import (
@@ -23,13 +23,13 @@ from mcp_echo.protocol.jsonrpc import Message, decode, encode, error_bytes
 from mcp_echo.redaction import quoted
 from mcp_echo.settings.table import Settings
 from mcp_echo.transport import sse
-from mcp_echo.transport.callers import Callers
 from mcp_echo.transport.edge.answer import JSON, UNCACHED, Lines, lines_of
 from mcp_echo.transport.edge.exchange import HttpExchange
 from mcp_echo.transport.edge.head import Head
 from mcp_echo.transport.exchange import McpExchange
 from mcp_echo.transport.guards import Guards
 from mcp_echo.transport.health import Health
+from mcp_echo.transport.identity import CallerIdentity
 from mcp_echo.transport.legacy_sse import MESSAGES_PATH, LegacySse
 from mcp_echo.transport.routing import Routes, wrong_method
 from mcp_echo.transport.streams import EventStream, Streams
@@ -93,7 +93,7 @@ class StreamableHttp:
         self._journal = journal
         self._watch = watch
         self._guards = Guards(settings)
-        self._callers = Callers(settings)
+        self._identity = CallerIdentity(settings)
         self._legacy_sse = LegacySse(server, settings.legacy_sse)
         self._routes = Routes(self.app, self, _MEANT, _HERE, _INSTEAD)
 
@@ -207,7 +207,7 @@ class StreamableHttp:
         self._guards.check(http)
         if self._settings.strict:
             _check_query(http)
-        return McpExchange(http, self._carry, self._send, self._failed, self._callers)
+        return McpExchange(http, self._carry, self._send, self._failed, self._identity)
 
     def _read(self, http: HttpExchange) -> Message | list[Message]:
         body = http.body
@@ -233,32 +233,34 @@ class StreamableHttp:
         if media_type != "application/json":
             raise WrongMediaType("Unsupported media type: Content-Type must be application/json")
 
-    def _carry(self, http: HttpExchange, carriage: Carriage, opening: bytes | None) -> Deferred[None]:
+    def _carry(
+        self, http: HttpExchange, stream_response: StreamResponse, opening: bytes | None
+    ) -> Deferred[None]:
         http.add_header(b"Content-Type", EVENT_STREAM.encode())
         http.add_header(b"Cache-Control", b"no-cache, no-transform")
         # nginx and others pass on at once what they would otherwise collect.
         http.add_header(b"X-Accel-Buffering", b"no")
         if opening is None:
             opening = sse.OPENING_COMMENT
-            if carriage.primed:
-                opening = sse.priming(carriage.log.position(carriage.stream))
-        if carriage.has_gap:
+            if stream_response.primed:
+                opening = sse.priming(stream_response.log.position(stream_response.stream))
+        if stream_response.has_gap:
             opening = sse.GAP_COMMENT + opening
-        keep_alive = self._keep_alive(http, carriage)
-        running = self._streams.carry(EventStream(http, carriage, opening, keep_alive, self._streams))
-        if carriage.stream.listening or carriage.farewell is not None:
+        keep_alive = self._keep_alive(http, stream_response)
+        running = self._streams.carry(EventStream(http, stream_response, opening, keep_alive, self._streams))
+        if stream_response.stream.listening or stream_response.farewell is not None:
             http.forget()
         return running
 
-    def _keep_alive(self, http: HttpExchange, carriage: Carriage) -> bytes:
+    def _keep_alive(self, http: HttpExchange, stream_response: StreamResponse) -> bytes:
         """Return the keep-alive that a stream's reader takes.
 
         Several MCP clients log a warning for each event that they do not know; readers that ask for events
         alone, such as EventSource, see an event and never a comment.
         """
-        style = self._settings.keepalive_style if carriage.stream.listening else "comment"
+        style = self._settings.keepalive_style if stream_response.stream.listening else "comment"
         # A stream of /sse cannot be resumed, and only MCP clients read one.
-        if style == "auto" and carriage.resumable:
+        if style == "auto" and stream_response.resumable:
             accepted = parse_accept(http.joined(b"accept"))
             return sse.KEEP_ALIVE_EVENT if accepted.event_stream_alone else sse.KEEP_ALIVE_COMMENT
         return sse.KEEP_ALIVE_EVENT if style == "event" else sse.KEEP_ALIVE_COMMENT

@@ -11,7 +11,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from mcp_echo.eras.exchange import Carriage
+from mcp_echo.eras.exchange import StreamResponse
 from mcp_echo.transport import sse
 from mcp_echo.transport.edge.exchange import HttpExchange
 from mcp_echo.watch.observer import Watch
@@ -50,14 +50,13 @@ class EventStream:
 
     Args:
         exchange: What it answers; its header lines must be complete.
-        carriage: What to carry, and how.
+        stream_response: What to carry, and how.
         opening: The bytes to open with, so that the response head leaves at once.
         keep_alive: The bytes to send when there was nothing else to send.
         streams: Where it is one of; counts what is written, and has it told of.
     """
 
     __slots__ = (
-        "_carriage",
         "_done",
         "_exchange",
         "_gone",
@@ -69,6 +68,7 @@ class EventStream:
         "_paused",
         "_quiet",
         "_stream",
+        "_stream_response",
         "_streams",
         "_why",
     )
@@ -76,15 +76,15 @@ class EventStream:
     def __init__(
         self,
         exchange: HttpExchange,
-        carriage: Carriage,
+        stream_response: StreamResponse,
         opening: bytes,
         keep_alive: bytes,
         streams: Streams,
     ) -> None:
         self._exchange = exchange
-        self._carriage = carriage
-        self._log = carriage.log
-        self._stream = carriage.stream
+        self._stream_response = stream_response
+        self._log = stream_response.log
+        self._stream = stream_response.stream
         self._opening = opening
         self._keep_alive = keep_alive
         self._streams = streams
@@ -101,7 +101,7 @@ class EventStream:
         """What it is to its client."""
         if self._stream.listening:
             return "listening"
-        return "answer" if self._carriage.farewell is None else "subscription"
+        return "answer" if self._stream_response.farewell is None else "subscription"
 
     def start(self) -> Deferred[None]:
         """Write what the stream has, and each message that comes, until it ends.
@@ -125,10 +125,10 @@ class EventStream:
         return self._done
 
     def _tell(self, kind: StreamEventKind, why: Ending | None = None) -> None:
-        watch, carriage = self._streams.watch, self._carriage
+        watch, stream_response = self._streams.watch, self._stream_response
         now = watch.now()
         seconds = None if why is None else now - self._opened
-        watch.tell(StreamEvent(kind, now, carriage.session, carriage.stream.tag, why, seconds))
+        watch.tell(StreamEvent(kind, now, stream_response.session, stream_response.stream.tag, why, seconds))
 
     def closed(self) -> None:
         """Tell of the end."""
@@ -162,7 +162,7 @@ class EventStream:
         if event is None:
             return False
         self._quiet = False
-        event_id = event.id_on(self._stream) if self._carriage.resumable else None
+        event_id = event.id_on(self._stream) if self._stream_response.resumable else None
         block = sse.message(event.data, event_id)
         self._exchange.write(block)
         written = self._streams.written
@@ -181,7 +181,7 @@ class EventStream:
 
     def leave_unless_answering(self) -> None:
         """End this response, unless it is the answer to a request, which is let come: the server stops."""
-        if self._stream.listening or self._carriage.farewell is not None:
+        if self._stream.listening or self._stream_response.farewell is not None:
             self._leave("stopping")
 
     def leave(self) -> None:
@@ -198,10 +198,10 @@ class EventStream:
         while self._write_next():
             pass
         if not self._gone:
-            if self._carriage.resumable:
+            if self._stream_response.resumable:
                 self._exchange.write(sse.retry(RECONNECT_MILLISECONDS))
-            if self._carriage.farewell is not None:
-                self._exchange.write(sse.message(self._carriage.farewell, None))
+            if self._stream_response.farewell is not None:
+                self._exchange.write(sse.message(self._stream_response.farewell, None))
         self._end(why)
 
     def beat(self) -> None:

@@ -59,7 +59,7 @@ class Journal:
         if isinstance(event, Seen):
             if event.refusal is not None or self.verbose:
                 self._see_refusal_or_detail(event)
-            if event.head is not None and event.head.path == _WITH_SLASH and event.callers is not None:
+            if event.head is not None and event.head.path == _WITH_SLASH and event.identity is not None:
                 self._note_slash(event.peer)
         elif isinstance(event, SessionEvent):
             self._log.info(

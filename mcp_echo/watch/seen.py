@@ -52,7 +52,7 @@ class ClientInfo(Protocol):
     version: str | None
 
 
-class Callers(Protocol):
+class CallerIdentity(Protocol):
     """Tells who is calling."""
 
     def caller(self, seen: Seen) -> Caller:
@@ -137,11 +137,11 @@ class Seen(Asked):
         "arrived",
         "asks",
         "batch",
-        "callers",
         "client",
         "connection",
         "first",
         "head",
+        "identity",
         "last",
         "made",
         "peer",
@@ -161,7 +161,7 @@ class Seen(Asked):
     """Seconds of the steady clock when it was complete, or was refused."""
     principal: str | None
     """Who the caller is, or None when nobody vouches for it."""
-    callers: Callers | None
+    identity: CallerIdentity | None
     """Tells who sends it; None until it is known to be for MCP."""
     batch: Sequence[Asked] | None
     """Its messages, where they come as an array; None for a single one."""
@@ -200,7 +200,7 @@ class Seen(Asked):
         self.arrived = watch.now()
         self.pending = 1
         self.sent = 0
-        self.principal = self.callers = self.refusal = self.status = self.first = self.last = None
+        self.principal = self.identity = self.refusal = self.status = self.first = self.last = None
         # As `forget` does it, without a call for each exchange.
         self.era = self.revision = self.method = self.id = self.tool = self.outcome = self.error = None
         self.seconds = self.batch = self.session = self.client = self.retry = None
@@ -220,9 +220,9 @@ class Seen(Asked):
     @property
     def caller(self) -> Caller:
         """Who sends it, as far as it is known and believed."""
-        if self.callers is None:
+        if self.identity is None:
             return Caller(self.peer, self.peer, False, None, None)
-        return self.callers.caller(self)
+        return self.identity.caller(self)
 
     def elapsed(self) -> float:
         """Return the seconds since it arrived."""

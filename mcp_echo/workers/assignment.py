@@ -22,7 +22,7 @@ PORT_FD = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Assignment:
     """One worker's place."""
 
     number: int
@@ -50,7 +50,7 @@ class Place:
         return replace(effective, settings=replace(effective.settings, state_key=key), warnings=())
 
 
-def place_in(environ: MutableMapping[str, str]) -> Place | None:
+def place_in(environ: MutableMapping[str, str]) -> Assignment | None:
     """Return the place that a parent has given this process, None without a parent.
 
     Args:
@@ -63,6 +63,6 @@ def place_in(environ: MutableMapping[str, str]) -> Place | None:
     if written is None:
         return None
     try:
-        return Place(**json.loads(written))
+        return Assignment(**json.loads(written))
     except (ValueError, TypeError):
         raise ConfigError(f"{VARIABLE} is what mcp-echo tells its own workers, and no setting") from None

@@ -19,7 +19,7 @@ from twisted.python.failure import Failure
 
 from mcp_echo.host.descriptor import Reader
 from mcp_echo.redaction import mask_tokens
-from mcp_echo.workers.assignment import Place
+from mcp_echo.workers.assignment import Assignment
 from mcp_echo.workers.launch import Launch
 
 START_SECONDS = 60.0
@@ -37,7 +37,7 @@ class WorkerProcess(ProcessProtocol):
 
     Args:
         reactor: Runs the parent.
-        place: The worker's.
+        assignment: The worker's.
         reports: The path of the socket on which it reports to the parent.
         patience: Seconds without a report after which it is killed.
         ready: Called once the worker serves.
@@ -49,13 +49,13 @@ class WorkerProcess(ProcessProtocol):
     def __init__(
         self,
         reactor: Any,
-        place: Place,
+        assignment: Assignment,
         reports: Path,
         patience: float,
         ready: Callable[[WorkerProcess], None],
         ended: Callable[[WorkerProcess], None],
     ) -> None:
-        self.place = place
+        self.assignment = assignment
         self.was_ready = False
         """Whether it has ever served."""
         self.stopping = False
@@ -102,7 +102,7 @@ class WorkerProcess(ProcessProtocol):
         """
         try:
             self._listen()
-            environment = launch.environment(self.place, self._path, self._patience)
+            environment = launch.environment(self.assignment, self._path, self._patience)
             launch.spawn(self._reactor, self, environment, port)
         except OSError:
             self._forget()
@@ -187,7 +187,7 @@ class WorkerProcess(ProcessProtocol):
     def _kill_silent(self) -> None:
         self._log.error(
             "Worker {number} (process {pid}) has said nothing for {seconds:g} s: killing it",
-            number=self.place.number,
+            number=self.assignment.number,
             pid=self.pid,
             seconds=self._patience if self.was_ready else START_SECONDS,
         )

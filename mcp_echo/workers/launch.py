@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mcp_echo.settings.table import DECLARED
-from mcp_echo.workers.assignment import PARENT_FD, PORT_FD, VARIABLE, Place
+from mcp_echo.workers.assignment import PARENT_FD, PORT_FD, VARIABLE, Assignment
 
 COMMAND = (sys.executable, "-m", "mcp_echo")
 
@@ -40,11 +40,11 @@ class Launch:
     """Whether standard output goes to the parent's log instead of being the parent's own."""
     command: Sequence[str] = COMMAND
 
-    def environment(self, place: Place, notify: Path, watchdog: float) -> dict[str, str]:
+    def environment(self, assignment: Assignment, notify: Path, watchdog: float) -> dict[str, str]:
         """Return the environment variables of one worker.
 
         Args:
-            place: The worker's.
+            assignment: The worker's.
             notify: The socket on which it reports to the parent.
             watchdog: Seconds within which it has to report.
         """
@@ -53,7 +53,7 @@ class Launch:
             **kept,
             "NOTIFY_SOCKET": str(notify),
             "WATCHDOG_USEC": str(round(watchdog * 1e6)),
-            VARIABLE: place.written(),
+            VARIABLE: assignment.written(),
         }
 
     def spawn(self, reactor: Any, protocol: Any, environment: Mapping[str, str], port: int) -> None:

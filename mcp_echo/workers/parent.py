@@ -22,7 +22,7 @@ from twisted.logger import Logger
 from mcp_echo.host.listening import STOP_MARGIN
 from mcp_echo.host.notify import Notices, watchdog_interval
 from mcp_echo.settings.table import Settings
-from mcp_echo.workers.assignment import Place
+from mcp_echo.workers.assignment import Assignment
 from mcp_echo.workers.child import WorkerProcess
 from mcp_echo.workers.held import HeldPort, shown
 from mcp_echo.workers.launch import Launch, new_state_key
@@ -199,7 +199,7 @@ class Fleet(MultiService):
         for process in self.alive:
             self._log.error(
                 "Worker {number} (process {pid}) did not stop in time: killing it",
-                number=process.place.number,
+                number=process.assignment.number,
                 pid=process.pid,
             )
             process.signal(signal.SIGKILL)
@@ -219,7 +219,7 @@ class Fleet(MultiService):
         if self._stopping or self._directory is None or self._port is None:
             return
         self._lives += 1
-        place = Place(
+        assignment = Assignment(
             slot.number,
             str(self._directory),
             str(self._directory / f"{self._lives}.metrics"),
@@ -228,7 +228,7 @@ class Fleet(MultiService):
         )
         process = WorkerProcess(
             self._reactor,
-            place,
+            assignment,
             self._directory / f"{self._lives}.notify",
             self._patience,
             self._worker_ready,
@@ -243,7 +243,7 @@ class Fleet(MultiService):
 
     def _worker_ready(self, process: WorkerProcess) -> None:
         self._log.info(
-            "Worker {number} (process {pid}) is ready", number=process.place.number, pid=process.pid
+            "Worker {number} (process {pid}) is ready", number=process.assignment.number, pid=process.pid
         )
         if not self._begun and len(self.serving) == self.wanted:
             self._begun = True
@@ -263,7 +263,7 @@ class Fleet(MultiService):
 
     def _note_stopped(self, process: WorkerProcess) -> None:
         level = self._log.info if process.end == "exit status 0" else self._log.warn
-        level("Worker {number} has stopped: {end}", number=process.place.number, end=process.end)
+        level("Worker {number} has stopped: {end}", number=process.assignment.number, end=process.end)
         self._note_if_all_gone()
 
     def _start_again(self, slot: _Slot, process: WorkerProcess) -> None:

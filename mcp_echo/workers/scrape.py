@@ -67,7 +67,7 @@ class Scrape:
             each.callback(None)
 
     def _scrape(self, worker: WorkerProcess) -> Deferred[None]:
-        asked = self._ask(worker.place.metrics).addTimeout(SCRAPE_SECONDS, self._clock)
+        asked = self._ask(worker.assignment.metrics).addTimeout(SCRAPE_SECONDS, self._clock)
         return asked.addCallback(self._told, worker).addErrback(self._not_told, worker)
 
     def _told(self, body: bytes, worker: WorkerProcess) -> None:
@@ -79,7 +79,7 @@ class Scrape:
     def _not_told(self, failure: Failure, worker: WorkerProcess) -> None:
         self._log.warn(
             "Worker {number} does not tell its figures; those it told last are shown: {reason}",
-            number=worker.place.number,
+            number=worker.assignment.number,
             reason=failure.getErrorMessage() or type(failure.value).__name__,
         )
 

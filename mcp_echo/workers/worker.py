@@ -17,7 +17,7 @@ from twisted.logger import Logger
 from mcp_echo.host.descriptor import Reader
 from mcp_echo.host.listening import endpoint
 from mcp_echo.host.twisted_private import tcp_port, unix_port
-from mcp_echo.workers.assignment import PARENT_FD, PORT_FD, Place
+from mcp_echo.workers.assignment import PARENT_FD, PORT_FD, Assignment
 
 FEW = 4
 """Connections that a worker takes without a look at the others: those of clients that close each at once."""
@@ -155,7 +155,7 @@ class ParentWatch(Service):
 
     Args:
         reactor: Runs it.
-        place: The worker's.
+        assignment: The worker's.
         stop: Stops the worker in an orderly way.
         descriptor: Ends when the parent does.
     """
@@ -163,10 +163,10 @@ class ParentWatch(Service):
     _log = Logger("mcp_echo")
 
     def __init__(
-        self, reactor: Any, place: Place, stop: Callable[[], None], descriptor: int = PARENT_FD
+        self, reactor: Any, assignment: Assignment, stop: Callable[[], None], descriptor: int = PARENT_FD
     ) -> None:
         self._reactor = reactor
-        self._place = place
+        self._assignment = assignment
         self._stop = stop
         self._descriptor = descriptor
         self._reader = Reader(reactor, descriptor, self._readable)
@@ -187,5 +187,7 @@ class ParentWatch(Service):
             return
         self._reader.stop()
         self._log.error("The process that started this worker is gone: stopping")
-        self._reactor.addSystemEventTrigger("after", "shutdown", shutil.rmtree, self._place.directory, True)
+        self._reactor.addSystemEventTrigger(
+            "after", "shutdown", shutil.rmtree, self._assignment.directory, True
+        )
         self._stop()

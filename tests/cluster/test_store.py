@@ -186,9 +186,9 @@ def test_what_was_known_before_the_records_were_replaced_fills_no_gap(cluster: C
     a.store.replaced()
     while a.engine.under_way:
         a.engine.step()
-    replica = a.store.copies.get(session_id)
-    assert replica is not None
-    assert [entry.data for entry in replica.ledger.entries] == [b"1", b"2"]
+    cached = a.store.cache.get(session_id)
+    assert cached is not None
+    assert [entry.data for entry in cached.stream_log.entries] == [b"1", b"2"]
 
 
 def test_a_message_that_the_bound_leaves_no_room_for_is_refused_and_was_never_queued(
@@ -498,10 +498,10 @@ def test_an_open_stream_ends_with_the_expiry_of_its_session(cluster: Cluster) ->
 def test_echoes_anywhere_are_told_where_somebody_watches_once_each(cluster: Cluster) -> None:
     """2026-07-28 basic/patterns/subscriptions; our promise: on whichever node it is listened."""
     handle = cluster.a.do(lambda store: store.create_handle(None, REVISION, CLIENT)).id
-    replica = cluster.a.store.find_here(handle)
-    assert replica is not None
-    replica.watched = True
-    cluster.a.store.later(replica, lambda draft: setattr(draft.stored, "watchers", ["a"]))
+    cached = cluster.a.store.find_here(handle)
+    assert cached is not None
+    cached.watched = True
+    cluster.a.store.later(cached, lambda draft: setattr(draft.stored, "watchers", ["a"]))
     for node in (cluster.a, cluster.b, cluster.b):
         node.on(handle, echo)
     assert cluster.a.echoed == [handle] * 3
@@ -605,7 +605,7 @@ def test_a_session_is_the_same_after_it_was_forgotten_and_read_again(cluster: Cl
 
     cluster.a.on(handle, change, "alice")
 
-    def facts(session: SharedSession) -> tuple[object, ...]:
+    def context(session: SharedSession) -> tuple[object, ...]:
         echo, client = session.last_echo, session.client
         assert echo is not None
         return (
@@ -632,5 +632,5 @@ def test_a_session_is_the_same_after_it_was_forgotten_and_read_again(cluster: Cl
             *(client.name, client.version, dict(client.capabilities), session.revision, session.node),
         )
 
-    assert cluster.b.on(handle, facts, "alice") == cluster.a.on(handle, facts, "alice")
-    assert cluster.b.on(handle, facts, "alice")[-1] == "a"
+    assert cluster.b.on(handle, context, "alice") == cluster.a.on(handle, context, "alice")
+    assert cluster.b.on(handle, context, "alice")[-1] == "a"

@@ -228,8 +228,8 @@ class SharedSessionMachine(RuleBasedStateMachine):
                 assert all(count == 1 for count in got.values()), got
         for node in self.nodes:
             assert not node.engine.under_way
-            replica = node.store.find_here(self.session)
-            assert replica is None or not (replica.busy or replica.waiting or replica.later)
+            cached = node.store.find_here(self.session)
+            assert cached is None or not (cached.busy or cached.waiting or cached.later)
 
 
 SharedSessionMachine.TestCase.settings = settings(

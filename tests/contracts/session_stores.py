@@ -19,7 +19,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred, ensureDeferred, gatherResults
 from twisted.internet.task import deferLater
 
-from mcp_echo.cluster.cached_session import Replica
+from mcp_echo.cluster.cached_session import CachedSession
 from mcp_echo.cluster.engine import Engine, Found, Peek
 from mcp_echo.cluster.stream_log import Bounds
 from mcp_echo.protocol.revisions import MODERN, Supported
@@ -31,7 +31,7 @@ from mcp_echo.sessions.store import EndReason, Holdings, SessionStore, Statistic
 from mcp_echo.stores.redis import script as redis_script
 from mcp_echo.stores.redis.engine import RedisEngine
 from mcp_echo.stores.sqlite.engine import SqliteEngine
-from mcp_echo.transport.patience import ReactorPatience
+from mcp_echo.transport.timers import ReactorTimers
 from tests.engines import DictEngine, DictRecords
 from tests.nodes import CollectingStore, Reader
 from tests.stores.redis_server import shared_server
@@ -425,7 +425,7 @@ class Shared(Bench):
             self.bounds,
             MAX_BYTES,
             lambda: self.time,
-            ReactorPatience(reactor),
+            ReactorTimers(reactor),
             self.spawn,
             self.note_shared_end,
             lambda _handle: None,
@@ -436,7 +436,7 @@ class Shared(Bench):
         await until(lambda: store.has_caught_up)
         return store
 
-    def note_shared_end(self, session_id: str, reason: EndReason, _replica: Replica | None) -> None:
+    def note_shared_end(self, session_id: str, reason: EndReason, _replica: CachedSession | None) -> None:
         # By itself no node knows of an ending before the engine does.
         self.note_end(session_id, reason, min(len(store) for store in self.stores))
 
@@ -459,7 +459,7 @@ class Shared(Bench):
 
     def noting(self, store: WatchedStore, result: T) -> T:
         """Note what a request has made."""
-        made = [session.id for session, _ in store.unit.new]
+        made = [session.id for session, _ in store.transaction.new]
         store.after(lambda: self.made.extend(made))
         return result
 

@@ -64,10 +64,10 @@ class Ears:
         self.times_caught_up = 0
         self.times_replaced = 0
 
-    def nudged(self, record_id: str) -> None:
+    def invalidated(self, record_id: str) -> None:
         self.nudges.append(record_id)
 
-    def told(self, payload: bytes) -> None:
+    def receive(self, payload: bytes) -> None:
         self.broadcasts.append(payload)
 
     def caught_up(self) -> None:
@@ -1015,7 +1015,7 @@ async def test_what_changes_nothing_nudges_nobody(bench: Bench) -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_no_change_goes_unheard_however_many_there_are(bench: Bench) -> None:
-    """Interface, Listener.nudged: one nudge may stand for several changes, and the last is not lost."""
+    """Interface, Listener.invalidated: one nudge may stand for several changes, and the last is not lost."""
     one, two = await bench.engine("a"), await bench.engine("b")
     heard = []
     await one.submit(create("one"))
@@ -1036,7 +1036,7 @@ async def test_a_nudge_comes_after_the_change_it_tells_of(bench: Bench) -> None:
     one, two = await bench.engine("a"), await bench.engine("b")
     await one.submit(create("one"))
     seen: list[Deferred[Outcome]] = []
-    bench.ears["b"].nudged = lambda name: seen.append(begin(two.submit(Peek(name))))  # type: ignore[method-assign]
+    bench.ears["b"].invalidated = lambda name: seen.append(begin(two.submit(Peek(name))))  # type: ignore[method-assign]
     await one.submit(change("one", 1, state=b"told", tell=("b",)))
     await until(lambda: seen != [])
     outcome = await seen[0]

@@ -322,7 +322,7 @@ def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
     """Our choice: nobody would stop or replace them; they finish what they have, and free the port."""
     private = {"TMPDIR": str(tmp_path)}
     with fleet(tmp_path, env=private) as daemon, clients(daemon, each=2) as (busy, other, *_):
-        (directory,) = {place(pid)["directory"] for pid in workers(daemon)}
+        (directory,) = {assignment(pid)["directory"] for pid in workers(daemon)}
         busy.initialize()
         busy.begin_to_wait(2)
         taken_in_hand(busy, other)
@@ -336,7 +336,7 @@ def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
             socket.create_connection(("127.0.0.1", daemon.port))
 
 
-def place(pid: int) -> Any:
+def assignment(pid: int) -> Any:
     """Return what a worker was told of its place."""
     return json.loads(psutil.Process(pid).environ()["MCP_ECHO_WORKER_PLACE"])
 

@@ -50,7 +50,7 @@ class HeldTestCase(ModernTestCase):
 
     @property
     def held(self) -> Any:
-        return self.service.server.facts.limits.held
+        return self.service.server.context.limits.held
 
     def begin_session(self, address: str, revision: str = "2025-11-25") -> str:
         params = {"protocolVersion": revision}

@@ -274,7 +274,7 @@ class MessageTests(ServerTestCase):
         """JSON-RPC 2.0: -32603; nothing of the fault reaches the client."""
         session = self.initialize()
         with mock.patch.object(
-            type(self.service.health._facts.machine), "cpu_percent", side_effect=ZeroDivisionError("s3cret")
+            type(self.service.health._context.machine), "cpu_percent", side_effect=ZeroDivisionError("s3cret")
         ):
             answer = self.rpc("tools/call", {"name": "requestTiming"}, session=session)
         assert (answer.status, answer.json["error"]["code"], answer.json["id"]) == (500, -32603, 1)

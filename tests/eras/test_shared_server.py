@@ -106,8 +106,8 @@ class OutageTests(OnARivalEngine, ModernTestCase):
         assert self.rpc("tools/call", probe, session, Accept=BOTH).status == 503
         assert self.clock.getDelayedCalls() == []
         self.kept.available = True
-        replica = self.service.store.find_here(session)
-        assert (replica.running, replica.in_flight) == ({}, 0)
+        cached = self.service.store.find_here(session)
+        assert (cached.running, cached.in_flight) == ({}, 0)
 
 
 class RivalTests(OnARivalEngine, MetricsTestCase):
@@ -200,15 +200,15 @@ class TidyTests(OnARivalEngine, ModernTestCase):
         self.rpc("resources/subscribe", {"uri": "echo://server"}, session)
         self.listen(session)
         self.leave()
-        changes = self.service.facts.changes
-        assert len(changes) > 0
+        subscriptions = self.service.context.subscriptions
+        assert len(subscriptions) > 0
         # No stream holds its copy here; only that something has to hear of its end does.
         self.clock.advance(3600)
         self.kept.records.take_away_expired()
         self.kept.records.ended.clear()
-        assert len(changes) > 0
+        assert len(subscriptions) > 0
         self.store.expire()
-        assert len(changes) == 0
+        assert len(subscriptions) == 0
         assert self.store.find_here(session) is None
 
 

@@ -29,12 +29,12 @@ class SubscriptionTestCase(ModernTestCase):
     def tearDown(self) -> None:
         """Nothing may stay behind once the clients are gone."""
         self.leave()
-        assert (len(self.changes), len(self.service.streams)) == (0, 0)
+        assert (len(self.subscriptions), len(self.service.streams)) == (0, 0)
         assert self.clock.getDelayedCalls() == []
 
     @property
-    def changes(self) -> Any:
-        return self.service.server.facts.changes
+    def subscriptions(self) -> Any:
+        return self.service.server.context.subscriptions
 
     def subscribe(self, message_id: Any = 7, *uris: str, **wanted: Any) -> Posted:
         """Open a subscription."""
@@ -47,7 +47,7 @@ class SubscriptionTestCase(ModernTestCase):
 
     def change(self, which: str) -> None:
         """Have one of the server's lists change."""
-        self.changes.list_changed(which)
+        self.subscriptions.list_changed(which)
         self.client.flush()
 
     def news(self, posted: Posted) -> list[tuple[str, str | None]]:
@@ -161,9 +161,9 @@ class NewsTests(SubscriptionTestCase):
     def test_what_was_refused_brings_no_news(self) -> None:
         """Acknowledgment: the honoured subset is what comes."""
         posted = self.subscribe(7, "echo://nothing")
-        self.changes.resource_updated("echo://nothing")
+        self.subscriptions.resource_updated("echo://nothing")
         self.client.flush()
-        assert (self.news(posted), len(self.changes)) == ([], 0)
+        assert (self.news(posted), len(self.subscriptions)) == ([], 0)
 
     def test_each_list_is_asked_for_by_itself(self) -> None:
         """schema, SubscriptionFilter."""
@@ -219,14 +219,14 @@ class EndTests(SubscriptionTestCase):
         handle = self.handle()
         leaving = self.subscribe(1, state_uri(handle), toolsListChanged=True)
         staying = self.subscribe(2, state_uri(handle))
-        assert len(self.changes) == 3
+        assert len(self.subscriptions) == 3
         leaving.leave()
-        assert (len(self.changes), len(self.service.streams)) == (1, 1)
+        assert (len(self.subscriptions), len(self.service.streams)) == (1, 1)
         self.echo(handle)
         assert self.news(leaving) == []
         assert self.news(staying) == [(UPDATED, state_uri(handle))]
         staying.leave()
-        assert len(self.changes) == 0
+        assert len(self.subscriptions) == 0
 
     def test_a_stop_sends_the_result_and_ends_the_stream(self) -> None:
         """Graceful Closure: SHOULD send the response, then close."""
@@ -240,7 +240,7 @@ class EndTests(SubscriptionTestCase):
             assert (last["result"]["resultType"], last["result"]["_meta"][ID]) == ("complete", message_id)
             assert posted.over
             assert b"retry" not in posted.body
-        assert len(self.changes) == 0
+        assert len(self.subscriptions) == 0
 
     def test_the_last_result_names_the_server_too(self) -> None:
         """basic, `_meta`: every result SHOULD carry `serverInfo`."""

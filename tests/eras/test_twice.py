@@ -98,7 +98,7 @@ def _counting(_call: Call, _arguments: NoArguments) -> Answer:
 
 
 def _announcing(call: Call, _arguments: NoArguments) -> Answer:
-    call.facts.changes.list_changed("tools")
+    call.context.subscriptions.list_changed("tools")
     return Answer("announced", None)
 
 
@@ -130,9 +130,9 @@ class CaughtTests(OnAnEngine, ModernTestCase):
         assert self.offered(_announcing) == 500
         (error,) = self.flushLoggedErrors(CalledOut)
         message = error.getErrorMessage()
-        assert message.startswith("_announcing calls SharedChanges.list_changed while it may be worked on"), (
-            message
-        )
+        assert message.startswith(
+            "_announcing calls SharedSubscriptions.list_changed while it may be worked on"
+        ), message
 
     def test_what_a_tool_asks_for_happens_once(self) -> None:
         """Our promise: an effect happens when the request is kept, once."""

@@ -159,7 +159,7 @@ class RequestTests(MetricsTestCase):
         )
 
     def test_a_fault_of_ours(self) -> None:
-        machine = type(self.service.facts.machine)
+        machine = type(self.service.context.machine)
         with mock.patch.object(machine, "cpu_percent", side_effect=ZeroDivisionError):
             self.rpc("tools/call", {"name": "requestTiming"})
             self.modern("tools/call", {"name": "requestTiming", "arguments": {}})

@@ -160,7 +160,7 @@ class FakeWorker:
     """A worker that tells its figures when a test wants it to."""
 
     def __init__(self, number: int) -> None:
-        self.place = self
+        self.assignment = self
         self.number = number
         self.metrics = f"/run/{number}.metrics"
 

@@ -37,7 +37,7 @@ def create(scene: Scene) -> str:
 def test_the_server_offers_its_tools_resources_and_prompts_and_nothing_else() -> None:
     """Our choice: without further sets this is all there is."""
     scene = Scene()
-    offer = diagnostic_offer(scene.facts.settings)
+    offer = diagnostic_offer(scene.context.settings)
     assert list(offer.tools) == list(scene.tools)
     assert (list(offer.resources), offer.templates) == (["echo://server", "echo://session"], TEMPLATES)
     assert list(offer.prompts) == list(PROMPTS)

@@ -17,10 +17,10 @@ from mcp_echo.stores.sqlite.engine import SqliteEngine
 class Deaf:
     """A listener that does not care."""
 
-    def nudged(self, record_id: str) -> None:
+    def invalidated(self, record_id: str) -> None:
         pass
 
-    def told(self, payload: bytes) -> None:
+    def receive(self, payload: bytes) -> None:
         pass
 
     def caught_up(self) -> None:

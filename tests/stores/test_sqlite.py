@@ -742,7 +742,7 @@ async def test_a_listener_that_fails_is_told_more_all_the_same(start: Start, eve
     def fail(_: str) -> None:
         raise RuntimeError("deaf")
 
-    ears.nudged = fail  # type: ignore[method-assign]
+    ears.invalidated = fail  # type: ignore[method-assign]
     await two.submit(change("one", 1, tell=("a",)))
     await until(lambda: events != [])
     await two.submit(Broadcast(b"heard"))
@@ -849,7 +849,7 @@ def test_what_was_removed_unseen_was_missed(nodes: Nodes, kept: int) -> None:
     nodes.a.carry_out([Sweep()])
     news = nodes.look()
     assert news.missed
-    assert news.nudged == (["one"])
+    assert news.invalidated == (["one"])
     nodes.change(1)
     assert nodes.look() == (["one"], [], False)
 

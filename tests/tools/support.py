@@ -21,9 +21,9 @@ from mcp_echo.sessions.event_log import EventLog
 from mcp_echo.sessions.limits import Limits, share_of
 from mcp_echo.sessions.memory import MemoryStore
 from mcp_echo.sessions.session import Client, Session
-from mcp_echo.sessions.subscriptions import Changes
+from mcp_echo.sessions.subscriptions import Subscriptions
 from mcp_echo.settings.load import load
-from mcp_echo.tools.base import Answer, AskError, Call, Facts, Outlet, Pong, Question, ToolError
+from mcp_echo.tools.base import Answer, AskError, BackChannel, Call, Pong, Question, ServerContext, ToolError
 from mcp_echo.tools.catalogue import catalogue
 from mcp_echo.tools.machine import Machine
 from mcp_echo.tools.schemas import without_nulls
@@ -114,19 +114,19 @@ class Scene:
         most = effective.settings.max_state_bytes
         budget = StateBudget(most, share=share_of(effective.settings.max_state_bytes_per_client, most))
         self.store = MemoryStore(effective.settings.session_timeout, limit, self.now, EventLog, budget=budget)
-        self.facts = Facts(
+        self.context = ServerContext(
             effective,
             self.store,
             machine or FakeMachine(),
             self.now,
             self.wall,
             self.now(),
-            Changes(),
+            Subscriptions(),
             lambda work: work.close,
             Limits(effective.settings),
         )
         self.caller = Caller("127.0.0.1", "127.0.0.1", False, None, None)
-        self.outlet: Outlet = Nobody(self.advance)
+        self.back_channel: BackChannel = Nobody(self.advance)
         self.principal: str | None = None
         self.log_level: str | None = None
         self.progress_token: ProgressToken = None
@@ -153,7 +153,7 @@ class Scene:
     ) -> Call:
         """Return a request as tools, resources and prompts see it."""
         return Call(
-            self.facts,
+            self.context,
             None if self.revision.stateless else self.session,
             self.session.client,
             self.principal,
@@ -161,7 +161,7 @@ class Scene:
             lambda: Headers(headers),
             http_method,
             self.now() - took,
-            self.outlet,
+            self.back_channel,
             lambda: self.caller,
             AT_ONCE,
             self.log_level,

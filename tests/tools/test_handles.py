@@ -233,7 +233,7 @@ def test_an_echo_is_news_to_who_listens_to_its_handle(scene: Scene) -> None:
     handle, other = create(scene), create(scene)
     for name in (handle, other):
         for uri in (f"echo://session/{name}", f"echo://session/{name}/messages"):
-            scene.facts.changes.watch(uri, Ear())
+            scene.context.subscriptions.watch(uri, Ear())
     scene.call("echo", {"message": "m", "session": handle})
     scene.call("echo", {"message": "m"})
     assert told == [f"echo://session/{handle}", f"echo://session/{handle}/messages"]

@@ -60,7 +60,7 @@ def scene_with(
     answer: Any = None, revision: str = LEGACY, capabilities: dict[str, Any] = EVERYTHING
 ) -> tuple[Scene, Answering]:
     scene = Scene(revision=revision, client=Client("c", "1", capabilities))
-    scene.outlet = client = Answering(scene.advance, answer)
+    scene.back_channel = client = Answering(scene.advance, answer)
     return scene, client
 
 
@@ -244,7 +244,7 @@ def test_a_session_made_for_the_call_is_told_of_before_what_follows_from_it(feat
 def test_what_a_request_asks_for_itself_needs_no_session(feature: str) -> None:
     """Our choice: a session that was made for the call changes nothing about these."""
     scene = Scene()
-    scene.outlet.session_made = True
+    scene.back_channel.session_made = True
     assert "session id" not in " ".join(probe(scene, feature, seconds=0.1)["problems"])
 
 
@@ -303,7 +303,7 @@ def test_progress_is_sent_with_the_request_s_token(revision: str) -> None:
     scene = Scene(revision=revision)
     scene.progress_token = "t"
     report = probe(scene, "progress")
-    assert scene.outlet.notified == [
+    assert scene.back_channel.notified == [
         (
             "notifications/progress",
             {"progressToken": "t", "progress": done, "total": 100, "message": f"{done} of 100"},
@@ -336,7 +336,7 @@ def test_a_token_of_a_wrong_type_is_told_from_none(raw: bytes, told: str) -> Non
     scene.progress_token = progress_token(msgspec.Raw(b'{"_meta":{"progressToken":%b}}' % raw))
     report = probe(scene, "progress")
     assert report["problems"] == [f"The request's {told}; so no progress is sent"]
-    assert (report["sent"], scene.outlet.notified) == ([], [])
+    assert (report["sent"], scene.back_channel.notified) == ([], [])
 
 
 class Deaf(Nobody):
@@ -362,7 +362,7 @@ def test_only_what_was_handed_to_somebody_counts_as_sent(
     """Our choice: a client that reads JSON alone is sent nothing, and told why."""
     scene = Scene(revision=revision)
     scene.progress_token, scene.log_level = 1, "debug"
-    scene.outlet = Deaf(scene.advance, takes)
+    scene.back_channel = Deaf(scene.advance, takes)
     report = probe(scene, feature)
     assert len(report["sent"]) == takes
     assert report["problems"] == [f"{Deaf.obstacle}: {count - takes} of {count} could not be sent"]
@@ -385,7 +385,7 @@ class Ponging(Nobody):
 def test_a_ping_is_measured_on_each_stream() -> None:
     """2025-11-25 basic/utilities/ping, Behavior Requirements: MUST be answered with an empty result."""
     scene = Scene()
-    scene.outlet = Ponging(scene.advance, {"a": Pong({}, 0.25), "b": Pong({"_meta": {}}, 0.5)})
+    scene.back_channel = Ponging(scene.advance, {"a": Pong({}, 0.25), "b": Pong({"_meta": {}}, 0.5)})
     report = probe(scene, "ping")
     assert report["sent"] == ["ping on a", "ping on b"]
     assert report["answer"] == {
@@ -408,7 +408,7 @@ def test_a_ping_is_measured_on_each_stream() -> None:
 def test_a_ping_that_is_answered_otherwise_is_a_problem_of_its_stream(answer: Any, told: str) -> None:
     """2025-11-25 basic/utilities/ping, as above; the other stream's answer is shown all the same."""
     scene = Scene()
-    scene.outlet = Ponging(scene.advance, {"a": Pong(answer, 0.5), "b": Pong({}, 0.25)})
+    scene.back_channel = Ponging(scene.advance, {"a": Pong(answer, 0.5), "b": Pong({}, 0.25)})
     report = probe(scene, "ping")
     assert report["problems"] == [f"On a: {told}"]
     assert report["answer"] == {"b": {"answer": {}, "roundTrip": 0.25}}
@@ -417,7 +417,7 @@ def test_a_ping_that_is_answered_otherwise_is_a_problem_of_its_stream(answer: An
 def test_where_no_stream_is_no_ping_is_sent() -> None:
     """Our choice: said, with the reason."""
     scene = Scene()
-    scene.outlet.obstacle = Deaf.obstacle
+    scene.back_channel.obstacle = Deaf.obstacle
     report = probe(scene, "ping")
     assert report["problems"] == [f"{Deaf.obstacle}, and no stream of a GET is open, so no ping is sent"]
     assert (report["sent"], report["answer"], report["roundTrip"]) == ([], None, None)
@@ -437,7 +437,7 @@ def test_progress_has_words_since_they_are_known() -> None:
     scene = Scene(revision="2024-11-05")
     scene.progress_token = 1
     scene.call("clientProbe", {"feature": "progress"})
-    assert [set(params) for _, params in scene.outlet.notified] == [
+    assert [set(params) for _, params in scene.back_channel.notified] == [
         {"progressToken", "progress", "total"}
     ] * 3
 
@@ -448,7 +448,7 @@ def test_without_a_token_no_progress_is_sent() -> None:
     assert probe(scene, "progress")["problems"] == [
         "The request has no progressToken in its _meta, so no progress is sent"
     ]
-    assert scene.outlet.notified == []
+    assert scene.back_channel.notified == []
 
 
 @pytest.mark.parametrize(
@@ -464,7 +464,7 @@ def test_every_level_the_client_wants_is_sent(wanted: str, levels: str) -> None:
     scene = Scene()
     scene.log_level = wanted
     report = probe(scene, "logging")
-    assert scene.outlet.notified == [
+    assert scene.back_channel.notified == [
         (
             "notifications/message",
             {"level": level, "logger": "mcp-echo", "data": {"probe": "logging", "level": level}},
@@ -485,7 +485,7 @@ def test_without_a_level_no_log_message_is_sent(revision: str, how: str) -> None
     assert probe(scene, "logging")["problems"] == [
         f"No log messages were asked for with {how}, so none is sent"
     ]
-    assert scene.outlet.notified == []
+    assert scene.back_channel.notified == []
 
 
 # Cancellation.
@@ -510,7 +510,7 @@ def test_a_cancelled_probe_goes_no_further(revision: str) -> None:
     """2025-11-25 basic/utilities/cancellation: no response; what was found out waits in the session's queue,
     where there is one."""
     scene = Scene(revision=revision)
-    scene.outlet = Interrupted(scene.advance)
+    scene.back_channel = Interrupted(scene.advance)
     with pytest.raises(Interrupted.Cancelled):
         scene.call("clientProbe", {"feature": "cancellation"})
     queued = [json.loads(message)["params"] for message in scene.session.log.messages]
@@ -534,7 +534,7 @@ class Reading(Nobody):
 
     async def sleep(self, seconds: float) -> None:
         await super().sleep(seconds)
-        self._scene.facts.changes.note_read(self._scene.request().reader)
+        self._scene.context.subscriptions.note_read(self._scene.request().reader)
 
 
 def read(scene: Scene) -> None:
@@ -552,14 +552,14 @@ def listen(scene: Scene, *lists: Any) -> list[str]:
         list_changed = resource_updated = staticmethod(told.append)
 
     for which in lists:
-        scene.facts.changes.watch_list(which, Ear())
+        scene.context.subscriptions.watch_list(which, Ear())
     return told
 
 
 def test_a_session_s_stream_is_told_of_all_three_lists() -> None:
     """2025-11-25 server/tools, prompts and resources: notifications/…/list_changed."""
     scene = Scene()
-    scene.outlet = Reading(scene)
+    scene.back_channel = Reading(scene)
     read(scene)
     report = probe(scene, "list-changed")
     methods = [f"notifications/{which}/list_changed" for which in ("tools", "prompts", "resources")]
@@ -575,7 +575,7 @@ def test_a_session_s_stream_is_told_of_all_three_lists() -> None:
 def test_modern_subscriptions_are_told_of_what_they_asked_for() -> None:
     """2026-07-28 basic/patterns/subscriptions: nothing that was not asked for MUST be sent."""
     scene = Scene(revision=MODERN)
-    scene.outlet = Reading(scene)
+    scene.back_channel = Reading(scene)
     told = listen(scene, "prompts")
     report = probe(scene, "list-changed")
     assert (told, report["sent"]) == (["prompts"], ["notifications/prompts/list_changed"])

@@ -62,13 +62,13 @@ def test_session_info_tells_what_the_server_knows_of_the_session() -> None:
 def test_the_caller_s_share_is_what_it_has_and_has_left() -> None:
     """Our choice: whoever is about to be refused can see it coming; of others it sees nothing."""
     scene = Scene()
-    facts = scene.facts
+    context = scene.context
     scene.store.create(None, scene.revision, UNKNOWN_CLIENT, scene.caller.address).log.queue(b"12345")
     echoing = scene.store.create_handle(None, scene.revision, UNKNOWN_CLIENT, address=scene.caller.address)
     echoing.remember_echo(Echo("m"))
     scene.store.create(None, scene.revision, UNKNOWN_CLIENT, "10.0.0.9").log.queue(b"123456789")
-    facts.limits.hold(scene.caller, 1000)
-    facts.limits.hold(scene.caller._replace(address="10.0.0.9"), 5000)
+    context.limits.hold(scene.caller, 1000)
+    context.limits.hold(scene.caller._replace(address="10.0.0.9"), 5000)
     Connection(scene.session.log, scene.session.log.listen(), fast=False)
     scene.session.log.queue(b"{}")
     state = 5 + Echo("m").size

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from mcp_echo.protocol.errors import InvalidRequest
 from mcp_echo.settings.load import load
-from mcp_echo.transport.callers import Callers
+from mcp_echo.transport.identity import CallerIdentity
 from tests.tools.support import base64url, jwt, padded
 from tests.watch.support import seen
 
 REFUSED = object()
 SOURCES = ("x-user-id", "subject")
 CALLERS = {
-    source: Callers(load({"trusted_proxies": "127.0.0.1", "principal_from": source}, {}).settings)
+    source: CallerIdentity(load({"trusted_proxies": "127.0.0.1", "principal_from": source}, {}).settings)
     for source in SOURCES
 }
 FIELDS = {"x-user-id": b"x-user-id", "subject": b"authorization"}

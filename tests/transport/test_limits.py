@@ -39,7 +39,7 @@ class LimitTestCase(ModernTestCase):
 
     @property
     def limits(self) -> Any:
-        return self.service.server.facts.limits
+        return self.service.server.context.limits
 
     def assert_refused(
         self, answer: Answer | Posted, setting: str, wait: str | None = None, **members: Any

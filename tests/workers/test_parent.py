@@ -29,8 +29,8 @@ class StartTests(FleetTestCase):
         for number, process in enumerate(self.workers, 1):
             assert process.words == [sys.executable, "-m", "mcp_echo", "--strict"]
             assert (process.fds[PARENT_FD], process.fds[PORT_FD]) == ("w", 77)
-            place = json.loads(process.environ[VARIABLE])
-            assert (place["number"], place["reactor"]) == (number, "asyncio")
+            assignment = json.loads(process.environ[VARIABLE])
+            assert (assignment["number"], assignment["reactor"]) == (number, "asyncio")
 
     def test_all_workers_seal_state_with_one_key_that_no_command_line_shows(self) -> None:
         """MCP_ECHO_STATE_KEY: what one worker has sealed, any other opens."""

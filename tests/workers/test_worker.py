@@ -21,11 +21,11 @@ from mcp_echo import __main__
 from mcp_echo.settings.load import load
 from mcp_echo.settings.table import ConfigError
 from mcp_echo.tap import Options
-from mcp_echo.workers.assignment import VARIABLE, Place, place_in
+from mcp_echo.workers.assignment import VARIABLE, Assignment, place_in
 from mcp_echo.workers.worker import FEW, LOOK_AWAY, ParentWatch, adopted, shared_endpoint
 from tests.certificates import make_certificate
 
-PLACE = Place(2, "/run/x", "/run/x/2.metrics", "k" * 43 + "=", "asyncio")
+PLACE = Assignment(2, "/run/x", "/run/x/2.metrics", "k" * 43 + "=", "asyncio")
 
 
 class PlaceTests(SynchronousTestCase):
@@ -48,7 +48,7 @@ class PlaceTests(SynchronousTestCase):
             options.parseOptions(["--port=3210"])
         del environ[VARIABLE]
         effective = load({"port": "3210"}, environ)
-        assert options.place == PLACE
+        assert options.assignment == PLACE
         assert options.effective.values == effective.values
         assert options.effective.origins == effective.origins
         assert len(effective.warnings) == 1
@@ -178,8 +178,8 @@ class ParentWatchTests(SynchronousTestCase):
         self.addCleanup(os.close, reading)
         self.reactor = MemoryReactorClock()
         self.stops = 0
-        place = Place(1, str(self.directory), "", "")
-        self.watch = ParentWatch(self.reactor, place, self.stop, reading)
+        assignment = Assignment(1, str(self.directory), "", "")
+        self.watch = ParentWatch(self.reactor, assignment, self.stop, reading)
         self.watch.startService()
 
     def stop(self) -> None:

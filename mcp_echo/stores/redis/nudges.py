@@ -129,7 +129,7 @@ class Nudges:
         for place, node, payload in heard.entries:
             self._place = place
             if node != self._node and not self._stopped:
-                self._listener.told(payload)
+                self._listener.receive(payload)
 
     def _look_now_and_then(self) -> None:
         self._look_call = self._clock.callLater(LOOK_INTERVAL, self._look_now_and_then)
@@ -142,7 +142,7 @@ class Nudges:
         # A trial says nothing.
         elif message:
             try:
-                self._listener.nudged(message.decode("utf-8", "surrogatepass"))
+                self._listener.invalidated(message.decode("utf-8", "surrogatepass"))
             except Exception:
                 # The connection is not to blame, and must not pay.
                 self._log.failure("A nudge was not taken")

@@ -270,10 +270,10 @@ class SqliteEngine:
         self._look_again(LOOK_SECONDS_AT_REST if at_rest else LOOK_SECONDS)
         if self._listener is None or self._stopping:
             return
-        for record in news.nudged:
-            self._tell(self._listener.nudged, record)
+        for record in news.invalidated:
+            self._tell(self._listener.invalidated, record)
         for payload in news.told:
-            self._tell(self._listener.told, payload)
+            self._tell(self._listener.receive, payload)
         if news.missed:
             self._tell(self._listener.caught_up)
 

@@ -19,7 +19,7 @@ MOST_KEPT = 10_000
 class News(NamedTuple):
     """What was found."""
 
-    nudged: list[str]
+    invalidated: list[str]
     """The records that have changed, each once."""
     told: list[bytes]
     missed: bool

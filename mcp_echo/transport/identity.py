@@ -22,7 +22,7 @@ from mcp_echo.watch.seen import Seen
 USER_ID = "X-User-Id"
 
 
-class Callers:
+class CallerIdentity:
     """Tells who is calling.
 
     Args:

@@ -42,8 +42,8 @@ class DeferredPromise:
         return self._deferred.__await__()
 
 
-class ReactorPatience:
-    """Waits on a reactor's clock.
+class ReactorTimers:
+    """Timers on a reactor's clock.
 
     Args:
         clock: The clock.

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Raw
 
 from mcp_echo.auth.proxies import Caller
-from mcp_echo.eras.exchange import Carriage, Exchange, Patience, Promise
+from mcp_echo.eras.exchange import Exchange, Promise, StreamResponse, Timers
 from mcp_echo.protocol import strict_json
 from mcp_echo.protocol.errors import CapabilityMissing, InvalidParams
 from mcp_echo.protocol.jsonrpc import Response, notification_bytes, request_bytes
@@ -38,7 +38,7 @@ class _Open:
     """A question to the client that waits for its answer.
 
     Args:
-        promise: Waits for the answer.
+        promise: Timers for the answer.
         send: Sends on the stream that the question goes out on.
         now: The steady clock, in seconds.
     """
@@ -69,7 +69,7 @@ class _Open:
             self.strays.append(f"{what}, the question has id {shown_id(self.number)}")
 
 
-class LegacyOutlet:
+class LegacyBackChannel:
     """The answer stream of one POST, opened by the first message that has to come before the result.
 
     For a client that reads no stream here, log messages and questions go to its session's queue. Progress
@@ -79,7 +79,7 @@ class LegacyOutlet:
     Args:
         session: The session.
         exchange: The HTTP request.
-        patience: Ways to wait.
+        timers: Ways to wait.
         answer_timeout: Seconds that the client has for an answer.
         now: The steady clock, in seconds.
     """
@@ -88,9 +88,9 @@ class LegacyOutlet:
         "_answer_timeout",
         "_exchange",
         "_now",
-        "_patience",
         "_session",
         "_strays",
+        "_timers",
         "opened",
         "since",
     )
@@ -99,14 +99,14 @@ class LegacyOutlet:
         self,
         session: Session,
         exchange: Exchange,
-        patience: Patience,
+        timers: Timers,
         answer_timeout: float,
         now: Clock,
     ) -> None:
         self.since: float | None = None
         self._session = session
         self._exchange = exchange
-        self._patience = patience
+        self._timers = timers
         self._answer_timeout = answer_timeout
         self._now = now
         self._strays: list[str] | None = None
@@ -135,8 +135,10 @@ class LegacyOutlet:
             session, log = self._session, self._session.log
             self.opened = log.answer()
             primed = session.revision.priming_event
-            carriage = Carriage(log, self.opened, resumable=True, primed=primed, session=session.id)
-            self._exchange.then(self._exchange.open_stream, carriage)
+            stream_response = StreamResponse(
+                log, self.opened, resumable=True, primed=primed, session=session.id
+            )
+            self._exchange.then(self._exchange.open_stream, stream_response)
         return self.opened
 
     def send(self, data: bytes) -> bool:
@@ -150,14 +152,14 @@ class LegacyOutlet:
         return self.opened is not None or self._exchange.accepted.names_event_stream
 
     def notify(self, method: str, params: dict[str, Any]) -> bool:
-        """Send a notification ahead of the result; see `mcp_echo.tools.base.Outlet.notify`."""
+        """Send a notification ahead of the result; see `mcp_echo.tools.base.BackChannel.notify`."""
         if method == PROGRESS and not self._has_stream:
             return False
         return self.send(notification_bytes(method, params))
 
     def sleep(self, seconds: float) -> Awaitable[None]:
         """Let time pass."""
-        return self._patience.sleep(seconds)
+        return self._timers.sleep(seconds)
 
     def hang_up(self) -> bool:
         """Close the connection and leave the stream for the client to come back to (rule 6, SEP-1699)."""
@@ -180,7 +182,7 @@ class LegacyOutlet:
         return {key: answer for key, (answer, _) in put.items()}
 
     async def ping(self) -> dict[str, Pong]:
-        """Ping the client on each stream that leads to it; see `mcp_echo.tools.base.Outlet.ping`."""
+        """Ping the client on each stream that leads to it; see `mcp_echo.tools.base.BackChannel.ping`."""
         pongs = await self._put({way: (PING, send) for way, send in self._ways()})
         return {way: Pong(answer, opened.seconds) for way, (answer, opened) in pongs.items()}
 
@@ -237,7 +239,7 @@ class LegacyOutlet:
         Raises:
             AskError: No stream has taken it.
         """
-        opened = _Open(self._patience.promise(self._answer_timeout), send, self._now)
+        opened = _Open(self._timers.promise(self._answer_timeout), send, self._now)
         opened.number = self._session.expect_answer(opened)
         if not send(request_bytes(opened.number, question.method, question.params)):
             self._session.take_expected(opened.number)
@@ -271,23 +273,23 @@ class LegacyOutlet:
         return AskError(f"The client answered with an error: {msgspec.json.encode(error).decode()}")
 
 
-class ModernOutlet:
+class ModernBackChannel:
     """The response of one modern POST, and the answers it brought for questions of an earlier one.
 
     Args:
         exchange: The HTTP request.
-        patience: Ways to wait.
+        timers: Ways to wait.
         client: What the client declares in this request.
         answers: What it has answered in earlier rounds.
         responses: What it answers in this one.
-        since: Seconds of the clock of `Facts.agreed` when it was first asked; None if it was not yet.
+        since: Seconds of the clock of `ServerContext.agreed` when it was first asked; None if it was not yet.
         new_log: Makes a log for a caller that keeps only what waits to be written.
     """
 
     def __init__(
         self,
         exchange: Exchange,
-        patience: Patience,
+        timers: Timers,
         client: Client,
         answers: dict[str, Any],
         responses: dict[str, Raw],
@@ -298,7 +300,7 @@ class ModernOutlet:
         self.principal = exchange.principal
         self.reads_json = exchange.accepted.json
         self._exchange = exchange
-        self._patience = patience
+        self._timers = timers
         self._client = client
         self._answers = answers
         self._responses = responses
@@ -321,8 +323,8 @@ class ModernOutlet:
         if self.log is None or self.opened is None:
             self.log = self._new_log(self._exchange.caller())
             self.opened = self.log.answer()
-            carriage = Carriage(self.log, self.opened, farewell=farewell)
-            self._exchange.then(self._exchange.open_stream, carriage)
+            stream_response = StreamResponse(self.log, self.opened, farewell=farewell)
+            self._exchange.then(self._exchange.open_stream, stream_response)
         return self.log, self.opened
 
     def notify(self, method: str, params: dict[str, Any]) -> bool:
@@ -334,7 +336,7 @@ class ModernOutlet:
 
     def sleep(self, seconds: float) -> Awaitable[None]:
         """Let time pass."""
-        return self._patience.sleep(seconds)
+        return self._timers.sleep(seconds)
 
     def hang_up(self) -> bool:
         """Do nothing: a modern stream that is closed cannot be resumed."""
