@@ -24,6 +24,9 @@ STOP_SECONDS = 20
 ANSWER_SECONDS = 20
 """How long an answer may take."""
 
+OPERATORS_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""What the daemon reacts to, unless it was started with the signal ignored."""
+
 MODULE = (sys.executable, "-m", "mcp_echo")
 """The daemon as a module of the interpreter that runs the tests."""
 
@@ -145,6 +148,35 @@ class Daemon:
         assert self.process.wait(STOP_SECONDS) == 0, self.log()
 
 
+def spawn(command: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
+    """Start a process that stops and reopens its log when it is told to, however the tests were started.
+
+    Args:
+        command: What to run.
+        options: Of `subprocess.Popen`.
+    """
+    with _nothing_ignored():
+        return subprocess.Popen(command, **options)
+
+
+@contextmanager
+def _nothing_ignored() -> Iterator[None]:
+    """Let processes that are started meanwhile begin with the default reaction to an operator's signals.
+
+    A shell ignores SIGINT for what it starts in the background, and nohup(1) ignores SIGHUP. A process that
+    is started goes on to ignore what this one ignores, but not to handle what this one handles (execve(2)).
+    So this one handles it for the moment, by doing nothing.
+    """
+    ignored = [number for number in OPERATORS_SIGNALS if signal.getsignal(number) is signal.SIG_IGN]
+    for number in ignored:
+        signal.signal(number, lambda *_: None)
+    try:
+        yield
+    finally:
+        for number in ignored:
+            signal.signal(number, signal.SIG_IGN)
+
+
 @contextmanager
 def running(
     command: Sequence[str],
@@ -164,7 +196,7 @@ def running(
     """
     output = directory / "output.txt"
     with output.open("wb") as sink:
-        process = subprocess.Popen(
+        process = spawn(
             command,
             cwd=directory,
             env=environment(env),

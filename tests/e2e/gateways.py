@@ -18,7 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from tests.certificates import make_certificate
-from tests.e2e.daemon import START_SECONDS, STOP_SECONDS, environment, free_port
+from tests.e2e.daemon import START_SECONDS, STOP_SECONDS, environment, free_port, spawn
 
 FILES = Path(__file__).parents[2] / "docs" / "proxies"
 
@@ -236,7 +236,7 @@ def running(kind: str, program: str, places: Places) -> Iterator[Gateway]:
     """
     output = places.directory / "gateway.txt"
     with output.open("wb") as sink:
-        process = subprocess.Popen(
+        process = spawn(
             ALL_KINDS[kind](program, places),
             cwd=places.directory,
             env=environment({"HOME": str(places.directory)}),

@@ -18,7 +18,17 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import Needs, Start
-from tests.e2e.daemon import MODULE, STOP_SECONDS, Daemon, activated, environment, free_port, running
+from tests.e2e.daemon import (
+    MODULE,
+    OPERATORS_SIGNALS,
+    STOP_SECONDS,
+    Daemon,
+    activated,
+    environment,
+    free_port,
+    running,
+    spawn,
+)
 from tests.e2e.load import Load
 from tests.e2e.service_manager import ServiceManager
 from tests.e2e.wire import JSON, Wire
@@ -87,6 +97,22 @@ def test_a_drained_stop_exits_with_0(number: signal.Signals, start: Start) -> No
     daemon.process.send_signal(number)
     assert daemon.process.wait(STOP_SECONDS) == 0
     assert "Asked to stop" in daemon.log()
+
+
+@pytest.mark.parametrize("number", OPERATORS_SIGNALS)
+def test_a_daemon_hears_signals_that_the_tests_were_told_to_ignore(
+    number: signal.Signals, start: Start
+) -> None:
+    """Guards all tests that send signals: shells ignore SIGINT in the background, and nohup(1) SIGHUP."""
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        daemon = start()
+        assert signal.getsignal(number) is signal.SIG_IGN
+    finally:
+        signal.signal(number, before)
+    daemon.process.send_signal(number)
+    # Without a LOG_FILE to reopen it leaves SIGHUP to the system, which ends it.
+    assert daemon.process.wait(STOP_SECONDS) == (-number if number is signal.SIGHUP else 0)
 
 
 def test_a_connection_that_is_open_is_told_of_the_drain(start: Start) -> None:
@@ -266,7 +292,7 @@ def test_standard_output_that_nobody_reads_does_not_end_the_daemon(tmp_path: Pat
     port = free_port()
     reading, writing = os.pipe()
     with (tmp_path / "errors.txt").open("wb") as errors:
-        process = subprocess.Popen(
+        process = spawn(
             [*MODULE, "--port", str(port)], cwd=tmp_path, env=environment(), stdout=writing, stderr=errors
         )
     os.close(writing)

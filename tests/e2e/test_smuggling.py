@@ -7,7 +7,6 @@ gives the answer to one client's request to the next.
 from __future__ import annotations
 
 import json
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -16,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import Needs
-from tests.e2e.daemon import START_SECONDS, Daemon, environment, free_port
+from tests.e2e.daemon import START_SECONDS, Daemon, environment, free_port, spawn
 from tests.e2e.raw import Closed, Connection, Silent
 
 KINDS = ("nginx", "haproxy")
@@ -70,7 +69,7 @@ def gateway(request: pytest.FixtureRequest, program: Needs, daemon: Daemon, tmp_
     file.write_text(kind(tmp_path, port, daemon.port), encoding="utf-8")
     command = [path, "-e", "stderr", "-c", str(file)] if kind is nginx else [path, "-db", "-f", str(file)]
     with (tmp_path / "gateway.log").open("wb") as output:
-        process = subprocess.Popen(command, cwd=tmp_path, env=environment(), stdout=output, stderr=output)
+        process = spawn(command, cwd=tmp_path, env=environment(), stdout=output, stderr=output)
     try:
         deadline = time.monotonic() + START_SECONDS
         while not ping_is_answered(port, 0):

@@ -31,7 +31,7 @@ class SignalReactionTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.reactor = SignallingReactor()
         self.told: list[str] = []
-        self.addCleanup(signal.signal, signal.SIGUSR1, signal.getsignal(signal.SIGUSR1))
+        self.addCleanup(signal.signal, signal.SIGUSR1, signal.signal(signal.SIGUSR1, signal.SIG_DFL))
 
     def react(self) -> None:
         """Start the service, and the reactor."""
