@@ -25,8 +25,9 @@ from typing import Any
 
 import psutil
 
-from tests.e2e.daemon import MODULE, Daemon, free_port, running
+from tests.e2e.daemon import MODULE, Daemon, running
 from tests.e2e.test_fuzz import BASE, META, Sent, damaged, legacy, modern
+from tests.ports import free_port
 
 SESSION_TIMEOUT = 20
 SETTINGS = {

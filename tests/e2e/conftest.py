@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from tests.e2e import environments
-from tests.e2e.daemon import MODULE, Daemon, free_port, running
+from tests.e2e.daemon import MODULE, Daemon, running
+from tests.ports import free_port
 
 Start = Callable[..., Daemon]
 Needs = Callable[[str], str]

@@ -36,14 +36,6 @@ def script(name: str) -> str:
     return str(Path(sys.executable).parent / name)
 
 
-def free_port() -> int:
-    """Return a port of the loopback interface that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return this process's environment without any setting of the daemon, and ``extra``."""
     settings = ("MCP_", "ECHO_", "LOG_", "LISTEN_")

@@ -18,7 +18,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from tests.certificates import make_certificate
-from tests.e2e.daemon import START_SECONDS, STOP_SECONDS, environment, free_port, spawn
+from tests.e2e.daemon import START_SECONDS, STOP_SECONDS, environment, spawn
+from tests.ports import free_port
 
 FILES = Path(__file__).parents[2] / "docs" / "proxies"
 

@@ -10,8 +10,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.daemon import MODULE, Daemon, free_port, running
+from tests.e2e.daemon import MODULE, Daemon, running
 from tests.e2e.wire import Connect, ModernWire, Wire, to_port
+from tests.ports import free_port
 from tests.stores.redis_server import need_redis, shared_server
 
 STORES = ("redis", "sqlite")

@@ -18,8 +18,9 @@ import pytest
 
 import mcp_echo
 from tests.e2e.conftest import Needs, Start
-from tests.e2e.daemon import MODULE, STOP_SECONDS, Daemon, activated, environment, free_port, running, script
+from tests.e2e.daemon import MODULE, STOP_SECONDS, Daemon, activated, environment, running, script
 from tests.e2e.wire import Wire
+from tests.ports import free_port
 from tests.test_canaries import SECRET_HEADERS
 
 FOREGROUND = (script("twistd"), "--nodaemon", "--pidfile=", "mcp-echo")

@@ -17,8 +17,9 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import Needs, Start
-from tests.e2e.daemon import MODULE, Daemon, free_port, running
+from tests.e2e.daemon import MODULE, Daemon, running
 from tests.e2e.wire import Wire
+from tests.ports import free_port
 
 MEBIBYTE = 1024 * 1024
 HEALTH = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"

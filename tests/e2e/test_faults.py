@@ -25,13 +25,13 @@ from tests.e2e.daemon import (
     Daemon,
     activated,
     environment,
-    free_port,
     running,
     spawn,
 )
 from tests.e2e.load import Load
 from tests.e2e.service_manager import ServiceManager
 from tests.e2e.wire import JSON, Wire
+from tests.ports import free_port
 
 PING = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
 

@@ -27,8 +27,9 @@ import pytest
 from mcp_echo.settings.load import load
 from mcp_echo.tools.catalogue import catalogue
 from tests import growth, json_shapes
-from tests.e2e.daemon import MODULE, Daemon, free_port, running
+from tests.e2e.daemon import MODULE, Daemon, running
 from tests.e2e.raw import Closed, Connection, Silent
+from tests.ports import free_port
 from tests.test_linear_requests import HEADERS, MEMBERS, one_field, posted
 
 SEED = int(os.environ.get("FUZZ_SEED", "1"))

@@ -25,9 +25,10 @@ from mcp_echo.redaction import fingerprint
 from tests.e2e import daemon as daemons
 from tests.e2e import environments, gateways
 from tests.e2e.conftest import Needs, absent
-from tests.e2e.daemon import MODULE, Daemon, free_port
+from tests.e2e.daemon import MODULE, Daemon
 from tests.e2e.gateways import ANONYMOUS, NAME, TOKEN, USER, Gateway, Places
 from tests.e2e.wire import JSON, Events, ModernWire, Wire
+from tests.ports import free_port
 
 LEGACY = "2025-11-25"
 MODERN = "2026-07-28"

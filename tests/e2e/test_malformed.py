@@ -14,9 +14,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.e2e.daemon import MODULE, Daemon, free_port, running
+from tests.e2e.daemon import MODULE, Daemon, running
 from tests.e2e.raw import Closed, Connection, Response, Silent
 from tests.e2e.wire import Wire
+from tests.ports import free_port
 
 TABLE = Path(__file__).with_name("malformed.txt")
 

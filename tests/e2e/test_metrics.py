@@ -13,8 +13,9 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as text_families
 
 from tests.e2e.conftest import Start
-from tests.e2e.daemon import MODULE, STOP_SECONDS, environment, free_port
+from tests.e2e.daemon import MODULE, STOP_SECONDS, environment
 from tests.e2e.wire import ModernWire, Wire
+from tests.ports import free_port
 
 MODERN = "2026-07-28"
 FORMATS = {

@@ -12,8 +12,9 @@ import pytest
 from tests.e2e import conversation, environments
 from tests.e2e.conftest import Needs
 from tests.e2e.conversation import CLIENTS, HANDLE, MODERN, PROBED, calls, tool
-from tests.e2e.daemon import MODULE, Daemon, free_port, running
+from tests.e2e.daemon import MODULE, Daemon, running
 from tests.e2e.wire import Message, ModernWire, Wire
+from tests.ports import free_port
 
 LEGACY = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
 REVISIONS = (*LEGACY, MODERN)

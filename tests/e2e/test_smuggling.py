@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import Needs
-from tests.e2e.daemon import START_SECONDS, Daemon, environment, free_port, spawn
+from tests.e2e.daemon import START_SECONDS, Daemon, environment, spawn
 from tests.e2e.raw import Closed, Connection, Silent
+from tests.ports import free_port
 
 KINDS = ("nginx", "haproxy")
 

@@ -19,10 +19,11 @@ import psutil
 import pytest
 
 from tests.e2e.conftest import Needs
-from tests.e2e.daemon import MODULE, STOP_SECONDS, Daemon, activated, environment, free_port, running, script
+from tests.e2e.daemon import MODULE, STOP_SECONDS, Daemon, activated, environment, running, script
 from tests.e2e.service_manager import ServiceManager
 from tests.e2e.test_metrics import Samples, scrape
 from tests.e2e.wire import JSON, Wire, messages
+from tests.ports import free_port
 
 
 def store_in(directory: Path) -> str:

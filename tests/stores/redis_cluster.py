@@ -8,7 +8,8 @@ from functools import cache
 from itertools import pairwise
 
 from mcp_echo.stores.redis.slots import SLOTS
-from tests.stores.redis_server import PATIENCE, RedisServer, free_port
+from tests.ports import free_port
+from tests.stores.redis_server import PATIENCE, RedisServer
 
 NODE_TIMEOUT = 500
 """Milliseconds after which the servers count one of them as gone."""

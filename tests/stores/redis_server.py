@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import free_port
+
 REDIS = shutil.which("redis-server")
 PATIENCE = 20
 """Seconds until what has not come up will not."""
@@ -28,13 +30,6 @@ def need_redis() -> None:
     if os.environ.get("CI") == "true":
         pytest.fail("redis-server is not installed")
     pytest.skip("redis-server is not installed")
-
-
-def free_port() -> int:
-    """Return a port that nobody has at the moment."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 class EndedAtOnceError(Exception):

@@ -23,7 +23,8 @@ from mcp_echo.stores.redis import nudges as redis_nudges
 from mcp_echo.stores.redis.engine import RedisEngine
 from tests.contracts.test_engine import PATIENCE, begin, swept, until
 from tests.logged import Events
-from tests.stores.redis_server import RedisServer, free_port
+from tests.ports import free_port
+from tests.stores.redis_server import RedisServer
 from tests.stores.redis_support import (
     Between,
     Start,

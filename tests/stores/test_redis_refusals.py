@@ -17,7 +17,8 @@ from twisted.logger import LogLevel
 from mcp_echo.cluster.engine import Applied, Broadcast, Change, Entry, Found, Secret
 from tests.contracts.test_engine import swept, until
 from tests.logged import Events
-from tests.stores.redis_server import RedisServer, free_port
+from tests.ports import free_port
+from tests.stores.redis_server import RedisServer
 from tests.stores.redis_support import Start, attempt, change, create, load, own, refused
 
 pytestmark = pytest.mark.usefixtures("no_tracebacks")
