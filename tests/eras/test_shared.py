@@ -12,15 +12,17 @@ import unittest
 
 import tests.eras
 import tests.fixtures
+import tests.metrics
 import tests.transport
 from tests.transport.engine_support import OnAnEngine
 from tests.transport.support import ServerTestCase
 
+ROOMS = (tests.eras, tests.fixtures, tests.metrics, tests.transport)
 NOT_AGAIN = ("test_shared", "test_shared_server", "test_twice")
 """Modules whose servers have an engine already."""
 MODULES = [
     importlib.import_module(f"{room.__name__}.{module.name}")
-    for room in (tests.eras, tests.fixtures, tests.transport)
+    for room in ROOMS
     for module in pkgutil.iter_modules(room.__path__)
     if module.name.startswith("test_") and module.name not in NOT_AGAIN
 ]
@@ -83,6 +85,13 @@ for _module in MODULES:
             # By its module as well: several modules have a class of the same name.
             _place = _module.__name__.rpartition(".")[2].title().replace("_", "").removeprefix("Test")
             globals()[f"Shared{_place}{_name}"] = _shared(_case)
+
+
+def test_what_does_not_hold_here_holds_in_memory() -> None:
+    """Guards the list above and the rooms: a test that is not found in them would not be missed."""
+    cases = [each for name, each in globals().items() if name.startswith("Shared")]
+    memory = {f"{case.__bases__[1].__name__}.{name}" for case in cases for name in dir(case)}
+    assert set(OTHERWISE) - memory == set()
 
 
 def _suite() -> unittest.TestSuite:
