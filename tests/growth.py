@@ -6,6 +6,11 @@ import gc
 import time
 from collections.abc import Callable
 
+import pytest
+
+ONE_AT_A_TIME = pytest.mark.xdist_group("growth")
+"""For tests that measure time: none of them runs beside another one."""
+
 SMALLEST = 256
 """Characters to begin with: few enough that even a cube of them is over in a second."""
 

@@ -34,7 +34,9 @@ from mcp_echo.settings.load import load
 from mcp_echo.settings.table import Settings
 from mcp_echo.tools.base import Call
 from mcp_echo.transport.edge.reader import Limits, RequestReader
-from tests.growth import FAMILIES, check_linear, repeated
+from tests.growth import FAMILIES, ONE_AT_A_TIME, check_linear, repeated
+
+pytestmark = [pytest.mark.slow, ONE_AT_A_TIME]
 
 ROOMS = (
     "mcp_echo.auth.credentials",

@@ -8,12 +8,15 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import pytest
 from twisted.logger import globalLogPublisher
 
 from mcp_echo.host.logs import observer
 from mcp_echo.settings.load import load
-from tests.growth import FAMILIES, check_linear, repeated
+from tests.growth import FAMILIES, ONE_AT_A_TIME, check_linear, repeated
 from tests.transport.support import ModernTestCase, modern_message, routing_headers, send
+
+pytestmark = [pytest.mark.slow, ONE_AT_A_TIME]
 
 HEADERS = (
     "Accept",

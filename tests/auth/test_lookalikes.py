@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from mcp_echo.auth import jwt as reader
 from mcp_echo.redaction.prefixes import PREFIXES
-from tests.growth import best_of_both, is_steep, repeated
+from tests.growth import ONE_AT_A_TIME, best_of_both, is_steep, repeated
 from tests.tools.support import RS256, Scene, base64url, jwt, wire
 
 TOKEN = jwt({"sub": "x"})
@@ -120,6 +120,7 @@ def test_whatever_it_is_no_secret_of_it_is_shown(text: str) -> None:
         assert piece not in said or "placeholder" in said
 
 
+@ONE_AT_A_TIME
 @pytest.mark.parametrize(
     "unit", ["eyJ", ".", "~", "%2E", "…", "{", "v4.public.", "a=eyJ", "<saml", "AAAA", " ", "-"]
 )

@@ -20,6 +20,7 @@ from mcp_echo.cluster.store import HEARTBEAT, SharedStore
 from mcp_echo.cluster.stream_log import LEASE, Bounds
 from mcp_echo.protocol.errors import StoreUnavailable
 from tests.engines import DictRecords
+from tests.examples import examples
 from tests.nodes import Node, Reader, reading
 
 ROOM = Bounds(1000, 1_000_000)
@@ -233,6 +234,6 @@ class SharedSessionMachine(RuleBasedStateMachine):
 
 
 SharedSessionMachine.TestCase.settings = settings(
-    max_examples=400, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=examples(400), stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
 )
 TestSharedSession = SharedSessionMachine.TestCase

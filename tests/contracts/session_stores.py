@@ -595,7 +595,7 @@ class Redis(Shared):
         self.patch.undo()
 
 
-BENCHES: list[type[Bench]] = [Memory, Dicts, Sqlite, Redis]
+BENCHES: list[Any] = [Memory, Dicts, Sqlite, pytest.param(Redis, marks=pytest.mark.slow)]
 """One for each kind of store."""
 
 

@@ -90,6 +90,8 @@ class Bench:
     """Milliseconds that are long enough to tell before from after."""
     exact = True
     """Whether the clock stands still until told otherwise."""
+    marks: tuple[pytest.MarkDecorator, ...] = ()
+    """What is said of all tests on it."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -167,6 +169,7 @@ class Redis(Bench):
 
     moment = 100
     exact = False
+    marks = (pytest.mark.slow,)
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory)
@@ -208,8 +211,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "bench" in metafunc.fixturenames:
         needs_limits = getattr(metafunc.function, "needs_limits", False)
         benches = [bench for bench in BENCHES if bench.has_limits or not needs_limits]
-        ids = [bench.__name__.lower() for bench in benches]
-        metafunc.parametrize("bench", benches, indirect=True, ids=ids)
+        params = [pytest.param(bench, id=bench.__name__.lower(), marks=bench.marks) for bench in benches]
+        metafunc.parametrize("bench", params, indirect=True)
 
 
 @pytest_twisted.async_yield_fixture

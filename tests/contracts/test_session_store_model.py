@@ -39,6 +39,7 @@ from tests.contracts.session_stores import (
     Sqlite,
     look,
 )
+from tests.examples import examples
 from tests.nodes import Reader
 
 LIMIT, OWN_LIMIT, ADDRESS_LIMIT = 5, 2, 2
@@ -481,7 +482,10 @@ def _machine(bench: type[Bench]) -> Any:
     made = type(f"{bench.__name__}Machine", (SessionStoreMachine,), {**rules, "bench": bench})
     case = made.TestCase
     case.settings = settings(
-        max_examples=50, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+        max_examples=examples(50),
+        stateful_step_count=30,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
     )
     return case
 
@@ -500,7 +504,11 @@ MUST_HAPPEN = {
 
 
 @pytest.mark.parametrize("seed", [2, 3])
-@pytest.mark.parametrize("kind", [Memory, Dicts, Sqlite, Redis], ids=lambda kind: kind.__name__.lower())
+@pytest.mark.parametrize(
+    "kind",
+    [Memory, Dicts, *(pytest.param(kind, marks=pytest.mark.slow) for kind in (Sqlite, Redis))],
+    ids=lambda kind: kind.__name__.lower(),
+)
 @pytest_twisted.ensureDeferred
 async def test_a_long_walk_goes_as_in_the_model(kind: type[Bench], seed: int, tmp_path: Path) -> None:
     """Design of the interface, all of it: whatever happens in whichever order, on two nodes where there can

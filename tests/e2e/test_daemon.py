@@ -68,6 +68,7 @@ def test_a_socket_of_systemd_is_found_by_its_name(activation: str, program: Need
         assert "Serving MCP at /mcp on systemd:domain=INET:name=mcp" in daemon.log()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reactor", ["asyncio", "poll"])
 def test_another_reactor_can_be_chosen_before_the_plugins_were_ever_listed(
     reactor: str, tmp_path: Path
@@ -109,6 +110,7 @@ def test_a_taken_port_ends_the_start(command: Sequence[str], tmp_path: Path) -> 
     assert line.startswith(f"mcp-echo: cannot listen on tcp:{port}:interface=127.0.0.1: ")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "env", "complaint"),
     [
@@ -138,6 +140,7 @@ def test_a_closed_standard_output_ends_the_start(tmp_path: Path) -> None:
     assert _fails_in_one_line(command, tmp_path).startswith("mcp-echo: standard output is closed")
 
 
+@pytest.mark.slow
 def test_what_the_shell_sets_for_other_programs_does_not_end_the_start(start: Start) -> None:
     """Our choice: LOG_LEVEL and LOG_FILE belong to nobody; what is done instead is said."""
     daemon = start(env={"LOG_LEVEL": "hyper=warn", "LOG_FILE": "/dev/null/app.log"})
@@ -147,6 +150,7 @@ def test_what_the_shell_sets_for_other_programs_does_not_end_the_start(start: St
     assert quiet.log() == ""
 
 
+@pytest.mark.slow
 def test_the_directories_of_the_log_file_are_made(start: Start, tmp_path: Path) -> None:
     """Our choice: LOG_FILE=/logs/mcp-echo.log works on a machine that has no /logs yet."""
     file = tmp_path / "logs" / "of" / "mcp" / "echo.log"

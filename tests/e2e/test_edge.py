@@ -21,6 +21,8 @@ from tests.e2e.daemon import MODULE, Daemon, running
 from tests.e2e.wire import Wire
 from tests.ports import free_port
 
+pytestmark = pytest.mark.slow
+
 MEBIBYTE = 1024 * 1024
 HEALTH = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
@@ -272,7 +274,6 @@ SLOW = {
 }
 
 
-@pytest.mark.slowhttp
 @pytest.mark.parametrize("attack", SLOW)
 def test_slow_clients_are_all_let_go(attack: str, start: Start, program: Needs) -> None:
     """slowhttptest(1): the well-known attacks, from a tool that was not written for this server."""

@@ -33,6 +33,8 @@ from tests.e2e.service_manager import ServiceManager
 from tests.e2e.wire import JSON, Wire
 from tests.ports import free_port
 
+pytestmark = pytest.mark.slow
+
 PING = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
 
 INHERIT = """

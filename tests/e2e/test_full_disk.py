@@ -6,8 +6,12 @@ import resource
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.conftest import Start
 from tests.e2e.wire import Wire, tool
+
+pytestmark = pytest.mark.slow
 
 PATIENCE = 20
 """Seconds for the daemon to notice that there is room again, which it looks for every second."""

@@ -32,6 +32,8 @@ from tests.e2e.raw import Closed, Connection, Silent
 from tests.ports import free_port
 from tests.test_linear_requests import HEADERS, MEMBERS, one_field, posted
 
+pytestmark = pytest.mark.slow
+
 SEED = int(os.environ.get("FUZZ_SEED", "1"))
 CASES = int(os.environ.get("FUZZ_CASES", "4000"))
 

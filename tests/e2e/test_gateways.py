@@ -30,6 +30,8 @@ from tests.e2e.gateways import ANONYMOUS, NAME, TOKEN, USER, Gateway, Places
 from tests.e2e.wire import JSON, Events, ModernWire, Wire
 from tests.ports import free_port
 
+pytestmark = pytest.mark.slow
+
 LEGACY = "2025-11-25"
 MODERN = "2026-07-28"
 

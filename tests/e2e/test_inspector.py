@@ -18,6 +18,8 @@ from tests.e2e.conversation import LEGACY, MODERN, TOOLS
 from tests.e2e.daemon import Daemon, environment
 from tests.e2e.test_readme import README
 
+pytestmark = pytest.mark.slow
+
 Inspect = Callable[..., Any]
 
 

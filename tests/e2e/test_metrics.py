@@ -17,6 +17,8 @@ from tests.e2e.daemon import MODULE, STOP_SECONDS, environment
 from tests.e2e.wire import ModernWire, Wire
 from tests.ports import free_port
 
+pytestmark = pytest.mark.slow
+
 MODERN = "2026-07-28"
 FORMATS = {
     "text": ("*/*", "text/plain; version=0.0.4; charset=utf-8", text_families),

@@ -17,6 +17,8 @@ from tests.e2e.nodes import Node, address_of, nodes
 from tests.e2e.test_nodes import call, logged, set_level, updates
 from tests.e2e.wire import Events, ModernWire, Wire
 
+pytestmark = pytest.mark.slow
+
 LEGACY = "2025-11-25"
 SETTINGS = {"MCP_ECHO_ALLOWED_HOSTS": NAME}
 

@@ -31,6 +31,8 @@ from tests.e2e.nodes import (
 )
 from tests.e2e.wire import JSON, Events, ModernWire, Wire
 
+pytestmark = pytest.mark.slow
+
 LEGACY = "2025-11-25"
 MODERN = "2026-07-28"
 

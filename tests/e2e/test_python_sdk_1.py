@@ -1,8 +1,12 @@
 """The official Python SDK 1.x talks to the daemon, over both transports it knows."""
 
+import pytest
+
 from tests.e2e import conversation, environments
 from tests.e2e.conftest import Needs, Start
 from tests.e2e.daemon import Daemon
+
+pytestmark = pytest.mark.slow
 
 
 def test_the_python_sdk_1_client_holds_a_stateful_conversation(

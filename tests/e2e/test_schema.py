@@ -16,6 +16,8 @@ from tests.e2e.daemon import MODULE, Daemon, running
 from tests.e2e.wire import Message, ModernWire, Wire
 from tests.ports import free_port
 
+pytestmark = pytest.mark.slow
+
 LEGACY = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
 REVISIONS = (*LEGACY, MODERN)
 

@@ -7,10 +7,14 @@ import json
 import subprocess
 from collections.abc import Sequence
 
+import pytest
+
 from tests.e2e import environments
 from tests.e2e.conftest import Needs
 from tests.e2e.conversation import CLIENTS
 from tests.e2e.daemon import Daemon, environment
+
+pytestmark = pytest.mark.slow
 
 
 def _run(command: Sequence[str], daemon: Daemon) -> str:

@@ -19,6 +19,8 @@ from tests.e2e.daemon import START_SECONDS, Daemon, environment, spawn
 from tests.e2e.raw import Closed, Connection, Silent
 from tests.ports import free_port
 
+pytestmark = pytest.mark.slow
+
 KINDS = ("nginx", "haproxy")
 
 

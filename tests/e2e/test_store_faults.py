@@ -24,6 +24,8 @@ from tests.e2e.faults import (
 )
 from tests.e2e.nodes import PATIENCE, STORES
 
+pytestmark = pytest.mark.slow
+
 FEWER = 250
 """Messages where the fault itself takes its time; tests/store_faults.py sends more."""
 

@@ -19,6 +19,8 @@ from tests.e2e.nodes import wait_until
 from tests.e2e.wire import Wire, tool
 from tests.stores.redis_server import RedisServer
 
+pytestmark = pytest.mark.slow
+
 REVISION = "2025-11-25"
 FAKETIME = next(Path("/usr/lib").glob("**/faketime/libfaketime.so.1"), None)
 

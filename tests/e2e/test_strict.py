@@ -5,6 +5,8 @@ import pytest
 from tests.e2e import conversation, environments
 from tests.e2e.conftest import Needs, Start
 
+pytestmark = pytest.mark.slow
+
 LEGACY, MODERN = conversation.LEGACY, conversation.MODERN
 
 

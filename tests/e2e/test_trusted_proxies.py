@@ -5,7 +5,11 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.daemon import MODULE, running
+
+pytestmark = pytest.mark.slow
 
 _BODY = b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"authContext"}}'
 

@@ -6,6 +6,8 @@ from tests.e2e import conversation, environments
 from tests.e2e.conftest import Needs
 from tests.e2e.daemon import Daemon
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     ("major", "mode", "revision"),

@@ -25,6 +25,8 @@ from tests.e2e.test_metrics import Samples, scrape
 from tests.e2e.wire import JSON, Wire, messages
 from tests.ports import free_port
 
+pytestmark = pytest.mark.slow
+
 
 def store_in(directory: Path) -> str:
     """Return the option that has workers share a file."""

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mcp_echo.transport.sse import GAP_COMMENT
+from tests.examples import examples
 from tests.transport.slow import SlowClient
 from tests.transport.support import BOTH, MODERN, ServerTestCase, claim, modern_message, routing_headers
 
@@ -138,7 +139,7 @@ def is_slow(element: Any) -> bool:
 
 
 class AnyBatchTests(AnswerTestCase):
-    @settings(ANY_STORE, max_examples=60)
+    @settings(ANY_STORE, max_examples=examples(60))
     @given(
         batch=batches(),
         accept=st.sampled_from([BOTH, STREAM, JSON, "*/*", "application/*"]),
@@ -205,7 +206,7 @@ class AnyBatchTests(AnswerTestCase):
 class SingleCallTests(AnswerTestCase):
     """One call, with what comes before its answer, in every revision that has such a stream."""
 
-    @settings(ANY_STORE, max_examples=30)
+    @settings(ANY_STORE, max_examples=examples(30))
     @given(
         revision=st.sampled_from(["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25", MODERN]),
         bounds=st.sampled_from(BOUNDS),
@@ -250,7 +251,7 @@ class SlowNewsTests(AnswerTestCase):
         self.rpc("resources/subscribe", {"uri": "echo://session"}, session)
         return session
 
-    @settings(ANY_STORE, max_examples=30)
+    @settings(ANY_STORE, max_examples=examples(30))
     @given(
         steps=st.lists(st.sampled_from(["echo", "batch", "read", "lists", "large"]), max_size=25),
         bounds=st.sampled_from([{}, {"MCP_ECHO_MAX_STATE_BYTES": "65536"}]),

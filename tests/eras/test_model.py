@@ -15,6 +15,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 from twisted.logger import LogEvent, globalLogPublisher
 
 from mcp_echo.protocol.jsonrpc import notification_bytes
+from tests.examples import examples
 from tests.transport.support import Answer, Listening, ServerTestCase
 
 TIMEOUT = 100
@@ -335,7 +336,7 @@ class ServerMachine(RuleBasedStateMachine):
 
 TestServer = ServerMachine.TestCase
 TestServer.settings = settings(
-    max_examples=30,
+    max_examples=examples(30),
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],

@@ -10,6 +10,8 @@ import inspect
 import pkgutil
 import unittest
 
+import pytest
+
 import tests.eras
 import tests.fixtures
 import tests.metrics
@@ -76,7 +78,11 @@ OTHERWISE: dict[str, str] = {
 
 def _shared(case: type[ServerTestCase]) -> type[ServerTestCase]:
     members = {name: None for name in dir(case) if f"{case.__name__}.{name}" in OTHERWISE}
-    return type(f"Shared{case.__name__}", (OnAnEngine, case), {**members, "__module__": __name__})
+    return type(
+        f"Shared{case.__name__}",
+        (OnAnEngine, case),
+        {**members, "__module__": __name__, "pytestmark": pytest.mark.slow},
+    )
 
 
 for _module in MODULES:

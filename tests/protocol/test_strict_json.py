@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from mcp_echo.protocol.strict_json import MAX_DEPTH, MAX_VALUES, NotJson, TooManyValues, is_read, read
 from tests import json_shapes
-from tests.growth import best_of_both, is_steep
+from tests.growth import ONE_AT_A_TIME, best_of_both, is_steep
 from tests.json_shapes import Shape, counted, filled
 
 
@@ -154,6 +154,7 @@ def peak_of(do: Callable[[], object]) -> int:
         tracemalloc.stop()
 
 
+@pytest.mark.slow
 @shapes
 @pytest.mark.parametrize("count", [MAX_VALUES, 8 * MAX_VALUES])
 def test_memory_is_bounded_by_the_length(shape: Shape, count: int) -> None:
@@ -162,6 +163,7 @@ def test_memory_is_bounded_by_the_length(shape: Shape, count: int) -> None:
     assert peak_of(lambda: try_to_read(body)) <= (8 * len(body) + 8 * 2**20) * 5 // 8
 
 
+@ONE_AT_A_TIME
 @shapes
 def test_time_grows_as_the_length_does(shape: Shape) -> None:
     """Our choice: twice the text takes at most 2.6 times the time; here it is doubled three times."""

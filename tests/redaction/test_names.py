@@ -65,7 +65,7 @@ def test_each_last_word_of_the_table_makes_a_name_tell_about_a_secret(last: str)
 
 
 @pytest.mark.parametrize(
-    ("noun", "before"), [(noun, word) for noun, words in OTHERWISE.items() for word in words]
+    ("noun", "before"), [(noun, word) for noun, words in OTHERWISE.items() for word in sorted(words)]
 )
 def test_each_word_before_a_noun_makes_it_something_else(noun: str, before: str) -> None:
     """Our choice."""

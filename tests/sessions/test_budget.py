@@ -13,6 +13,7 @@ from mcp_echo.sessions.budget import Budget, StateBudget
 from mcp_echo.sessions.event_log import EventLog
 from mcp_echo.sessions.memory import MemoryStore
 from mcp_echo.sessions.session import UNKNOWN_CLIENT, Echo, Session
+from tests.examples import examples
 from tests.sessions.test_event_log import Connection, queued
 
 REVISION = Supported().offered
@@ -412,5 +413,5 @@ class BudgetMachine(RuleBasedStateMachine):
 
 TestBudgetAgainstTheSum = BudgetMachine.TestCase
 TestBudgetAgainstTheSum.settings = settings(
-    max_examples=200, stateful_step_count=40, deadline=None, report_multiple_bugs=False
+    max_examples=examples(200), stateful_step_count=40, deadline=None, report_multiple_bugs=False
 )

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
 
 from mcp_echo.sessions.event_log import EventLog, Stream
+from tests.examples import examples
 
 MAX_MESSAGES = 6
 MAX_BYTES = 60
@@ -230,5 +231,5 @@ class LogMachine(RuleBasedStateMachine):
 
 TestEventLogAgainstAModel = LogMachine.TestCase
 TestEventLogAgainstAModel.settings = settings(
-    max_examples=150, stateful_step_count=30, deadline=None, report_multiple_bugs=False
+    max_examples=examples(150), stateful_step_count=30, deadline=None, report_multiple_bugs=False
 )

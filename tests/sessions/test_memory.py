@@ -16,6 +16,7 @@ from mcp_echo.protocol.revisions import Supported
 from mcp_echo.sessions.event_log import EventLog
 from mcp_echo.sessions.memory import MemoryStore
 from mcp_echo.sessions.session import UNKNOWN_CLIENT, Session
+from tests.examples import examples
 
 REVISION = Supported().offered
 
@@ -76,6 +77,7 @@ def test_each_session_gets_its_queue_from_the_store() -> None:
     assert (first.pending, first.dropped, second.pending) == (1, 1, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("addresses", [1, 5000])
 @pytest.mark.parametrize("used", [False, True])
 def test_a_session_takes_little_memory_whoever_has_it(addresses: int, used: bool) -> None:
@@ -181,4 +183,4 @@ class StoreMachine(RuleBasedStateMachine):
 
 
 TestStoreAgainstAModel = StoreMachine.TestCase
-TestStoreAgainstAModel.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestStoreAgainstAModel.settings = settings(max_examples=examples(60), stateful_step_count=40, deadline=None)

@@ -61,7 +61,7 @@ from tests.stores.redis_support import (
     refused,
 )
 
-pytestmark = pytest.mark.usefixtures("no_tracebacks")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_tracebacks")]
 
 
 @pytest.fixture

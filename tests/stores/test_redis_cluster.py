@@ -22,7 +22,7 @@ from tests.logged import Events
 from tests.stores.redis_cluster import RedisCluster, shared_cluster
 from tests.stores.redis_support import Start, attempt, change, create, load
 
-pytestmark = pytest.mark.usefixtures("no_tracebacks")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_tracebacks")]
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from tests.ports import free_port
 from tests.stores.redis_server import RedisServer
 from tests.stores.redis_support import Start, attempt, change, create, load, own, refused
 
-pytestmark = pytest.mark.usefixtures("no_tracebacks")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_tracebacks")]
 
 Act = Callable[[RedisServer, str], object]
 

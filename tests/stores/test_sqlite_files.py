@@ -27,6 +27,8 @@ from tests.logged import Events, no_logged_failures
 from tests.stores.redis_support import refused
 from tests.stores.sqlite_support import LONG, begun, change, create, make
 
+pytestmark = pytest.mark.slow
+
 Start = Callable[..., Any]
 Act = Callable[[Path], object]
 

@@ -7,6 +7,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.transport.support import ModernTestCase, modern_message, routing_headers
 
 HEADERS = [
@@ -33,7 +34,9 @@ values = _wire | _grammar | _grammar.map(lambda text: f"=?base64?{text}?=")
 texts = st.text(st.characters(codec="utf-8"), max_size=40)
 encoded = st.text(st.sampled_from("dG9vbHM6MQ=-_/+"), max_size=40)
 
-quick = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.differing_executors])
+quick = settings(
+    max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.differing_executors]
+)
 
 
 class AnyTextTests(ModernTestCase):

@@ -8,6 +8,7 @@ import tracemalloc
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import pytest
 from twisted.logger import globalLogPublisher
 
 from mcp_echo.host.logs import observer
@@ -133,11 +134,13 @@ class JsonMemoryTests(ModernTestCase):
                     text = largest(shape, self.service.site.limits.body - 1000)
                 self.check(place, everywhere[place], name, text, self.headers_of(place, session))
 
+    @pytest.mark.slow
     def test_a_request_takes_a_few_times_its_body(self) -> None:
         """Our choice, so that a body of 1 MiB takes 16 MiB at most."""
         self.serve({"ECHO_MAX_MESSAGE_SIZE": "200000"})
         self.sweep([*PLACES, *MODERN_PLACES])
 
+    @pytest.mark.slow
     def test_no_more_is_held_for_the_debug_log(self) -> None:
         """As above: what is shown of a body is bounded before it is worked on."""
         for more in ({}, {"MCP_ECHO_REVEAL_SECRETS": "true"}):

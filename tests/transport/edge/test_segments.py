@@ -13,6 +13,7 @@ from twisted.internet.task import Clock
 
 from mcp_echo.settings.load import load
 from mcp_echo.transport.edge.site import EchoSite
+from tests.examples import examples
 from tests.transport.edge.test_connection import REFUSED, TAKEN, Connection
 from tests.transport.edge.test_site import Recorder
 
@@ -138,7 +139,7 @@ SHORT = [each for each, *_ in REFUSED.values() if len(each) < 500]
 SHORT += [each for each in TAKEN.values() if len(each) < 500]
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(streams(), st.lists(st.integers(0, 400), max_size=12))
 @example(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n\r\n\r\n\r\n0\r\n\r\n", [])
 @example(b"\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n" * 3, [1, 2, 3])
@@ -202,7 +203,7 @@ def reference(data: bytes) -> list[Request]:
     return found
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 @given(streams())
 def test_another_parser_finds_the_same_requests(data: bytes) -> None:
     """RFC 9112: what is taken here is what h11 takes, in the same order, framed alike; less may be taken."""
