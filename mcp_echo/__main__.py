@@ -16,10 +16,10 @@ def main() -> None:
 def _as_worker() -> list[str]:
     """Take the place that a parent has given this process, if any; return what twistd is to know of it."""
     from mcp_echo.settings.table import ConfigError
-    from mcp_echo.workers.assignment import place_in
+    from mcp_echo.workers.assignment import assignment_in
 
     try:
-        place = place_in(dict(os.environ))
+        place = assignment_in(dict(os.environ))
     except ConfigError as error:
         raise SystemExit(f"mcp-echo: {error}") from None
     if place is None:

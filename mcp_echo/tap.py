@@ -20,7 +20,7 @@ from mcp_echo.host.signals import SignalReactions, StopRequests
 from mcp_echo.redaction import mask_tokens
 from mcp_echo.settings.load import Effective, load
 from mcp_echo.settings.table import DECLARED, ConfigError, Settings
-from mcp_echo.workers.assignment import Assignment, place_in
+from mcp_echo.workers.assignment import Assignment, assignment_in
 
 if TYPE_CHECKING:
     from mcp_echo.host.logs import LogFile
@@ -78,7 +78,7 @@ class Options(usage.Options):
         """
         environ = dict(os.environ)
         try:
-            self.assignment = place_in(environ)
+            self.assignment = assignment_in(environ)
             self.effective = load(self.given(), environ)
             if self.assignment is not None:
                 self.effective = self.assignment.settle(self.effective)

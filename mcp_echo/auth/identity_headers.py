@@ -323,10 +323,10 @@ def row_of(name: str) -> IdentityHeader | None:
     return next((row for prefix, row in _BY_PREFIX if name.startswith(prefix)), None)
 
 
-def rows_of(*context: Fact) -> tuple[IdentityHeader, ...]:
+def rows_of(*facts: Fact) -> tuple[IdentityHeader, ...]:
     """Return the headers of a single name that tell one of these facts, those first that count first."""
     return tuple(
-        row for fact in context for row in IDENTITY_HEADERS if row.fact == fact and not row.name.endswith("*")
+        row for fact in facts for row in IDENTITY_HEADERS if row.fact == fact and not row.name.endswith("*")
     )
 
 

@@ -285,7 +285,7 @@ class Settings:
         values.peers,
         "",
         "MCP_ECHO_TRUSTED_PROXIES",
-        "Bus believed about who is calling, comma-separated: addresses, networks, unix for a Unix socket; "
+        "Peers believed about who is calling, comma-separated: addresses, networks, unix for a Unix socket; "
         "they must overwrite what clients send in X-User-Id and add to X-Forwarded-For.",
     )
     principal_from: Literal["x-user-id", "subject"] = _setting(

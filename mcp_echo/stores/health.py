@@ -20,7 +20,7 @@ class Trouble:
         begins: What is logged when it begins, with places for ``{where}`` and ``{reason}``.
         ends: What is logged when it is over, with places for ``{where}`` and the ``{seconds}`` it has lasted;
             empty where nobody can tell, so that it begins anew each time.
-        timers: How often in a row it has to be seen before it is told of.
+        threshold: How often in a row it has to be seen before it is told of.
         quiet: Seconds after it was told of in which it is not told of again.
         calm: Seconds without it after which it is over.
     """
@@ -35,7 +35,7 @@ class Trouble:
         *,
         begins: str,
         ends: str = "",
-        timers: int = 1,
+        threshold: int = 1,
         quiet: float = 0.0,
         calm: float = 0.0,
     ) -> None:
@@ -44,7 +44,7 @@ class Trouble:
         self._now = now
         self._begins = begins
         self._ends = ends
-        self._timers = timers
+        self._threshold = threshold
         self._quiet = quiet
         self._calm = calm
         self._times = 0
@@ -58,7 +58,7 @@ class Trouble:
         """It has happened."""
         self._times += 1
         now = self._last = self._now()
-        if self._since is not None or self._times < self._timers or now < self._quiet_until:
+        if self._since is not None or self._times < self._threshold or now < self._quiet_until:
             return
         self._since = now if self._ends else None
         self._quiet_until = now + self._quiet

@@ -50,7 +50,7 @@ class Assignment:
         return replace(effective, settings=replace(effective.settings, state_key=key), warnings=())
 
 
-def place_in(environ: MutableMapping[str, str]) -> Assignment | None:
+def assignment_in(environ: MutableMapping[str, str]) -> Assignment | None:
     """Return the place that a parent has given this process, None without a parent.
 
     Args:

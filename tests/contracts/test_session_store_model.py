@@ -436,10 +436,10 @@ class Walk:
         assert seen.open_streams == sum(reader.open for reader in latest.readers)
         # Each message was taken, or waits in the log or at a connection on whichever node, or was lost.
         at_connections = {data for reader in latest.readers for data in reader.waiting()}
-        timers = {*seen.messages, *at_connections} - set(latest.taken())
-        assert len(latest.taken()) + len(timers) + seen.dropped == len(latest.sent)
+        waiting = {*seen.messages, *at_connections} - set(latest.taken())
+        assert len(latest.taken()) + len(waiting) + seen.dropped == len(latest.sent)
         if not at_connections - set(seen.messages):
-            assert seen.pending == len(timers)
+            assert seen.pending == len(waiting)
         self.happened["dropped"] += seen.dropped > 0
         self.happened["pending"] += seen.pending > 0
 

@@ -47,11 +47,11 @@ class Connection:
 
     Args:
         port: The port.
-        timers: Seconds to wait for what has to come.
+        patience: Seconds to wait for what has to come.
     """
 
-    def __init__(self, port: int, timers: float = PATIENCE) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=timers)
+    def __init__(self, port: int, patience: float = PATIENCE) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=patience)
         self._unread = b""
 
     def __enter__(self) -> Self:
@@ -71,9 +71,9 @@ class Connection:
         """Say that nothing more will be sent."""
         self._socket.shutdown(socket.SHUT_WR)
 
-    def wait(self, timers: float) -> None:
+    def wait(self, patience: float) -> None:
         """Wait this long from now on, in seconds."""
-        self._socket.settimeout(timers)
+        self._socket.settimeout(patience)
 
     def _more(self) -> None:
         try:

@@ -288,7 +288,7 @@ class Fuzz:
             assert not failed, f"{outcome} for {data!r} (FUZZ_SEED={SEED})"
 
     def _send(self, data: bytes) -> int | str:
-        with Connection(self._daemon.port, timers=0.05) as connection:
+        with Connection(self._daemon.port, patience=0.05) as connection:
             connection.send(data)
             try:
                 return connection.response(to_head=True).status

@@ -148,7 +148,7 @@ def test_what_is_smuggled_gets_no_answer_of_its_own(gateway: int, name: str) -> 
     """RFC 9112 section 11.2: it would be the next client's."""
     data = SMUGGLED[name].encode()
     for place in (0, *range(1, len(data), 7)):
-        with Connection(gateway, timers=0.2) as connection:
+        with Connection(gateway, patience=0.2) as connection:
             connection.send(data[:place])
             connection.send(data[place:] + ping(1))
             with suppress(Closed, Silent):

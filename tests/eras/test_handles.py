@@ -23,7 +23,7 @@ class HandleTestCase(ModernTestCase):
         session = self.initialize(revision)
         return lambda name, arguments: self.call(name, arguments, session=session)
 
-    def identity(self) -> dict[str, Caller]:
+    def callers(self) -> dict[str, Caller]:
         """Return what calls a tool, by era."""
         return {"modern": self.tool, "legacy": self.legacy_caller()}
 
@@ -37,7 +37,7 @@ class HandleTestCase(ModernTestCase):
 class LifeTests(HandleTestCase):
     def test_state_is_kept_behind_a_handle_from_request_to_request(self) -> None:
         """server/tools, Stateful Tools."""
-        for era, call in self.identity().items():
+        for era, call in self.callers().items():
             created = call("createEchoSession", {"label": "a label"})["structuredContent"]
             handle = created["session"]
             assert (created["label"], created["ttlSeconds"]) == ("a label", 3600)
@@ -130,20 +130,20 @@ class LifeTests(HandleTestCase):
 class BothErasTests(HandleTestCase):
     def test_a_handle_goes_from_era_to_era_and_back(self) -> None:
         """Our choice: one store, so that the two worlds can be compared on the same state."""
-        identity = self.identity()
+        callers = self.callers()
         for maker, user in (("legacy", "modern"), ("modern", "legacy")):
-            handle = identity[maker]("createEchoSession", {})["structuredContent"]["session"]
-            identity[maker]("echo", {"message": f"from {maker}", "session": handle})
-            replayed = identity[user]("replayLastEcho", {"session": handle})["structuredContent"]
+            handle = callers[maker]("createEchoSession", {})["structuredContent"]["session"]
+            callers[maker]("echo", {"message": f"from {maker}", "session": handle})
+            replayed = callers[user]("replayLastEcho", {"session": handle})["structuredContent"]
             assert replayed["message"] == f"from {maker}"
-            identity[user]("echo", {"message": f"from {user}", "session": handle})
-            replayed = identity[maker]("replayLastEcho", {"session": handle})["structuredContent"]
+            callers[user]("echo", {"message": f"from {user}", "session": handle})
+            replayed = callers[maker]("replayLastEcho", {"session": handle})["structuredContent"]
             assert (replayed["message"], replayed["replayCount"]) == (f"from {user}", 2)
 
     def test_session_info_tells_the_revision_of_the_request_not_of_the_maker(self) -> None:
         """basic, Statelessness: what is told of the client is what this request says of it."""
         handle = self.handle()
-        for era, call in self.identity().items():
+        for era, call in self.callers().items():
             told = call("sessionInfo", {"session": handle})["structuredContent"]
             expected = ("2026-07-28", "tests") if era == "modern" else ("2025-11-25", None)
             assert (told["protocolVersion"], told.get("clientName")) == expected
@@ -153,7 +153,7 @@ class BothErasTests(HandleTestCase):
         expired, closed = self.handle(ttlSeconds=1), self.handle()
         self.tool("closeEchoSession", {"session": closed})
         self.clock.advance(1)
-        for era, call in self.identity().items():
+        for era, call in self.callers().items():
             for tool, more in (
                 ("echo", {"message": "m"}),
                 ("replayLastEcho", {}),

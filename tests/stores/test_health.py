@@ -57,7 +57,7 @@ def test_trouble_is_logged_once_when_it_begins_and_once_when_it_is_over(clock: C
 
 def test_trouble_that_did_not_last_is_not_told_of(clock: Clock, events: Events) -> None:
     """Our choice: what is over before it was told of has no end to tell of either."""
-    seen = trouble(clock, timers=3)
+    seen = trouble(clock, threshold=3)
     for _ in range(10):
         seen.seen("why")
         seen.seen("why")

@@ -281,7 +281,7 @@ async def test_a_slot_comes_back_to_a_server_that_was_let_go_of(start: Start, cl
 
 @pytest_twisted.ensureDeferred
 async def test_a_server_that_takes_over_is_found(start: Start, cluster: RedisCluster) -> None:
-    """Redis cluster specification, CachedSession election: the others know, whoever it is."""
+    """Redis cluster specification, Replica election: the others know, whoever it is."""
     slot = slot_of(0)
     gone = cluster.owner(slot)
     left = [each for each in cluster.servers if each is not gone]

@@ -21,7 +21,7 @@ from mcp_echo import __main__
 from mcp_echo.settings.load import load
 from mcp_echo.settings.table import ConfigError
 from mcp_echo.tap import Options
-from mcp_echo.workers.assignment import VARIABLE, Assignment, place_in
+from mcp_echo.workers.assignment import VARIABLE, Assignment, assignment_in
 from mcp_echo.workers.worker import FEW, LOOK_AWAY, ParentWatch, adopted, shared_endpoint
 from tests.certificates import make_certificate
 
@@ -31,14 +31,14 @@ PLACE = Assignment(2, "/run/x", "/run/x/2.metrics", "k" * 43 + "=", "asyncio")
 class PlaceTests(SynchronousTestCase):
     def test_a_worker_reads_what_its_parent_wrote(self) -> None:
         environ = {VARIABLE: PLACE.written(), "HOME": "/"}
-        assert place_in(environ) == PLACE
+        assert assignment_in(environ) == PLACE
         assert environ == {"HOME": "/"}
-        assert place_in(environ) is None
+        assert assignment_in(environ) is None
 
     def test_what_no_parent_wrote_is_refused(self) -> None:
         """A variable of that name in an operator's file must not make a worker without a parent."""
         for written in ("", "4", "{}", '{"number": 1}', '{"nonsense": 1}'):
-            self.assertRaises(ConfigError, place_in, {VARIABLE: written})
+            self.assertRaises(ConfigError, assignment_in, {VARIABLE: written})
 
     def test_the_settings_of_a_worker_are_the_operators(self) -> None:
         """environmentDump shows the same values and origins in every worker, and no key that nobody set."""

@@ -74,7 +74,7 @@ class Lane:
         self._take = take
         self._sent: _Sent | None = None
         """What is on the way."""
-        self._timers: IDelayedCall | None = None
+        self._giving_up: IDelayedCall | None = None
         """When what waits is refused."""
         self._retry: IDelayedCall | None = None
         """When it is tried again while the slot moves."""
@@ -94,15 +94,15 @@ class Lane:
         self.queue.refuse()
 
     def _be_patient(self) -> None:
-        if self._timers is None:
-            self._timers = self._clock.callLater(self._timeout, self.give_up)
+        if self._giving_up is None:
+            self._giving_up = self._clock.callLater(self._timeout, self.give_up)
 
     def _lose_patience(self) -> None:
         """Have what waits not be refused."""
-        for call in (self._timers, self._retry):
+        for call in (self._giving_up, self._retry):
             if call is not None and call.active():
                 call.cancel()
-        self._timers = self._retry = None
+        self._giving_up = self._retry = None
 
     def _send(self) -> None:
         """Send what waits, unless there is no connection."""
@@ -110,7 +110,7 @@ class Lane:
         if wire is None:
             self._be_patient()
             return
-        if self._timers is not None and not self._is_moving:
+        if self._giving_up is not None and not self._is_moving:
             self._lose_patience()
         calls = self.queue.take()
         keys, argument = self._codec.batch(self._shard, calls)

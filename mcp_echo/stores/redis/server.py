@@ -32,13 +32,13 @@ _OUTAGE = partial(
     Trouble,
     begins="Redis at {where} cannot be used; until it can, requests for sessions are refused: {reason}",
     ends="Redis at {where} is there again, after {seconds:.1f} s",
-    timers=THRESHOLD,
+    threshold=THRESHOLD,
 )
 _DEAFNESS = partial(
     Trouble,
     begins="Redis at {where} does not let this node listen, which will hear of others late: {reason}",
     ends="Redis at {where} lets this node listen again",
-    timers=THRESHOLD,
+    threshold=THRESHOLD,
 )
 _SHORTAGE = partial(
     Trouble,
