@@ -266,7 +266,7 @@ def _give_up(reactor: Any, reason: str) -> None:
 
 
 def _reopen(log_file: LogFile, rotated: Callable[[], None]) -> None:
-    """Go on in a new log file, after the old one was rotated, and tell whoever else writes to it."""
+    """Go on in a new log file, after the old one was rotated, and have the workers do so."""
     rotated()
     try:
         log_file.reopen()

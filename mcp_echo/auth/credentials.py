@@ -19,10 +19,10 @@ from mcp_echo.redaction.placeholders import is_placeholder
 from mcp_echo.redaction.schemes import REGISTERED, SCHEMES
 
 MOST_PROBLEMS = 8
-"""Problems told of one value; whoever mends these sees the next."""
+"""Problems told of one value; once these are mended, the next ones are told."""
 
 _MOST_SKIPPED = 64
-"""Invisible characters taken for one slip; there are more only where somebody tries how many."""
+"""Invisible characters taken for one slip; there are more only in an attempt to flood the answer."""
 
 _SCHEMES = {scheme.name.lower(): scheme.name for scheme in SCHEMES}
 # The longest first, for a scheme may begin as a longer one does.

@@ -1,4 +1,4 @@
-"""What sessions that are kept elsewhere hold, counted by what keeps them. No I/O."""
+"""What sessions that an engine keeps hold, counted by the engine. No I/O."""
 
 from __future__ import annotations
 

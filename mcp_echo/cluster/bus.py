@@ -222,7 +222,7 @@ class SharedSubscriptions(Subscriptions):
         return told
 
     def note_read(self, reader: str) -> None:
-        """Count a list that was asked for, if somebody wants to know, on whichever node."""
+        """Count a list that a reader has asked for, if a probe on any node waits for that."""
         super().note_read(reader)
         if reader in self._readers:
             self._bus.publish(_Read(reader))

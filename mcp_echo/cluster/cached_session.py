@@ -1,4 +1,4 @@
-"""One node's copy of a session that is kept elsewhere, and the connections that read it here. No I/O.
+"""One node's copy of a session that an engine keeps, and the connections that read it here. No I/O.
 
 The copy follows what is kept; it is never changed by itself. A change is worked out on a draft of it, carried
 out by the engine if the copy was up to date, and only then applied here: messages reach a connection after
@@ -158,7 +158,7 @@ class CachedSession:
         self.stays = False
         """Whether something on this node has to hear of its end."""
         self.watched = False
-        """Whether somebody on this node wants to hear of its echoes."""
+        """Whether its echoes have a listener on this node."""
         self.running: dict[int | str, Running] = {}
         self.expected: dict[str, Any] = {}
         self.asked = 0

@@ -131,7 +131,7 @@ class Load(NamedTuple):
 
 
 class Peek(NamedTuple):
-    """Read a record whoever owns it: a node that holds its streams may. Answered as `Load` is."""
+    """Read a record of any owner: a node that reads its streams may. Answered as `Load` is."""
 
     id: str
     known: int = 0
@@ -247,7 +247,7 @@ Outcome = Applied | Found | Conflict | Missing | Full | Counted | Swept | Secret
 
 
 class Listener(Protocol):
-    """Who hears what happens elsewhere."""
+    """The part of a node that hears what other nodes do."""
 
     def invalidated(self, record_id: str) -> None:
         """A record has changed, or has ended, by a change that was to tell this node."""
@@ -262,8 +262,9 @@ class Listener(Protocol):
         """
 
     def replaced(self) -> None:
-        """The records are others than until now, as if somebody had put a copy of an earlier day in their
-        place: nothing that is known of them here is right any more.
+        """The records are others than until now, as when an operator has put back an earlier copy of them.
+
+        Nothing that is known of them here is right any more.
         """
 
 
@@ -291,7 +292,7 @@ class Engine(Protocol):
         """
 
     def start(self, listener: Listener) -> None:
-        """Begin to work, and to tell ``listener`` what happens elsewhere."""
+        """Begin to work, and to tell ``listener`` what other nodes do."""
 
     def stop(self) -> Awaitable[None]:
         """Finish what was begun, and let go of everything."""

@@ -1,4 +1,4 @@
-"""What is kept of a session elsewhere, and how it is written. No I/O."""
+"""What a store keeps of a session, and how it is written. No I/O."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class StoredSession(msgspec.Struct, array_like=True):
     told: dict[str, int] = {}
     """URI of a handle's state → the echo count its subscriber here was told of."""
     watchers: list[str] = []
-    """Nodes where somebody wants to hear of its echoes."""
+    """Nodes that have a listener for its echoes."""
     lists: str = ""
     """The node that tells it of changed lists: the one where it listened last."""
     marks: dict[str, int] = {}
@@ -37,7 +37,7 @@ class StoredSession(msgspec.Struct, array_like=True):
     """What requests change of it."""
 
     def copy(self) -> StoredSession:
-        """Return a copy to work out a change with; its log is copied by whoever changes that."""
+        """Return a copy to work out a change with; its log is copied when that is changed."""
         twin = copy(self)
         twin.record = copy(self.record)
         return twin

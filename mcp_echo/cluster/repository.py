@@ -165,7 +165,7 @@ class Repository:
                 self.telling = None
 
     async def follow(self, cached: CachedSession, record: Record, known: int) -> None:
-        """Take over what somebody else has kept.
+        """Take over what another node has kept.
 
         A record may have gone back: to the copy that an operator has put in the place of a file, or to what
         was known by the replica of Redis that has taken over.
@@ -181,7 +181,7 @@ class Repository:
         self.deliver(cached)
 
     def gone(self, cached: CachedSession, reason: EndReason | None = None) -> None:
-        """A session has ended, here or elsewhere: let go of everything that hangs on it.
+        """A session has ended, on this node or another: let go of everything that hangs on it.
 
         Args:
             cached: The copy.

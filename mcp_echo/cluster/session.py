@@ -1,4 +1,4 @@
-"""A session that is kept elsewhere, as a request sees it. No I/O.
+"""A session that an engine keeps, as a request sees it. No I/O.
 
 While its request is worked on it is a draft: nothing of it is seen by anybody before it is kept. Afterwards
 it still takes what late work has for it, as changes that are made as soon as may be.

@@ -372,7 +372,7 @@ class StreamLog:
         self._hold(self.states[tag])
 
     def resume(self, tag: str) -> None:
-        """Read a stream here from now on, whoever did so before."""
+        """Read a stream on this node from now on, in place of the one that did."""
         if tag in self.states:
             self._hold(self.states[tag])
             self.recover()

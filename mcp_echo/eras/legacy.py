@@ -102,7 +102,7 @@ class _SessionListener:
         self._session.tell_changed(uri)
 
     def told_until(self, uri: str, count: int) -> None:
-        """Note of which echoes the session is told elsewhere."""
+        """Note of which echoes another node tells the session."""
         self._session.told_until(uri, count)
 
 

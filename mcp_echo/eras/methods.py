@@ -1,4 +1,4 @@
-"""The methods that both eras have: what each answers, whoever asks."""
+"""The methods that both eras have: what each answers."""
 
 from __future__ import annotations
 

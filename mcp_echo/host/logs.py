@@ -232,7 +232,7 @@ _SHORTEST_MASKED = 8
 """Characters of the shortest text of letters and digits alone that may be masked."""
 
 _LONGEST_FIELD = 512
-"""Characters of a field that a line shows; names and methods are shorter, unless somebody tries."""
+"""Characters of a field that a line shows; names and methods of real clients are shorter."""
 
 _MOST_CLEAN, _LONGEST_CLEAN = 256, 64
 _clean: set[str] = set()

@@ -42,7 +42,7 @@ def tcp_port(
 
 
 def unix_port(kind: type[unix.Port], reactor: Any, descriptor: int, factory: IProtocolFactory) -> Any:
-    """Return a port of this class for a copy of a listening Unix socket, whose file is somebody else's."""
+    """Return a port of this class for a copy of a listening Unix socket, whose file others remove."""
     port = cast(Any, kind)._fromListeningDescriptor(reactor, descriptor, factory)
     # Twisted would set the file's mode, and remove it at last; a name that begins so is in no file system.
     port._bindPath = b"\0" + port._bindPath

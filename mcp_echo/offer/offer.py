@@ -31,7 +31,7 @@ class Offer:
     methods: Mapping[str, ModernMethod] = field(default_factory=dict)
     """Methods that extensions add (modern era)."""
     observer: Observer | None = None
-    """Told of what clients do, if somebody wants to know."""
+    """Is told of what clients do; None for no observer."""
 
 
 def diagnostic_offer(settings: Settings) -> Offer:

@@ -62,7 +62,7 @@ class Meta(msgspec.Struct, frozen=True):
 
 
 _UNDECODED = tuple(each.name for each in msgspec.structs.fields(Meta) if Raw in get_args(each.type))
-"""The members that nobody looks into here, so that a null fits; it stands for an absent one as elsewhere."""
+"""The members whose value is not read here, so that null fits: it stands for an absent one."""
 
 
 class _Claim(msgspec.Struct):

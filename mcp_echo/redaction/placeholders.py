@@ -1,4 +1,4 @@
-"""Telling a placeholder that somebody forgot to fill in from a secret. No I/O.
+"""Telling a secret from a placeholder that was not filled in. No I/O.
 
 What is called a placeholder is shown in answers, so that nothing that could be a secret may pass for one: the
 name of a variable in the notation of a shell or a template, or a few words that are all on a short list.

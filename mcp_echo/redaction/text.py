@@ -6,7 +6,7 @@ import hashlib
 import re
 
 LONGEST = 32 * 1024
-"""Characters of any one text that are shown; whoever wants more has sent it."""
+"""Characters of any one text that are shown; the client has the rest: it sent it."""
 
 LONGEST_QUOTE = 200
 """Characters of a client's text that a sentence quotes."""

@@ -70,7 +70,7 @@ class Held:
         self.refused = 0
         """How often there was no room for one more."""
         self.refused_to_holders = 0
-        """How often somebody had no room for one more in its share."""
+        """How often a holder had no room for one more in its share."""
         self._by_holder: dict[str, int] = {}
 
     def __len__(self) -> int:

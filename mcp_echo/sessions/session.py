@@ -284,7 +284,7 @@ class Session:
             self.log.queue(notification_bytes("notifications/resources/updated", {"uri": uri}))
 
     def told_until(self, uri: str, count: int) -> None:
-        """Note of which echoes it is told elsewhere: here there is no other node."""
+        """Do nothing: there is no other node that could have told it of echoes."""
 
     def tell_list_changed(self, which: str) -> None:
         """Queue the news of a changed list."""

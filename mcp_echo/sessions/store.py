@@ -251,7 +251,7 @@ class SessionStore(Protocol):
         """
 
     def knows(self, session_id: str) -> bool:
-        """Return whether this process knows a session or handle of this id, whoever's it is: for the log."""
+        """Return whether this process knows a session or handle of this id, of any owner: for the log."""
 
     def share(self, principal: str | None, address: str) -> SessionShare:
         """Return what a caller has of the sessions; see `create` for who that is."""

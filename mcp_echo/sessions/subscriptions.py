@@ -12,11 +12,11 @@ LISTS: tuple[List, ...] = ("tools", "prompts", "resources")
 
 
 class Listener(Protocol):
-    """Somebody who wants to hear of changes."""
+    """One that is told of changes: a session, or the stream of a subscription."""
 
     @property
     def reader(self) -> str:
-        """Who reads what it hears, as `Call.reader` names whoever asks for lists."""
+        """Who reads what it hears, as `Call.reader` names the reader of a list."""
 
     def list_changed(self, which: List) -> None:
         """One of the server's lists is another one now."""
@@ -29,7 +29,7 @@ class Listener(Protocol):
 
 
 class _Reads:
-    """How many lists somebody has asked for while ``watchers`` want to know."""
+    """How many lists one reader has asked for while ``watchers`` wait for that."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -83,12 +83,12 @@ class Subscriptions:
 
     @property
     def uris(self) -> tuple[str, ...]:
-        """The resources that somebody wants to hear of."""
+        """The resources that have a listener."""
         return tuple(self._by_uri)
 
     @property
     def resources_watched(self) -> bool:
-        """Whether somebody wants to hear of any resource."""
+        """Whether any resource has a listener."""
         return bool(self._by_uri)
 
     def state_changed(self, uris: Iterable[str]) -> None:
@@ -110,7 +110,7 @@ class Subscriptions:
                 self._reads.pop(reader, None)
 
     def note_read(self, reader: str) -> None:
-        """Count a list that was asked for, if somebody wants to know."""
+        """Count a list that a reader has asked for, if a probe waits for that."""
         reads = self._reads.get(reader)
         if reads is not None:
             reads.count += 1

@@ -112,7 +112,7 @@ class Queue(Generic[T]):
         self.done([unavailable() for _ in self._batch])
 
     def put_back(self) -> None:
-        """Have the batch wait again: it was not carried out, and is to be once somebody has it go on."""
+        """Have the batch wait again: it was not carried out, and is to be with the next `go_on`."""
         batch, self._batch = self._batch, []
         self._wait_again(batch)
 

@@ -49,7 +49,7 @@ _JSON_UNCACHED = (JSON, *UNCACHED)
 
 _HERE = "Streamable HTTP is at /mcp, and this server has /health and /ready"
 _INSTEAD = {b"/sse": "Streamable HTTP is at /mcp"}
-"""Path → what to tell whoever comes with a method that it does not take."""
+"""Path → what to tell a client whose method it does not take."""
 _MEANT = {
     "mcp": "MCP is at /mcp, spelled exactly so",
     "sse": "the transport of 2024-11-05 is at /sse, spelled exactly so",
@@ -57,7 +57,7 @@ _MEANT = {
     "health": "it is /health, spelled exactly so",
     "ready": "it is /ready, spelled exactly so",
 }
-"""Path in lower case, without slashes at its ends → what to tell whoever spells it otherwise."""
+"""Path in lower case, without slashes at its ends → what to tell a client that spells it otherwise."""
 
 
 class StreamableHttp:

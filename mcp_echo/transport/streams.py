@@ -14,6 +14,7 @@ from zope.interface import implementer
 from mcp_echo.eras.exchange import StreamResponse
 from mcp_echo.transport import sse
 from mcp_echo.transport.edge.exchange import HttpExchange
+from mcp_echo.transport.stream_states import NEXT, Event, State
 from mcp_echo.watch.observer import Watch
 from mcp_echo.watch.seen import Ending, StreamEvent, StreamEventKind
 
@@ -59,14 +60,12 @@ class EventStream:
     __slots__ = (
         "_done",
         "_exchange",
-        "_gone",
         "_keep_alive",
-        "_leaving",
         "_log",
         "_opened",
         "_opening",
-        "_paused",
         "_quiet",
+        "_state",
         "_stream",
         "_stream_response",
         "_streams",
@@ -90,11 +89,14 @@ class EventStream:
         self._streams = streams
         self._opened = 0.0
         self._why: Ending = "ended"
-        self._done: Deferred[None] = Deferred(self._let_go)
-        self._paused = False
-        self._leaving = False
-        self._gone = False
+        self._done: Deferred[None] = Deferred(self._left)
+        self._state: State = "open"
         self._quiet = False
+
+    @property
+    def _is_read(self) -> bool:
+        """Whether a client may read what is written."""
+        return self._state in ("open", "paused")
 
     @property
     def kind(self) -> Kind:
@@ -134,31 +136,40 @@ class EventStream:
         """Tell of the end."""
         self._tell("close", self._why)
 
-    def _let_go(self, done: Deferred[None] | None = None) -> None:
-        self._gone = True
-        if done is not None:
-            self._why = "left"
+    def _step(self, event: Event) -> None:
+        self._state = NEXT[self._state].get(event, self._state)
+
+    def _left(self, _done: Deferred[None]) -> None:
+        """The client has left, which nobody waits for any more."""
+        self._why = "left"
+        self._let_go()
+
+    def _let_go(self) -> None:
+        self._step("done")
         if self._stream.reader is self:
             self._log.detach(self._stream)
 
     def wake(self) -> None:
         """Write what there is to write; called by the queue with each message, so nothing here is put off."""
-        if self._write_all() and not self._done.called:
-            # On the way out of a lost connection the request has no channel to unregister from.
-            if not self._gone:
-                self._exchange.unregisterProducer()
-            self._let_go()
-            self._done.callback(None)
-
-    def _write_all(self) -> bool:
-        """Write what may be written; return whether this connection is done."""
-        while not self._paused and self._write_next():
+        while self._state == "open" and self._write_next():
             pass
-        return self._leaving or (self._stream.ended and not self._stream.unread)
+        if self._stream.ended and not self._stream.unread:
+            self._finish("ended")
+
+    def _finish(self, why: Ending) -> None:
+        """End this response, once."""
+        if self._state == "over":
+            return
+        self._why = why
+        # On the way out of a lost connection the request has no channel to unregister from.
+        if self._state != "gone":
+            self._exchange.unregisterProducer()
+        self._let_go()
+        self._done.callback(None)
 
     def _write_next(self) -> bool:
         """Write one message; return whether there was one."""
-        event = None if self._gone or self._leaving else self._log.take(self._stream)
+        event = self._log.take(self._stream) if self._is_read else None
         if event is None:
             return False
         self._quiet = False
@@ -172,12 +183,7 @@ class EventStream:
 
     def replaced(self) -> None:
         """End this response: another connection carries the stream now."""
-        self._end("replaced")
-
-    def _end(self, why: Ending) -> None:
-        self._why = why
-        self._leaving = True
-        self.wake()
+        self._finish("replaced")
 
     def leave_unless_answering(self) -> None:
         """End this response, unless it is the answer to a request, which is let come: the server stops."""
@@ -197,31 +203,31 @@ class EventStream:
         """
         while self._write_next():
             pass
-        if not self._gone:
+        if self._is_read:
             if self._stream_response.resumable:
                 self._exchange.write(sse.retry(RECONNECT_MILLISECONDS))
             if self._stream_response.farewell is not None:
                 self._exchange.write(sse.message(self._stream_response.farewell, None))
-        self._end(why)
+        self._finish(why)
 
     def beat(self) -> None:
         """Send a keep-alive, unless something was sent since the last beat."""
-        if self._quiet and not self._paused and not self._gone:
+        if self._quiet and self._state == "open":
             self._exchange.write(self._keep_alive)
         self._quiet = True
 
     def pauseProducing(self) -> None:
         """The client does not keep up; called again with every write until it does."""
-        self._paused = True
+        self._step("paused")
 
     def resumeProducing(self) -> None:
         """The client has caught up."""
-        self._paused = False
+        self._step("resumed")
         self.wake()
 
     def stopProducing(self) -> None:
         """The client has left."""
-        self._gone = True
+        self._step("left")
 
 
 def _prepare(transport: object) -> None:

@@ -79,7 +79,7 @@ class Lane:
         self._retry: IDelayedCall | None = None
         """When it is tried again while the slot moves."""
         self._is_moving = False
-        """Whether the last batch was sent back to be sent elsewhere, or later."""
+        """Whether the last batch was sent back, to go to another server or to go later."""
 
     def disconnected(self, reason: str) -> None:
         """Fail what is on the way; what waits may wait a while for another connection."""

@@ -23,7 +23,7 @@ SUBSCRIBE_INTERVAL = 1.0
 
 
 class Nudges:
-    """Tells a listener what happens elsewhere.
+    """Tells a listener what other nodes have changed and broadcast.
 
     Args:
         clock: For delays.

@@ -77,6 +77,6 @@ def read_slots(reply: Any, own_id: bytes, fallback: str) -> SlotMap:
 
 
 def owners_of(shards: Iterable[int], slots: SlotMap) -> dict[int, Where]:
-    """Return where each shard is, of those that somebody has."""
+    """Return where each shard is, of the shards that a server has."""
     found = ((shard, slots.owners[slot_of(shard)]) for shard in shards)
     return {shard: where for shard, where in found if where is not None}

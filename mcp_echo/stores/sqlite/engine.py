@@ -44,7 +44,7 @@ REMEDIES = {
 }
 """What to do about each kind of error."""
 LOOKS_UNTIL_REST = 20
-"""How many looks in a row, without anything done here or elsewhere, are a while."""
+"""How many looks in a row, in which neither this process nor another has changed anything, are a while."""
 
 
 class SqliteEngine:

@@ -21,7 +21,7 @@ class FileLost(sqlite3.OperationalError):
 
 
 def overwritten(path: Path) -> FileLost:
-    """Return what is said of a file that somebody has written to past SQLite."""
+    """Return what is said of a file that another program has written to without SQLite."""
     return FileLost(f"{path} was cut off or overwritten")
 
 

@@ -85,7 +85,7 @@ class DatabaseThread:
         self._others_until = 0.0
         """Seconds of the steady clock until which another process may be writing to the database."""
         self._foreign = False
-        """Whether somebody has written to the database past SQLite."""
+        """Whether another program has written to the database without SQLite."""
         self._doubtful = False
         """Whether the file has to be looked at as at the start before it is used again."""
         self._pool = _Pool(

@@ -159,7 +159,7 @@ class HttpExchange:
         self._finished(self.seen.watch.now())
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:  # noqa: ARG002
-        """Have whoever writes pieces told when the client does not keep up."""
+        """Have the producer of the pieces told when the client does not keep up."""
         if self._connection is not None:
             self._connection.carry(producer)
 
