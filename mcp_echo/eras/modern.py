@@ -326,21 +326,10 @@ class ModernEra:
         level = None if meta.log_level is UNSET else meta.log_level
         if level is not None and level not in LOG_LEVELS:
             raise InvalidParams(f"Invalid log level {quoted(level)}; levels are {', '.join(LOG_LEVELS)}")
-        return Call(
-            self._context,
-            None,
-            client,
-            exchange.principal,
-            revision,
-            exchange.headers,
-            exchange.http_method,
-            exchange.arrived,
-            back_channel,
-            exchange.caller,
-            exchange,
-            level,
-            None if meta.progress_token is UNSET else meta.progress_token,
-        )
+        call = Call(self._context, exchange, None, client, revision, back_channel)
+        call.log_level = level
+        call.progress_token = None if meta.progress_token is UNSET else meta.progress_token
+        return call
 
     def _back_channel(self, request: Request, exchange: Exchange, client: Client) -> ModernBackChannel:
         answers: dict[str, Any] = {}

@@ -175,38 +175,44 @@ class NoAnswer(AskError):
     """The client did not answer in time."""
 
 
+class HttpRequest(Effects, Protocol):
+    """The HTTP request that carried a call, which takes its effects."""
+
+    principal: str | None
+    """Who the caller is, or None when nobody vouches for it."""
+    arrived: float
+    """Seconds of the steady clock when it was complete."""
+    http_method: str
+
+    def headers(self) -> Headers:
+        """Return the header fields as they came."""
+
+    def caller(self) -> Caller:
+        """Return what is known of the caller."""
+
+
 class Call:
     """One request, as a tool sees it.
 
     Args:
         context: What is known of the server.
+        request: The HTTP request that carried it.
         session: The protocol session it belongs to; None in the modern era, which has none.
         client: What the client says of itself.
-        principal: Who the caller is, or None when nobody vouches for it.
         revision: The protocol revision it is in.
-        headers: Gives the HTTP headers, anew each time; most tools never look.
-        http_method: The HTTP method that carried it.
-        arrived: Seconds of the steady clock when the request was complete.
         back_channel: The client's end.
-        caller: Tells what is known of the caller; few tools ask.
-        effects: Takes what is to happen outside the session.
-        log_level: The least severe log message the client wants; None for none at all.
-        progress_token: What progress notifications are to carry; anything else than a token sends none.
     """
 
     __slots__ = (
         "_headers",
         "arrived",
         "back_channel",
-        "caller",
         "client",
         "context",
         "effects",
-        "http_method",
         "log_level",
         "principal",
         "progress_token",
-        "read_headers",
         "revision",
         "session",
         "tool",
@@ -215,42 +221,48 @@ class Call:
     def __init__(
         self,
         context: ServerContext,
+        request: HttpRequest,
         session: Session | None,
         client: Client,
-        principal: str | None,
         revision: Revision,
-        headers: Callable[[], Headers],
-        http_method: str,
-        arrived: float,
         back_channel: BackChannel,
-        caller: Callable[[], Caller],
-        effects: Effects,
-        log_level: str | None = None,
-        progress_token: ProgressToken = None,
     ) -> None:
         self.context = context
+        self.effects = request
+        """Takes what is to happen outside of sessions: see `mcp_echo.sessions.effects`."""
+        self.principal = request.principal
+        self.arrived = request.arrived
         self.session = session
         self.client = client
-        self.principal = principal
         self.revision = revision
-        self.read_headers = headers
-        self._headers: Headers | None = None
-        self.http_method = http_method
-        self.arrived = arrived
         self.back_channel = back_channel
-        self.caller = caller
-        self.effects = effects
-        self.log_level = log_level
-        self.progress_token = progress_token
+        self._headers: Headers | None = None
+        self.log_level: str | None = None
+        """The least severe log message the client wants; None for none at all."""
+        self.progress_token: ProgressToken = None
+        """What progress notifications are to carry; anything else than a token sends none."""
         self.tool: str | None = None
         """The tool that the client names; None while that is not known, and for other methods."""
+
+    @property
+    def http_method(self) -> str:
+        """The HTTP method that carried it."""
+        return self.effects.http_method
 
     @property
     def headers(self) -> Headers:
         """The HTTP headers of the request that carried the call."""
         if self._headers is None:
-            self._headers = self.read_headers()
+            self._headers = self.effects.headers()
         return self._headers
+
+    def read_headers(self) -> Headers:
+        """Return the headers without keeping them, for a call that waits."""
+        return self.effects.headers()
+
+    def caller(self) -> Caller:
+        """Return what is known of the caller."""
+        return self.effects.caller()
 
     @property
     def reader(self) -> str:

@@ -16,7 +16,7 @@ from mcp_echo.protocol.jsonrpc import encode
 from mcp_echo.protocol.progress import ProgressToken
 from mcp_echo.protocol.revisions import Revision, Supported
 from mcp_echo.sessions.budget import StateBudget
-from mcp_echo.sessions.effects import AT_ONCE
+from mcp_echo.sessions.effects import AtOnce
 from mcp_echo.sessions.event_log import EventLog
 from mcp_echo.sessions.limits import Limits, share_of
 from mcp_echo.sessions.memory import MemoryStore
@@ -88,6 +88,23 @@ class Nobody:
         return False
 
 
+class Carried(AtOnce):
+    """The HTTP request of a call; its effects happen at once."""
+
+    def __init__(self, scene: Scene, headers: Headers, http_method: str, arrived: float) -> None:
+        self._scene = scene
+        self._headers = headers
+        self.http_method = http_method
+        self.arrived = arrived
+        self.principal = scene.principal
+
+    def headers(self) -> Headers:
+        return self._headers
+
+    def caller(self) -> Caller:
+        return self._scene.caller
+
+
 class Scene:
     """A server without a transport, at a known time.
 
@@ -152,21 +169,11 @@ class Scene:
         self, headers: Iterable[tuple[str, str]] = (), http_method: str = "POST", took: float = 0.0
     ) -> Call:
         """Return a request as tools, resources and prompts see it."""
-        return Call(
-            self.context,
-            None if self.revision.stateless else self.session,
-            self.session.client,
-            self.principal,
-            self.revision,
-            lambda: Headers(headers),
-            http_method,
-            self.now() - took,
-            self.back_channel,
-            lambda: self.caller,
-            AT_ONCE,
-            self.log_level,
-            self.progress_token,
-        )
+        session = None if self.revision.stateless else self.session
+        request = Carried(self, Headers(headers), http_method, self.now() - took)
+        call = Call(self.context, request, session, self.session.client, self.revision, self.back_channel)
+        call.log_level, call.progress_token = self.log_level, self.progress_token
+        return call
 
     def call(
         self,
