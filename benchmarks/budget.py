@@ -28,6 +28,7 @@ from measure import cpu_seconds, free_port, resident_bytes
 from mcp_echo.protocol.revisions import Supported
 from mcp_echo.sessions.memory import MemoryStore
 from mcp_echo.sessions.session import UNKNOWN_CLIENT
+from mcp_echo.sessions.store import StoreLimits
 
 HERE = Path(__file__).resolve().parent
 CONNECTIONS = 32
@@ -282,7 +283,7 @@ def sweep_milliseconds() -> float:
     now = [0.0]
     costs = []
     for _ in range(5):
-        store = MemoryStore(100, STORED, lambda: now[0])
+        store = MemoryStore(StoreLimits(100, STORED), lambda: now[0])
         revision = next(iter(Supported().legacy.values()))
         for number in range(STORED):
             now[0] = 0.0 if number < EXPIRED else 50.0

@@ -16,10 +16,12 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from mcp_echo.auth.sealed import Seal
+from mcp_echo.cluster.budget import SharedBudget
 from mcp_echo.cluster.bus import SharedSubscriptions
 from mcp_echo.cluster.cached_session import CachedSession
 from mcp_echo.cluster.engine import Engine
-from mcp_echo.cluster.store import SharedStore
+from mcp_echo.cluster.repository import Hooks
+from mcp_echo.cluster.store import Runtime, SharedStore
 from mcp_echo.cluster.stream_log import Bounds
 from mcp_echo.eras.running import AtOnce, InTransactions, Runner
 from mcp_echo.eras.server import Server
@@ -35,7 +37,7 @@ from mcp_echo.sessions.event_log import EventLog
 from mcp_echo.sessions.limits import Limits, share_of
 from mcp_echo.sessions.memory import MemoryStore
 from mcp_echo.sessions.session import Session
-from mcp_echo.sessions.store import Clock, EndReason, SessionStore, new_node
+from mcp_echo.sessions.store import Clock, EndReason, SessionStore, StoreLimits, new_node
 from mcp_echo.sessions.subscriptions import Subscriptions
 from mcp_echo.settings.load import Effective
 from mcp_echo.settings.table import ConfigError, Settings
@@ -165,15 +167,12 @@ class EchoService(MultiService):
         """Make a server whose sessions live in this process."""
         settings = effective.settings
         self.store = MemoryStore(
-            settings.session_timeout,
-            settings.max_sessions,
+            self._store_limits(settings),
             now,
             lambda: EventLog(settings.max_queue_messages, settings.max_queue_bytes),
             self._session_ended,
             StateBudget(settings.max_state_bytes, self.journal.note, self._state_share(settings)),
-            settings.max_sessions_per_principal,
             node,
-            share_of(settings.max_sessions_per_address, settings.max_sessions),
         )
         limits = Limits(settings)
         # Whoever has the operator's key has nothing else in common with this process than what day it is.
@@ -189,19 +188,15 @@ class EchoService(MultiService):
         limits = Limits(settings)
         store = SharedStore(
             engine,
-            settings.session_timeout,
-            settings.max_sessions,
-            settings.max_sessions_per_principal,
+            self._store_limits(settings),
             Bounds(settings.max_queue_messages, settings.max_queue_bytes),
-            settings.max_state_bytes,
-            now,
-            ReactorTimers(self._reactor),
-            self._spawn,
-            self._shared_session_ended,
-            lambda handle: subscriptions.echoed(state_uris(handle)),
-            self.journal.note,
-            share_of(settings.max_sessions_per_address, settings.max_sessions),
-            self._state_share(settings),
+            SharedBudget(settings.max_state_bytes, engine, self.journal.note, self._state_share(settings)),
+            Runtime(now, ReactorTimers(self._reactor), self._spawn),
+            Hooks(
+                self._shared_session_ended,
+                lambda handle: subscriptions.echoed(state_uris(handle)),
+                self.journal.note,
+            ),
         )
         subscriptions = SharedSubscriptions(store, store.bus, handle_of)
         self.store = store
@@ -221,6 +216,15 @@ class EchoService(MultiService):
         self.server = self._server(seal, InTransactions(store, self._spawn))
         self._keeping = StoreService(self._reactor, store, seal, settings.state_key, self._spawn)
         self._keeping.setServiceParent(self)
+
+    @staticmethod
+    def _store_limits(settings: Settings) -> StoreLimits:
+        return StoreLimits(
+            settings.session_timeout,
+            settings.max_sessions,
+            settings.max_sessions_per_principal,
+            share_of(settings.max_sessions_per_address, settings.max_sessions),
+        )
 
     @staticmethod
     def _state_share(settings: Settings) -> int:

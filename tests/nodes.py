@@ -8,16 +8,18 @@ from typing import Any, Literal, TypeVar
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 
+from mcp_echo.cluster.budget import SharedBudget
 from mcp_echo.cluster.cached_session import CachedSession
 from mcp_echo.cluster.engine import Operation, Outcome
+from mcp_echo.cluster.repository import Hooks
 from mcp_echo.cluster.session import SharedSession
-from mcp_echo.cluster.store import SharedStore
+from mcp_echo.cluster.store import Runtime, SharedStore
 from mcp_echo.cluster.stream_log import Bounds
 from mcp_echo.protocol.errors import StoreUnavailable
 from mcp_echo.protocol.revisions import Supported
 from mcp_echo.sessions.event_log import Stream
 from mcp_echo.sessions.session import Client
-from mcp_echo.sessions.store import EndReason, SessionKey
+from mcp_echo.sessions.store import EndReason, SessionKey, StoreLimits
 from mcp_echo.transport.timers import ReactorTimers
 from tests.engines import DictEngine, DictRecords
 
@@ -169,16 +171,11 @@ class Node:
         self.alive = True
         self.store = CollectingStore(
             self.engine,
-            timeout,
-            limit,
-            limit_per_principal,
+            StoreLimits(timeout, limit, limit_per_principal),
             bounds,
-            1 << 20,
-            clock.seconds,
-            ReactorTimers(clock),
-            self._spawn,
-            self._note_end,
-            self.echoed.append,
+            SharedBudget(1 << 20, self.engine),
+            Runtime(clock.seconds, ReactorTimers(clock), self._spawn),
+            Hooks(self._note_end, self.echoed.append),
         )
         self.engine.start(self.store)
 

@@ -29,7 +29,7 @@ from mcp_echo.protocol.errors import McpError
 from mcp_echo.protocol.params import read_without_nulls
 from mcp_echo.protocol.revisions import Revision, Supported
 from mcp_echo.sessions.memory import MemoryStore
-from mcp_echo.sessions.store import SessionStore
+from mcp_echo.sessions.store import SessionStore, StoreLimits
 from mcp_echo.settings.load import load
 from mcp_echo.settings.table import Settings
 from mcp_echo.tools.base import Call
@@ -89,7 +89,7 @@ MADE: Mapping[Any, Make] = {
     AllowedOrigins: lambda _: AllowedOrigins(["http://localhost"]),
     McpError: McpError,
     IdentityHeader: lambda _: row_of("X-MS-CLIENT-PRINCIPAL"),
-    SessionStore: lambda _: MemoryStore(3600, 10, lambda: 0.0),
+    SessionStore: lambda _: MemoryStore(StoreLimits(3600, 10), lambda: 0.0),
     type(None): lambda _: None,
 }
 """Type → how to make one that has the text in it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import msgspec
 
@@ -26,6 +27,17 @@ SPOILT_RETRY = 30
 """Seconds after which a record that cannot be used may be another one."""
 
 
+class Hooks(NamedTuple):
+    """Who is told of what happens to shared sessions."""
+
+    ended: Callable[[str, EndReason, CachedSession | None], None]
+    """Told of every session that has ended here, and why."""
+    echoed: Callable[[str], None]
+    """Told of every echo in a session whose echoes have a listener here."""
+    tell: Callable[[str], None] | None = None
+    """Told, in a sentence for the operator, of what could not be kept or used."""
+
+
 class Repository:
     """Has changes of sessions kept, and follows those of others.
 
@@ -34,9 +46,7 @@ class Repository:
         cache: Those of this node.
         budget: Counts what all sessions hold.
         bounds: How much the log of one session keeps.
-        ended: Told of every session that has ended here, and why.
-        echoed: Told of every echo in a session that somebody here wants to hear of.
-        tell: Told, in a sentence for the operator, of a record that cannot be used.
+        hooks: Who is told of what happens.
     """
 
     def __init__(
@@ -45,22 +55,18 @@ class Repository:
         cache: SessionCache,
         budget: SharedBudget,
         bounds: Bounds,
-        ended: Callable[[str, EndReason, CachedSession | None], None],
-        echoed: Callable[[str], None],
-        tell: Callable[[str], None] | None = None,
+        hooks: Hooks,
     ) -> None:
         self.engine = engine
         self.node = engine.node
         self.cache = cache
         self.budget = budget
         self.bounds = bounds
-        self.ended = ended
+        self.ended, self._echoed, self._tell = hooks
         self.telling: int | None = None
         """The echo count that is being told of now."""
         self.mean_state = 0.0
         """Bytes that a session takes without messages and echo: the mean of those changed here lately."""
-        self._echoed = echoed
-        self._tell = tell
         self._spoilt_until = 0
         """Milliseconds of the engine's clock until which no further record is told of that cannot be used."""
         self._marks = secrets.randbits(32) << 16

@@ -31,7 +31,7 @@ from __future__ import annotations
 import secrets
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from mcp_echo.cluster.budget import SharedBudget
 from mcp_echo.cluster.bus import Bus
@@ -40,7 +40,7 @@ from mcp_echo.cluster.committer import Committer
 from mcp_echo.cluster.engine import Broadcast, Counted, Engine, Found, Load
 from mcp_echo.cluster.maintenance import Maintenance
 from mcp_echo.cluster.record import StoredSession, describe
-from mcp_echo.cluster.repository import Repository
+from mcp_echo.cluster.repository import Hooks, Repository
 from mcp_echo.cluster.session import SharedSession
 from mcp_echo.cluster.session_cache import SessionCache, Timers
 from mcp_echo.cluster.stream_log import Bounds
@@ -51,12 +51,12 @@ from mcp_echo.sessions.session import Client
 from mcp_echo.sessions.store import (
     Clock,
     Counts,
-    EndReason,
     Holdings,
     SessionKey,
     SessionShare,
     Statistics,
     StoreHealth,
+    StoreLimits,
 )
 
 HEARTBEAT = 15.0
@@ -68,6 +68,17 @@ ACKNOWLEDGE = 1.0
 T = TypeVar("T")
 
 
+class Runtime(NamedTuple):
+    """What a store needs of the process that it is in."""
+
+    now: Clock
+    """The steady clock."""
+    timers: Timers
+    """Ways to wait."""
+    spawn: Callable[[Coroutine[Any, Any, None]], Callable[[], None]]
+    """Starts work that goes on by itself."""
+
+
 class SharedStore:
     """Sessions that an engine keeps.
 
@@ -75,53 +86,35 @@ class SharedStore:
 
     Args:
         engine: Keeps them.
-        timeout: Seconds of idleness after which a session is gone.
-        limit: How many sessions may live at once.
-        limit_per_principal: How many of them one principal may have.
+        limits: How many sessions there may be.
         bounds: How much the log of one session keeps.
-        max_bytes: Bytes that queued messages and last echoes may take together.
-        now: The steady clock.
-        timers: Ways to wait.
-        spawn: Starts work that goes on by itself.
-        ended: Told of every session that has ended here, and why.
-        echoed: Told of every echo in a session that somebody here wants to hear of, with the echo count.
-        tell: Told, in a sentence for the operator, when something could not be kept.
-        limit_per_address: How many of them one address may have, where no principal is known.
-        max_bytes_per_client: What may wait on this node for the connections of one holder's modern requests.
+        budget: Counts what they hold.
+        runtime: Time, and work that goes on by itself.
+        hooks: Who is told of what happens.
     """
 
     def __init__(
         self,
         engine: Engine,
-        timeout: float,
-        limit: int,
-        limit_per_principal: int,
+        limits: StoreLimits,
         bounds: Bounds,
-        max_bytes: int,
-        now: Clock,
-        timers: Timers,
-        spawn: Callable[[Coroutine[Any, Any, None]], Callable[[], None]],
-        ended: Callable[[str, EndReason, CachedSession | None], None],
-        echoed: Callable[[str], None],
-        tell: Callable[[str], None] | None = None,
-        limit_per_address: int | None = None,
-        max_bytes_per_client: int | None = None,
+        budget: SharedBudget,
+        runtime: Runtime,
+        hooks: Hooks,
     ) -> None:
         self.engine = engine
         self.node = engine.node
-        self.timeout = timeout
-        self.limit = limit
-        self.budget = SharedBudget(max_bytes, engine, tell, max_bytes_per_client)
+        self.timeout, self.limit = limits.timeout, limits.sessions
+        self._limits = limits
+        self.budget = budget
         self.statistics = Statistics()
-        self.now = now
+        self.now, timers, spawn = runtime
         self.bus = Bus(self)
         self.cache = SessionCache(timers.promise)
-        self.repository = Repository(engine, self.cache, self.budget, bounds, ended, echoed, tell)
+        self.repository = Repository(engine, self.cache, budget, bounds, hooks)
         self.maintenance = Maintenance(self.repository, self.cache, timers, spawn)
-        self._limit_per_principal = limit_per_principal
-        self._limit_per_address = limit if limit_per_address is None else limit_per_address
         self._committer = Committer(
-            self.repository, self.cache, self.statistics, limit, self._limit_of, self.maintenance.later
+            self.repository, self.cache, self.statistics, self.limit, self._limit_of, self.maintenance.later
         )
         self._timers = timers
         self._spawn = spawn
@@ -188,7 +181,8 @@ class SharedStore:
         return SessionShare(self.transaction.held_by(principal, address, most), most, None, None)
 
     def _limit_of(self, principal: str | None) -> int:
-        return self._limit_per_address if principal is None else self._limit_per_principal
+        limit = self._limits.of(principal)
+        return self.limit if limit is None else limit
 
     def create(
         self, principal: str | None, revision: Revision, client: Client, address: str | None = None

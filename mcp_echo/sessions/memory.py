@@ -22,6 +22,7 @@ from mcp_echo.sessions.store import (
     SessionShare,
     Statistics,
     StoreHealth,
+    StoreLimits,
     new_node,
     refusal_for,
 )
@@ -31,37 +32,29 @@ class MemoryStore:
     """Sessions of one process, gone with it.
 
     Args:
-        timeout: Seconds of idleness after which a session is gone.
-        limit: How many sessions may live at once.
+        limits: How many sessions there may be.
         now: The steady clock.
         new_log: Makes a session's message queue.
         ended: Told of every session that ends, and why.
         budget: Counts what all sessions hold; None for one of its own, without limit.
-        limit_per_principal: How many sessions one principal may have; None for any number.
         node: The name of this process; None for a new one.
-        limit_per_address: How many sessions one address may have, where no principal is known.
     """
 
     def __init__(
         self,
-        timeout: float,
-        limit: int,
+        limits: StoreLimits,
         now: Clock,
         new_log: Callable[[], EventLog] = EventLog,
         ended: Callable[[Session, EndReason], None] | None = None,
         budget: StateBudget | None = None,
-        limit_per_principal: int | None = None,
         node: str | None = None,
-        limit_per_address: int | None = None,
     ) -> None:
-        self.timeout = timeout
-        self.limit = limit
+        self.timeout, self.limit = limits.timeout, limits.sessions
+        self._limit_of = limits.of
         self.node = new_node() if node is None else node
         self.handles = 0
         self.counts: Counts | None = None
         self.budget = StateBudget() if budget is None else budget
-        self._limit_per_principal = limit_per_principal
-        self._limit_per_address = limit_per_address
         self.statistics = Statistics()
         self._now = now
         self._new_log = new_log
@@ -139,9 +132,6 @@ class MemoryStore:
         self.statistics.created += 1
         self.handles += handle
         return session
-
-    def _limit_of(self, principal: str | None) -> int | None:
-        return self._limit_per_address if principal is None else self._limit_per_principal
 
     def _make_room_for(self, holder: str | None, principal: str | None) -> None:
         """Have a holder stay within its share with one more."""

@@ -162,6 +162,23 @@ class SessionKey(NamedTuple):
         return (_HANDLE if self.handle else _ID).fullmatch(self.id) is not None
 
 
+class StoreLimits(NamedTuple):
+    """How many sessions there may be, and for how long."""
+
+    timeout: float
+    """Seconds of idleness after which a session is gone."""
+    sessions: int
+    """How many may live at once, handles included."""
+    per_principal: int | None = None
+    """How many of them one principal may have; None for any number."""
+    per_address: int | None = None
+    """How many of them one address may have, where no principal is known; None for any number."""
+
+    def of(self, principal: str | None) -> int | None:
+        """Return how many a principal may have, or an address where it is None."""
+        return self.per_address if principal is None else self.per_principal
+
+
 class SessionStore(Protocol):
     """What the server needs of a place for sessions."""
 

@@ -19,15 +19,18 @@ from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred, ensureDeferred, gatherResults
 from twisted.internet.task import deferLater
 
+from mcp_echo.cluster.budget import SharedBudget
 from mcp_echo.cluster.cached_session import CachedSession
 from mcp_echo.cluster.engine import Engine, Found, Peek
+from mcp_echo.cluster.repository import Hooks
+from mcp_echo.cluster.store import Runtime
 from mcp_echo.cluster.stream_log import Bounds
 from mcp_echo.protocol.revisions import MODERN, Supported
 from mcp_echo.sessions.budget import StateBudget
 from mcp_echo.sessions.event_log import EventLog
 from mcp_echo.sessions.memory import MemoryStore
 from mcp_echo.sessions.session import Client, Session
-from mcp_echo.sessions.store import EndReason, Holdings, SessionStore, Statistics
+from mcp_echo.sessions.store import EndReason, Holdings, SessionStore, Statistics, StoreLimits
 from mcp_echo.stores.redis import script as redis_script
 from mcp_echo.stores.redis.engine import RedisEngine
 from mcp_echo.stores.sqlite.engine import SqliteEngine
@@ -174,6 +177,11 @@ class Bench:
 
     async def stop(self) -> None:
         """Let go of everything."""
+
+    @property
+    def store_limits(self) -> StoreLimits:
+        """How many sessions there may be."""
+        return StoreLimits(TIMEOUT, self.limit, self.limit_per_principal, self.limit_per_address)
 
     # What a request does.
 
@@ -354,14 +362,11 @@ class Memory(Bench):
 
     async def open(self) -> None:
         self.store = MemoryStore(
-            TIMEOUT,
-            self.limit,
+            self.store_limits,
             lambda: self.time,
             lambda: EventLog(*self.bounds),
             lambda session, reason: self.note_end(session.id, reason, len(self.store)),
             StateBudget(MAX_BYTES),
-            self.limit_per_principal,
-            limit_per_address=self.limit_per_address,
         )
         self.stores = [self.store]
 
@@ -419,17 +424,11 @@ class Shared(Bench):
         engine = self.engine(name)
         store = WatchedStore(
             engine,
-            TIMEOUT,
-            self.limit,
-            self.limit_per_principal,
+            self.store_limits,
             self.bounds,
-            MAX_BYTES,
-            lambda: self.time,
-            ReactorTimers(reactor),
-            self.spawn,
-            self.note_shared_end,
-            lambda _handle: None,
-            limit_per_address=self.limit_per_address,
+            SharedBudget(MAX_BYTES, engine),
+            Runtime(lambda: self.time, ReactorTimers(reactor), self.spawn),
+            Hooks(self.note_shared_end, lambda _handle: None),
         )
         engine.open()
         engine.start(store)

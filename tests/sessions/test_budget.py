@@ -13,6 +13,7 @@ from mcp_echo.sessions.budget import Budget, StateBudget
 from mcp_echo.sessions.event_log import EventLog
 from mcp_echo.sessions.memory import MemoryStore
 from mcp_echo.sessions.session import UNKNOWN_CLIENT, Echo, Session
+from mcp_echo.sessions.store import StoreLimits
 from tests.examples import examples
 from tests.sessions.test_event_log import Connection, queued
 
@@ -247,7 +248,7 @@ def test_an_answer_that_is_owed_counts_until_it_is_read_though_its_session_is_ov
 
 def test_a_holder_is_forgotten_with_all_that_it_had() -> None:
     """Our choice: memory for those who have something, not for all who ever came."""
-    store = MemoryStore(10, 1000, lambda: 0.0, budget=StateBudget(1000, share=500))
+    store = MemoryStore(StoreLimits(10, 1000), lambda: 0.0, budget=StateBudget(1000, share=500))
     for number in range(100):
         session = store.create(None, REVISION, UNKNOWN_CLIENT, f"10.0.0.{number}")
         session.log.queue(b"m")
@@ -271,12 +272,10 @@ class BudgetMachine(RuleBasedStateMachine):
         self.time = 0.0
         self.budget = StateBudget(self.LIMIT, share=self.SHARE)
         self.store = MemoryStore(
-            10,
-            5,
+            StoreLimits(10, 5, per_principal=3),
             lambda: self.time,
             lambda: EventLog(5, 300),
             budget=self.budget,
-            limit_per_principal=3,
         )
         self.logs: list[EventLog] = []
         """The queues ever made; those of ended sessions may still be read."""

@@ -16,6 +16,7 @@ from mcp_echo.protocol.revisions import Supported
 from mcp_echo.sessions.event_log import EventLog
 from mcp_echo.sessions.memory import MemoryStore
 from mcp_echo.sessions.session import UNKNOWN_CLIENT, Session
+from mcp_echo.sessions.store import StoreLimits
 from tests.examples import examples
 
 REVISION = Supported().offered
@@ -35,7 +36,7 @@ def test_the_sweep_stops_at_the_first_living_session_of_each_timeout(monkeypatch
     """Our choice: a sweep costs what it ends and one look more, not what there is, since it blocks the
     reactor."""
     time = 0.0
-    store = MemoryStore(60, 1000, lambda: time)
+    store = MemoryStore(StoreLimits(60, 1000), lambda: time)
     monkeypatch.setattr("mcp_echo.sessions.memory.Session", WatchedSession)
     for moment in range(100):
         time = float(moment)
@@ -52,7 +53,7 @@ def test_the_sweep_stops_at_the_first_living_session_of_each_timeout(monkeypatch
 def test_time_for_room_is_measured_over_every_timeout() -> None:
     """RFC 9110 section 10.2.3: Retry-After is when there is room, whoever's time is up first."""
     time = 0.0
-    store = MemoryStore(60, 2, lambda: time)
+    store = MemoryStore(StoreLimits(60, 2), lambda: time)
     store.create(None, REVISION, UNKNOWN_CLIENT)
     store.create_handle(None, REVISION, UNKNOWN_CLIENT, timeout=7)
     time = 3.0
@@ -63,14 +64,14 @@ def test_time_for_room_is_measured_over_every_timeout() -> None:
 
 def test_the_same_object_comes_back() -> None:
     """Our choice: in one process a session is one object, never a copy."""
-    store = MemoryStore(60, 1, lambda: 0.0)
+    store = MemoryStore(StoreLimits(60, 1), lambda: 0.0)
     session = store.create(None, REVISION, UNKNOWN_CLIENT)
     assert store.use(session.id, None) is session
 
 
 def test_each_session_gets_its_queue_from_the_store() -> None:
     """Our choice: the bounds of a queue are settings, which the store passes on."""
-    store = MemoryStore(60, 2, lambda: 0.0, lambda: EventLog(max_messages=1))
+    store = MemoryStore(StoreLimits(60, 2), lambda: 0.0, lambda: EventLog(max_messages=1))
     first, second = (store.create(None, REVISION, UNKNOWN_CLIENT) for _ in range(2))
     first.log.queue(b"a")
     first.log.queue(b"b")
@@ -82,7 +83,7 @@ def test_each_session_gets_its_queue_from_the_store() -> None:
 @pytest.mark.parametrize("used", [False, True])
 def test_a_session_takes_little_memory_whoever_has_it(addresses: int, used: bool) -> None:
     """Our choice: 1.5 KiB at most, the account of its holder's share among them, also where each has one."""
-    store = MemoryStore(60, 10_000, lambda: 0.0)
+    store = MemoryStore(StoreLimits(60, 10_000), lambda: 0.0)
     gc.collect()
     tracemalloc.start()
     for number in range(5000):
@@ -112,7 +113,7 @@ class StoreMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.time = 0.0
-        self.store = MemoryStore(self.TIMEOUT, self.LIMIT, lambda: self.time)
+        self.store = MemoryStore(StoreLimits(self.TIMEOUT, self.LIMIT), lambda: self.time)
         self.models: dict[str, Model] = {}
         self.ended = self.refused = self.created = 0
 

@@ -21,6 +21,7 @@ from mcp_echo.sessions.event_log import EventLog
 from mcp_echo.sessions.limits import Limits, share_of
 from mcp_echo.sessions.memory import MemoryStore
 from mcp_echo.sessions.session import Client, Session
+from mcp_echo.sessions.store import StoreLimits
 from mcp_echo.sessions.subscriptions import Subscriptions
 from mcp_echo.settings.load import load
 from mcp_echo.tools.base import Answer, AskError, BackChannel, Call, Pong, Question, ServerContext, ToolError
@@ -130,7 +131,9 @@ class Scene:
         effective = load(options or {}, environ or {})
         most = effective.settings.max_state_bytes
         budget = StateBudget(most, share=share_of(effective.settings.max_state_bytes_per_client, most))
-        self.store = MemoryStore(effective.settings.session_timeout, limit, self.now, EventLog, budget=budget)
+        self.store = MemoryStore(
+            StoreLimits(effective.settings.session_timeout, limit), self.now, EventLog, budget=budget
+        )
         self.context = ServerContext(
             effective,
             self.store,
