@@ -25,6 +25,7 @@ from mcp_echo.settings.table import DECLARED, Declared, Settings
 from mcp_echo.tap import Options, makeService
 from mcp_echo.tools.base import Answer, Call, Tool
 from tests.metrics.scraping import MetricsTestCase
+from tests.tools.test_catalogue import TOOLS, free_texts
 from tests.transport.support import (
     BOTH,
     Posted,
@@ -41,7 +42,7 @@ LOGS = [(level, form) for level in ("INFO", "DEBUG") for form in ("text", "json"
 
 EXEMPT = {
     "message of echo": "echo exists to repeat it; a debug log is confidential and has bodies",
-    "label of a handle": "given to be shown with the handle",
+    "label of createEchoSession": "given to be shown with the handle",
     "subject of whoIStheGOAT": "given to be shown in the verdict",
     "symptom of a prompt": "given to stand in the prompt",
     "claim of a token": "bearerDecode exists to show the claims",
@@ -288,7 +289,8 @@ class CanaryCase(MetricsTestCase):
             name: sorted(where for where in found if not may_come_out(where, name))
             for name, found in got_out.items()
         }
-        assert {name: found for name, found in unwanted.items() if found} == {}
+        shown = {name: found for name, found in unwanted.items() if found}
+        assert shown == {}, f"mask it, or say in EXEMPT of {__file__} why it may come out"
         # Nothing is found in an output that is not kept. Whoever has no session is no news at level INFO.
         assert all(output for name, output in outputs.items() if "INFO" not in name)
 
@@ -309,22 +311,18 @@ class CanaryCase(MetricsTestCase):
         return values
 
     def arguments(self) -> dict[str, dict[str, Any]]:
-        """Return the arguments for each tool, secrets where there is room for them."""
-        plant = self.canaries.plant
+        """Return the arguments for each tool, secrets wherever there is room for text.
+
+        A handle and bytes with their type are none: what is no such thing is refused.
+        """
+        plant, apart = self.canaries.plant, ("session", "data", "mimeType")
+        planted = {
+            name: {each: plant(f"{each} of {name}") for each in free_texts(name) if each not in apart}
+            for name in TOOLS
+        }
         return {
-            "echo": {"message": plant("message of echo")},
-            "replayLastEcho": {},
-            "printHeader": {},
+            **planted,
             "bearerDecode": {"token": self.canaries.token("the argument of bearerDecode")},
-            "authContext": {},
-            "requestTiming": {},
-            "corsAnalysis": {},
-            "environmentDump": {},
-            "healthProbe": {},
-            "sessionInfo": {},
-            "whoIStheGOAT": {"subject": plant("subject of whoIStheGOAT")},
-            "createEchoSession": {"label": plant("label of a handle")},
-            "closeEchoSession": {},
             "conformanceReport": {},
             "failing": {
                 "password": plant("password of a call that fails"),
@@ -353,7 +351,7 @@ class CanaryCase(MetricsTestCase):
         """Return a handle and the ``_meta`` of a client that has said secrets of itself."""
         meta = modern_message("ping")["params"]["_meta"]
         meta["io.modelcontextprotocol/clientInfo"] = self.client_info()
-        handle = self.handle(label=self.canaries.plant("label of a handle"))
+        handle = self.handle(label=self.canaries.plant("label of createEchoSession"))
         self.canaries.watch(handle, OWN)
         return handle, meta
 
@@ -585,15 +583,6 @@ def may_come_out(where: str, output: str) -> bool:
 def test_every_secret_setting_is_planted() -> None:
     """Our choice: who adds a secret setting adds a value for it here."""
     assert {each.variables[0] for each in DECLARED if each.secret} == set(SECRET_VALUES)
-
-
-def test_every_tool_is_called() -> None:
-    """Our choice: who adds a tool adds its arguments here."""
-    tests = CanaryTests("test_no_legacy_tool_shows_a_secret")
-    tests.canaries = Canaries()
-    settings = load({}, {}).settings
-
-    assert set(diagnostic_offer(settings).tools) - set(tests.arguments()) == set()
 
 
 @pytest.mark.parametrize(

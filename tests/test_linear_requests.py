@@ -14,6 +14,7 @@ from twisted.logger import globalLogPublisher
 from mcp_echo.host.logs import observer
 from mcp_echo.settings.load import load
 from tests.growth import FAMILIES, ONE_AT_A_TIME, check_linear, repeated
+from tests.tools.test_catalogue import TOOLS, free_texts
 from tests.transport.support import ModernTestCase, modern_message, routing_headers, send
 
 pytestmark = [pytest.mark.slow, ONE_AT_A_TIME]
@@ -40,13 +41,17 @@ HEADERS = (
     "X-Whatever",
 )
 
+
+def _argument(name: str, argument: str, text: str) -> dict[str, Any]:
+    return tool(name, {**TOOLS[name].calls[0], argument: text})
+
+
 MEMBERS: dict[str, Callable[[str], dict[str, Any]]] = {
     "the method": lambda text: {"method": text},
     "the id": lambda text: {"id": text, "method": "ping"},
     "the version of JSON-RPC": lambda text: {"jsonrpc": text},
     "another member": lambda text: {"method": "ping", text: text},
     "a tool": lambda text: tool(text, {}),
-    "an argument": lambda text: tool("echo", {"message": text}),
     "the name of an argument": lambda text: tool("echo", {text: 1}),
     "a choice": lambda text: tool("printHeader", {"category": text}),
     "bytes": lambda text: tool("echo", {"message": "", "data": text, "mimeType": text}),
@@ -55,8 +60,6 @@ MEMBERS: dict[str, Callable[[str], dict[str, Any]]] = {
         "bearerDecode", {"token": f"eyJhbGciOiJub25lIn0.{text}.{text}"}
     ),
     "a handle": lambda text: tool("replayLastEcho", {"session": text}),
-    "a subject": lambda text: tool("whoIStheGOAT", {"subject": text}),
-    "a label": lambda text: tool("createEchoSession", {"label": text}),
     "a feature": lambda text: tool("clientProbe", {"feature": text}),
     "a prompt": lambda text: {"method": "prompts/get", "params": {"name": text}},
     "a symptom": lambda text: {
@@ -92,6 +95,12 @@ MEMBERS: dict[str, Callable[[str], dict[str, Any]]] = {
         "params": {"requestId": text, "reason": text},
     },
     "an answer": lambda text: {"id": 1, "result": {"content": text}},
+    **{
+        f"{each} of {name}": partial(_argument, name, each)
+        for name, published in TOOLS.items()
+        for each in free_texts(name)
+        if published.calls
+    },
 }
 """Place → the message with the text there."""
 

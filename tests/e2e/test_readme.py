@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from mcp_echo.settings.load import load
 from mcp_echo.settings.table import DECLARED, Declared
+from mcp_echo.tools.catalogue import catalogue
 from tests.e2e.conftest import Needs, Start
 
 README = Path(__file__).parents[2] / "README.md"
@@ -65,6 +67,13 @@ def test_every_console_command_answers_as_printed(start: Start, program: Needs) 
     assert len(answers) == len(commands) + 1, finished.stderr
     for (command, expected), actual in zip(commands, answers, strict=False):
         assert _matches(expected, actual), f"{command}\nprinted:\n{expected}\nanswered:\n{actual}"
+
+
+def test_every_tool_is_told_of() -> None:
+    """Our interface: people read of a tool before they call it."""
+    told = set(re.findall(r"\*\*([A-Za-z]+)\*\*", README.read_text()))
+    missing = [name for name in catalogue(load({}, {}).settings) if name not in told]
+    assert not missing, f"write a paragraph of README.md that begins with **{missing[0]}**, and a call of it"
 
 
 def test_client_snippets_are_json_with_the_endpoint() -> None:

@@ -13,6 +13,8 @@ import re
 from unittest import mock
 
 from mcp_echo.protocol.revisions import KNOWN, LEGACY
+from mcp_echo.settings.load import load
+from mcp_echo.tools.catalogue import catalogue
 from tests.transport.support import ServerTestCase, send
 
 NAMES = [revision.name for revision in LEGACY]
@@ -371,12 +373,7 @@ class ToolTests(ServerTestCase):
     def test_tools_are_listed_in_the_order_of_the_catalogue(self) -> None:
         """Our interface."""
         tools = self.rpc("tools/list", session=self.initialize()).json["result"]["tools"]
-        assert (
-            [tool["name"] for tool in tools]
-            == "echo replayLastEcho printHeader bearerDecode authContext requestTiming corsAnalysis "
-            "environmentDump healthProbe sessionInfo whoIStheGOAT createEchoSession closeEchoSession "
-            "clientProbe".split()
-        )
+        assert [tool["name"] for tool in tools] == list(catalogue(load({}, {}).settings))
 
     def test_a_cursor_nobody_gave_out_is_refused(self) -> None:
         """Pagination, Error Handling: -32602."""

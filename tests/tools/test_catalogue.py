@@ -77,6 +77,14 @@ def describe(name: str, revision: Revision = LEGACY[-1]) -> dict[str, Any]:
     return Scene().tools[name].describe(revision)
 
 
+def free_texts(name: str) -> tuple[str, ...]:
+    """Return the arguments of a tool that take any text."""
+    arguments = describe(name)["inputSchema"]["properties"].items()
+    return tuple(
+        each for each, schema in arguments if schema.get("type") == "string" and "enum" not in schema
+    )
+
+
 def schema_of_result(name: str) -> Any:
     return describe(name)["outputSchema"]
 
@@ -84,7 +92,9 @@ def schema_of_result(name: str) -> Any:
 def test_the_tools_are_listed_in_order() -> None:
     """The documented eleven, then ours; 2025-11-25 server/tools: clients cache the list, so its order is
     stable."""
-    assert list(Scene().tools) == NAMES
+    unlisted = [name for name in Scene().tools if name not in TOOLS]
+    assert not unlisted, f"write an entry of TOOLS in {__file__} for {', '.join(unlisted)}"
+    assert list(Scene().tools) == NAMES, "TOOLS has the order of the catalogue"
     assert [tool.name for tool in Scene().tools.values()] == NAMES
 
 
@@ -149,7 +159,7 @@ def test_a_title_is_said_once(name: str) -> None:
 def test_a_description_tells_what_comes_back_and_when_to_call(name: str) -> None:
     """Our choice: a model chooses by it, so that it says more than what the tool is."""
     description = Scene().tools[name].description
-    assert "return" in description.lower()
+    assert "return" in description.lower(), "say what it returns"
     assert "Call it " in description
     assert description.endswith(".")
 
