@@ -67,13 +67,14 @@ class Committer:
         # What was used last decides the answer.
         if used and not await self._keep_session(transaction, used.pop()):
             return False
-        for session in used:
-            self._later(session.cached, session.kept_later())
-            session.settle()
-            transaction.late.append(session.id)
+        # From here on nothing is worked on again.
         for session in transaction.closed:
-            if not await self._close(transaction, session):
-                return False
+            await self._close(transaction, session)
+        for session in used:
+            if session not in transaction.closed:
+                self._later(session.cached, session.kept_later())
+                transaction.late.append(session.id)
+            session.settle()
         return True
 
     async def _make(self, transaction: Transaction, session: SharedSession, create: Create) -> bool:
@@ -128,7 +129,7 @@ class Committer:
         session.settle()
         self._repository.apply(draft, change)
 
-    async def _close(self, transaction: Transaction, session: SharedSession) -> bool:
+    async def _close(self, transaction: Transaction, session: SharedSession) -> None:
         cached = session.cached
         tell = tuple(
             sorted((cached.stream_log.owners() | set(cached.stored.watchers)) - {self._repository.node})
@@ -138,9 +139,9 @@ class Committer:
             lifetime = max(0, self._repository.engine.now() - outcome.created) / 1000
             self._statistics.count_end("closed", lifetime)
             transaction.ended.append(cached)
-            return True
-        self._lost(transaction, cached)
-        return False
+        else:
+            # Another node was faster; it is over all the same.
+            self._lost(transaction, cached)
 
     def _lost(self, transaction: Transaction, cached: CachedSession) -> None:
         """Have the next attempt find that a session is not there, or make it anew if it made it."""

@@ -18,7 +18,7 @@ from mcp_echo.sessions.store import Clock, SessionKey
 
 
 class Sessions(Keeper, Protocol):
-    """What a unit needs of the store."""
+    """What a transaction needs of the store."""
 
     now: Clock
 
@@ -47,7 +47,7 @@ class Transaction:
         self.ended: list[CachedSession] = []
         """Those that it has closed."""
         self.locked: dict[str, CachedSession] = {}
-        """Those that are this unit's to change."""
+        """Those that are this transaction's to change."""
         self.missing: set[str] = set()
         """Sessions that are known not to be there, or not to be the caller's."""
         self.refusal: TooManySessions | TooManySessionsForHolder | None = None

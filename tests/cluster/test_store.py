@@ -8,7 +8,7 @@ from copy import deepcopy
 import pytest
 from twisted.internet.task import Clock
 
-from mcp_echo.cluster.engine import Change, Count, Create
+from mcp_echo.cluster.engine import Change, Close, Count, Create, Operation, Outcome
 from mcp_echo.cluster.maintenance import RETRY
 from mcp_echo.cluster.session import SharedSession
 from mcp_echo.cluster.store import HEARTBEAT, SharedStore
@@ -158,6 +158,33 @@ def test_what_a_request_did_with_a_new_session_counts_once_however_often_it_is_w
     assert a.on(other, lambda session: session.record.echo_count, "alice") == 3
     assert set(cluster.records.records) == {made, other}
     assert a.store.statistics.created == 2
+
+
+def test_a_request_whose_closing_another_node_has_done_already_counts_once(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Our choice: it is closed, as was asked; what the request did besides is not done again for that."""
+    a, b = cluster.a, cluster.b
+    session_id = a.create()
+    handle = a.do(lambda store: store.create_handle(None, REVISION, CLIENT)).id
+    submit = a.engine.submit
+
+    async def late(operation: Operation) -> Outcome:
+        if isinstance(operation, Close) and operation.id == handle:
+            b.do(lambda store: store.close(handle, None, handle=True))
+        return await submit(operation)
+
+    monkeypatch.setattr(a.engine, "submit", late)
+
+    def work(store: SharedStore) -> None:
+        session = store.use(session_id, None)
+        session.record.requests += 1
+        session.log.queue(b"news")
+        store.close(handle, None, handle=True)
+
+    a.do(work)
+    assert b.on(session_id, lambda session: (session.record.requests, session.log.messages)) == (1, [b"news"])
+    assert set(cluster.records.records) == {session_id}
 
 
 def test_a_session_made_beside_one_that_is_refused_is_not_left_behind(cluster: Cluster) -> None:
