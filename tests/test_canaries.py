@@ -56,6 +56,9 @@ EXEMPT = {
 }
 """Planted at → why it may come out. A line that nothing comes out for is out of date and fails."""
 
+IN_BODIES = frozenset({"header of bearerDecode"})
+"""Planted where no name tells of a secret: a debug log, which is confidential, has it with the body."""
+
 OWN = "session id of the caller"
 """The one thing that its owner is shown and a log never has."""
 
@@ -547,6 +550,18 @@ class CanaryTests(CanaryCase):
         assert answer["structuredContent"]["answer"]["action"] == "accept"
         self.check()
 
+    def test_no_tool_shows_a_secret_in_the_place_of_any_text(self) -> None:
+        """Each text for itself: some are looked at only where another one is not given."""
+        session = self.open_legacy()
+        for name, published in TOOLS.items():
+            for each in free_texts(name):
+                # A handle, bytes and their type are repeated to tell what is wrong with their form.
+                if each in ("session", "data", "mimeType") or not published.calls:
+                    continue
+                arguments = {**published.calls[0], each: self.canaries.plant(f"{each} of {name}")}
+                self.rpc("tools/call", {"name": name, "arguments": arguments}, session=session)
+        self.check()
+
     def test_the_stream_and_the_transport_of_2024_show_no_secret(self) -> None:
         session = self.open_legacy()
         headers = {**self.headers(), "Mcp-Session-Id": session, "Accept": "text/event-stream"}
@@ -577,7 +592,8 @@ class CanaryTests(CanaryCase):
 
 def may_come_out(where: str, output: str) -> bool:
     """Return whether what was planted there may be in this output."""
-    return where in EXEMPT or (where == OWN and output == "an answer")
+    in_body = where in IN_BODIES and output.startswith("the DEBUG log")
+    return where in EXEMPT or in_body or (where == OWN and output == "an answer")
 
 
 def test_every_secret_setting_is_planted() -> None:

@@ -9,7 +9,6 @@ from typing import NamedTuple
 from mcp_echo.auth import credentials
 from mcp_echo.auth.credentials import Credentials
 from mcp_echo.auth.identity_headers import rows_of
-from mcp_echo.auth.jwt import quoted
 from mcp_echo.http.headers import Headers
 
 _AUTHORIZATION = (
@@ -25,6 +24,9 @@ _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,200}", re.ASCII)
 
 TOKEN_HEADERS = tuple(row.name for row in rows_of("credential", "claims") if row.form != "json")
 """Headers that carry tokens beside ``Authorization``, in the order they are looked in."""
+
+_KNOWN = frozenset({*_AUTHORIZATION, *(name.lower() for name in TOKEN_HEADERS)})
+"""Names in lower case that may be repeated, whatever the request has."""
 
 
 class Found(NamedTuple):
@@ -44,11 +46,18 @@ def in_argument(text: str) -> Found:
 
 
 def in_header(headers: Headers, name: str) -> Found:
-    """Return the token in the header of this name."""
+    """Return the token in the header of this name.
+
+    A name that neither the request has nor a gateway is known for is not repeated: a token may have been
+    pasted in its place.
+    """
     if not _NAME.fullmatch(name):
-        return Found("header", None, (f"Nothing to decode: {quoted(name)} is no name of a header",))
-    source = f"{name} header"
+        return Found("header", None, (f"Nothing to decode: header is no name of a header{_length(name)}",))
     lines = headers.all(name)
+    if not lines and name.lower() not in _KNOWN:
+        problem = f"Nothing to decode: the request has no header of that name{_length(name)}"
+        return Found("header", None, (problem,))
+    source = f"{name} header"
     if not lines:
         return Found(source, None, (f"Nothing to decode: the request has no header {name}",))
     given = credentials_in(name, lines[0])
@@ -56,6 +65,10 @@ def in_header(headers: Headers, name: str) -> Found:
     if not given.token:
         return Found(source, None, twice + (given.problems or (f"Nothing to decode: {name} is empty",)))
     return Found(source, given.token, twice + given.problems)
+
+
+def _length(name: str) -> str:
+    return f" ({len(name)} characters); a token itself goes into token"
 
 
 def credentials_in(name: str, value: str) -> Credentials:

@@ -523,7 +523,7 @@ def test_the_token_of_a_named_header_is_decoded() -> None:
 @pytest.mark.parametrize(
     ("headers", "problem"),
     [
-        ([], "Nothing to decode: the request has no header X-Token"),
+        ([], "Nothing to decode: the request has no header of that name (7 characters)"),
         ([("X-Token", "")], "Nothing to decode: X-Token is empty"),
         ([("X-Token", "Bearer")], "Nothing follows Bearer: an unset variable in the client?"),
         ([("X-Token", "opaque")], "This is not a JWT: it has 1 part"),
@@ -634,7 +634,37 @@ def test_no_text_from_a_token_makes_a_line_of_its_own() -> None:
 def test_what_is_no_header_s_name_is_told() -> None:
     """RFC 9110 section 5.1: a token."""
     answer = Scene().call("bearerDecode", {"header": "X Token:"})
-    assert wire(answer)["problems"] == ['Nothing to decode: "X Token:" is no name of a header']
+    (problem,) = wire(answer)["problems"]
+    assert problem == (
+        "Nothing to decode: header is no name of a header (8 characters); a token itself goes into token"
+    )
+
+
+@pytest.mark.parametrize(
+    "pasted",
+    [
+        jwt({"sub": "s3cret"}),
+        f"Bearer {jwt({'sub': 's3cret'})}",
+        f"Authorization: Bearer {jwt({'sub': 's3cret'})}",
+        f"ghp_{'a1' * 18}",
+        "Basic dXNlcjpzM2NyZXQ=",
+        "0f3a9c51opaque",
+    ],
+)
+def test_a_credential_in_the_place_of_a_header_s_name_is_not_repeated(pasted: str) -> None:
+    """Our promise: a secret is never shown in full, wherever a client puts it by mistake."""
+    answer = Scene().call("bearerDecode", {"header": pasted})
+    said = f"{answer.text} {wire(answer)}"
+    pieces = [pasted[start : start + 8] for start in range(0, len(pasted) - 7, 8)]
+    assert not [piece for piece in pieces if piece in said and piece not in "Authorization: Bearer "]
+
+
+def test_a_known_header_that_is_not_there_is_named() -> None:
+    """Our choice: that name is no secret, and whoever asked for it wants to read it."""
+    answer = Scene().call("bearerDecode", {"header": "Cf-Access-Jwt-Assertion"})
+    assert wire(answer)["problems"] == [
+        "Nothing to decode: the request has no header Cf-Access-Jwt-Assertion"
+    ]
 
 
 @pytest.mark.parametrize("name", ["X-Auth-Token", "X-Amzn-Oidc-Accesstoken"])
