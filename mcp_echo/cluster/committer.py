@@ -68,10 +68,10 @@ class Committer:
         if used and not await self._keep_session(transaction, used.pop()):
             return False
         # From here on nothing is worked on again.
-        for session in transaction.closed:
+        for session in transaction.closed.values():
             await self._close(transaction, session)
         for session in used:
-            if session not in transaction.closed:
+            if session.id not in transaction.closed:
                 self._later(session.cached, session.kept_later())
                 transaction.late.append(session.id)
             session.settle()

@@ -58,7 +58,7 @@ class Transaction:
     def begin(self) -> None:
         """Begin an attempt: nothing of an earlier one has happened."""
         self.sessions: dict[str, SharedSession] = {}
-        self.closed: list[SharedSession] = []
+        self.closed: dict[str, SharedSession] = {}
         self.new: list[tuple[SharedSession, Create]] = []
         self.unread: list[SessionKey] = []
         """Sessions that were asked for and are not here, so that it has to be worked on again with them."""
@@ -70,7 +70,7 @@ class Transaction:
         session = self.sessions.get(want.id)
         if session is None:
             session = self._draw(want)
-        elif session in self.closed or (session.principal, session.handle) != (want.owner, want.handle):
+        elif want.id in self.closed or (session.principal, session.handle) != (want.owner, want.handle):
             raise SessionNotFound
         session.working.touch = True
         record = session.record
@@ -115,7 +115,7 @@ class Transaction:
     def close(self, want: SessionKey) -> None:
         """End a session; see `SessionStore.close`."""
         session = self.use(want)
-        self.closed.append(session)
+        self.closed[session.id] = session
 
     def held_by(self, principal: str | None, address: str, most: int) -> int:
         """Return how many sessions a caller has, with what this attempt has made and ended so far.
@@ -133,5 +133,5 @@ class Transaction:
         holder = holder_of(principal, address)
         made = sum(holder_of(create.owner, create.address) == holder for _, create in self.new)
         # The address that made a session without a principal is not known here; it is taken for the caller's.
-        ended = sum(session.principal == principal for session in self.closed)
+        ended = sum(session.principal == principal for session in self.closed.values())
         return max(0, min(counted + made, max(counted, most)) - ended)

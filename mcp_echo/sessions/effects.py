@@ -8,7 +8,8 @@ it with. Effects happen in their order, each once; those of work that was droppe
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 
@@ -28,6 +29,33 @@ class Effects(Protocol):
 
     def expected(self, do: Callable[..., object]) -> int:
         """Return how many effects of this function are yet to happen."""
+
+
+class Collected:
+    """Effects that are yet to happen, in their order."""
+
+    __slots__ = ("_counts", "_effects")
+
+    def __init__(self) -> None:
+        self._effects: list[tuple[Callable[..., object], tuple[object, ...]]] = []
+        self._counts: Counter[Callable[..., object]] = Counter()
+
+    def __iter__(self) -> Iterator[tuple[Callable[..., object], tuple[object, ...]]]:
+        return iter(self._effects)
+
+    def add(self, do: Callable[..., object], arguments: tuple[object, ...]) -> None:
+        """Have one more happen; see `Effects.then`."""
+        self._effects.append((do, arguments))
+        self._counts[do] += 1
+
+    def count(self, do: Callable[..., object]) -> int:
+        """Return how many are of this function; a batch asks for each of its messages."""
+        return self._counts[do]
+
+    def happen(self) -> None:
+        """Have all of them happen."""
+        for do, arguments in self._effects:
+            do(*arguments)
 
 
 class AtOnce:

@@ -13,6 +13,7 @@ from mcp_echo.eras.exchange import Reply, StreamResponse
 from mcp_echo.http.accept import parse_accept
 from mcp_echo.http.headers import Headers
 from mcp_echo.protocol.errors import InvalidRequest
+from mcp_echo.sessions.effects import Collected
 from mcp_echo.sessions.session import Session
 from mcp_echo.transport.edge.exchange import HttpExchange
 from mcp_echo.transport.edge.head import text_of
@@ -102,7 +103,7 @@ class McpExchange:
         self._over: Deferred[None] | None = None
         self._running: Deferred[Any] | None = None
         self._until_left = False
-        self._effects: list[tuple[Callable[..., object], tuple[object, ...]]] | None = None
+        self._effects: Collected | None = None
         """What is to happen; None while everything happens at once."""
         self._when_over: list[Callable[[], None]] | None = []
         self.arrived = self.seen.arrived
@@ -153,23 +154,23 @@ class McpExchange:
         """Have something happen once what the request has changed is kept; see `Effects.then`."""
         if self._effects is None:
             return do(*arguments)
-        self._effects.append((do, arguments))
+        self._effects.add(do, arguments)
         return True
 
     def expected(self, do: Callable[..., object]) -> int:
         """Return how many effects of this function are yet to happen."""
-        return 0 if self._effects is None else sum(each == do for each, _ in self._effects)
+        return 0 if self._effects is None else self._effects.count(do)
 
     def collect(self) -> None:
         """Collect effects from now on; those of an earlier attempt are dropped, and what it has learned."""
-        self._effects = []
+        self._effects = Collected()
         self.seen.forget()
 
     def happen(self) -> None:
         """Have the collected effects happen, and all later ones at once."""
         effects, self._effects = self._effects, None
-        for do, arguments in effects or ():
-            do(*arguments)
+        if effects is not None:
+            effects.happen()
 
     def drop(self) -> None:
         """Drop the collected effects, and what was learned; all later ones happen at once."""
@@ -192,7 +193,7 @@ class McpExchange:
 
         Args:
             stream_response: What to carry.
-            opening: The bytes to open it with; None for what the carriage asks for.
+            opening: The bytes to open it with; None for what the response asks for.
         """
         if self.left:
             stream_response.drop()
