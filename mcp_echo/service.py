@@ -23,7 +23,7 @@ from mcp_echo.cluster.engine import Engine
 from mcp_echo.cluster.repository import Hooks
 from mcp_echo.cluster.store import Runtime, SharedStore
 from mcp_echo.cluster.stream_log import Bounds
-from mcp_echo.eras.running import AtOnce, InTransactions, Runner
+from mcp_echo.eras.running import InMemory, InTransactions, Runner
 from mcp_echo.eras.server import Server
 from mcp_echo.host.listening import STOP_MARGIN, endpoint, endpoint_description, metrics_description
 from mcp_echo.host.logs import FailureCount
@@ -180,7 +180,7 @@ class EchoService(MultiService):
         self.context = ServerContext(
             effective, self.store, Machine(), now, wall, now(), Subscriptions(), self._spawn, limits, agreed
         )
-        self.server = self._server(Seal(agreed, settings.state_key), AtOnce())
+        self.server = self._server(Seal(agreed, settings.state_key), InMemory())
 
     def _build_shared(self, effective: Effective, now: Clock, wall: Clock, engine: Engine) -> None:
         """Make a server whose sessions an engine keeps."""

@@ -8,25 +8,12 @@ from typing import TYPE_CHECKING
 
 from mcp_echo.cluster.cached_session import Draft, HeldStream
 from mcp_echo.cluster.stream_log import StreamLog, Unkept
-from mcp_echo.sessions.event_log import Event, Reader, Stream, event_id
+from mcp_echo.sessions.event_log import NOBODY, Event, Reader, Stream, event_id
 
 if TYPE_CHECKING:
     from mcp_echo.cluster.session import SharedSession
 
 _TAGS = 10**15
-
-
-class _Elsewhere:
-    """The connection of a stream that is read on another node."""
-
-    def wake(self) -> None:
-        """Do nothing: what is kept wakes it there."""
-
-    def replaced(self) -> None:
-        """Do nothing: it hears of it there."""
-
-    def leave(self) -> None:
-        """Do nothing: only its own node closes it."""
 
 
 class SharedLog:
@@ -94,7 +81,7 @@ class SharedLog:
         stream = HeldStream(state.tag, state.listening, min(named[1], self._stream_log.summary.sequence))
         if state.is_held(self._stream_log.now):
             here = self._session.cached.streams.get(state.tag)
-            stream.reader = _Elsewhere() if here is None else here.reader
+            stream.reader = NOBODY if here is None else here.reader
         return stream
 
     def has_gap(self, last_event_id: str) -> bool:

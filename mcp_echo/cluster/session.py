@@ -205,16 +205,16 @@ class SharedSession(Session):
     def speak(self, revision: Revision, client: Client) -> None:
         """Have it speak a revision, with a client that says this of itself."""
         super().speak(revision, client)
-        stored = (self.draft or self.cached).stored
+        stored = self.working.stored
         stored.revision, stored.client = revision.name, describe(client)
 
     def remember_echo(self, echo: Echo) -> None:
         """Count an echo and keep it for replay, if there is room to keep it."""
-        self.record.echo_count += 1
+        draft = self.working
+        draft.stored.record.echo_count += 1
         before = 0 if self.last_echo is None else self.last_echo.size
         self.last_echo = echo if self.keeper.budget.has_room(echo.size - before) else None
-        if self.draft is not None:
-            self.draft.echo, self.draft.echo_refused = self.last_echo, self.last_echo is None
+        draft.echo, draft.echo_refused = self.last_echo, self.last_echo is None
 
     def tell_changed(self, uri: str) -> None:
         """Queue the news of a changed resource, if the client has subscribed to it."""

@@ -10,7 +10,7 @@ on several nodes, one of which may die at any moment:
 - What the owner has written is known up to its last word. What it had not, when it let go or its lease ran
   out, waits again for whichever stream listens; a client that resumes the stream itself gets the rest there.
 - The bounds say what can be resumed, never what a connection gets that reads. A message that there is no room
-  to keep, or none any more, waits for its connection on this node, outside the ledger. One that is on its way
+  to keep, or none any more, waits for its connection on this node, outside the log. One that is on its way
   to a connection on another node stays over and above the bounds until that has taken it.
 - A message gets a new sequence number each time it is given to a stream, so that within one stream the
   numbers only grow, and ``Last-Event-ID`` always means "everything after that".
@@ -58,7 +58,7 @@ class StreamState(msgspec.Struct, array_like=True):
 
 
 class Summary(msgspec.Struct, array_like=True):
-    """The ledger without its messages, which is small enough to be kept as a whole."""
+    """The log without its messages, which is small enough to be kept as a whole."""
 
     sequence: int = 0
     """The highest sequence given so far."""
@@ -92,7 +92,7 @@ class StreamLog:
     """A copy of one session's log, to read and to work out a change with.
 
     Args:
-        summary: What is known beside the messages; it belongs to the ledger from now on.
+        summary: What is known beside the messages; it belongs to the log from now on.
         entries: The messages, oldest first.
         bounds: How much is kept.
         node: The name of this node.

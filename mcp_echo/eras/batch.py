@@ -20,7 +20,7 @@ from mcp_echo.watch.seen import Asked
 _NO_INITIALIZE = "Invalid request: initialize must not be part of a batch"
 
 
-class LaterReply(NamedTuple):
+class LateReply(NamedTuple):
     """The response to a request that takes its time."""
 
     request: Request
@@ -29,7 +29,7 @@ class LaterReply(NamedTuple):
     """Begins the work, and returns what it answers; None where the request was cancelled."""
 
 
-Perform = Callable[[Request, Session, Exchange, LegacyBackChannel, Asked], Reply | LaterReply]
+Perform = Callable[[Request, Session, Exchange, LegacyBackChannel, Asked], Reply | LateReply]
 TakeNote = Callable[[Message, Session, Exchange, Asked], None]
 Settle = Callable[[Session], Coroutine[Any, Any, None]]
 Spawn = Callable[[Coroutine[Any, Any, None]], Callable[[], None]]
@@ -105,12 +105,12 @@ class Batch:
             asked = [Asked() for _ in messages]
             answers = [self._element(*each) for each in zip(messages, asked, strict=True)]
         self._exchange.seen.batch = asked
-        if any(isinstance(answer, Later) for answer in answers):
+        if any(isinstance(answer, Promised) for answer in answers):
             self._exchange.then(self._wait, answers)
             return None
         return self._end([answer for answer in answers if isinstance(answer, bytes)])
 
-    def _element(self, message: Message, asked: Asked) -> bytes | Later | None:
+    def _element(self, message: Message, asked: Asked) -> bytes | Promised | None:
         """Return the response to one element, or a promise of it; None if none is due or it has gone out."""
         if isinstance(message, Malformed):
             if message.is_response:
@@ -124,19 +124,19 @@ class Batch:
         answer = self._perform(message, self._session, self._exchange, self._back_channel, asked)
         if isinstance(answer, Reply):
             return self._answered(answer.body)
-        later = Later(self._timers.promise(None))
+        later = Promised(self._timers.promise(None))
         self._exchange.then(self._start, answer, later)
         return later
 
     def _refuse(self, message: Message | list[Message], asked: Asked, error: McpError) -> bytes:
         return refuse(message, self._exchange, asked, error, "legacy")
 
-    def _start(self, reply: LaterReply, later: Later) -> None:
+    def _start(self, reply: LateReply, later: Promised) -> None:
         # Each goes on by itself: none waits for another, and each can be cancelled.
         running = self._session.begin(reply.request.id)
         running.stop = self._spawn(self._keep(reply, later))
 
-    def _wait(self, answers: list[bytes | Later | None]) -> None:
+    def _wait(self, answers: list[bytes | Promised | None]) -> None:
         self._exchange.run(self._rest(answers), until_left=False)
 
     def _answered(self, body: bytes) -> bytes | None:
@@ -146,13 +146,13 @@ class Batch:
         self._session.log.append(self._back_channel.open(), body)
         return None
 
-    async def _keep(self, reply: LaterReply, later: Later) -> None:
+    async def _keep(self, reply: LateReply, later: Promised) -> None:
         answer = await reply.make()
         later.promise.keep(None if answer is None else self._answered(answer.body))
 
-    async def _rest(self, answers: list[bytes | Later | None]) -> Reply | None:
+    async def _rest(self, answers: list[bytes | Promised | None]) -> Reply | None:
         """Wait for what comes later, and end the answer."""
-        bodies = [await each.promise if isinstance(each, Later) else each for each in answers]
+        bodies = [await each.promise if isinstance(each, Promised) else each for each in answers]
         reply = self._end([body for body in bodies if body])
         if reply is not None:
             try:
@@ -169,7 +169,7 @@ class Batch:
         return Reply(200, b"[" + b",".join(bodies) + b"]") if bodies else Reply(202)
 
 
-class Later(NamedTuple):
+class Promised(NamedTuple):
     """A response that is being worked on."""
 
     promise: Promise

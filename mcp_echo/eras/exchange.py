@@ -11,7 +11,7 @@ from mcp_echo.http.accept import Accepted
 from mcp_echo.http.headers import Headers
 from mcp_echo.protocol.errors import McpError
 from mcp_echo.sessions.effects import Effects
-from mcp_echo.sessions.event_log import Log, Stream
+from mcp_echo.sessions.event_log import NOBODY, Log, Stream
 from mcp_echo.sessions.held import STREAM_BYTES
 from mcp_echo.sessions.limits import Limits
 from mcp_echo.sessions.session import Session
@@ -59,24 +59,8 @@ class StreamResponse:
 
     def drop(self) -> None:
         """Let go of the stream, for which there is no connection; who comes back finds it free."""
-        self.log.attach(self.stream, _NOBODY)
+        self.log.attach(self.stream, NOBODY)
         self.log.detach(self.stream)
-
-
-class _Nobody:
-    """The connection that a stream was opened for and that is not there."""
-
-    def wake(self) -> None:
-        """Do nothing: what there is waits."""
-
-    def replaced(self) -> None:
-        """Do nothing: nobody was there."""
-
-    def leave(self) -> None:
-        """Do nothing: nobody is there."""
-
-
-_NOBODY = _Nobody()
 
 
 def open_stream(
@@ -168,7 +152,7 @@ class Exchange(Effects, Protocol):
 
         Args:
             stream_response: What to carry.
-            opening: The bytes to open it with; None for what the carriage asks for.
+            opening: The bytes to open it with; None for what the response asks for.
         """
 
     def run(self, work: Coroutine[Any, Any, Reply | None], *, until_left: bool) -> Callable[[], None]:

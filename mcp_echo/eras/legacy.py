@@ -12,10 +12,10 @@ import msgspec
 from msgspec import Raw
 
 from mcp_echo.eras.back_channels import LegacyBackChannel
-from mcp_echo.eras.batch import Batch, LaterReply, check_batches, check_no_initialize
+from mcp_echo.eras.batch import Batch, LateReply, check_batches, check_no_initialize
 from mcp_echo.eras.clients import describe_client
 from mcp_echo.eras.exchange import Exchange, Reply, StreamResponse, Timers, open_stream
-from mcp_echo.eras.methods import INSTRUCTIONS, Later, Methods, read_uri
+from mcp_echo.eras.methods import INSTRUCTIONS, LateResult, Methods, read_uri
 from mcp_echo.eras.refusals import brief, refuse
 from mcp_echo.eras.running import Runner
 from mcp_echo.eras.strict import Strictness
@@ -301,7 +301,7 @@ class LegacyEra:
         return None
 
     def _start(
-        self, later: LaterReply, back_channel: LegacyBackChannel, session: Session, exchange: Exchange
+        self, later: LateReply, back_channel: LegacyBackChannel, session: Session, exchange: Exchange
     ) -> None:
         # A client that disconnects has not cancelled its request (Sending Messages, rule 6).
         running = session.begin(later.request.id)
@@ -310,7 +310,7 @@ class LegacyEra:
         )
 
     async def _answer_later(
-        self, later: LaterReply, back_channel: LegacyBackChannel, session: Session, exchange: Exchange
+        self, later: LateReply, back_channel: LegacyBackChannel, session: Session, exchange: Exchange
     ) -> Reply | None:
         answer = await later.make()
         if answer is not None:
@@ -354,7 +354,7 @@ class LegacyEra:
         exchange: Exchange,
         back_channel: LegacyBackChannel,
         asked: Asked,
-    ) -> Reply | LaterReply:
+    ) -> Reply | LateReply:
         """Return the JSON-RPC response to one request with its HTTP status, now or later.
 
         What comes later is None if the request was cancelled meanwhile.
@@ -368,11 +368,11 @@ class LegacyEra:
         refused = None
         try:
             result = self._methods.perform(self._table, request.method, request.params, call)
-            if isinstance(result, Later):
+            if isinstance(result, LateResult):
                 exchange.then(exchange.let_go)
                 short = brief(request)
                 work = partial(self._result_later, short, result, session, exchange, call, asked)
-                return LaterReply(short, work)
+                return LateReply(short, work)
             answer = Reply(200, result_bytes(request.id, result))
         except Exception as error:
             refused = self._failure(request, session, exchange, error)
@@ -386,7 +386,7 @@ class LegacyEra:
     async def _result_later(
         self,
         request: Request,
-        later: Later,
+        later: LateResult,
         session: Session,
         exchange: Exchange,
         call: Call,
@@ -442,7 +442,7 @@ class LegacyEra:
             return
         exchange.then(self._start_posted, answer, session, stream)
 
-    def _start_posted(self, later: LaterReply, session: Session, stream: Stream) -> None:
+    def _start_posted(self, later: LateReply, session: Session, stream: Stream) -> None:
         running = session.begin(later.request.id)
         running.stop = self._context.spawn(self._append_later(later, session, stream))
 
@@ -458,7 +458,7 @@ class LegacyEra:
         return result_bytes(request.id, self.initialize_result(revision))
 
     @staticmethod
-    async def _append_later(later: LaterReply, session: Session, stream: Stream) -> None:
+    async def _append_later(later: LateReply, session: Session, stream: Stream) -> None:
         answer = await later.make()
         if answer is not None:
             session.log.append(stream, answer.body)

@@ -103,7 +103,7 @@ _read_completion = msgspec.json.Decoder(_Completion).decode
 Method = Callable[[Raw, Call], Any]
 
 
-class Later(NamedTuple):
+class LateResult(NamedTuple):
     """A result that takes its time: nothing of it happens before its request is kept."""
 
     make: Callable[[], Coroutine[Any, Any, Any]]
@@ -165,7 +165,7 @@ class Methods:
         return described
 
     def perform(self, table: dict[str, Method], method: str, params: Raw, call: Call) -> Any:
-        """Return the result of a method, JSON-encodable, or a `Later` one.
+        """Return the result of a method, JSON-encodable, or a `LateResult` one.
 
         Raises:
             McpError: The method is not offered, or cannot be done.
@@ -200,7 +200,7 @@ class Methods:
         else:
             self._limits.admit_call_from(call.caller().address, call.arrived, call.effects)
 
-    def _later(self, make: Callable[[], Coroutine[Any, Any, Any]], params: Raw, call: Call) -> Later:
+    def _later(self, make: Callable[[], Coroutine[Any, Any, Any]], params: Raw, call: Call) -> LateResult:
         """Return work that counts as held from its beginning to its end.
 
         Raises:
@@ -213,7 +213,7 @@ class Methods:
             caller = call.caller()
             self._limits.check_in_flight_of(caller.principal, caller.address, call.effects)
         size = call_bytes(len(bytes(params)), call.read_headers())
-        return Later(partial(self._hold, make, size, call))
+        return LateResult(partial(self._hold, make, size, call))
 
     async def _hold(self, make: Callable[[], Coroutine[Any, Any, Any]], size: int, call: Call) -> Any:
         """Do work that takes its time, if there is room to hold it meanwhile.

@@ -17,7 +17,7 @@ from mcp_echo.eras.back_channels import ModernBackChannel
 from mcp_echo.eras.clients import shared_client
 from mcp_echo.eras.eras import with_disagreement
 from mcp_echo.eras.exchange import Exchange, Reply, StreamResponse, Timers, open_stream
-from mcp_echo.eras.methods import INSTRUCTIONS, Later, Method, Methods, read_call
+from mcp_echo.eras.methods import INSTRUCTIONS, LateResult, Method, Methods, read_call
 from mcp_echo.eras.refusals import brief, refuse
 from mcp_echo.http.accept import EVENT_STREAM
 from mcp_echo.offer.resources import SESSION_URI
@@ -229,7 +229,7 @@ class ModernEra:
             result = self._ask(
                 asked, back_channel, _tie(request, back_channel.principal), request.id, exchange
             )
-        if isinstance(result, Later):
+        if isinstance(result, LateResult):
             tie = _tie(request, back_channel.principal) if request.method in _ASKING else ""
             exchange.then(exchange.let_go)
             exchange.then(self._start, brief(request), tie, result, back_channel, exchange, call)
@@ -240,7 +240,7 @@ class ModernEra:
         self,
         request: Request,
         tie: str,
-        later: Later,
+        later: LateResult,
         back_channel: ModernBackChannel,
         exchange: Exchange,
         call: Call,
@@ -254,7 +254,7 @@ class ModernEra:
         self,
         request: Request,
         tie: str,
-        later: Later,
+        later: LateResult,
         back_channel: ModernBackChannel,
         exchange: Exchange,
         call: Call,

@@ -55,7 +55,7 @@ class Runner(Protocol):
         """Work on a session for no request; one that is over by then is no matter."""
 
 
-class AtOnce:
+class InMemory:
     """Sessions live in this process: what a request changes is changed."""
 
     def run(
@@ -151,9 +151,9 @@ class InTransactions:
 
     def run_detached(self, work: Callable[[], object], session: Session) -> None:
         """Work on a session for no request, as soon as may be."""
-        self._spawn(self._aside(work, SessionKey(session.id, session.principal, session.handle)))
+        self._spawn(self._run_detached(work, SessionKey(session.id, session.principal, session.handle)))
 
-    async def _aside(self, work: Callable[[], object], key: SessionKey) -> None:
+    async def _run_detached(self, work: Callable[[], object], key: SessionKey) -> None:
         async def once() -> None:
             with suppress(SessionNotFound):
                 await self._transactions.perform(work, (key,), lambda: None)

@@ -50,6 +50,22 @@ class Reader(Protocol):
         """Close, and ask the client to come back for the rest."""
 
 
+class Nobody:
+    """Stands for a connection that is not on this node, or not there any more."""
+
+    def wake(self) -> None:
+        """Do nothing: what there is waits, or is taken on another node."""
+
+    def replaced(self) -> None:
+        """Do nothing: here is nothing to close."""
+
+    def leave(self) -> None:
+        """Do nothing: here is nothing to close."""
+
+
+NOBODY = Nobody()
+
+
 class Event:
     """One message, and where it stands in its log."""
 

@@ -205,6 +205,7 @@ class Call:
 
     __slots__ = (
         "_headers",
+        "_request",
         "arrived",
         "back_channel",
         "client",
@@ -228,7 +229,8 @@ class Call:
         back_channel: BackChannel,
     ) -> None:
         self.context = context
-        self.effects = request
+        self._request = request
+        self.effects: Effects = request
         """Takes what is to happen outside of sessions: see `mcp_echo.sessions.effects`."""
         self.principal = request.principal
         self.arrived = request.arrived
@@ -247,22 +249,22 @@ class Call:
     @property
     def http_method(self) -> str:
         """The HTTP method that carried it."""
-        return self.effects.http_method
+        return self._request.http_method
 
     @property
     def headers(self) -> Headers:
         """The HTTP headers of the request that carried the call."""
         if self._headers is None:
-            self._headers = self.effects.headers()
+            self._headers = self._request.headers()
         return self._headers
 
     def read_headers(self) -> Headers:
         """Return the headers without keeping them, for a call that waits."""
-        return self.effects.headers()
+        return self._request.headers()
 
     def caller(self) -> Caller:
         """Return what is known of the caller."""
-        return self.effects.caller()
+        return self._request.caller()
 
     @property
     def reader(self) -> str:

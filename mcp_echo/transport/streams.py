@@ -54,7 +54,7 @@ class EventStream:
         stream_response: What to carry, and how.
         opening: The bytes to open with, so that the response head leaves at once.
         keep_alive: The bytes to send when there was nothing else to send.
-        streams: Where it is one of; counts what is written, and has it told of.
+        streams: All streams of the server: they count what is written, and tell observers.
     """
 
     __slots__ = (

@@ -57,8 +57,10 @@ class Journal:
     def see(self, event: Event) -> None:
         """Write down what an operator wants to see of an event."""
         if isinstance(event, Seen):
-            if event.refusal is not None or self.verbose:
-                self._see_refusal_or_detail(event)
+            if isinstance(event.refusal, OtherProtocol):
+                self._log.warn("{reason}", peer=event.peer, reason=event.refusal.message)
+            elif self.verbose and event.refusal is None and event.session is not None:
+                self._detail(event)
             if event.head is not None and event.head.path == _WITH_SLASH and event.identity is not None:
                 self._note_slash(event.peer)
         elif isinstance(event, SessionEvent):
@@ -70,12 +72,6 @@ class Journal:
             )
         elif isinstance(event, BodyEvent) and self.verbose:
             self._body(event)
-
-    def _see_refusal_or_detail(self, seen: Seen) -> None:
-        if isinstance(seen.refusal, OtherProtocol):
-            self._log.warn("{reason}", peer=seen.peer, reason=seen.refusal.message)
-        elif self.verbose and seen.session is not None and seen.refusal is None:
-            self._detail(seen)
 
     def _note_slash(self, peer: str) -> None:
         """Tell once of each client that asks for /mcp/, or of so many: other servers may not serve it."""
