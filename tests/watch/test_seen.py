@@ -405,6 +405,13 @@ class SharedTests(OnARivalEngine, Watched):
             [(503, None, False)],
         )
 
+    def test_what_could_not_be_kept_has_taught_nothing(self) -> None:
+        session = self.begin_session()
+        self.kept.available = False
+        assert self.rpc("tools/call", ECHO, session).status == 503
+        (seen,) = self.seen
+        assert (seen.session, seen.client, seen.outcome) == (None, None, 503)
+
     def test_a_message_that_was_taken_again_is_logged_once(self) -> None:
         session = self.begin_session()
         self.kept.rivals = 3
