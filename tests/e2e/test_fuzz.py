@@ -543,7 +543,7 @@ def test_no_request_takes_more_than_its_length(tmp_path_factory: pytest.TempPath
     with running([*MODULE, "--port", str(port)], directory, port, WATCHED) as daemon:
         watch = Watch(daemon)
         for each in range(20):
-            watch.read(in_member("an argument", "a", 1000 * each))
+            watch.read(in_member("a token", "a", 1000 * each))
         wrong = list(all_that_is_wrong_with(chosen(), watch.read))
     assert not wrong, f"FUZZ_SEED={SEED}:\n" + "\n".join(wrong)
 

@@ -187,15 +187,18 @@ class DatabaseThread:
         self._connection = self._records = None
 
     def _rescue(self, connection: sqlite3.Connection) -> None:
-        """Write what is in a log that was removed into the file, before the log is closed and gone."""
+        """Write what is in a log that was removed into the file, before the log is closed and gone.
+
+        Where that fails, another process may have done it already: its new log is not the one read here.
+        """
         try:
             outcome = (
                 "nothing is lost"
                 if _is_written_down(connection)
-                else "what was written last is lost: another process is in the way"
+                else "what was written last may be lost: another process is in the way"
             )
         except sqlite3.Error as error:
-            outcome = f"what was written last is lost: {error}"
+            outcome = f"what was written last may be lost: {error}"
         self._reactor.callFromThread(
             self._log.warn,
             "The log beside the session store {where} was removed while it was in use; {outcome}",
