@@ -41,8 +41,10 @@ class Guards:
             OriginRefused: A page of an origin that is not allowed sent it.
             HostRefused: It is meant for another server (DNS rebinding).
         """
-        self.check_origin(exchange)
-        hosts = exchange.head.fields.get(b"host")
+        fields = exchange.head.fields
+        if b"origin" in fields:
+            self.check_origin(exchange)
+        hosts = fields.get(b"host")
         if hosts is not None and hosts[0] not in self._seen_hosts and not self._allows_host(hosts[0]):
             raise HostRefused(
                 "Host not allowed here; add it to MCP_ECHO_ALLOWED_HOSTS if it is this server's"
@@ -68,7 +70,7 @@ class Guards:
             raise OriginRefused(
                 "Origin not allowed; add it to MCP_ECHO_ALLOWED_ORIGINS if its pages may call"
             )
-        exchange.add_lines(lines)
+        exchange.lines.extend(lines)
 
     def cors_lines(self, head: Head) -> tuple[bytes, ...]:
         """Return the CORS headers that the origin of a request is due; none where it is not let in.

@@ -168,7 +168,7 @@ class StreamableHttp:
         http.add_header(b"Allow", ", ".join(self._guards.cors.methods).encode())
         if b"origin" in http.head.fields:
             requested = http.joined(b"access-control-request-headers")
-            http.add_lines(lines_of(self._guards.cors.preflight_headers(requested)))
+            http.lines.extend(lines_of(self._guards.cors.preflight_headers(requested)))
         http.reply(204)
 
     @app.route("/sse", methods=["GET"])
@@ -277,11 +277,11 @@ class StreamableHttp:
             # The answer to a POST is not cached unless it says so (RFC 9110 section 9.3.3).
             if reply.status != 200 or http.head.method != b"POST":
                 lines = _JSON_UNCACHED
-            http.add_lines(lines)
+            http.lines.extend(lines)
             if self._settings.enable_compression:
                 body = self._compressed(http, body)
         if reply.headers:
-            http.add_lines(lines_of(reply.headers.items()))
+            http.lines.extend(lines_of(reply.headers.items()))
         http.reply(reply.status, body)
 
     @staticmethod

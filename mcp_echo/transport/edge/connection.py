@@ -12,16 +12,17 @@ from twisted.internet.interfaces import (
     ISSLTransport,
 )
 from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.tcp import Connection as TcpConnection
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from mcp_echo.host.twisted_private import has_written_all
 from mcp_echo.protocol.errors import McpError, ServerStopping
 from mcp_echo.transport.edge.answer import Lines
 from mcp_echo.transport.edge.deadlines import NEVER
 from mcp_echo.transport.edge.exchange import HttpExchange
 from mcp_echo.transport.edge.reader import RequestReader
-from mcp_echo.transport.edge.states import NEXT, RECEIVING, Event, State
-from mcp_echo.transport.edge.writing import write_now
+from mcp_echo.transport.edge.states import AWAITING, NEXT, RECEIVING, Event, State
 
 if TYPE_CHECKING:
     from mcp_echo.transport.edge.site import EchoSite
@@ -33,6 +34,7 @@ _RETRY_AFTER = 1
 """Whole seconds until a client that was turned away may try again: a restart takes about as long."""
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_CR = ord("\r")
 
 
 @implementer(IHalfCloseableProtocol, IHandshakeListener, IPushProducer)
@@ -119,13 +121,14 @@ class Connection(Protocol):
 
     def _go_on(self) -> None:
         """Take in and answer what is here, one request after another."""
-        if self._going_on:
-            return
         self._going_on = True
         try:
             while self._at < len(self._data) and not self._congested and self.state in RECEIVING:
-                if not self._receive():
-                    break
+                if self.state in AWAITING:
+                    if self._data[self._at] == _CR and not self._skip_empty_lines():
+                        break
+                    self._step("begun")
+                self._receive()
         except McpError as error:
             self.refuse(error)
         finally:
@@ -134,10 +137,8 @@ class Connection(Protocol):
         self._at = 0
         self._settle()
 
-    def _receive(self) -> bool:
-        """Take in what is here of one request, and answer it if that is all; return whether anything was."""
-        if self.state in ("awaiting", "handshake") and not self._begin():
-            return False
+    def _receive(self) -> None:
+        """Take in what is here of one request, and answer it if that is all."""
         reader = self._reader
         self._at = reader.read(self._data, self._at)
         if reader.complete:
@@ -146,17 +147,13 @@ class Connection(Protocol):
             self._step("headed")
             if reader.head.expects_continue:
                 self.write(_CONTINUE)
-        return True
 
-    def _begin(self) -> bool:
-        """Skip empty lines ahead of a request (RFC 9112 section 2.2); return whether there is more."""
+    def _skip_empty_lines(self) -> bool:
+        """Skip empty lines ahead of a request (RFC 9112 section 2.2); return whether one has begun."""
         data = self._data
         while data.startswith(b"\r\n", self._at):
             self._at += 2
-        if len(data) - self._at < 2 and data[self._at :] in (b"", b"\r"):
-            return False
-        self._step("begun")
-        return True
+        return data[self._at : self._at + 2] not in (b"", b"\r")
 
     def _answer(self) -> None:
         head, body = self._reader.take()
@@ -170,8 +167,20 @@ class Connection(Protocol):
         return self.site.heads.head(status, lines, length, last=not self._persistent)
 
     def write(self, data: bytes) -> None:
-        """Write to the client."""
-        write_now(self.transport, data)
+        """Write to the client, to the socket itself where nothing waits to be written before it.
+
+        The reactor would begin to watch the socket, come back to it in its next turn, write and cease to
+        watch it, which for an answer of ordinary size costs more than the answer.
+        """
+        transport = self.transport
+        if isinstance(transport, TcpConnection) and has_written_all(transport):
+            sent = transport.writeSomeData(data)
+            if sent == len(data):
+                return
+            # Otherwise the connection is broken, which the reactor will find out too.
+            if isinstance(sent, int):
+                data = data[sent:]
+        transport.write(data)
 
     def forget(self) -> None:
         """Let go of what is here in case the request in hand comes again."""
@@ -182,7 +191,8 @@ class Connection(Protocol):
         self._exchange = self._carried = None
         if self._persistent:
             self._step("answered")
-            self._go_on()
+            if not self._going_on:
+                self._go_on()
         else:
             self._step("answered last")
             self._close()
@@ -225,7 +235,8 @@ class Connection(Protocol):
         self.site.unwatch(self)
         if self._carried is not None:
             self._carried.resumeProducing()
-        self._go_on()
+        if not self._going_on:
+            self._go_on()
 
     def stopProducing(self) -> None:
         """The connection is lost, which `connectionLost` is told as well."""
@@ -258,7 +269,7 @@ class Connection(Protocol):
         It gets what has been written. If its answer is still being worked on it counts as gone, for one that
         has left looks the same.
         """
-        if self.state in ("awaiting", "handshake"):
+        if self.state in AWAITING:
             self.end()
         elif self.state in ("closing", "refused"):
             self.transport.loseConnection()
@@ -289,7 +300,7 @@ class Connection(Protocol):
 
     def close_unless_busy(self) -> None:
         """Do the same, or close the connection if nothing has come on it."""
-        if self.state in ("awaiting", "handshake"):
+        if self.state in AWAITING:
             self.end()
         else:
             self.finish()

@@ -11,7 +11,7 @@ from zope.interface import implementer
 from mcp_echo.http.headers import Headers
 from mcp_echo.protocol.strict_json import is_read
 from mcp_echo.redaction import secrets_in
-from mcp_echo.transport.edge.answer import LAST_CHUNK, Lines, chunk, line
+from mcp_echo.transport.edge.answer import LAST_CHUNK, chunk, line
 from mcp_echo.transport.edge.head import Head, text_of
 from mcp_echo.watch.observer import Watch
 from mcp_echo.watch.seen import Seen
@@ -40,11 +40,11 @@ class HttpExchange:
         "_body_secrets",
         "_connection",
         "_left",
-        "_lines",
         "answered",
         "begun",
         "body",
         "head",
+        "lines",
         "seen",
     )
 
@@ -58,7 +58,8 @@ class HttpExchange:
         """Whether the head of an answer that comes in pieces has been written."""
         self.answered = False
         """Whether the answer is complete."""
-        self._lines: list[bytes] = []
+        self.lines: list[bytes] = []
+        """Header lines of the answer beside those that every answer has."""
         self._left: Callable[[], None] | None = None
         self._body_secrets = _NO_SECRETS
 
@@ -106,11 +107,7 @@ class HttpExchange:
 
     def add_header(self, name: bytes, value: bytes) -> None:
         """Have the answer say this too."""
-        self._lines.append(line(name, value))
-
-    def add_lines(self, lines: Lines) -> None:
-        """Have the answer say these too."""
-        self._lines.extend(lines)
+        self.lines.append(line(name, value))
 
     def when_left(self, do: Callable[[], None]) -> None:
         """Call ``do`` if the client goes away before it is answered."""
@@ -126,7 +123,7 @@ class HttpExchange:
         seen = self.seen
         seen.status = status
         seen.sent = len(body)
-        head = self._connection.answer_head(status, self._lines, len(body))
+        head = self._connection.answer_head(status, self.lines, len(body))
         self._connection.write(head if self.head.method == b"HEAD" else head + body)
         seen.first = seen.watch.now()
         self._finished(seen.first)
@@ -136,13 +133,13 @@ class HttpExchange:
         if self._connection is None:
             return
         if self.head.version == b"HTTP/1.1":
-            self._lines.append(b"Transfer-Encoding: chunked\r\n")
-        self._connection.write(self._connection.answer_head(status, self._lines, None))
+            self.lines.append(b"Transfer-Encoding: chunked\r\n")
+        self._connection.write(self._connection.answer_head(status, self.lines, None))
         self.seen.status = status
         self.seen.first = self.seen.watch.now()
         self.seen.streamed = True
         self.begun = True
-        self._lines = []
+        self.lines = []
 
     def write(self, data: bytes) -> None:
         """Write a piece of the answer."""

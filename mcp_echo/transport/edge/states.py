@@ -46,5 +46,8 @@ NEXT: dict[State, dict[Event, State]] = {
 }
 """State → event → the state that follows; what is not here cannot happen."""
 
-RECEIVING: frozenset[State] = frozenset({"handshake", "awaiting", "head", "body"})
+AWAITING: frozenset[State] = frozenset({"handshake", "awaiting"})
+"""The states in which no request has begun."""
+
+RECEIVING: frozenset[State] = AWAITING | {"head", "body"}
 """The states in which what has arrived is taken in."""
