@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from twisted.application.service import MultiService, Service
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IReactorTime, IStreamServerEndpoint
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -25,7 +25,7 @@ from mcp_echo.cluster.store import Runtime, SharedStore
 from mcp_echo.cluster.stream_log import Bounds
 from mcp_echo.eras.running import InMemory, InTransactions, Runner
 from mcp_echo.eras.server import Server
-from mcp_echo.host.listening import STOP_MARGIN, endpoint, endpoint_description, metrics_description
+from mcp_echo.host.listening import STOP_MARGIN, Place, endpoint, endpoint_description, metrics_description
 from mcp_echo.host.logs import FailureCount
 from mcp_echo.host.notify import Notices
 from mcp_echo.metrics.exposition import MetricsSite, Scrapes
@@ -234,22 +234,20 @@ class EchoService(MultiService):
         supported, timers = _supported(self.context.settings), ReactorTimers(self._reactor)
         return Server(self.context, supported, self._offer, self.journal, timers, seal, runner)
 
-    def listen(self, endpoint: IStreamServerEndpoint, where: str, refused: Callable[[], None]) -> None:
-        """Serve on an endpoint while the service runs; see `Listener`."""
+    def listen(self, place: Place) -> None:
+        """Serve at a place while the service runs; see `Listener`."""
         self.listener = Listener(
-            endpoint,
+            place,
             self.site,
-            self.health,
-            self.streams,
             self._drain_timeout,
-            where,
-            self.notices.ready,
-            refused,
+            health=self.health,
+            streams=self.streams,
+            listening=self.notices.ready,
         )
         self.listener.setServiceParent(self)
 
-    def show_metrics(self, endpoint: IStreamServerEndpoint, where: str, refused: Callable[[], None]) -> None:
-        """Show the figures on an endpoint while the service runs; see `MetricsPort`.
+    def show_metrics(self, place: Place) -> None:
+        """Show the figures at a place while the service runs; see `MetricsPort`.
 
         Only for a service whose settings have a metrics port: another one counts nothing.
         """
@@ -264,7 +262,7 @@ class EchoService(MultiService):
             failures,
         )
         site = MetricsSite(Scrapes(registry_of(sources)), self._reactor, self.context.settings)
-        self.metrics = MetricsPort(endpoint, site, lag, failures, self._drain_timeout, where, refused)
+        self.metrics = MetricsPort(place, site, self._drain_timeout, lag, failures)
         self.metrics.setServiceParent(self)
 
     def hurry(self) -> None:
@@ -338,9 +336,9 @@ def build(reactor: IReactorTime, effective: Effective, assignment: Assignment | 
     else:
         port = shared_endpoint(reactor, description, "MCP_ECHO_PORT", lambda: whole.site.connections)
         scraped = scraped and f"unix:{assignment.metrics}:lockfile=0"
-    whole.listen(port, description, stop)
+    whole.listen(Place(port, description, stop))
     if scraped is not None:
-        whole.show_metrics(endpoint(reactor, scraped, "MCP_ECHO_METRICS_PORT"), scraped, stop)
+        whole.show_metrics(Place(endpoint(reactor, scraped, "MCP_ECHO_METRICS_PORT"), scraped, stop))
     return whole
 
 

@@ -11,7 +11,7 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock, StringTransportWithDisconnection
 from twisted.trial.unittest import SynchronousTestCase
 
-from mcp_echo.host.listening import StartError, endpoint_description
+from mcp_echo.host.listening import Place, StartError, endpoint_description
 from mcp_echo.protocol.errors import SessionNotFound
 from mcp_echo.protocol.revisions import Supported
 from mcp_echo.service import (
@@ -151,15 +151,14 @@ class ListenerTests(SynchronousTestCase):
         self.told: list[str] = []
 
     def listener(self, endpoint: Endpoint) -> Listener:
+        place = Place(cast(Any, endpoint), "here", lambda: self.told.append("refused"))
         return Listener(
-            cast(Any, endpoint),
+            place,
             self.whole.site,
-            self.whole.health,
-            self.whole.streams,
-            drain_timeout=10,
-            where="here",
+            10,
+            health=self.whole.health,
+            streams=self.whole.streams,
             listening=lambda: self.told.append("listening"),
-            refused=lambda: self.told.append("refused"),
         )
 
     def started(self, endpoint: Endpoint) -> Listener:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, NamedTuple, cast
 
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred
@@ -60,31 +60,31 @@ def endpoint(reactor: object, description: str, variable: str) -> IStreamServerE
         raise ConfigError(f"{variable} {description!r} is no port or endpoint ({reason})") from None
 
 
+class Place(NamedTuple):
+    """Where to listen."""
+
+    endpoint: IStreamServerEndpoint
+    description: str
+    """The endpoint's description, for the log."""
+    refused: Callable[[], None]
+    """Called when an endpoint that takes its time to listen has failed to."""
+
+
 class Listening(Service):
     """A port that listens while the service runs.
 
     Args:
-        endpoint: Where to listen.
+        place: Where to listen.
         factory: Takes the connections.
-        where: The endpoint's description, for the log.
-        refused: Called when an endpoint that takes its time to listen has failed to.
     """
 
     _log = Logger("mcp_echo")
     _serves: ClassVar[str]
     """What the port is for, for the log."""
 
-    def __init__(
-        self,
-        endpoint: IStreamServerEndpoint,
-        factory: IProtocolFactory,
-        where: str,
-        refused: Callable[[], None],
-    ) -> None:
-        self._where = where
-        self._endpoint = endpoint
+    def __init__(self, place: Place, factory: IProtocolFactory) -> None:
+        self._place = place
         self._factory = factory
-        self._refused = refused
         self.port: Deferred[Any] | None = None
         """Fires with the port once it listens; None before the start."""
 
@@ -96,14 +96,16 @@ class Listening(Service):
         """
         super().privilegedStartService()
         # Twisted's own service would write a late refusal to the log and run on.
-        listening = self._endpoint.listen(self._factory)
+        listening = self._place.endpoint.listen(self._factory)
         refusals: list[Failure] = []
         if listening.called:
             listening.addErrback(refusals.append)
         self.port = listening
         for refusal in refusals:
             refusal.trap(CannotListenError, OSError)
-            raise StartError(mask_tokens(f"cannot listen on {self._where}: {refusal.value}")) from None
+            raise StartError(
+                mask_tokens(f"cannot listen on {self._place.description}: {refusal.value}")
+            ) from None
 
     def startService(self) -> None:
         """Take connections.
@@ -117,15 +119,17 @@ class Listening(Service):
         cast(Deferred[Any], self.port).addCallbacks(self._take_connections, self._give_up)
 
     def _take_connections(self, port: IListeningPort) -> IListeningPort:
-        self._log.info("Serving {what} on {where}", what=self._serves, where=self._where)
+        self._log.info("Serving {what} on {where}", what=self._serves, where=self._place.description)
         return port
 
     def _give_up(self, refusal: Failure) -> None:
         if not refusal.check(CancelledError):
             self._log.critical(
-                "cannot listen on {where}: {reason}", where=self._where, reason=refusal.getErrorMessage()
+                "cannot listen on {where}: {reason}",
+                where=self._place.description,
+                reason=refusal.getErrorMessage(),
             )
-            self._refused()
+            self._place.refused()
 
     def _close(self) -> Deferred[Any] | None:
         """Take no more connections."""

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
+from twisted.internet.interfaces import IListeningPort
 from twisted.logger import globalLogPublisher
 from twisted.python.failure import Failure
 
-from mcp_echo.host.listening import Listening
+from mcp_echo.host.listening import Listening, Place
 from mcp_echo.host.logs import FailureCount
 from mcp_echo.transport.edge.site import EchoSite
 from mcp_echo.transport.health import Health
@@ -22,22 +22,13 @@ class Port(Listening):
     """A listening port and the connections it brought, with an orderly end.
 
     Args:
-        endpoint: Where to listen.
+        place: Where to listen.
         site: Keeps the connections.
         drain_timeout: Seconds the requests in flight may take.
-        where: The endpoint's description, for the log.
-        refused: Called when an endpoint that takes its time to listen has failed to.
     """
 
-    def __init__(
-        self,
-        endpoint: IStreamServerEndpoint,
-        site: EchoSite,
-        drain_timeout: float,
-        where: str,
-        refused: Callable[[], None],
-    ) -> None:
-        super().__init__(endpoint, site, where, refused)
+    def __init__(self, place: Place, site: EchoSite, drain_timeout: float) -> None:
+        super().__init__(place, site)
         self.site = site
         self._drain_timeout = drain_timeout
 
@@ -72,30 +63,27 @@ class Listener(Port):
     """The port that clients use, with their streams.
 
     Args:
-        endpoint: Where to listen.
+        place: Where to listen.
         site: Keeps the connections.
+        drain_timeout: Seconds the requests in flight may take.
         health: Told when the end begins.
         streams: Ended before the connections are waited for.
-        drain_timeout: Seconds the requests in flight may take.
-        where: The endpoint's description, for the log.
         listening: Called once the port listens.
-        refused: Called when an endpoint that takes its time to listen has failed to.
     """
 
     _serves = "MCP at /mcp"
 
     def __init__(
         self,
-        endpoint: IStreamServerEndpoint,
+        place: Place,
         site: EchoSite,
+        drain_timeout: float,
+        *,
         health: Health,
         streams: Streams,
-        drain_timeout: float,
-        where: str,
         listening: Callable[[], None],
-        refused: Callable[[], None],
     ) -> None:
-        super().__init__(endpoint, site, drain_timeout, where, refused)
+        super().__init__(place, site, drain_timeout)
         self._health = health
         self._streams = streams
         self._listening = listening
@@ -128,28 +116,24 @@ class MetricsPort(Port):
     """The port that is scraped, and what is measured only for those who scrape.
 
     Args:
-        endpoint: Where to listen.
+        place: Where to listen.
         site: Keeps the connections.
+        drain_timeout: Seconds a scrape in flight may take.
         lag: Measures how late the reactor is; None where that keeps no client waiting.
         failures: Counts unexpected exceptions.
-        drain_timeout: Seconds a scrape in flight may take.
-        where: The endpoint's description, for the log.
-        refused: Called when an endpoint that takes its time to listen has failed to.
     """
 
     _serves = "metrics at /metrics"
 
     def __init__(
         self,
-        endpoint: IStreamServerEndpoint,
+        place: Place,
         site: EchoSite,
+        drain_timeout: float,
         lag: ReactorLag | None,
         failures: FailureCount,
-        drain_timeout: float,
-        where: str,
-        refused: Callable[[], None],
     ) -> None:
-        super().__init__(endpoint, site, drain_timeout, where, refused)
+        super().__init__(place, site, drain_timeout)
         self._lag = lag
         self.failures = failures
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from mcp_echo.host.listening import endpoint, endpoint_description, metrics_description
+from mcp_echo.host.listening import Place, endpoint, endpoint_description, metrics_description
 from mcp_echo.settings.table import Settings
 from mcp_echo.workers.launch import Launch, arguments_of
 from mcp_echo.workers.parent import Fleet
@@ -35,7 +35,7 @@ def build_fleet(
     """
     fleet = Fleet(reactor, settings, launch, give_up, environ)
     description, scraped = endpoint_description(settings), metrics_description(settings)
-    fleet.hold(endpoint(reactor, description, "MCP_ECHO_PORT"), description, reactor.stop)
+    fleet.hold(Place(endpoint(reactor, description, "MCP_ECHO_PORT"), description, reactor.stop))
     if scraped is not None:
         _show_metrics(fleet, reactor, settings, scraped)
     return fleet
@@ -67,6 +67,6 @@ def _show_metrics(fleet: Fleet, reactor: Any, settings: Settings, description: s
     shown.register(collector)
     scrape = Scrape(reactor, lambda: fleet.serving, collector, asking(reactor))
     site = MetricsSite(Scrapes(shown, scrape), reactor, settings)
-    where = endpoint(reactor, description, "MCP_ECHO_METRICS_PORT")
-    port = MetricsPort(where, site, None, failures, settings.drain_timeout, description, reactor.stop)
+    place = Place(endpoint(reactor, description, "MCP_ECHO_METRICS_PORT"), description, reactor.stop)
+    port = MetricsPort(place, site, settings.drain_timeout, None, failures)
     fleet.show_metrics(port, collector.gone)

@@ -8,11 +8,11 @@ from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
+from twisted.internet.interfaces import IListeningPort
 from twisted.internet.protocol import Factory
 from twisted.python.failure import Failure
 
-from mcp_echo.host.listening import Listening
+from mcp_echo.host.listening import Listening, Place
 from mcp_echo.host.twisted_private import leave_open_for_others
 
 
@@ -29,20 +29,12 @@ class HeldPort(Listening):
     """A port that listens, and takes no connection.
 
     Args:
-        endpoint: Where to listen.
-        where: The endpoint's description, for the log.
+        place: Where to listen.
         held: Called with the port once it listens.
-        refused: Called when an endpoint that takes its time to listen has failed to.
     """
 
-    def __init__(
-        self,
-        endpoint: IStreamServerEndpoint,
-        where: str,
-        held: Callable[[IListeningPort], None],
-        refused: Callable[[], None],
-    ) -> None:
-        super().__init__(endpoint, PortHolder(), where, refused)
+    def __init__(self, place: Place, held: Callable[[IListeningPort], None]) -> None:
+        super().__init__(place, PortHolder())
         self._held = held
 
     def _take_connections(self, port: IListeningPort) -> IListeningPort:

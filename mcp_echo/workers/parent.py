@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred, DeferredList
-from twisted.internet.interfaces import IDelayedCall, IListeningPort, IStreamServerEndpoint
+from twisted.internet.interfaces import IDelayedCall, IListeningPort
 from twisted.logger import Logger
 
-from mcp_echo.host.listening import STOP_MARGIN
+from mcp_echo.host.listening import STOP_MARGIN, Place
 from mcp_echo.host.notify import Notices, watchdog_interval
 from mcp_echo.settings.table import Settings
 from mcp_echo.workers.assignment import Assignment
@@ -107,21 +107,21 @@ class Fleet(MultiService):
         self._stopping = False
         self._all_gone: Deferred[None] = Deferred()
 
-    def hold(self, endpoint: IStreamServerEndpoint, where: str, refused: Callable[[], None]) -> None:
-        """Hold an endpoint for the workers while the service runs; see `HeldPort`."""
+    def hold(self, place: Place) -> None:
+        """Hold a place for the workers while the service runs; see `HeldPort`."""
 
         def held(port: IListeningPort) -> None:
             self._port = port
             self._log.info(
                 "Holding {where}, which is {address}, for {count} workers",
-                where=where,
+                where=place.description,
                 address=shown(port.getHost()),
                 count=len(self._slots),
             )
             # Until it runs, the reactor does not hear of a process that has ended.
             self._reactor.callWhenRunning(self._start_all)
 
-        HeldPort(endpoint, where, held, refused).setServiceParent(self)
+        HeldPort(place, held).setServiceParent(self)
 
     def show_metrics(self, port: MetricsPort, gone: Callable[[WorkerProcess], None]) -> None:
         """Show the figures of all workers on a port while the service runs.

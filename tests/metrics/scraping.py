@@ -13,6 +13,7 @@ from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.testing import MemoryReactorClock
 from twisted.web.resource import Resource
 
+from mcp_echo.host.listening import Place
 from mcp_echo.service import EchoService
 from mcp_echo.transport.ports import MetricsPort
 from tests.transport.support import Answer, ModernTestCase
@@ -53,7 +54,7 @@ class MetricsTestCase(ModernTestCase):
 
     def measuring(self, service: EchoService) -> MetricsPort:
         endpoint = TCP4ServerEndpoint(MemoryReactorClock(), 9464)
-        service.show_metrics(endpoint, "tcp:9464", lambda: None)
+        service.show_metrics(Place(endpoint, "tcp:9464", lambda: None))
         assert service.metrics is not None
         return service.metrics
 

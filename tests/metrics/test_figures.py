@@ -20,7 +20,7 @@ from twisted.logger import Logger, capturedLogs, formatEvent
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from mcp_echo.host.listening import StartError
+from mcp_echo.host.listening import Place, StartError
 from mcp_echo.protocol.errors import HostRefused, OriginRefused
 from mcp_echo.service import EchoService, build
 from mcp_echo.sessions.limits import CLIENTS_AT_AN_ADDRESS
@@ -654,7 +654,7 @@ class ListeningTests(SynchronousTestCase):
         endpoint, refused = mock.Mock(), mock.Mock()
         listening: Deferred[Any] = Deferred()
         endpoint.listen.return_value = listening
-        service.show_metrics(endpoint, "late", refused)
+        service.show_metrics(Place(endpoint, "late", refused))
         service.privilegedStartService()
         service.startService()
         with capturedLogs() as logged:
@@ -697,6 +697,6 @@ class ListeningTests(SynchronousTestCase):
         reactor = MemoryReactorClock()
         service: Any = build(reactor, load({}, {"MCP_ECHO_METRICS_PORT": "9464"}))
         (port,) = [each for each in service if isinstance(each, MetricsPort)]
-        with mock.patch.object(port._endpoint, "listen", return_value=fail(PermissionError(13, "no"))):
+        with mock.patch.object(port._place.endpoint, "listen", return_value=fail(PermissionError(13, "no"))):
             error = self.assertRaises(StartError, port.privilegedStartService)
         assert str(error).startswith("cannot listen on tcp:9464")

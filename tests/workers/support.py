@@ -17,6 +17,7 @@ from twisted.logger import capturedLogs, formatEvent
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from mcp_echo.host.listening import Place
 from mcp_echo.settings.load import load
 from mcp_echo.workers.child import WorkerProcess
 from mcp_echo.workers.launch import Launch
@@ -157,7 +158,7 @@ class FleetTestCase(SynchronousTestCase):
             self.reactor, load({}, self.settings).settings, self.launch, self.reasons.append, self.environ()
         )
         self.addCleanup(fleet.notices.stopped)
-        fleet.hold(cast(Any, HeldEndpoint(self.port)), "tcp:3000", lambda: None)
+        fleet.hold(Place(cast(Any, HeldEndpoint(self.port)), "tcp:3000", lambda: None))
         fleet.privilegedStartService()
         fleet.startService()
         call, arguments, keywords = self.reactor.whenRunningHooks[-1]

@@ -12,17 +12,16 @@ from twisted.internet.interfaces import (
     ISSLTransport,
 )
 from twisted.internet.protocol import Protocol, connectionDone
-from twisted.internet.tcp import Connection as TcpConnection
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from mcp_echo.host.twisted_private import has_written_all
 from mcp_echo.protocol.errors import McpError, ServerStopping
 from mcp_echo.transport.edge.answer import Lines
 from mcp_echo.transport.edge.deadlines import NEVER
 from mcp_echo.transport.edge.exchange import HttpExchange
 from mcp_echo.transport.edge.reader import RequestReader
 from mcp_echo.transport.edge.states import AWAITING, NEXT, RECEIVING, Event, State
+from mcp_echo.transport.edge.writing import write_now
 
 if TYPE_CHECKING:
     from mcp_echo.transport.edge.site import EchoSite
@@ -167,20 +166,8 @@ class Connection(Protocol):
         return self.site.heads.head(status, lines, length, last=not self._persistent)
 
     def write(self, data: bytes) -> None:
-        """Write to the client, to the socket itself where nothing waits to be written before it.
-
-        The reactor would begin to watch the socket, come back to it in its next turn, write and cease to
-        watch it, which for an answer of ordinary size costs more than the answer.
-        """
-        transport = self.transport
-        if isinstance(transport, TcpConnection) and has_written_all(transport):
-            sent = transport.writeSomeData(data)
-            if sent == len(data):
-                return
-            # Otherwise the connection is broken, which the reactor will find out too.
-            if isinstance(sent, int):
-                data = data[sent:]
-        transport.write(data)
+        """Write to the client."""
+        write_now(self.transport, data)
 
     def forget(self) -> None:
         """Let go of what is here in case the request in hand comes again."""

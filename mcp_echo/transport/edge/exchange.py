@@ -13,6 +13,7 @@ from mcp_echo.protocol.strict_json import is_read
 from mcp_echo.redaction import secrets_in
 from mcp_echo.transport.edge.answer import LAST_CHUNK, chunk, line
 from mcp_echo.transport.edge.head import Head, text_of
+from mcp_echo.transport.edge.writing import write_now
 from mcp_echo.watch.observer import Watch
 from mcp_echo.watch.seen import Seen
 
@@ -124,7 +125,7 @@ class HttpExchange:
         seen.status = status
         seen.sent = len(body)
         head = self._connection.answer_head(status, self.lines, len(body))
-        self._connection.write(head if self.head.method == b"HEAD" else head + body)
+        write_now(self._connection.transport, head if self.head.method == b"HEAD" else head + body)
         seen.first = seen.watch.now()
         self._finished(seen.first)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource as descriptors
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
@@ -26,6 +26,7 @@ from mcp_echo.transport.edge.neighbours import Neighbours
 from mcp_echo.transport.edge.peers import host_of
 from mcp_echo.transport.edge.reader import Limits, RequestReader
 from mcp_echo.transport.edge.refusals import EdgeCounts, refusal
+from mcp_echo.transport.edge.writing import unsent
 from mcp_echo.watch.observer import Watch
 from mcp_echo.watch.seen import Seen
 
@@ -195,7 +196,7 @@ class EchoSite(Factory):
         seen.settle()
 
     def _stall_of(self, connection: Connection) -> _Stall:
-        return _Stall(self.seconds() + self.settings.stall_timeout, _unsent(connection.transport))
+        return _Stall(self.seconds() + self.settings.stall_timeout, unsent(connection.transport))
 
     def _look_at_deadlines(self) -> None:
         # An exception would end the LoopingCall, and nothing would be timed from then on.
@@ -211,7 +212,7 @@ class EchoSite(Factory):
             self._log.failure("Looking at the deadlines of connections failed")
 
     def _drop_if_stalled(self, connection: Connection, stall: _Stall) -> None:
-        if _unsent(connection.transport) != stall.unsent:
+        if unsent(connection.transport) != stall.unsent:
             self._stalls[connection] = self._stall_of(connection)
             return
         self.counts.stalls += 1
@@ -280,8 +281,3 @@ def connection_limit(configured: int) -> int:
     if soft == descriptors.RLIM_INFINITY:
         return 1_000_000
     return max(_FEWEST_CONNECTIONS, soft - _KEPT_DESCRIPTORS)
-
-
-def _unsent(transport: Any) -> tuple[int, int]:
-    """Return what changes whenever the client takes something of what waits for it."""
-    return len(getattr(transport, "dataBuffer", b"")), getattr(transport, "offset", 0)
