@@ -23,6 +23,7 @@ from mcp_echo.cluster.engine import Engine
 from mcp_echo.cluster.repository import Hooks
 from mcp_echo.cluster.store import Runtime, SharedStore
 from mcp_echo.cluster.stream_log import Bounds
+from mcp_echo.eras.methods import Methods
 from mcp_echo.eras.running import InMemory, InTransactions, Runner
 from mcp_echo.eras.server import Server
 from mcp_echo.host.listening import STOP_MARGIN, Place, endpoint, endpoint_description, metrics_description
@@ -231,8 +232,8 @@ class EchoService(MultiService):
         return share_of(settings.max_state_bytes_per_client, settings.max_state_bytes)
 
     def _server(self, seal: Seal, runner: Runner) -> Server:
-        supported, timers = _supported(self.context.settings), ReactorTimers(self._reactor)
-        return Server(self.context, supported, self._offer, self.journal, timers, seal, runner)
+        methods = Methods(self.context, self._offer, _supported(self.context.settings))
+        return Server(methods, self.journal, ReactorTimers(self._reactor), seal, runner)
 
     def listen(self, place: Place) -> None:
         """Serve at a place while the service runs; see `Listener`."""

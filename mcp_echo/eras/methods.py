@@ -110,6 +110,13 @@ class LateResult(NamedTuple):
     """Begins the work, and returns the result."""
 
 
+class MethodTable(dict[str, Method]):
+    """Name → method; one that is not offered is refused, and not just missing."""
+
+    def __missing__(self, name: str) -> Method:
+        raise MethodNotFound(f"Method not found: {excerpt(name)}")
+
+
 class Methods:
     """What the server can do.
 
@@ -122,6 +129,7 @@ class Methods:
     def __init__(self, context: ServerContext, offer: Offer, supported: Supported) -> None:
         self.context = context
         self.offer = offer
+        self.supported = supported
         self._limits = context.limits
         self._limits_calls = context.limits.limits_calls
         self._page_size = context.settings.page_size
@@ -163,17 +171,6 @@ class Methods:
         if revision.implementation_details:
             described["description"] = "A stateful diagnostic MCP server"
         return described
-
-    def perform(self, table: dict[str, Method], method: str, params: Raw, call: Call) -> Any:
-        """Return the result of a method, JSON-encodable, or a `LateResult` one.
-
-        Raises:
-            McpError: The method is not offered, or cannot be done.
-        """
-        do = table.get(method)
-        if do is None:
-            raise MethodNotFound(f"Method not found: {excerpt(method)}")
-        return do(params, call)
 
     def tool(self, name: str) -> Tool[Any]:
         """Return a tool.

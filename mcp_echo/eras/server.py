@@ -8,14 +8,13 @@ from __future__ import annotations
 from typing import Any
 
 from mcp_echo.auth.sealed import Seal
-from mcp_echo.eras.eras import half_modern, not_spoken
 from mcp_echo.eras.exchange import Exchange, Reply, Timers
-from mcp_echo.eras.legacy import LegacyEra
+from mcp_echo.eras.half_modern import half_modern, not_spoken
+from mcp_echo.eras.legacy.ladder import LegacyEra
 from mcp_echo.eras.methods import Methods
-from mcp_echo.eras.modern import ModernEra
+from mcp_echo.eras.modern.ladder import ModernEra
 from mcp_echo.eras.refusals import refuse
 from mcp_echo.eras.running import Runner, Work
-from mcp_echo.offer.offer import Offer
 from mcp_echo.protocol.errors import (
     InvalidRequest,
     McpError,
@@ -26,8 +25,6 @@ from mcp_echo.protocol.errors import (
 from mcp_echo.protocol.handshake import asked_for
 from mcp_echo.protocol.jsonrpc import Malformed, Message, Notification, Request, Response
 from mcp_echo.protocol.modern import is_claimed, what_is_lacking
-from mcp_echo.protocol.revisions import Supported
-from mcp_echo.tools.base import ServerContext
 from mcp_echo.watch.journal import Journal
 from mcp_echo.watch.seen import Era
 
@@ -40,9 +37,7 @@ class Server:
     https://modelcontextprotocol.io/specification/2026-07-28/basic/versioning#backward-compatibility
 
     Args:
-        context: What tools may know.
-        supported: The revisions it speaks.
-        offer: What it offers.
+        methods: What it can do.
         journal: Where unexpected failures are written down.
         timers: Ways to wait.
         seal: Seals what modern clients carry from request to request.
@@ -50,20 +45,12 @@ class Server:
     """
 
     def __init__(
-        self,
-        context: ServerContext,
-        supported: Supported,
-        offer: Offer,
-        journal: Journal,
-        timers: Timers,
-        seal: Seal,
-        runner: Runner,
+        self, methods: Methods, journal: Journal, timers: Timers, seal: Seal, runner: Runner
     ) -> None:
-        self.context = context
-        self.supported = supported
-        methods = Methods(context, offer, supported)
-        self.legacy = LegacyEra(methods, supported, journal, timers, runner)
-        self._modern = ModernEra(methods, supported, journal, timers, seal)
+        self.context = methods.context
+        self.supported = methods.supported
+        self.legacy = LegacyEra(methods, journal, timers, runner)
+        self._modern = ModernEra(methods, journal, timers, seal)
         self._runner = runner
         self.run_detached = runner.run_detached
 
@@ -90,7 +77,8 @@ class Server:
             if isinstance(message, Request) and self.supported.modern:
                 if is_claimed(message.params):
                     return self._modern.post(message, exchange)
-                self._refuse_half_modern(message, exchange)
+                if exchange.version not in self.supported.legacy:
+                    self._refuse_half_modern(message, exchange)
             elif self.supported.modern and self._is_modern_aside(message, exchange):
                 exchange.seen.begin("modern", message, exchange.version)
                 return Reply(202)
@@ -144,8 +132,8 @@ class Server:
             VersionNotSupported: It asks for a revision that is not spoken here.
             InvalidRequest: It names two revisions in its header.
         """
-        version, legacy = exchange.version, self.supported.legacy
-        if version in legacy or (version is None and legacy):
+        version = exchange.version
+        if version is None and self.supported.legacy:
             return
         exchange.reject_ambiguous()
         asked = asked_for(request.params) if request.method == "initialize" else None

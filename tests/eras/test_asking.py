@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mcp_echo.eras.back_channels import MAX_ANSWER, MAX_ANSWER_VALUES
+from mcp_echo.eras.client_answers import MAX_ANSWER, MAX_ANSWER_VALUES
 from tests.transport.support import BOTH, Listening, Posted, ServerTestCase
 
 CAPABILITIES = {"sampling": {}, "elicitation": {"form": {}, "url": {}}, "roots": {"listChanged": True}}

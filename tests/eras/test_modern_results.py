@@ -11,7 +11,7 @@ import base64
 from typing import Any
 
 from mcp_echo import __version__
-from mcp_echo.eras.back_channels import MAX_ANSWER, MAX_ANSWER_VALUES
+from mcp_echo.eras.client_answers import MAX_ANSWER, MAX_ANSWER_VALUES
 from mcp_echo.protocol.levels import LOG_LEVELS
 from tests.transport.support import META, ModernTestCase, Posted, claim
 

@@ -1,37 +1,39 @@
-"""The client's end of a call in each era: where notifications go and answers come from."""
+"""The client's end of a call in a session: where notifications go and answers come from."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import Raw
 
-from mcp_echo.auth.proxies import Caller
-from mcp_echo.eras.exchange import Exchange, Promise, StreamResponse, Timers
-from mcp_echo.protocol import strict_json
-from mcp_echo.protocol.errors import CapabilityMissing, InvalidParams
+from mcp_echo.eras.client_answers import read_answer
+from mcp_echo.eras.exchange import Exchange, Promise, Reply, StreamResponse, Timers
 from mcp_echo.protocol.jsonrpc import Response, notification_bytes, request_bytes
-from mcp_echo.protocol.modern import is_answer, is_declared, required_capability
+from mcp_echo.protocol.modern import is_declared, required_capability
 from mcp_echo.redaction import mask_json
-from mcp_echo.sessions.event_log import EventLog, Stream
-from mcp_echo.sessions.session import Client, Session, shown_id
+from mcp_echo.sessions.event_log import Stream
+from mcp_echo.sessions.session import Session, shown_id
 from mcp_echo.sessions.store import Clock
-from mcp_echo.tools.base import PROGRESS, SESSION_MADE, AskError, InputRequired, NoAnswer, Pong, Question
+from mcp_echo.tools.base import PROGRESS, SESSION_MADE, AskError, NoAnswer, Pong, Question
 
 PING = Question("ping", {})
 
 CANCELLED = "notifications/cancelled"
 
-MAX_ANSWER = 256 * 1024
-"""Largest answer to a question that is read, in bytes: it is shown, and in the modern era carried on."""
-
-MAX_ANSWER_VALUES = 10_000
-"""Most JSON values in one: it is held as it came and masked, with a sentence for whatever is wrong in it."""
-
 MAX_STRAYS = 3
 """Answers to nothing that are told of with one question."""
+
+
+class Asking(NamedTuple):
+    """How clients are asked, and waited for."""
+
+    timers: Timers
+    seconds: float
+    """How long a client has for an answer."""
+    now: Clock
+    """The steady clock, in seconds."""
 
 
 class _Open:
@@ -79,43 +81,23 @@ class LegacyBackChannel:
     Args:
         session: The session.
         exchange: The HTTP request.
-        timers: Ways to wait.
-        answer_timeout: Seconds that the client has for an answer.
-        now: The steady clock, in seconds.
+        asking: How the client is asked.
     """
 
-    __slots__ = (
-        "_answer_timeout",
-        "_exchange",
-        "_now",
-        "_session",
-        "_strays",
-        "_timers",
-        "opened",
-        "since",
-    )
+    __slots__ = ("_asking", "_strays", "exchange", "opened", "session", "since")
 
-    def __init__(
-        self,
-        session: Session,
-        exchange: Exchange,
-        timers: Timers,
-        answer_timeout: float,
-        now: Clock,
-    ) -> None:
+    def __init__(self, session: Session, exchange: Exchange, asking: Asking) -> None:
         self.since: float | None = None
-        self._session = session
-        self._exchange = exchange
-        self._timers = timers
-        self._answer_timeout = answer_timeout
-        self._now = now
+        self.session = session
+        self.exchange = exchange
+        self._asking = asking
         self._strays: list[str] | None = None
         self.opened: Stream | None = None
 
     @property
     def session_made(self) -> bool:
         """Whether the session was made for this very request, which named none."""
-        return self._exchange.session_id is None and self._session.record.legacy_stream is None
+        return self.exchange.session_id is None and self.session.record.legacy_stream is None
 
     @property
     def obstacle(self) -> str | None:
@@ -132,24 +114,37 @@ class LegacyBackChannel:
     def open(self) -> Stream:
         """Return the stream, opened now if it was not yet."""
         if self.opened is None:
-            session, log = self._session, self._session.log
+            session, log = self.session, self.session.log
             self.opened = log.answer()
             primed = session.revision.priming_event
             stream_response = StreamResponse(
                 log, self.opened, resumable=True, primed=primed, session=session.id
             )
-            self._exchange.then(self._exchange.open_stream, stream_response)
+            self.exchange.then(self.exchange.open_stream, stream_response)
         return self.opened
 
     def send(self, data: bytes) -> bool:
         """Send a message ahead of the result; return whether a stream has taken it."""
         if self._has_stream:
-            return self._session.log.append(self.open(), data)
-        return self._session.log.queue(data)
+            return self.session.log.append(self.open(), data)
+        return self.session.log.queue(data)
+
+    def finish(self, reply: Reply) -> Reply | None:
+        """Send one JSON body, on the stream if there is one or the client reads nothing else.
+
+        Returns:
+            The reply to the HTTP request; None where the stream is its answer.
+        """
+        if self.opened is None and (self.exchange.accepted.json or reply.status != 200):
+            return reply
+        stream = self.open()
+        self.session.log.append(stream, reply.body)
+        self.session.log.end(stream)
+        return None
 
     @property
     def _has_stream(self) -> bool:
-        return self.opened is not None or self._exchange.accepted.names_event_stream
+        return self.opened is not None or self.exchange.accepted.names_event_stream
 
     def notify(self, method: str, params: dict[str, Any]) -> bool:
         """Send a notification ahead of the result; see `mcp_echo.tools.base.BackChannel.notify`."""
@@ -159,13 +154,13 @@ class LegacyBackChannel:
 
     def sleep(self, seconds: float) -> Awaitable[None]:
         """Let time pass."""
-        return self._timers.sleep(seconds)
+        return self._asking.timers.sleep(seconds)
 
     def hang_up(self) -> bool:
         """Close the connection and leave the stream for the client to come back to (rule 6, SEP-1699)."""
-        if not (self._session.revision.priming_event and self._exchange.accepted.names_event_stream):
+        if not (self.session.revision.priming_event and self.exchange.accepted.names_event_stream):
             return False
-        self._session.log.hang_up(self.open())
+        self.session.log.hang_up(self.open())
         return True
 
     async def ask(self, questions: dict[str, Question]) -> dict[str, Any]:
@@ -209,26 +204,26 @@ class LegacyBackChannel:
             # The transport of 2024-11-05 has one stream for everything.
             yield "the session's one stream", self.send
             return
-        if self._exchange.accepted.names_event_stream:
+        if self.exchange.accepted.names_event_stream:
             yield "the stream of this POST", self.send
-        if self._session.log.listeners:
-            yield "the stream of a GET", self._session.log.queue
+        if self.session.log.listeners:
+            yield "the stream of a GET", self.session.log.queue
 
     def _insist_on_a_way(self, questions: dict[str, Question]) -> None:
         if self.session_made:
             raise AskError(f"{SESSION_MADE}, of whose client nothing is known; so it is not asked")
-        if not self._session.record.initialized:
+        if not self.session.record.initialized:
             # basic/lifecycle, Initialization: until then only pings and log messages.
             raise AskError(
                 "No notifications/initialized has come in this session, so the client is not asked"
             )
         for question in questions.values():
-            if not self._session.revision.can_ask(question.method, question.params):
-                raise AskError(f"Revision {self._session.revision.name} has no such {question.method}")
-            if not is_declared(self._session.client.capabilities, question.method, question.params):
+            if not self.session.revision.can_ask(question.method, question.params):
+                raise AskError(f"Revision {self.session.revision.name} has no such {question.method}")
+            if not is_declared(self.session.client.capabilities, question.method, question.params):
                 needed = required_capability(question.method, question.params)
                 raise AskError(f"This session's client has not declared the capability {', '.join(needed)}")
-        if self.obstacle is not None and not self._session.open_streams:
+        if self.obstacle is not None and not self.session.open_streams:
             raise AskError(
                 f"{self.obstacle}, and no stream of the session is open, so the client is not asked"
             )
@@ -239,10 +234,10 @@ class LegacyBackChannel:
         Raises:
             AskError: No stream has taken it.
         """
-        opened = _Open(self._timers.promise(self._answer_timeout), send, self._now)
-        opened.number = self._session.expect_answer(opened)
+        opened = _Open(self._asking.timers.promise(self._asking.seconds), send, self._asking.now)
+        opened.number = self.session.expect_answer(opened)
         if not send(request_bytes(opened.number, question.method, question.params)):
-            self._session.take_expected(opened.number)
+            self.session.take_expected(opened.number)
             opened.promise.drop()
             raise AskError(
                 f"No stream of the session has taken {question.method}, so the client is not asked"
@@ -251,7 +246,7 @@ class LegacyBackChannel:
 
     def _close(self, opened: _Open, reason: str) -> None:
         """Wait no longer for an answer: cancel the question if it is open, and note what came instead."""
-        if self._session.take_expected(opened.number) is not None:
+        if self.session.take_expected(opened.number) is not None:
             opened.send(notification_bytes(CANCELLED, {"requestId": opened.number, "reason": reason}))
         opened.promise.drop()
         if opened.strays:
@@ -261,135 +256,13 @@ class LegacyBackChannel:
         try:
             response: Response | None = await opened.promise
         except TimeoutError:
-            return NoAnswer(f"No answer came in this session within {self._answer_timeout:g} s")
+            return NoAnswer(f"No answer came in this session within {self._asking.seconds:g} s")
         if response is None:
             return NoAnswer("The session ended before the client answered")
         try:
             if response.result is not None:
-                return _read_answer(response.result)
-            error = mask_json(_read_answer(response.error or Raw(b"null")))
+                return read_answer(response.result)
+            error = mask_json(read_answer(response.error or Raw(b"null")))
         except AskError as unreadable:
             return unreadable
         return AskError(f"The client answered with an error: {msgspec.json.encode(error).decode()}")
-
-
-class ModernBackChannel:
-    """The response of one modern POST, and the answers it brought for questions of an earlier one.
-
-    Args:
-        exchange: The HTTP request.
-        timers: Ways to wait.
-        client: What the client declares in this request.
-        answers: What it has answered in earlier rounds.
-        responses: What it answers in this one.
-        since: Seconds of the clock of `ServerContext.agreed` when it was first asked; None if it was not yet.
-        new_log: Makes a log for a caller that keeps only what waits to be written.
-    """
-
-    def __init__(
-        self,
-        exchange: Exchange,
-        timers: Timers,
-        client: Client,
-        answers: dict[str, Any],
-        responses: dict[str, Raw],
-        since: float | None,
-        new_log: Callable[[Caller], EventLog],
-    ) -> None:
-        self._new_log = new_log
-        self.principal = exchange.principal
-        self.reads_json = exchange.accepted.json
-        self._exchange = exchange
-        self._timers = timers
-        self._client = client
-        self._answers = answers
-        self._responses = responses
-        self.since = since
-        self.log: EventLog | None = None
-        self.opened: Stream | None = None
-
-    session_made = False
-    strays: tuple[str, ...] = ()
-
-    @property
-    def obstacle(self) -> str | None:
-        """Why nothing can be sent ahead of the result; None where it can."""
-        if self._exchange.accepted.event_stream:
-            return None
-        return "This request's Accept does not take text/event-stream"
-
-    def open(self, farewell: bytes | None = None) -> tuple[EventLog, Stream]:
-        """Return the response stream, opened now if it was not yet."""
-        if self.log is None or self.opened is None:
-            self.log = self._new_log(self._exchange.caller())
-            self.opened = self.log.answer()
-            stream_response = StreamResponse(self.log, self.opened, farewell=farewell)
-            self._exchange.then(self._exchange.open_stream, stream_response)
-        return self.log, self.opened
-
-    def notify(self, method: str, params: dict[str, Any]) -> bool:
-        """Send a notification ahead of the result; a client that reads no stream can be told nothing."""
-        if not self._exchange.accepted.event_stream:
-            return False
-        log, stream = self.open()
-        return bool(self._exchange.then(log.append, stream, notification_bytes(method, params)))
-
-    def sleep(self, seconds: float) -> Awaitable[None]:
-        """Let time pass."""
-        return self._timers.sleep(seconds)
-
-    def hang_up(self) -> bool:
-        """Do nothing: a modern stream that is closed cannot be resumed."""
-        return False
-
-    async def ping(self) -> dict[str, Pong]:
-        """Ping nobody: a modern server sends no requests (basic/transports/streamable-http, Receiving)."""
-        return {}
-
-    async def ask(self, questions: dict[str, Question]) -> dict[str, Any]:
-        """Return the client's answers, once they have all come.
-
-        Raises:
-            InputRequired: Some have not.
-            CapabilityMissing: The client has not declared that it can be asked this.
-            InvalidParams: An answer is none to its question.
-        """
-        self._insist_on_capabilities(questions)
-        for key, question in questions.items():
-            if key in self._responses:
-                self._answers[key] = _checked(key, question, self._responses[key])
-        missing = {key: question for key, question in questions.items() if key not in self._answers}
-        if missing:
-            raise InputRequired(missing, self._answers)
-        return {key: self._answers[key] for key in questions}
-
-    def _insist_on_capabilities(self, questions: dict[str, Question]) -> None:
-        capabilities = self._client.capabilities
-        for question in questions.values():
-            if not is_declared(capabilities, question.method, question.params):
-                raise CapabilityMissing(required_capability(question.method, question.params))
-
-
-def _read_answer(raw: Raw) -> Any:
-    """Return a client's answer, decoded.
-
-    Raises:
-        AskError: It is larger than answers are read.
-    """
-    data = bytes(raw)
-    if len(data) > MAX_ANSWER:
-        raise AskError(f"The client's answer has {len(data)} bytes; up to {MAX_ANSWER} are read")
-    try:
-        return strict_json.read(data, MAX_ANSWER_VALUES)
-    except strict_json.NotJson as error:
-        raise AskError(f"The client's answer cannot be read: {error}") from None
-
-
-def _checked(key: str, question: Question, raw: Raw) -> Any:
-    try:
-        answer = _read_answer(raw)
-    except AskError as error:
-        raise InvalidParams(f"inputResponses.{key}: {error}") from None
-    if not is_answer(question.method, answer):
-        raise InvalidParams(f"inputResponses.{key} is no answer to {question.method}")
-    return answer

@@ -5,34 +5,19 @@ https://modelcontextprotocol.io/specification/2025-03-26/basic#batching
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from mcp_echo.eras.back_channels import LegacyBackChannel
-from mcp_echo.eras.exchange import Exchange, Promise, Reply, Timers
+from mcp_echo.eras.exchange import Promise, Reply
+from mcp_echo.eras.legacy.answering import Answering, LateReply
+from mcp_echo.eras.legacy.back_channel import LegacyBackChannel
+from mcp_echo.eras.legacy.notes import take_note
 from mcp_echo.eras.refusals import refuse
-from mcp_echo.protocol.errors import InvalidRequest, McpError, StoreUnavailable
+from mcp_echo.protocol.errors import InvalidRequest, McpError
 from mcp_echo.protocol.jsonrpc import Malformed, Message, Request
 from mcp_echo.protocol.revisions import Revision
-from mcp_echo.sessions.session import Session
 from mcp_echo.watch.seen import Asked
 
 _NO_INITIALIZE = "Invalid request: initialize must not be part of a batch"
-
-
-class LateReply(NamedTuple):
-    """The response to a request that takes its time."""
-
-    request: Request
-    """What is left of the request."""
-    make: Callable[[], Coroutine[Any, Any, Reply | None]]
-    """Begins the work, and returns what it answers; None where the request was cancelled."""
-
-
-Perform = Callable[[Request, Session, Exchange, LegacyBackChannel, Asked], Reply | LateReply]
-TakeNote = Callable[[Message, Session, Exchange, Asked], None]
-Settle = Callable[[Session], Coroutine[Any, Any, None]]
-Spawn = Callable[[Coroutine[Any, Any, None]], Callable[[], None]]
 
 
 def check_batches(revision: Revision | None) -> None:
@@ -62,36 +47,16 @@ class Batch:
     JSON array they come together, in the order of the requests.
 
     Args:
-        session: The session it belongs to.
-        exchange: The HTTP request.
         back_channel: The client's end, shared by all its requests.
-        perform: Answers one request, now or later.
-        take_note: Acts on a message that wants no answer.
-        settle: Timers until what late work has changed in the session is kept.
-        timers: Ways to wait.
-        spawn: Starts work that goes on by itself.
+        answering: Answers each of them.
     """
 
-    def __init__(
-        self,
-        session: Session,
-        exchange: Exchange,
-        back_channel: LegacyBackChannel,
-        perform: Perform,
-        take_note: TakeNote,
-        settle: Settle,
-        timers: Timers,
-        spawn: Spawn,
-    ) -> None:
-        self._session = session
-        self._exchange = exchange
+    def __init__(self, back_channel: LegacyBackChannel, answering: Answering) -> None:
+        self._session = back_channel.session
+        self._exchange = back_channel.exchange
         self._back_channel = back_channel
-        self._perform = perform
-        self._take_note = take_note
-        self._settle = settle
-        self._timers = timers
-        self._spawn = spawn
-        accepted = exchange.accepted
+        self._answering = answering
+        accepted = self._exchange.accepted
         self._streams = accepted.names_event_stream or not accepted.json
 
     def answer(self, messages: list[Message]) -> Reply | None:
@@ -117,14 +82,14 @@ class Batch:
                 self._exchange.then(self._session.pass_answer, message.id, None)
             return self._answered(self._refuse(message, asked, message.error))
         if not isinstance(message, Request):
-            self._take_note(message, self._session, self._exchange, asked)
+            take_note(message, self._session, self._exchange, asked)
             return None
         if message.method == "initialize":
             return self._answered(self._refuse(message, asked, InvalidRequest(_NO_INITIALIZE)))
-        answer = self._perform(message, self._session, self._exchange, self._back_channel, asked)
+        answer = self._answering.result(message, self._back_channel, asked)
         if isinstance(answer, Reply):
             return self._answered(answer.body)
-        later = Promised(self._timers.promise(None))
+        later = Promised(self._answering.asking.timers.promise(None))
         self._exchange.then(self._start, answer, later)
         return later
 
@@ -134,7 +99,7 @@ class Batch:
     def _start(self, reply: LateReply, later: Promised) -> None:
         # Each goes on by itself: none waits for another, and each can be cancelled.
         running = self._session.begin(reply.request.id)
-        running.stop = self._spawn(self._keep(reply, later))
+        running.stop = self._answering.spawn(self._keep(reply, later))
 
     def _wait(self, answers: list[bytes | Promised | None]) -> None:
         self._exchange.run(self._rest(answers), until_left=False)
@@ -154,12 +119,7 @@ class Batch:
         """Wait for what comes later, and end the answer."""
         bodies = [await each.promise if isinstance(each, Promised) else each for each in answers]
         reply = self._end([body for body in bodies if body])
-        if reply is not None:
-            try:
-                await self._settle(self._session)
-            except StoreUnavailable as error:
-                return Reply(error.status, self._refuse([], self._exchange.seen, error), error.headers)
-        return reply
+        return await self._answering.settled(reply, [], self._back_channel)
 
     def _end(self, bodies: list[bytes]) -> Reply | None:
         if self._back_channel.opened is not None:

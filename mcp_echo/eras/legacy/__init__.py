@@ -1,0 +1,1 @@
+"""The revisions with a handshake and sessions."""

@@ -1,0 +1,1 @@
+"""The revision in which every request stands alone."""
