@@ -154,7 +154,12 @@ class EchoService(MultiService):
         self.streams = Streams(reactor, settings.keepalive_interval, self.watch)
         try:
             self.http = StreamableHttp(
-                self.server, settings, self.health, self.streams, self.journal, self.watch
+                server=self.server,
+                settings=settings,
+                health=self.health,
+                streams=self.streams,
+                journal=self.journal,
+                watch=self.watch,
             )
         except ValueError as error:
             raise ConfigError(str(error)) from None

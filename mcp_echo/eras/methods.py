@@ -355,17 +355,20 @@ class Methods:
 
     def _completions(self, ref: _Reference, begun: _Begun) -> list[str]:
         if ref.type == "ref/resource":
-            if not any(template.uri == ref.uri for template in self.offer.templates):
-                raise InvalidParams(f"Unknown resource template: {excerpt(ref.uri or '')}")
-            # The variable is a handle: suggesting one would hand it to whoever asks.
-            return []
+            return self._template_completions(ref)
         prompt = self.offer.prompts.get(ref.name or "") if ref.type == "ref/prompt" else None
         if prompt is None:
             raise InvalidParams(f"Unknown reference: {excerpt(f'{ref.type} {ref.name}')}")
-        argument = next((each for each in prompt.arguments if each.name == begun.name), None)
-        if argument is None:
-            raise InvalidParams(f"Prompt {prompt.name} takes no argument {excerpt(begun.name)}")
-        return argument.complete(begun.value)
+        for argument in prompt.arguments:
+            if argument.name == begun.name:
+                return argument.complete(begun.value)
+        raise InvalidParams(f"Prompt {prompt.name} takes no argument {excerpt(begun.name)}")
+
+    def _template_completions(self, ref: _Reference) -> list[str]:
+        if not any(template.uri == ref.uri for template in self.offer.templates):
+            raise InvalidParams(f"Unknown resource template: {excerpt(ref.uri or '')}")
+        # The variable is a handle: suggesting one would hand it to whoever asks.
+        return []
 
     def _page(self, key: str, entries: Iterable[Any], params: Raw) -> dict[str, Any]:
         """Return one page of a list; a cursor says where it begins and whose it is."""

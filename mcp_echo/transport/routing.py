@@ -40,7 +40,8 @@ class Routes:
     def __init__(
         self, app: Klein, owner: object, meant: dict[str, str], otherwise: str, instead: dict[bytes, str]
     ) -> None:
-        self._handlers: dict[tuple[bytes, bytes], Handler] = {}
+        self.handlers: dict[tuple[bytes, bytes], Handler] = {}
+        """Path, method → what answers; where there is none, `refusal` says why."""
         self._methods: dict[bytes, list[str]] = {}
         self._meant = meant
         self._otherwise = otherwise
@@ -50,12 +51,8 @@ class Routes:
             # Klein's wrapper makes a Deferred of what a coroutine returns, and no function here is one.
             function = inspect.unwrap(app.endpoints[rule.endpoint])
             handler = cast(Handler, partial(function, owner))
-            self._handlers.update({(path, method.encode()): handler for method in methods})
+            self.handlers.update({(path, method.encode()): handler for method in methods})
             self._methods.setdefault(path, []).extend(method for method in methods if method != "HEAD")
-
-    def find(self, path: bytes, method: bytes) -> Handler | None:
-        """Return what answers a request; None where nothing does, and `refusal` says why."""
-        return self._handlers.get((path, method))
 
     def refusal(self, path: bytes) -> RouteNotFound | WrongHttpMethod:
         """Return what is wrong with a request that nothing answers."""

@@ -11,7 +11,7 @@ from twisted.python.failure import Failure
 
 from mcp_echo.eras.exchange import Reply, StreamResponse
 from mcp_echo.eras.server import Server
-from mcp_echo.http.accept import EVENT_STREAM, accepts_gzip, parse_accept
+from mcp_echo.http.accept import EVENT_STREAM, Accepted, accepts_gzip, parse_accept
 from mcp_echo.protocol.errors import (
     InternalError,
     InvalidRequest,
@@ -79,6 +79,7 @@ class StreamableHttp:
 
     def __init__(
         self,
+        *,
         server: Server,
         settings: Settings,
         health: Health,
@@ -96,11 +97,12 @@ class StreamableHttp:
         self._identity = CallerIdentity(settings)
         self._legacy_sse = LegacySse(server, settings.legacy_sse)
         self._routes = Routes(self.app, self, _MEANT, _HERE, _INSTEAD)
+        self._find = self._routes.handlers.get
 
     def answer(self, exchange: HttpExchange) -> None:
         """Answer a request, by its route or by what keeps it from one."""
         head = exchange.head
-        handler = self._routes.find(head.path, head.method)
+        handler = self._find((head.path, head.method))
         try:
             if handler is not None:
                 handler(exchange)
@@ -225,13 +227,8 @@ class StreamableHttp:
             raise WrongMediaType(
                 f"Unsupported media type: the body has the Content-Encoding {shown}; send it as it is"
             )
-        if not self._settings.strict:
-            return
-        if not (accepted.names_json and accepted.names_event_stream):
-            raise NotAcceptable(f"Not acceptable: Accept must list application/json and {EVENT_STREAM}")
-        media_type = (http.joined(b"content-type") or "").partition(";")[0].strip().lower()
-        if media_type != "application/json":
-            raise WrongMediaType("Unsupported media type: Content-Type must be application/json")
+        if self._settings.strict:
+            _check_post_strictly(http, accepted)
 
     def _carry(
         self, http: HttpExchange, stream_response: StreamResponse, opening: bytes | None
@@ -291,6 +288,15 @@ class StreamableHttp:
             return body
         http.add_header(b"Content-Encoding", b"gzip")
         return gzip.compress(body, compresslevel=6, mtime=0)
+
+
+def _check_post_strictly(http: HttpExchange, accepted: Accepted) -> None:
+    """Insist on what clients must send and most servers do not need (basic/transports, Sending Messages)."""
+    if not (accepted.names_json and accepted.names_event_stream):
+        raise NotAcceptable(f"Not acceptable: Accept must list application/json and {EVENT_STREAM}")
+    media_type = (http.joined(b"content-type") or "").partition(";")[0].strip().lower()
+    if media_type != "application/json":
+        raise WrongMediaType("Unsupported media type: Content-Type must be application/json")
 
 
 def _query(http: HttpExchange) -> dict[str, list[str]]:

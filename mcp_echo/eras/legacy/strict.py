@@ -126,8 +126,8 @@ class Strictness:
                 f"Invalid request: {excerpt(request.method)} came before notifications/initialized, which "
                 "has to be sent first"
             )
-        known = self._known.get(session.id)
-        if request.id in before or (known is not None and request.id in known.ids):
+        known = self._known.get(session.id) or _Known()
+        if request.id in before or request.id in known.ids:
             raise InvalidRequest(
                 f"Invalid request: the id {shown_id(request.id)} was used before in this session"
             )
@@ -135,7 +135,7 @@ class Strictness:
         token = progress_token(request.params)
         if not isinstance(token, int | str):
             return None
-        owner = None if known is None else known.tokens.get(token)
+        owner = known.tokens.get(token)
         if token in before.values() or (owner is not None and session.running(owner) is not None):
             raise InvalidRequest(
                 f"Invalid request: the progressToken {shown_id(token)} is that of a request which is still "
