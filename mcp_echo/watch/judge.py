@@ -1,0 +1,185 @@
+"""Holds what passes to the rules: which were broken, which were held, which never applied. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+
+from mcp_echo.watch.findings import MOST_EVIDENCE, ClientName, Evidence, Finding, RuleLink
+from mcp_echo.watch.records import ExchangeRecord, Record
+from mcp_echo.watch.rules.rule import Broken, Held, Level, Outcome, Rule
+from mcp_echo.watch.seen import Era
+
+MOST_OCCURRENCES = 1000
+"""Keys of occurrences that are told apart, for each rule."""
+
+_ORDER: dict[Level, int] = {"error": 0, "warning": 1, "info": 2}
+
+
+class _Tally:
+    """What is known of one rule."""
+
+    __slots__ = ("client", "count", "era", "evidence", "first", "held", "keys", "last", "latest", "revision")
+
+    def __init__(self) -> None:
+        self.held = 0
+        """How often it was kept since it was last broken."""
+        self.count = 0
+        """How often it was broken."""
+        self.first = self.last = 0.0
+        self.latest: Broken | None = None
+        self.client: ClientName | None = None
+        self.era: Era | None = None
+        self.revision: str | None = None
+        self.evidence: list[Evidence] = []
+        self.keys: dict[str, None] = {}
+
+
+class Judge:
+    """Judges the records of one trace, in order.
+
+    Args:
+        rules: The table: id → rule.
+        noticed: Told of each occurrence: the rule, and the number of the record that shows it.
+    """
+
+    def __init__(
+        self, rules: Mapping[str, Rule], noticed: Callable[[Rule, int], object] = lambda _rule, _number: None
+    ) -> None:
+        self._rules = rules
+        self._noticed = noticed
+        self._tallies: dict[str, _Tally] = {}
+        self._checks = [(rule, rule.check) for rule in rules.values() if rule.check is not None]
+        self._states = [(rule, rule.begin()) for rule in rules.values() if rule.begin is not None]
+
+    def see(self, record: Record) -> list[str]:
+        """Judge a record; return the ids of the rules that it breaks."""
+        broken: list[str] = []
+        if isinstance(record, ExchangeRecord):
+            for rule, check in self._checks:
+                outcome = check(record)
+                if outcome is not None and self._count(rule, outcome, record.at, record):
+                    broken.append(rule.id)
+        for rule, state in self._states:
+            broken += self._count_all(rule, state.see(record), record.at, record)
+        return broken
+
+    def due(self, now: float) -> list[str]:
+        """Judge what has not come by its deadline; return the ids of the rules that this breaks.
+
+        Args:
+            now: Seconds of the wall clock.
+        """
+        broken: list[str] = []
+        for rule, state in self._states:
+            broken += self._count_all(rule, state.due(now), now, None)
+        return broken
+
+    @property
+    def held(self) -> int:
+        """How many rules were kept whenever they applied."""
+        return sum(not tally.count and tally.held > 0 for tally in self._tallies.values())
+
+    @property
+    def not_applicable(self) -> int:
+        """To how many rules nothing applied."""
+        return len(self._rules) - len(self._tallies)
+
+    def findings(self, level: Level = "info") -> tuple[Finding, ...]:
+        """Return what was broken, errors first, then by when it was seen first.
+
+        Args:
+            level: The least of them.
+        """
+        found = [
+            _finding(self._rules[rule_id], tally)
+            for rule_id, tally in self._tallies.items()
+            if tally.latest is not None and _ORDER[self._rules[rule_id].level] <= _ORDER[level]
+        ]
+        return tuple(sorted(found, key=lambda finding: (_ORDER[finding.level], finding.first)))
+
+    def _count_all(
+        self, rule: Rule, outcomes: Iterable[Outcome], at: float, record: Record | None
+    ) -> list[str]:
+        return [rule.id for outcome in outcomes if self._count(rule, outcome, at, record)]
+
+    def _count(self, rule: Rule, outcome: Outcome, at: float, record: Record | None) -> bool:
+        """Count an outcome; return whether it is a new occurrence of a broken rule."""
+        exchange = record if isinstance(record, ExchangeRecord) else None
+        revision = None if exchange is None else exchange.revision
+        revision = outcome.revision or revision
+        if not rule.applies_to(revision):
+            return False
+        tally = self._tallies.get(rule.id)
+        if tally is None:
+            tally = self._tallies[rule.id] = _Tally()
+        if isinstance(outcome, Held):
+            tally.held += 1
+            return False
+        if outcome.key in tally.keys:
+            tally.latest = outcome
+            return False
+        if outcome.key and len(tally.keys) < MOST_OCCURRENCES:
+            tally.keys[outcome.key] = None
+        _note(tally, outcome, outcome.at or at)
+        if exchange is not None:
+            tally.era, tally.client = exchange.era, _client(exchange)
+        if outcome.client is not None:
+            tally.client = ClientName(outcome.client)
+        tally.revision = revision
+        self._noticed(rule, outcome.exchange)
+        return True
+
+
+def _note(tally: _Tally, broken: Broken, at: float) -> None:
+    tally.count += 1
+    tally.held = 0
+    tally.first = tally.first or at
+    tally.last = at
+    tally.latest = broken
+    if len(tally.evidence) < MOST_EVIDENCE:
+        tally.evidence.append(
+            Evidence(
+                exchange=broken.exchange,
+                found=broken.found,
+                wanted=broken.wanted,
+                differs_in=broken.differs_in,
+            )
+        )
+
+
+def _client(exchange: ExchangeRecord) -> ClientName | None:
+    if exchange.client is None and exchange.client_version is None:
+        return None
+    return ClientName(exchange.client, exchange.client_version)
+
+
+def _finding(rule: Rule, tally: _Tally) -> Finding:
+    latest = tally.latest or Broken(exchange=0, summary="")
+    return Finding(
+        id=rule.id,
+        level=rule.level,
+        confidence=rule.confidence,
+        summary=latest.summary,
+        advice=rule.advice,
+        rule=RuleLink(
+            title=rule.title,
+            url=rule.link(tally.revision),
+            keyword=rule.keyword or None,
+            conformance=rule.conformance,
+        ),
+        subject=latest.subject,
+        count=tally.count,
+        first=iso(tally.first),
+        last=iso(tally.last),
+        evidence=tuple(tally.evidence),
+        client=tally.client,
+        era=tally.era,
+        revision=tally.revision,
+        resolved=tally.held > 0,
+    )
+
+
+def iso(at: float) -> str:
+    """Return a time of the wall clock as ISO 8601 with milliseconds and ``Z``."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

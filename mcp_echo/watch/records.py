@@ -1,0 +1,234 @@
+"""What is kept of what has passed, masked, as plain values that any node can read. No I/O.
+
+Everything here is safe to show to whoever may read the trace: secrets, session ids and handles are masked when
+a record is made (`mcp_echo.watch.masking`), equal ones by equal fingerprints, so that a rule can still compare
+them. Times are seconds of the wall clock.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from mcp_echo.watch.seen import Ending, Era, StreamEventKind
+
+JsonId = int | str
+
+IdForm = Literal["absent", "string", "integer", "fraction", "null", "other"]
+"""Which kind of JSON value the ``id`` of a message is."""
+
+TokenForm = Literal["absent", "string", "integer", "other"]
+"""Which kind of JSON value a ``progressToken`` is."""
+
+SessionForm = Literal["none", "ours", "elsewhere", "undefined", "quoted", "doubled", "characters", "foreign"]
+"""What an ``Mcp-Session-Id`` looks like: there is none, it is as this node makes them, as another node does, the
+word that a program prints for a value it does not have, in quotation marks, joined with itself, has
+characters that no id may have, or is as somebody else makes them."""
+
+
+class Params(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True):
+    """What rules want to know of the params of a message."""
+
+    client: str | None = None
+    """``clientInfo.name``, of ``initialize`` or of ``_meta``."""
+    client_version: str | None = None
+    """``clientInfo.version``."""
+    capabilities: tuple[str, ...] | None = None
+    """What the client declares, with dots: ``roots``, ``roots.listChanged``; None where it declares nothing."""
+    protocol_version: str | None = None
+    """The revision that ``initialize`` asks for, or that ``_meta`` names."""
+    modern: bool = False
+    """Whether ``_meta`` names a revision at all."""
+    lacks: tuple[str, ...] = ()
+    """Required members of ``initialize`` or of a modern ``_meta`` that are not there."""
+    progress_token: TokenForm = "absent"
+    cursor: str | None = None
+    """Fingerprint of ``cursor``."""
+    arguments: str | None = None
+    """Fingerprint of the arguments of a tool or prompt, equal for equal ones."""
+    state: str | None = None
+    """Fingerprint of ``requestState``."""
+    inputs: tuple[str, ...] | None = None
+    """The keys of ``inputResponses``; None where that is absent."""
+    cancels: JsonId | None = None
+    """Of ``notifications/cancelled``, which request."""
+
+
+class Result(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True):
+    """What rules want to know of the answer to a message."""
+
+    protocol_version: str | None = None
+    """The revision that ``initialize`` was answered with."""
+    next_cursor: str | None = None
+    """Fingerprint of ``nextCursor``."""
+    entries: int | None = None
+    """How many tools, prompts or resources a list has."""
+    state: str | None = None
+    """Fingerprint of the ``requestState`` of an input-required result."""
+    asks: tuple[str, ...] = ()
+    """The keys of its ``inputRequests``."""
+    supported: tuple[str, ...] = ()
+    """The revisions that an error names as spoken here."""
+    message: str | None = None
+    """The message of an error, masked."""
+
+
+class MessageRecord(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True):
+    """One JSON-RPC message of a request's body, and what it came to."""
+
+    kind: Literal["request", "notification", "response", "unreadable"]
+    method: str | None = None
+    id: JsonId | None = None
+    id_form: IdForm = "absent"
+    name: str | None = None
+    """The tool, prompt, resource or task that the params name, masked."""
+    era: Era | None = None
+    revision: str | None = None
+    """The revision of the session, or else the one that the client names."""
+    outcome: int | str | None = None
+    """The HTTP status that goes with the answer, or ``cancelled``; None where no answer is due, or came."""
+    error: int | None = None
+    """The JSON-RPC error code; None for a result."""
+    seconds: float | None = None
+    """From the arrival to the outcome."""
+    stray: bool = False
+    """Whether it is a response to nothing that was asked here."""
+    params: Params = Params()
+    result: Result = Result()
+
+
+class ExchangeRecord(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True):
+    """One HTTP request and its answer, refused ones included."""
+
+    number: int
+    """Counted from 1 within the trace."""
+    node: str = ""
+    """The node that it arrived at."""
+    at: float
+    """When it was complete, or was refused."""
+    connection: int = 0
+    """Counted from the start of the node."""
+    peer: str = ""
+    """The other end of the connection: its address, or ``unix``."""
+    address: str = ""
+    """Whom the server takes for the caller: the peer, or what a trusted proxy says."""
+    proxied: bool = False
+    """Whether the peer is a trusted proxy."""
+
+    http_method: str = ""
+    path: str = ""
+    """With ``{trace}`` in the place of a trace's id."""
+    query: tuple[tuple[str, str], ...] = ()
+    """Name, value masked."""
+    http_version: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Name as it was spelled, value masked, in the order and repetition of the wire."""
+    complete: bool = True
+    """Whether all of the request came."""
+    body_bytes: int = 0
+    body_hash: str | None = None
+    """Fingerprint of the body."""
+    body: str | None = None
+    """The beginning of the body, masked; only where it was asked for."""
+
+    status: int | None = None
+    """None where the client left before, or nothing could be answered."""
+    answer_headers: tuple[tuple[str, str], ...] = ()
+    """Those beside ``Server``, ``Date`` and ``Content-Length``, masked."""
+    sent: int = 0
+    """Bytes of the answer's body."""
+    first: float | None = None
+    """Seconds from the arrival to the first byte of the answer."""
+    last: float | None = None
+    """The same of the last byte; None as long as a stream is open, and where the client left before."""
+    streamed: bool = False
+    """Whether an event stream answers."""
+    refusal: str | None = None
+    """The name of the reason for which it was refused before a message was looked at: ``OriginRefused``."""
+    reason: str | None = None
+    """The sentence that the client was told then, masked."""
+
+    session: str | None = None
+    """The beginning of the session id that was sent or made, with its fingerprint: equal for equal ids."""
+    session_form: SessionForm = "none"
+    """Of the id that was sent."""
+    known: bool = False
+    """Whether there is such a session here."""
+    made: bool = False
+    """Whether this exchange made it."""
+    principal: str | None = None
+    """Who the caller is, masked; None when nobody vouches for it."""
+    client: str | None = None
+    """The name of the client, as the session or this request says."""
+    client_version: str | None = None
+    era: Era | None = None
+    revision: str | None = None
+    messages: tuple[MessageRecord, ...] = ()
+    batch: bool = False
+    """Whether the messages came as an array."""
+
+    def values(self, name: str) -> list[str]:
+        """Return every value of a request header, masked, in the order of its lines."""
+        wanted = name.lower()
+        return [value for key, value in self.headers if key.lower() == wanted]
+
+    def line_of(self, name: str) -> str:
+        """Return the ``subject`` of a finding about a request header: its place among the lines, from 0."""
+        wanted = name.lower()
+        for place, (key, _) in enumerate(self.headers):
+            if key.lower() == wanted:
+                return f"header:{place}"
+        return f"absence:{name}"
+
+    def answered(self, name: str) -> str | None:
+        """Return the first value of an answer header, masked; None without one."""
+        wanted = name.lower()
+        return next((value for key, value in self.answer_headers if key.lower() == wanted), None)
+
+    @property
+    def message(self) -> MessageRecord | None:
+        """Its one message; None for an array, and where there is none."""
+        return self.messages[0] if len(self.messages) == 1 and not self.batch else None
+
+    @property
+    def caller(self) -> str:
+        """What one client is told from another by, where there is no session."""
+        return self.principal or f"{self.address} {self.client or ''}".strip()
+
+
+class StreamRecord(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True):
+    """What happened to an event stream, or rather to one connection that carries it."""
+
+    number: int
+    """Counted with the exchanges of the trace."""
+    node: str = ""
+    at: float
+    kind: StreamEventKind
+    session: str | None = None
+    """As of `ExchangeRecord`; None in the modern era."""
+    tag: str = ""
+    """The stream's name within its session."""
+    why: Ending | None = None
+    """Of a close."""
+    seconds: float | None = None
+    """Of a close, how long the connection has carried it."""
+
+
+class SessionChange(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True):
+    """A session begins, or it or a handle ends."""
+
+    number: int
+    """Counted with the exchanges of the trace."""
+    node: str = ""
+    at: float
+    kind: Literal["begin", "end"]
+    session: str
+    """As of `ExchangeRecord`."""
+    client: str | None = None
+    revision: str | None = None
+    reason: str | None = None
+    """Of an end: ``expired``, ``closed`` or ``displaced``."""
+
+
+Record = ExchangeRecord | StreamRecord | SessionChange

@@ -1,0 +1,1 @@
+"""What clients, gateways and browsers are held to: one table of pure rules."""
