@@ -62,8 +62,8 @@ MOST_EVIDENCE = 3
 """Occurrences of one finding that are kept with it."""
 
 StepState = Literal["done", "repeated", "skipped", "missing", "failed"]
-"""It came, came more often than needed, may lawfully be left out and was, did not come by its deadline, or was
-answered with an error."""
+"""It came, came more often than needed, may lawfully be left out and was, did not come by its deadline, or
+was answered with an error."""
 
 
 class Step(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):

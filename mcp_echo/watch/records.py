@@ -1,8 +1,8 @@
 """What is kept of what has passed, masked, as plain values that any node can read. No I/O.
 
-Everything here is safe to show to whoever may read the trace: secrets, session ids and handles are masked when
-a record is made (`mcp_echo.watch.masking`), equal ones by equal fingerprints, so that a rule can still compare
-them. Times are seconds of the wall clock.
+Everything here is safe to show to whoever may read the trace: secrets, session ids and handles are masked
+when a record is made (`mcp_echo.watch.masking`), equal ones by equal fingerprints, so that a rule can
+still compare them. Times are seconds of the wall clock.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ TokenForm = Literal["absent", "string", "integer", "other"]
 """Which kind of JSON value a ``progressToken`` is."""
 
 SessionForm = Literal["none", "ours", "elsewhere", "undefined", "quoted", "doubled", "characters", "foreign"]
-"""What an ``Mcp-Session-Id`` looks like: there is none, it is as this node makes them, as another node does, the
-word that a program prints for a value it does not have, in quotation marks, joined with itself, has
+"""What an ``Mcp-Session-Id`` looks like: there is none, it is as this node makes them, as another node does,
+the word that a program prints for a value it does not have, in quotation marks, joined with itself, has
 characters that no id may have, or is as somebody else makes them."""
 
 
@@ -42,7 +42,7 @@ class Params(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True):
     """Whether ``_meta`` names a revision at all."""
     lacks: tuple[str, ...] = ()
     """Required members of ``initialize`` or of a modern ``_meta`` that are not there."""
-    progress_token: TokenForm = "absent"
+    progress: TokenForm = "absent"
     cursor: str | None = None
     """Fingerprint of ``cursor``."""
     arguments: str | None = None

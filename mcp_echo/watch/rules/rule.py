@@ -89,8 +89,8 @@ class Rule:
     keyword: Keyword = ""
     confidence: Confidence = "certain"
     pages: Mapping[str, str] | None = None
-    """Revision → page and heading of the specification that binds, ``basic/transports#session-management``; the
-    rule does not apply to a revision that is not here. None for a rule that no revision binds."""
+    """Revision → page and heading of the specification that binds, ``basic/transports#session-management``;
+    the rule does not apply to a revision that is not here. None for a rule that no revision binds."""
     url: str | None = None
     """Where the rule is from, if not from the specification: an RFC, with its section."""
     conformance: str | None = None
