@@ -35,7 +35,7 @@ class Params(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True):
     client_version: str | None = None
     """``clientInfo.version``."""
     capabilities: tuple[str, ...] | None = None
-    """What the client declares, with dots: ``roots``, ``roots.listChanged``; None where it declares nothing."""
+    """What the client declares, with dots: ``roots``, ``roots.listChanged``; None where it is absent."""
     protocol_version: str | None = None
     """The revision that ``initialize`` asks for, or that ``_meta`` names."""
     modern: bool = False

@@ -32,7 +32,7 @@ class Broken:
     summary: str
     """What is wrong, in one sentence with the values in it: subject, verb, what was wanted."""
     subject: str = ""
-    """The line it is about: ``header:3``, ``body:/params/_meta``, ``query:token``, ``absence:POST /token``."""
+    """The line it is about: ``header:3``, ``body:/params/_meta``, ``query:token``, ``absence:Accept``."""
     found: str | None = None
     wanted: str | None = None
     differs_in: tuple[str, ...] = ()
@@ -41,7 +41,7 @@ class Broken:
     revision: str | None = None
     """The revision that binds, where it is not the record's."""
     key: str = ""
-    """What tells one occurrence from another, such as a session; the same key again is the same occurrence."""
+    """What tells one occurrence from another, such as a session; the same key is the same occurrence."""
     client: str | None = None
     """The client it is about, where the record does not say."""
 
