@@ -53,8 +53,11 @@ from mcp_echo.transport.ports import Listener, MetricsPort
 from mcp_echo.transport.streamable_http import StreamableHttp
 from mcp_echo.transport.streams import Streams
 from mcp_echo.transport.timers import ReactorTimers
+from mcp_echo.transport.trace_routes import TraceRoutes
+from mcp_echo.watch.insight import Insight
 from mcp_echo.watch.journal import Journal
 from mcp_echo.watch.observer import Watch
+from mcp_echo.watch.recorder import Clocks
 from mcp_echo.watch.seen import SessionEvent
 from mcp_echo.watch.tally import Tally
 from mcp_echo.workers.assignment import Assignment
@@ -140,7 +143,13 @@ class EchoService(MultiService):
         self.engine = open_engine(reactor, settings, node) if engine is None else engine
         self.tally = Tally() if settings.metrics_port is not None else None
         self._offer = _offer(settings)
-        told = (self.journal.see, self._offer.observer, None if self.tally is None else self.tally.see)
+        self.insight = None if settings.watch == "off" else Insight(settings, node, Clocks(now, wall))
+        told = (
+            None if self.insight is None else self.insight.recorder.see,
+            self.journal.see,
+            self._offer.observer,
+            None if self.tally is None else self.tally.see,
+        )
         observers = tuple(observer for observer in told if observer is not None)
         self.watch = Watch(observers, now, self.journal.failure, bodies=self.journal.verbose)
         self.store: SessionStore
@@ -159,7 +168,7 @@ class EchoService(MultiService):
                 health=self.health,
                 streams=self.streams,
                 journal=self.journal,
-                watch=self.watch,
+                traces=None if self.insight is None else TraceRoutes(self.insight, settings, reactor),
             )
         except ValueError as error:
             raise ConfigError(str(error)) from None

@@ -389,6 +389,60 @@ class Settings:
         "Longest JSON-RPC batch; only revision 2025-03-26 has batches.",
         unit="messages",
     )
+    watch: Literal["auto", "on", "off"] = _setting(
+        values.one_of("auto", "on", "off"),
+        "auto",
+        "MCP_ECHO_WATCH",
+        "Record what comes to /mcp: on, or auto, which records it only on a loopback address without trusted "
+        "proxies and public URL; off records nothing, and there are no traces.",
+    )
+    traces: int = _setting(
+        values.whole(1, 100_000),
+        "100",
+        "MCP_ECHO_TRACES",
+        "Traces at a time; one principal may have 10 of them, one address 20.",
+    )
+    trace_ttl: int = _setting(
+        values.whole(1, 604_800),
+        "86400",
+        "MCP_ECHO_TRACE_TTL",
+        "How long a trace lasts unless it is made for another time.",
+        unit="seconds",
+    )
+    trace_exchanges: int = _setting(
+        values.whole(1, 100_000),
+        "500",
+        "MCP_ECHO_TRACE_EXCHANGES",
+        "Exchanges and stream events that a trace keeps; the oldest give way.",
+    )
+    trace_bytes: int = _setting(
+        values.whole(16_384, 1_073_741_824),
+        "1048576",
+        "MCP_ECHO_TRACE_BYTES",
+        "Bytes of records that a trace keeps.",
+        unit="bytes",
+    )
+    max_trace_bytes: int = _setting(
+        values.whole(16_384, 17_179_869_184),
+        "33554432",
+        "MCP_ECHO_MAX_TRACE_BYTES",
+        "Bytes of the records of all traces; the trace that was idle for longest gives way.",
+        unit="bytes",
+    )
+    record_body: int = _setting(
+        values.whole(0, 16_384),
+        "0",
+        "MCP_ECHO_RECORD_BODY",
+        "Bytes of each request's body that a trace keeps, masked.",
+        unit="bytes",
+    )
+    public_url: str | None = _setting(
+        values.public_url,
+        "",
+        "MCP_ECHO_PUBLIC_URL",
+        "Where clients reach the server, https://mcp.example.com, for the addresses it tells them; empty for "
+        "the scheme and Host of the request.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = _setting(
         values.log_level,
         "INFO",

@@ -6,6 +6,10 @@ import re
 from collections.abc import Callable
 from ipaddress import ip_network
 
+_ORIGIN = re.compile(
+    r"https?://[A-Za-z0-9.-]+(?::[0-9]{1,5})?/?|https?://\[[0-9A-Fa-f:.]+\](?::[0-9]{1,5})?/?"
+)
+
 NEVER = 10**9
 """An upper bound for spans of time, about 31 years in seconds."""
 
@@ -131,6 +135,19 @@ def seconds(value: str) -> float:
     if not 0 < seconds <= NEVER:
         raise ValueError(f"must be a number of seconds greater than 0 and at most {NEVER}")
     return seconds
+
+
+def public_url(value: str) -> str | None:
+    """Return the origin that clients use, without a slash at its end; None for none.
+
+    Raises:
+        ValueError: It is no origin of HTTP.
+    """
+    if not value:
+        return None
+    if not _ORIGIN.fullmatch(value):
+        raise ValueError("must be a scheme and a host, https://mcp.example.com, without a path")
+    return value.rstrip("/")
 
 
 def words(value: str) -> tuple[str, ...]:

@@ -96,6 +96,8 @@ class McpExchange:
         self.seen: Seen = http.seen
         self.seen.identity = identity
         self.principal = self.seen.principal = identity.principal(http) if identity.believes else None
+        if self.seen.trace is not None:
+            self.principal = self.seen.trace.owner(self.principal)
         self._http = http
         self._carry = carry
         self._send = send
@@ -182,7 +184,11 @@ class McpExchange:
         seen, client = self.seen, session.client
         seen.session, seen.client, seen.made = session.id, client, True
         watch = seen.watch
-        watch.tell(SessionEvent("begin", watch.now(), session.id, client.name, session.revision.name))
+        watch.tell(
+            SessionEvent(
+                "begin", watch.now(), session.id, client.name, session.revision.name, trace=seen.trace
+            )
+        )
 
     def announce(self, session: Session) -> None:
         """Send the session's id in the response head."""

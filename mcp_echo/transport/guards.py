@@ -41,10 +41,17 @@ class Guards:
             OriginRefused: A page of an origin that is not allowed sent it.
             HostRefused: It is meant for another server (DNS rebinding).
         """
-        fields = exchange.head.fields
-        if b"origin" in fields:
+        if b"origin" in exchange.head.fields:
             self.check_origin(exchange)
-        hosts = fields.get(b"host")
+        self.check_host(exchange)
+
+    def check_host(self, exchange: HttpExchange) -> None:
+        """Check ``Host`` alone.
+
+        Raises:
+            HostRefused: The request is meant for another server (DNS rebinding).
+        """
+        hosts = exchange.head.fields.get(b"host")
         if hosts is not None and hosts[0] not in self._seen_hosts and not self._allows_host(hosts[0]):
             raise HostRefused(
                 "Host not allowed here; add it to MCP_ECHO_ALLOWED_HOSTS if it is this server's"

@@ -33,8 +33,8 @@ from mcp_echo.transport.identity import CallerIdentity
 from mcp_echo.transport.legacy_sse import MESSAGES_PATH, LegacySse
 from mcp_echo.transport.routing import Routes, wrong_method
 from mcp_echo.transport.streams import EventStream, Streams
+from mcp_echo.transport.trace_routes import TraceRoutes
 from mcp_echo.watch.journal import Journal
-from mcp_echo.watch.observer import Watch
 from mcp_echo.watch.seen import BodyEvent
 
 COMPRESS_FROM = 1024
@@ -69,7 +69,7 @@ class StreamableHttp:
         health: Answers /health and /ready.
         streams: Keeps the event streams.
         journal: Where unexpected failures are written down.
-        watch: Is told of bodies.
+        traces: What is below /t/ and /v/, and the trace of /mcp; None where nothing is recorded.
 
     Raises:
         ValueError: A host or origin in the settings is malformed.
@@ -85,14 +85,14 @@ class StreamableHttp:
         health: Health,
         streams: Streams,
         journal: Journal,
-        watch: Watch,
+        traces: TraceRoutes | None,
     ) -> None:
         self._server = server
         self._settings = settings
         self._health = health
         self._streams = streams
         self._journal = journal
-        self._watch = watch
+        self._traces = traces
         self._guards = Guards(settings)
         self._identity = CallerIdentity(settings)
         self._legacy_sse = LegacySse(server, settings.legacy_sse)
@@ -104,6 +104,8 @@ class StreamableHttp:
         head = exchange.head
         handler = self._find((head.path, head.method))
         try:
+            if self._traces is not None and head.path not in _FOR_ANY_HOST:
+                handler = self._traces.find(exchange, handler, self._find)
             if handler is not None:
                 handler(exchange)
                 return
@@ -213,8 +215,9 @@ class StreamableHttp:
 
     def _read(self, http: HttpExchange) -> Message | list[Message]:
         body = http.body
-        if self._watch.bodies:
-            self._watch.tell(BodyEvent(http.seen, body, None))
+        seen = http.seen
+        if seen.watch.bodies or seen.trace is not None:
+            seen.watch.tell(BodyEvent(seen, body, None))
         return decode(body, self._settings.max_batch, self._settings.max_json_values)
 
     def _check_post(self, http: HttpExchange, exchange: McpExchange) -> None:
@@ -267,8 +270,9 @@ class StreamableHttp:
         if reply is None:
             return
         body = reply.body
-        if self._watch.bodies:
-            self._watch.tell(BodyEvent(http.seen, body, reply.status))
+        seen = http.seen
+        if seen.watch.bodies or seen.trace is not None:
+            seen.watch.tell(BodyEvent(seen, body, reply.status))
         if body:
             lines = _JSON
             # The answer to a POST is not cached unless it says so (RFC 9110 section 9.3.3).

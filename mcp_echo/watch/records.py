@@ -27,12 +27,12 @@ the word that a program prints for a value it does not have, in quotation marks,
 characters that no id may have, or is as somebody else makes them."""
 
 AuthorizationForm = Literal["none", "well-formed", "empty", "no-credential", "doubled", "quoted", "malformed"]
-"""What ``Authorization`` looks like: there is none, it is a scheme and what belongs to it, it has no value, it
-has a scheme and nothing else, it names the scheme twice, its credential is in quotation marks, or it breaks
-the grammar otherwise."""
+"""What ``Authorization`` looks like: there is none, it is a scheme and what belongs to it, it has no value,
+it has a scheme and nothing else, it names the scheme twice, its credential is in quotation marks, or it
+breaks the grammar otherwise."""
 
 
-class Params(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True):
+class Params(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True, rename="camel"):
     """What rules want to know of the params of a message."""
 
     client: str | None = None
@@ -60,7 +60,7 @@ class Params(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True):
     """Of ``notifications/cancelled``, which request."""
 
 
-class Result(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True):
+class Result(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True, rename="camel"):
     """What rules want to know of the answer to a message."""
 
     protocol_version: str | None = None
@@ -79,7 +79,7 @@ class Result(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True):
     """The message of an error, masked."""
 
 
-class MessageRecord(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True):
+class MessageRecord(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True, rename="camel"):
     """One JSON-RPC message of a request's body, and what it came to."""
 
     kind: Literal["request", "notification", "response", "unreadable"]
@@ -103,7 +103,7 @@ class MessageRecord(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=Tru
     result: Result = Result()
 
 
-class Tombstone(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True):
+class Tombstone(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True, rename="camel"):
     """What is known of a session that is no more, or that is on another node. Times are of the wall clock."""
 
     made: float
@@ -120,7 +120,7 @@ class Tombstone(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True):
     """Whether all nodes have one store, so that a session of one is there for each."""
 
 
-class ExchangeRecord(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True):
+class ExchangeRecord(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True, rename="camel"):
     """One HTTP request and its answer, refused ones included."""
 
     number: int
@@ -227,7 +227,7 @@ class ExchangeRecord(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=Tr
         return self.principal or f"{self.address} {self.client or ''}".strip()
 
 
-class StreamRecord(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True):
+class StreamRecord(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True, rename="camel"):
     """What happened to an event stream, or rather to one connection that carries it."""
 
     number: int
@@ -245,7 +245,7 @@ class StreamRecord(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True
     """Of a close, how long the connection has carried it."""
 
 
-class SessionChange(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True):
+class SessionChange(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True, rename="camel"):
     """A session begins, or it or a handle ends."""
 
     number: int

@@ -9,7 +9,7 @@ left.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from mcp_echo.auth.proxies import Caller
 from mcp_echo.http.headers import Headers
@@ -37,6 +37,8 @@ class Head(Protocol):
     """The request line and the header lines as they came."""
     method: bytes
     path: bytes
+    query: bytes
+    version: bytes
 
     def values(self, name: bytes) -> list[str]:
         """Return every value of a header field, whose name is given in lower case."""
@@ -63,6 +65,7 @@ class Point(Protocol):
     """See `mcp_echo.watch.observer.Watch`."""
 
     now: Callable[[], float]
+    bodies: bool
 
     def tell(self, event: Event) -> None:
         """Tell every observer."""
@@ -139,11 +142,14 @@ class Seen(Asked):
         "batch",
         "client",
         "connection",
+        "findings",
         "first",
         "head",
         "identity",
         "last",
+        "lines",
         "made",
+        "notes",
         "peer",
         "pending",
         "principal",
@@ -154,6 +160,7 @@ class Seen(Asked):
         "session",
         "status",
         "streamed",
+        "trace",
         "watch",
     )
 
@@ -187,6 +194,14 @@ class Seen(Asked):
     """The same of the last byte; None as long as a stream is open, and where the client left before."""
     streamed: bool
     """Whether a stream answers."""
+    lines: Sequence[bytes]
+    """The header lines of the answer, beside those that every answer has."""
+    trace: Any
+    """The `mcp_echo.watch.traces.Trace` that it belongs to; None for none, as nearly always."""
+    notes: Any
+    """What is noted for its trace while it goes on; see `mcp_echo.watch.recorder.Notes`."""
+    findings: tuple[str, ...]
+    """The ids of the rules that it breaks, once its trace has been told."""
     pending: int
     """How much goes on yet: the HTTP exchange, and each message that is answered whether its client stays or
     not. What begins is counted where it cannot begin twice."""
@@ -205,6 +220,8 @@ class Seen(Asked):
         self.era = self.revision = self.method = self.id = self.tool = self.outcome = self.error = None
         self.seconds = self.batch = self.session = self.client = self.retry = None
         self.streamed = self.stray = self.made = self.asks = False
+        self.lines = self.findings = ()
+        self.trace = self.notes = None
 
     def forget(self) -> None:
         """Know nothing of what the rungs of the ladders learn, as before the first of them."""
@@ -274,6 +291,8 @@ class SessionEvent(NamedTuple):
     """The protocol revision it speaks, where that is known here."""
     reason: str | None = None
     """Of an end: ``expired``, ``closed`` or ``displaced``."""
+    trace: Any = None
+    """Of a beginning, the trace that the session is made in; see `Seen.trace`."""
 
 
 Event = Seen | BodyEvent | StreamEvent | SessionEvent

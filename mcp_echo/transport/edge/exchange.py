@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.interfaces import IConsumer
+from twisted.internet.interfaces import IConsumer, ISSLTransport
 from zope.interface import implementer
 
 from mcp_echo.http.headers import Headers
@@ -69,6 +69,11 @@ class HttpExchange:
         """What the answer is written to; None once the client has gone."""
         return None if self._connection is None else self._connection.transport
 
+    @property
+    def is_secure(self) -> bool:
+        """Whether it came by TLS."""
+        return ISSLTransport.providedBy(self.transport)
+
     def values(self, name: bytes) -> list[str]:
         """Return every value of a header field, whose name is given in lower case."""
         return self.head.values(name)
@@ -124,6 +129,7 @@ class HttpExchange:
         seen = self.seen
         seen.status = status
         seen.sent = len(body)
+        seen.lines = self.lines
         head = self._connection.answer_head(status, self.lines, len(body))
         write_now(self._connection.transport, head if self.head.method == b"HEAD" else head + body)
         seen.first = seen.watch.now()
@@ -137,6 +143,7 @@ class HttpExchange:
             self.lines.append(b"Transfer-Encoding: chunked\r\n")
         self._connection.write(self._connection.answer_head(status, self.lines, None))
         self.seen.status = status
+        self.seen.lines = self.lines
         self.seen.first = self.seen.watch.now()
         self.seen.streamed = True
         self.begun = True

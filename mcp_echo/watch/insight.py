@@ -1,0 +1,106 @@
+"""What a server knows of its clients: its traces, that of plain ``/mcp``, and what fills them. No I/O."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from mcp_echo.settings.table import Settings
+from mcp_echo.watch.findings import Report
+from mcp_echo.watch.masking import Masker
+from mcp_echo.watch.recorder import Clocks, Recorder
+from mcp_echo.watch.records import ExchangeRecord, Record
+from mcp_echo.watch.report import report_about, report_of
+from mcp_echo.watch.rules.table import RULES
+from mcp_echo.watch.seen import Seen
+from mcp_echo.watch.traces import Trace, TraceLimits, Traces
+
+PER_HOLDER = 10
+"""Traces that one principal or address may have."""
+
+FULL_RECORDS = 50
+"""Exchanges with plain ``/mcp`` that are recorded in one second; more are counted."""
+
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+class Insight:
+    """The traces of a server.
+
+    Args:
+        settings: ``watch`` and the bounds.
+        node: The name of this node.
+        clocks: The steady clock and the wall clock.
+    """
+
+    def __init__(self, settings: Settings, node: str, clocks: Clocks) -> None:
+        self.clocks = clocks
+        self.masker = Masker((settings.state_key or "").encode() or os.urandom(32))
+        limits = TraceLimits(
+            settings.traces,
+            PER_HOLDER,
+            settings.trace_ttl,
+            settings.trace_exchanges,
+            settings.trace_bytes,
+            settings.max_trace_bytes,
+        )
+        self.traces = Traces(limits, RULES, clocks.wall)
+        self.recorder = Recorder(self.traces, self.masker, node, clocks, settings.record_body)
+        self.plain: Trace | None = None
+        """The trace of plain ``/mcp``; None where that is not recorded."""
+        if records_plain(settings):
+            self.plain = self.traces.standing("/mcp")
+            self.traces.add(self.plain)
+        self._second = 0
+        self._in_second = 0
+
+    def admit(self, seen: Seen) -> None:
+        """Have an exchange with plain ``/mcp`` recorded, or counted where there are too many in a second."""
+        plain = self.plain
+        if plain is None:
+            return
+        second = int(seen.arrived)
+        if second != self._second:
+            self._second, self._in_second = second, 0
+        self._in_second += 1
+        if self._in_second <= FULL_RECORDS:
+            seen.trace = plain
+        else:
+            plain.exchanges += 1
+            plain.unrecorded += 1
+
+    def report(self, trace: Trace) -> Report:
+        """Return what is known of a trace by now."""
+        return report_of(trace, self.clocks.wall())
+
+    def report_about_session(self, trace: Trace, session_id: str, about: str) -> Report:
+        """Return what is known of one session or handle by now.
+
+        Args:
+            trace: Where its records are.
+            session_id: Its id, which the caller has shown to be its own.
+            about: ``session`` or ``handle``.
+        """
+        shown = self.masker.session(session_id)
+        return self._about([each for each in trace.records if each.session == shown], about)
+
+    def report_about_principal(self, trace: Trace, principal: str) -> Report:
+        """Return what is known of one principal by now."""
+        shown = self.masker.text(principal)
+        of_it = [each for each in trace.records if isinstance(each, ExchangeRecord)]
+        return self._about([each for each in of_it if each.principal == shown], "principal")
+
+    def _about(self, records: Sequence[Record], about: str) -> Report:
+        return report_about(records, RULES, self.clocks.wall(), about)
+
+
+def records_plain(settings: Settings) -> bool:
+    """Return whether plain ``/mcp`` is recorded.
+
+    By itself only where whoever reaches it is on this machine: behind a proxy here, the peer is loopback for
+    the whole world.
+    """
+    if settings.watch != "auto":
+        return settings.watch == "on"
+    alone = not settings.trusted_proxies and settings.public_url is None
+    return alone and settings.host in _LOOPBACK and settings.port.isdigit()

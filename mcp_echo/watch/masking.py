@@ -1,0 +1,78 @@
+"""Hides in records what nobody may read there, so that equal secrets still look equal. No I/O."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from urllib.parse import parse_qsl
+
+from mcp_echo.redaction import cut, mask_header, mask_session_ids, mask_tokens, one_line, short_id
+from mcp_echo.redaction.names import is_secret_parameter
+
+_FINGERPRINT = re.compile(r"sha256 ([0-9a-f]{8})")
+"""What `mcp_echo.redaction` puts in the place of a secret: a guess could be compared with it."""
+
+_SESSION = "mcp-session-id"
+
+LONGEST_VALUE = 512
+"""Characters of one header or parameter that are kept."""
+
+MOST_LINES = 100
+"""Header lines and parameters of one request that are kept."""
+
+
+class Masker:
+    """Masks what is kept.
+
+    Args:
+        key: What fingerprints are made with; whoever does not have it cannot try out guesses.
+    """
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def fingerprint(self, text: str | bytes) -> str:
+        """Return 8 hexadecimal digits that are equal for equal texts."""
+        data = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
+        return hmac.new(self._key, data, hashlib.sha256).hexdigest()[:8]
+
+    def session(self, session_id: str) -> str:
+        """Return the beginning of a session id or a handle, and its fingerprint."""
+        return f"{one_line(short_id(session_id[:64]))}… #{self.fingerprint(session_id)}"
+
+    def text(self, text: str) -> str:
+        """Return a client's text on one line, without the secrets and session ids in it."""
+        shown = mask_session_ids(mask_tokens(cut(text, LONGEST_VALUE)), lambda _: True)
+        return self._rekeyed(one_line(shown))
+
+    def header(self, name: str, value: str) -> str:
+        """Return the value of a header field."""
+        if name.lower() == _SESSION:
+            return ", ".join(self.session(each) for each in value[:LONGEST_VALUE].split(", "))
+        if name.lower() == "last-event-id":
+            return one_line(cut(value, LONGEST_VALUE))
+        return self._rekeyed(one_line(mask_session_ids(mask_header(name, value), lambda _: True)))
+
+    def headers(self, fields: list[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+        """Return header fields in their order; a value that is too long is cut."""
+        return tuple(
+            (one_line(name), cut(self.header(name, value), LONGEST_VALUE))
+            for name, value in fields[:MOST_LINES]
+        )
+
+    def query(self, query: bytes) -> tuple[tuple[str, str], ...]:
+        """Return the parameters of a query in their order."""
+        text = query[: LONGEST_VALUE * 16].decode("latin-1")
+        pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=None)[:MOST_LINES]
+        return tuple((self.text(name), self._parameter(name, value)) for name, value in pairs)
+
+    def _parameter(self, name: str, value: str) -> str:
+        if name.lower() == "session_id":
+            return self.session(value)
+        if is_secret_parameter(name):
+            return f"[{len(value)} characters, #{self.fingerprint(value)}]"
+        return self.text(value)
+
+    def _rekeyed(self, text: str) -> str:
+        return _FINGERPRINT.sub(lambda found: f"#{self.fingerprint(found[1])}", text)

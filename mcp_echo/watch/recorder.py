@@ -1,0 +1,245 @@
+"""Makes records of what passes, for the trace that each belongs to: an observer. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from mcp_echo.redaction import cut
+from mcp_echo.watch import facts
+from mcp_echo.watch.masking import Masker
+from mcp_echo.watch.records import (
+    ExchangeRecord,
+    JsonId,
+    MessageRecord,
+    Record,
+    Result,
+    SessionChange,
+    StreamRecord,
+)
+from mcp_echo.watch.seen import Asked, BodyEvent, Event, Seen, SessionEvent, StreamEvent
+from mcp_echo.watch.traces import Trace, Traces
+
+MOST_SESSIONS = 20_000
+"""Sessions whose trace is known; that of the one which was learned first is forgotten for one more."""
+
+_ORDINARY = frozenset({"server", "date", "content-length", "connection", "transfer-encoding"})
+"""Header lines that answers have whatever they say."""
+
+
+class Notes:
+    """What is noted of an exchange while it goes on."""
+
+    __slots__ = ("body", "hash", "results", "told")
+
+    def __init__(self) -> None:
+        self.told: list[facts.Message] = []
+        self.results: dict[JsonId | None, Result] = {}
+        self.hash: str | None = None
+        self.body: str | None = None
+
+
+class Clocks(NamedTuple):
+    """The clocks of a server."""
+
+    now: Callable[[], float]
+    wall: Callable[[], float]
+
+
+class Recorder:
+    """Keeps records in traces.
+
+    Args:
+        traces: The traces.
+        masker: Hides what nobody may read.
+        node: The name of this node.
+        clocks: The steady clock, which exchanges are timed by, and the wall clock.
+        body_bytes: Bytes of a body that are kept (``MCP_ECHO_RECORD_BODY``).
+    """
+
+    def __init__(
+        self, traces: Traces, masker: Masker, node: str, clocks: Clocks, body_bytes: int = 0
+    ) -> None:
+        self._traces = traces
+        self._masker = masker
+        self._node = node
+        self._clocks = clocks
+        self._body_bytes = body_bytes
+        self._sessions: dict[str, Trace] = {}
+        """Session id → its trace."""
+
+    def see(self, event: Event) -> None:
+        """Record an event, if it belongs to a trace."""
+        if isinstance(event, Seen):
+            if event.trace is not None:
+                self._exchange(event, event.trace)
+        elif isinstance(event, BodyEvent):
+            self._body(event)
+        elif isinstance(event, StreamEvent):
+            self._stream(event)
+        else:
+            self._session(event)
+
+    def _body(self, event: BodyEvent) -> None:
+        seen = event.seen
+        if seen.trace is None:
+            return
+        notes = seen.notes = seen.notes or Notes()
+        if event.status is None:
+            notes.told = facts.of_request(event.data, self._masker)
+            notes.hash = self._masker.fingerprint(event.data)
+            if self._body_bytes:
+                notes.body = self._masker.text(event.data[: self._body_bytes].decode("utf-8", "replace"))
+        else:
+            notes.results = facts.of_answer(event.data, self._masker)
+
+    def _exchange(self, seen: Seen, trace: Trace) -> None:
+        trace.exchanges += 1
+        if seen.session is not None:
+            self._learn(seen.session, trace)
+        record = self._record(seen, trace)
+        broken = trace.judge.see(record)
+        seen.findings = tuple(broken)
+        size = 0 if seen.head is None else len(seen.head.raw)
+        self._traces.keep(trace, record, size)
+
+    def _record(self, seen: Seen, trace: Trace) -> ExchangeRecord:
+        masker, head, notes = self._masker, seen.head, seen.notes or Notes()
+        arrived = self._clocks.wall() - (self._clocks.now() - seen.arrived)
+        caller = seen.caller
+        request: dict[str, Any] = {}
+        if head is not None:
+            sent = head.values(b"mcp-session-id")
+            session = seen.session or (sent[0] if sent else None)
+            request = {
+                "http_method": head.method.decode("latin-1"),
+                "path": masker.text(trace.masked(head.path.decode("latin-1"))),
+                "query": masker.query(head.query),
+                "http_version": head.version.decode("latin-1"),
+                "headers": tuple(
+                    (name, trace.masked(value)) for name, value in masker.headers(list(head.headers()))
+                ),
+                "session": None if session is None else masker.session(session),
+            }
+        lines = [line.decode("latin-1").rstrip().partition(": ") for line in seen.lines]
+        refusal = seen.refusal
+        return ExchangeRecord(
+            number=trace.next_number(),
+            node=self._node,
+            at=arrived,
+            connection=seen.connection,
+            peer=seen.peer,
+            address=caller.address,
+            proxied=caller.trusted,
+            body_bytes=seen.received,
+            body_hash=notes.hash,
+            body=notes.body,
+            status=seen.status,
+            answer_headers=tuple(
+                (name, masker.header(name, value))
+                for name, _, value in lines
+                if name.lower() not in _ORDINARY
+            ),
+            sent=seen.sent,
+            first=None if seen.first is None else round(seen.first - seen.arrived, 6),
+            last=None if seen.last is None else round(seen.last - seen.arrived, 6),
+            streamed=seen.streamed,
+            refusal=None if refusal is None else type(refusal).__name__,
+            reason=None if refusal is None else masker.text(refusal.message),
+            known=seen.session is not None,
+            made=seen.made,
+            principal=None if seen.principal is None else masker.text(seen.principal),
+            client=_shown(None if seen.client is None else seen.client.name, masker),
+            client_version=_shown(None if seen.client is None else seen.client.version, masker),
+            era=seen.era,
+            revision=seen.revision,
+            messages=self._messages(seen, notes),
+            batch=seen.batch is not None,
+            **request,
+        )
+
+    def _messages(self, seen: Seen, notes: Notes) -> tuple[MessageRecord, ...]:
+        if seen.era is None and not notes.told:
+            return ()
+        asked = list(seen.messages)
+        told = notes.told or [facts.Message()] * len(asked)
+        return tuple(self._message(*each, notes) for each in zip(asked, told, strict=False))
+
+    def _message(self, asked: Asked, told: facts.Message, notes: Notes) -> MessageRecord:
+        kind: Any = "request"
+        if asked.method is None:
+            kind = "response" if told.id_form != "absent" and asked.era is not None else "unreadable"
+        elif told.id_form == "absent" and asked.id is None:
+            kind = "notification"
+        shown = self._masker.text(asked.id) if isinstance(asked.id, str) else asked.id
+        return MessageRecord(
+            kind=kind,
+            method=_shown(asked.method, self._masker),
+            id=shown,
+            id_form=told.id_form,
+            name=_shown(asked.tool, self._masker) or told.name,
+            era=asked.era,
+            revision=asked.revision,
+            outcome=asked.outcome,
+            error=asked.error,
+            seconds=None if asked.seconds is None else round(asked.seconds, 6),
+            stray=asked.stray,
+            params=told.params,
+            result=notes.results.get(asked.id, Result()),
+        )
+
+    def _stream(self, event: StreamEvent) -> None:
+        trace = None if event.session is None else self._sessions.get(event.session)
+        if trace is None or event.session is None:
+            return
+        self._keep(
+            trace,
+            StreamRecord(
+                number=trace.next_number(),
+                node=self._node,
+                at=self._wall_of(event.at),
+                kind=event.kind,
+                session=self._masker.session(event.session),
+                tag=event.tag,
+                why=event.why,
+                seconds=event.seconds,
+            ),
+        )
+
+    def _session(self, event: SessionEvent) -> None:
+        trace = event.trace or self._sessions.get(event.session)
+        if trace is None:
+            return
+        if event.kind == "begin":
+            self._learn(event.session, trace)
+        else:
+            self._sessions.pop(event.session, None)
+        self._keep(
+            trace,
+            SessionChange(
+                number=trace.next_number(),
+                node=self._node,
+                at=self._wall_of(event.at),
+                kind=event.kind,
+                session=self._masker.session(event.session),
+                client=_shown(event.client, self._masker),
+                revision=event.revision,
+                reason=event.reason,
+            ),
+        )
+
+    def _keep(self, trace: Trace, record: Record) -> None:
+        trace.judge.see(record)
+        self._traces.keep(trace, record, 0)
+
+    def _learn(self, session_id: str, trace: Trace) -> None:
+        self._sessions[session_id] = trace
+        if len(self._sessions) > MOST_SESSIONS:
+            del self._sessions[next(iter(self._sessions))]
+
+    def _wall_of(self, at: float) -> float:
+        return self._clocks.wall() - (self._clocks.now() - at)
+
+
+def _shown(text: str | None, masker: Masker) -> str | None:
+    return None if text is None else masker.text(cut(text, 128))

@@ -1,0 +1,88 @@
+"""What is said of a trace, or of the part of one that is a caller's own. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from mcp_echo.watch.findings import ClientName, Finding, Report
+from mcp_echo.watch.judge import Judge, iso
+from mcp_echo.watch.records import ExchangeRecord, Record
+from mcp_echo.watch.rules.rule import Level, Rule
+from mcp_echo.watch.traces import Trace
+
+
+def report_of(trace: Trace, now: float, level: Level = "info") -> Report:
+    """Return what is known of a trace.
+
+    Args:
+        trace: The trace.
+        now: Seconds of the wall clock, for what has not come by its deadline.
+        level: The least level of its findings.
+    """
+    trace.judge.due(now)
+    return _report(
+        trace.records,
+        trace.judge,
+        level,
+        about="trace",
+        exchanges=trace.exchanges,
+        dropped=trace.dropped,
+        unrecorded=trace.unrecorded,
+        label=trace.label,
+        begun=iso(trace.begun),
+    )
+
+
+def report_about(records: Sequence[Record], rules: Mapping[str, Rule], now: float, about: str) -> Report:
+    """Return what some of the records of a trace say by themselves.
+
+    Args:
+        records: Those of one session, handle or principal, in order.
+        rules: What they are held to.
+        now: Seconds of the wall clock.
+        about: What they are of; see `Report.about`.
+    """
+    judge = Judge(rules)
+    for record in records:
+        judge.see(record)
+    judge.due(now)
+    exchanges = sum(isinstance(record, ExchangeRecord) for record in records)
+    return _report(records, judge, "info", about=about, exchanges=exchanges)
+
+
+def _report(
+    records: Sequence[Record], judge: Judge, level: Level, *, exchanges: int, **more: object
+) -> Report:
+    seen = [record for record in records if isinstance(record, ExchangeRecord)]
+    named = next((each for each in reversed(seen) if each.client is not None), None)
+    spoken = next((each for each in reversed(seen) if each.revision is not None), None)
+    findings = judge.findings(level)
+    return Report(
+        client=None if named is None else ClientName(named.client, named.client_version),
+        era=None if spoken is None else spoken.era,
+        revision=None if spoken is None else spoken.revision,
+        verdict=_verdict(findings, exchanges),
+        findings=findings,
+        held=judge.held,
+        not_applicable=judge.not_applicable,
+        exchanges=exchanges,
+        **more,  # type: ignore[arg-type]  # fields of the report
+    )
+
+
+def _verdict(findings: tuple[Finding, ...], exchanges: int) -> str:
+    """Return the first thing to know, in a sentence or two."""
+    if not exchanges:
+        return "Nothing has come yet: point a client at the address."
+    open_ones = [finding for finding in findings if not finding.resolved]
+    for level, word in (("error", "wrong"), ("warning", "worth a look")):
+        some = [finding for finding in open_ones if finding.level == level]
+        if some:
+            more = f" ({len(some) - 1} more)" if len(some) > 1 else ""
+            times = f" ({some[0].count} times)" if some[0].count > 1 else ""
+            return f"Something is {word}: {some[0].summary}{times}.{more}"
+    return f"Nothing is wrong in what was seen: {_counted(exchanges, 'exchange')}."
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
