@@ -29,7 +29,7 @@ from mcp_echo import __version__
 from mcp_echo.tools.base import ServerContext
 from mcp_echo.transport.edge.site import EchoSite
 from mcp_echo.transport.streams import Streams
-from mcp_echo.watch.tally import Histogram, Tally
+from mcp_echo.watch.tally import Answered, Histogram, Tally
 
 PREFIX = "mcp_echo_"
 
@@ -213,23 +213,10 @@ class ServerCollector(Collector):
 
     def _requests(self) -> Iterator[Metric]:
         tally = self._from.tally
-        counted = (
-            (
-                (
-                    labels.method or "none",
-                    labels.tool or "none",
-                    labels.revision or "none",
-                    labels.era or "none",
-                    str(labels.status),
-                    "" if labels.error is None else str(labels.error),
-                ),
-                count,
-            )
-            for labels, count in tally.requests.items()
+        yield counter(REQUESTS, ((_shown(labels), count) for labels, count in tally.requests.items()))
+        yield histogram(
+            REQUEST_SECONDS, {(method or "none",): each for method, each in tally.durations.items()}
         )
-        yield counter(REQUESTS, counted)
-        durations = {method or "none": each for method, each in tally.durations.items()}
-        yield histogram(REQUEST_SECONDS, {(method,): each for method, each in durations.items()})
         limited = self._from.context.limits.refused
         reasons = {
             "calls_too_fast": limited.calls_too_fast,
@@ -312,6 +299,12 @@ class ServerCollector(Collector):
             "twisted": version("twisted"),
         }
         yield InfoMetricFamily(PREFIX + BUILD.name, BUILD.help, versions)
+
+
+def _shown(labels: Answered) -> Sequence[str]:
+    names = (labels.method, labels.tool, labels.revision, labels.era)
+    error = "" if labels.error is None else str(labels.error)
+    return [*(name or "none" for name in names), str(labels.status), error]
 
 
 def _one(value: float) -> Values:
