@@ -362,9 +362,16 @@ class LegacyEra:
         session.record.requests += 1
         asked.era, asked.revision = "legacy", session.revision.name
         asked.method, asked.id = request.method, request.id
-        call = Call(self._context, exchange, session, session.client, session.revision, back_channel)
-        call.log_level = session.record.log_level
-        call.progress_token = progress_token(request.params)
+        call = Call(
+            context=self._context,
+            request=exchange,
+            session=session,
+            client=session.client,
+            revision=session.revision,
+            back_channel=back_channel,
+            log_level=session.record.log_level,
+            progress_token=progress_token(request.params),
+        )
         refused = None
         try:
             result = self._methods.perform(self._table, request.method, request.params, call)
