@@ -102,9 +102,7 @@ def may_watch(store: SessionStore, principal: str | None, uri: str) -> bool:
 
 
 def announce_echo(call: Call, session: Session) -> None:
-    """Queue the news of an echo with its handle, and tell who listens to it."""
-    if not session.handle:
-        return
+    """Queue the news of an echo in the state behind a handle, and tell who listens to it."""
     data = {"event": "echo", "echoCount": session.record.echo_count}
     session.log.queue(notification_bytes("notifications/message", log_params("info", data)))
     if call.context.subscriptions.resources_watched:
