@@ -15,6 +15,7 @@ from mcp_echo.sessions.session import Echo
 from mcp_echo.tools.base import SESSION_MADE, Answer, Call, Tool, ToolError
 from mcp_echo.tools.handles import (
     SessionArgument,
+    SessionArguments,
     announce_echo,
     named_session,
     needed_session,
@@ -55,12 +56,6 @@ class EchoResult(msgspec.Struct, rename="camel", omit_defaults=True):
     message: str
     session: str | None = None
     echo_count: int | None = None
-
-
-class ReplayArguments(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """What replayLastEcho takes."""
-
-    session: SessionArgument = None
 
 
 class ReplayResult(msgspec.Struct, rename="camel"):
@@ -119,7 +114,7 @@ def _content(echo: Echo, revision: Revision) -> Content:
     return ({"type": "resource", "resource": resource},)
 
 
-def replay_last_echo(call: Call, arguments: ReplayArguments) -> Answer:
+def replay_last_echo(call: Call, arguments: SessionArguments) -> Answer:
     """Answer with the session's last echo once more."""
     session = needed_session(call, arguments.session)
     last = session.last_echo
@@ -174,7 +169,7 @@ REPLAY_LAST_ECHO = Tool(
     name="replayLastEcho",
     title="Replay last echo",
     description="Return the last echoed message. Call it after echo to see whether state survives.",
-    arguments=ReplayArguments,
+    arguments=SessionArguments,
     result=ReplayResult,
     run=replay_last_echo,
     read_only=False,
