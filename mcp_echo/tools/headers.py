@@ -153,7 +153,7 @@ def cors_analysis(call: Call, _: NoArguments) -> Answer:
     lines = [
         "🌐 CORS Analysis",
         "",
-        f"Allowed Origins: {', '.join(policy.origins)}",
+        f"Allowed Origins: {', '.join(policy.allowed.entries)}",
         f"Allowed Methods: {', '.join(policy.methods)}",
         f"Allowed Headers: {', '.join(policy.headers)}",
         f"Exposed Headers: {', '.join(policy.exposed)}",
@@ -172,7 +172,7 @@ def cors_analysis(call: Call, _: NoArguments) -> Answer:
         f"Status: {_status(policy, verdict)}",
     ]
     result = CorsResult(
-        allowed_origins=list(policy.origins),
+        allowed_origins=list(policy.allowed.entries),
         allowed_methods=list(policy.methods),
         allowed_headers=list(policy.headers),
         exposed_headers=list(policy.exposed),
@@ -222,7 +222,7 @@ def _from_hops(verdict: Verdict) -> str:
 def _status(policy: CorsPolicy, verdict: Verdict) -> str:
     if verdict.problems:
         return f"❌ {len(verdict.problems)} problem{'s' if len(verdict.problems) > 1 else ''} found"
-    if policy.any_origin:
+    if policy.allowed.any:
         return "⚠️ Permissive CORS configuration: any web page may call this server"
     if verdict.uncertain:
         return "❔ no problem found; what cannot be told from this request is named above"
