@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from twisted.application.service import MultiService, Service
 from twisted.internet.defer import CancelledError, Deferred
@@ -100,14 +100,25 @@ class Sweeper(Service):
             )
 
 
+class Clocks(NamedTuple):
+    """The two clocks of a server, in seconds."""
+
+    now: Clock = time.monotonic
+    """The steady one, which never jumps."""
+    wall: Clock = time.time
+    """The one on the wall, since the epoch."""
+
+
+CLOCKS = Clocks()
+
+
 class EchoService(MultiService):
     """The whole server as one service.
 
     Args:
         reactor: Runs it.
         effective: The settings and where they came from.
-        now: The steady clock.
-        wall: The wall clock.
+        clocks: What it reads the time from.
         environ: Where a service manager has left word.
         engine: Keeps the sessions; None for what the settings name.
 
@@ -119,14 +130,17 @@ class EchoService(MultiService):
         self,
         reactor: IReactorTime,
         effective: Effective,
-        now: Clock = time.monotonic,
-        wall: Clock = time.time,
+        *,
+        clocks: Clocks = CLOCKS,
         environ: Mapping[str, str] = MappingProxyType({}),
         engine: Engine | None = None,
     ) -> None:
         super().__init__()
         settings = effective.settings
         self._reactor = reactor
+        self._effective = effective
+        self._clocks = clocks
+        self._limits = Limits(settings)
         self._drain_timeout = settings.drain_timeout
         self._keeping: StoreService | None = None
         self.journal = Journal(
@@ -142,12 +156,12 @@ class EchoService(MultiService):
         self._offer = _offer(settings)
         told = (self.journal.see, self._offer.observer, None if self.tally is None else self.tally.see)
         observers = tuple(observer for observer in told if observer is not None)
-        self.watch = Watch(observers, now, self.journal.failure, bodies=self.journal.verbose)
+        self.watch = Watch(observers, clocks.now, self.journal.failure, bodies=self.journal.verbose)
         self.store: SessionStore
         if self.engine is None:
-            self._build_alone(effective, now, wall, node)
+            self._build_alone(node)
         else:
-            self._build_shared(effective, now, wall, self.engine)
+            self._build_shared(self.engine)
         self.health = Health(self.context)
         if self.tally is not None:
             self.tally.expect(self.server.methods, self._offer.tools, self.server.supported.names)
@@ -169,35 +183,31 @@ class EchoService(MultiService):
         self.notices = Notices(reactor, environ, self.status)
         Sweeper(reactor, self.store, settings.session_cleanup_interval).setServiceParent(self)
 
-    def _build_alone(self, effective: Effective, now: Clock, wall: Clock, node: str) -> None:
+    def _build_alone(self, node: str) -> None:
         """Make a server whose sessions live in this process."""
-        settings = effective.settings
+        settings, clocks = self._effective.settings, self._clocks
         self.store = MemoryStore(
             self._store_limits(settings),
-            now,
+            clocks.now,
             lambda: EventLog(settings.max_queue_messages, settings.max_queue_bytes),
             self._session_ended,
             StateBudget(settings.max_state_bytes, self.journal.note, self._state_share(settings)),
             node,
         )
-        limits = Limits(settings)
         # Whoever has the operator's key has nothing else in common with this process than what day it is.
-        agreed = now if settings.state_key is None else wall
-        self.context = ServerContext(
-            effective, self.store, Machine(), now, wall, now(), Subscriptions(), self._spawn, limits, agreed
-        )
+        agreed = clocks.now if settings.state_key is None else clocks.wall
+        self.context = self._context(Subscriptions(), agreed)
         self.server = self._server(Seal(agreed, settings.state_key), InMemory())
 
-    def _build_shared(self, effective: Effective, now: Clock, wall: Clock, engine: Engine) -> None:
+    def _build_shared(self, engine: Engine) -> None:
         """Make a server whose sessions an engine keeps."""
-        settings = effective.settings
-        limits = Limits(settings)
+        settings = self._effective.settings
         store = SharedStore(
             engine,
             self._store_limits(settings),
             Bounds(settings.max_queue_messages, settings.max_queue_bytes),
             SharedBudget(settings.max_state_bytes, engine, self.journal.note, self._state_share(settings)),
-            Runtime(now, ReactorTimers(self._reactor), self._spawn),
+            Runtime(self._clocks.now, ReactorTimers(self._reactor), self._spawn),
             Hooks(
                 self._shared_session_ended,
                 lambda handle: subscriptions.echoed(state_uris(handle)),
@@ -206,18 +216,7 @@ class EchoService(MultiService):
         )
         subscriptions = SharedSubscriptions(store, store.bus, handle_of)
         self.store = store
-        self.context = ServerContext(
-            effective,
-            store,
-            Machine(),
-            now,
-            wall,
-            now(),
-            subscriptions,
-            self._spawn,
-            limits,
-            store.agreed_now,
-        )
+        self.context = self._context(subscriptions, store.agreed_now)
         seal = Seal(store.agreed_now, settings.state_key)
         self.server = self._server(seal, InTransactions(store, self._spawn))
         self._keeping = StoreService(self._reactor, store, seal, settings.state_key, self._spawn)
@@ -235,6 +234,21 @@ class EchoService(MultiService):
     @staticmethod
     def _state_share(settings: Settings) -> int:
         return share_of(settings.max_state_bytes_per_client, settings.max_state_bytes)
+
+    def _context(self, subscriptions: Subscriptions, agreed: Clock) -> ServerContext:
+        now, wall = self._clocks
+        return ServerContext(
+            effective=self._effective,
+            store=self.store,
+            machine=Machine(),
+            now=now,
+            wall=wall,
+            started=now(),
+            subscriptions=subscriptions,
+            spawn=self._spawn,
+            limits=self._limits,
+            agreed=agreed,
+        )
 
     def _server(self, seal: Seal, runner: Runner) -> Server:
         methods = Methods(self.context, self._offer, _supported(self.context.settings))
@@ -259,14 +273,7 @@ class EchoService(MultiService):
         """
         lag, failures = ReactorLag(self._reactor), FailureCount()
         tally = cast(Tally, self.tally)
-        sources = Sources(
-            self.context,
-            tally,
-            self.streams,
-            self.site,
-            lag.lateness,
-            failures,
-        )
+        sources = Sources(self.context, tally, self.streams, self.site, lag.lateness, failures)
         site = MetricsSite(Scrapes(registry_of(sources)), self._reactor, self.context.settings)
         self.metrics = MetricsPort(place, site, self._drain_timeout, lag, failures)
         self.metrics.setServiceParent(self)

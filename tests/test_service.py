@@ -15,6 +15,7 @@ from mcp_echo.host.listening import Place, StartError, endpoint_description
 from mcp_echo.protocol.errors import SessionNotFound
 from mcp_echo.protocol.revisions import Supported
 from mcp_echo.service import (
+    Clocks,
     EchoService,
     Sweeper,
     build,
@@ -44,7 +45,7 @@ class SweeperTests(SynchronousTestCase):
         """MCP_SESSION_TIMEOUT, MCP_SESSION_CLEANUP_INTERVAL."""
         clock = Clock()
         environ = {"MCP_SESSION_TIMEOUT": "100", "MCP_SESSION_CLEANUP_INTERVAL": "60"}
-        service = EchoService(clock, load({}, environ), clock.seconds, clock.seconds)
+        service = EchoService(clock, load({}, environ), clocks=Clocks(clock.seconds, clock.seconds))
         service.startService()
         service.store.create(None, Supported().offered, UNKNOWN_CLIENT)
         for now, living in ((60, 1), (120, 0)):
@@ -72,7 +73,7 @@ class ClockJumpTests(SynchronousTestCase):
         clock, wall = Clock(), Clock()
         wall.advance(1_700_000_000)
         environ = {"MCP_SESSION_TIMEOUT": "100", "MCP_SESSION_CLEANUP_INTERVAL": "10"}
-        service = EchoService(clock, load({}, environ), clock.seconds, wall.seconds)
+        service = EchoService(clock, load({}, environ), clocks=Clocks(clock.seconds, wall.seconds))
         service.startService()
         session = service.store.create(None, Supported().offered, UNKNOWN_CLIENT)
         for jump in (86_400 * 365, -86_400 * 3650, 86_400 * 3285):
@@ -147,7 +148,9 @@ class Endpoint:
 class ListenerTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
-        self.whole = EchoService(self.clock, load({}, {}), self.clock.seconds, self.clock.seconds)
+        self.whole = EchoService(
+            self.clock, load({}, {}), clocks=Clocks(self.clock.seconds, self.clock.seconds)
+        )
         self.told: list[str] = []
 
     def listener(self, endpoint: Endpoint) -> Listener:

@@ -35,6 +35,13 @@ SessionArgument = Annotated[
     ),
 ]
 
+
+class SessionArguments(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """What a tool takes that works on a session and asks for nothing else."""
+
+    session: SessionArgument = None
+
+
 _CREATE = "Call createEchoSession and pass the session it returns."
 _NEEDED = "Handle: call createEchoSession and pass its session."
 
@@ -102,9 +109,7 @@ def may_watch(store: SessionStore, principal: str | None, uri: str) -> bool:
 
 
 def announce_echo(call: Call, session: Session) -> None:
-    """Queue the news of an echo with its handle, and tell who listens to it."""
-    if not session.handle:
-        return
+    """Queue the news of an echo in the state behind a handle, and tell who listens to it."""
     data = {"event": "echo", "echoCount": session.record.echo_count}
     session.log.queue(notification_bytes("notifications/message", log_params("info", data)))
     if call.context.subscriptions.resources_watched:
@@ -171,12 +176,6 @@ def create_echo_session(call: Call, arguments: CreateArguments) -> Answer:
     return Answer(text, CreateResult(session.id, session.record.label, timestamp(expires), ttl))
 
 
-class CloseArguments(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """What closeEchoSession takes."""
-
-    session: SessionArgument = None
-
-
 class CloseResult(msgspec.Struct, rename="camel"):
     """What closeEchoSession answers."""
 
@@ -184,7 +183,7 @@ class CloseResult(msgspec.Struct, rename="camel"):
     echo_count: int
 
 
-def close_echo_session(call: Call, arguments: CloseArguments) -> Answer:
+def close_echo_session(call: Call, arguments: SessionArguments) -> Answer:
     """End an echo session.
 
     Raises:
@@ -224,7 +223,7 @@ CLOSE_ECHO_SESSION = Tool(
     name="closeEchoSession",
     title="Close echo session",
     description="End an echo session and return its count. Call it when done with its handle.",
-    arguments=CloseArguments,
+    arguments=SessionArguments,
     result=CloseResult,
     run=close_echo_session,
     read_only=False,

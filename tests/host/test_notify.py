@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from mcp_echo.host.notify import STATUS_INTERVAL, Notices, watchdog_interval
 from mcp_echo.protocol.revisions import Supported
-from mcp_echo.service import EchoService
+from mcp_echo.service import Clocks, EchoService
 from mcp_echo.sessions.session import UNKNOWN_CLIENT
 from mcp_echo.settings.load import load
 
@@ -156,9 +156,8 @@ class EchoServiceTests(NotifyTestCase):
         service = EchoService(
             self.clock,
             load({}, {}),
-            self.clock.seconds,
-            self.clock.seconds,
-            {"NOTIFY_SOCKET": self.path, "WATCHDOG_USEC": "30000000"},
+            clocks=Clocks(self.clock.seconds, self.clock.seconds),
+            environ={"NOTIFY_SOCKET": self.path, "WATCHDOG_USEC": "30000000"},
         )
         service.startService()
         service.notices.ready()

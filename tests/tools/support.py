@@ -174,9 +174,16 @@ class Scene:
         """Return a request as tools, resources and prompts see it."""
         session = None if self.revision.stateless else self.session
         request = Carried(self, Headers(headers), http_method, self.now() - took)
-        call = Call(self.context, request, session, self.session.client, self.revision, self.back_channel)
-        call.log_level, call.progress_token = self.log_level, self.progress_token
-        return call
+        return Call(
+            context=self.context,
+            request=request,
+            session=session,
+            client=self.session.client,
+            revision=self.revision,
+            back_channel=self.back_channel,
+            log_level=self.log_level,
+            progress_token=self.progress_token,
+        )
 
     def call(
         self,
