@@ -33,9 +33,10 @@ from mcp_echo.sessions.session import Client, Session
 from mcp_echo.sessions.store import EndReason, Holdings, SessionStore, Statistics, StoreLimits
 from mcp_echo.stores.redis import script as redis_script
 from mcp_echo.stores.redis.engine import RedisEngine
+from mcp_echo.stores.sqlite.clock import FileClock, boot
 from mcp_echo.stores.sqlite.engine import SqliteEngine
 from mcp_echo.transport.timers import ReactorTimers
-from tests.engines import DictEngine, DictRecords
+from tests.engines import DictEngine, DictRecords, record_limits
 from tests.nodes import CollectingStore, Reader
 from tests.stores.redis_server import shared_server
 
@@ -543,10 +544,9 @@ class Sqlite(Shared):
         return SqliteEngine(
             reactor,
             f"sqlite:{self.directory}/sessions.db",
-            node=node,
-            uptime=lambda: self.time,
-            wall=self.wall,
-            **self.limits,
+            record_limits(**self.limits),
+            node,
+            FileClock(lambda: self.time, self.wall, boot()),
         )
 
 
@@ -578,10 +578,10 @@ class Redis(Shared):
             reactor,
             # A machine that is busy with other tests is no failure.
             f"{self.server.address}?prefix={self.prefix}&timeout=10",
-            node=node,
+            record_limits(**self.limits),
+            node,
             steady=lambda: self.time,
             wall=self.wall,
-            **self.limits,
         )
 
     def advance(self, seconds: float) -> None:

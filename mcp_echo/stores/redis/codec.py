@@ -19,6 +19,7 @@ from mcp_echo.cluster.engine import (
     Load,
     Operation,
     Peek,
+    RecordLimits,
     Secret,
 )
 from mcp_echo.sessions.limits import holder_of
@@ -55,28 +56,14 @@ class Codec:
         prefix: What all keys and channels begin with.
         shards: Over how many hash tags the records are spread.
         node: The name of this node.
-        limit: How many records there may be.
-        limit_per_principal: How many of them one owner may have; None for any number.
-        limit_per_address: How many of them one address may have, where there is no owner; None likewise.
+        limits: How many records there may be.
     """
 
-    def __init__(
-        self,
-        prefix: str,
-        shards: int,
-        node: str,
-        limit: int,
-        limit_per_principal: int | None,
-        limit_per_address: int | None = None,
-    ) -> None:
+    def __init__(self, prefix: str, shards: int, node: str, limits: RecordLimits) -> None:
         self._prefix = prefix
         self._node = _text(_bytes(node))
         self._shards = shards
-        self._limit_per_principal = limit_per_principal
-        self._limits = _spread(limit, shards)
-        self._limits_per_address: Sequence[int | None] = [None] * shards
-        if limit_per_address is not None:
-            self._limits_per_address = [max(1, part) for part in _spread(limit_per_address, shards)]
+        self._limits = _parts(limits, shards)
         # All keys of one batch must be in one slot of a cluster, which the part in braces decides.
         self._bases = [f"{prefix}{{{shard}}}:".encode() for shard in range(shards)]
         self._common = [
@@ -145,7 +132,7 @@ class Codec:
 
     def _create(self, create: Create) -> Call:
         shard, name, base = self._place(create.id)
-        own_limit = self._limits_per_address[shard] if create.owner is None else self._limit_per_principal
+        limits = self._limits[shard]
         body = (
             _CREATE,
             1,
@@ -153,9 +140,9 @@ class Codec:
             _whose(create.owner, create.handle),
             create.timeout,
             _text(create.state),
-            self._limits[shard],
+            limits.records,
             _holder(create.owner, create.address),
-            own_limit,
+            limits.of(create.owner),
             create.used,
         )
         return Call(shard, (base + b"s:" + name,), body, _OVERHEAD + len(create.state))
@@ -232,8 +219,20 @@ def _text(data: bytes) -> msgspec.Raw:
     return msgspec.Raw(b"\xdb" + length.to_bytes(4, "big") + data)
 
 
-def _spread(limit: int, shards: int) -> list[int]:
-    return [limit // shards + (shard < limit % shards) for shard in range(shards)]
+def _parts(limits: RecordLimits, shards: int) -> list[RecordLimits]:
+    """Return the limits of each shard; see `Codec`."""
+
+    def part(limit: int, shard: int) -> int:
+        return limit // shards + (shard < limit % shards)
+
+    address = limits.per_address
+    return [
+        limits._replace(
+            records=part(limits.records, shard),
+            per_address=None if address is None else max(1, part(address, shard)),
+        )
+        for shard in range(shards)
+    ]
 
 
 def _holder(owner: str | None, address: str | None) -> str | None:
