@@ -170,9 +170,9 @@ class EchoService(MultiService):
             self._store_limits(settings),
             now,
             lambda: EventLog(settings.max_queue_messages, settings.max_queue_bytes),
-            self._session_ended,
-            StateBudget(settings.max_state_bytes, self.journal.note, self._state_share(settings)),
-            node,
+            ended=self._session_ended,
+            budget=StateBudget(settings.max_state_bytes, self.journal.note, self._state_share(settings)),
+            node=node,
         )
         limits = Limits(settings)
         # Whoever has the operator's key has nothing else in common with this process than what day it is.
@@ -189,10 +189,12 @@ class EchoService(MultiService):
         store = SharedStore(
             engine,
             self._store_limits(settings),
-            Bounds(settings.max_queue_messages, settings.max_queue_bytes),
-            SharedBudget(settings.max_state_bytes, engine, self.journal.note, self._state_share(settings)),
-            Runtime(now, ReactorTimers(self._reactor), self._spawn),
-            Hooks(
+            bounds=Bounds(settings.max_queue_messages, settings.max_queue_bytes),
+            budget=SharedBudget(
+                settings.max_state_bytes, engine, self.journal.note, self._state_share(settings)
+            ),
+            runtime=Runtime(now, ReactorTimers(self._reactor), self._spawn),
+            hooks=Hooks(
                 self._shared_session_ended,
                 lambda handle: subscriptions.echoed(state_uris(handle)),
                 self.journal.note,

@@ -167,6 +167,7 @@ class SharedSubscriptions(Subscriptions):
     def _watch_replica(self, uri: str, listener: Listener, cached: CachedSession) -> None:
         if not cached.watched:
             cached.watched = True
+            cached.seen_echoes = cached.stored.record.echo_count
             self._here.later(cached, self._add_watcher)
         listener.told_until(uri, cached.seen_echoes)
 

@@ -99,10 +99,10 @@ class Maintenance:
         try:
             while cached.later:
                 operations = list(cached.later)
-                draft = self._repository.draft(cached, self._repository.engine.now())
+                draft = self._repository.draft(cached)
                 for operation, _ in operations:
                     operation(draft)
-                mark = self._repository.mark()
+                mark = next(self._repository.marks)
                 change = draft.change(mark)
                 # Until the answer is there, it may have been carried out or not.
                 cached.tried[mark] = len(operations)

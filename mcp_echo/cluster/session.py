@@ -12,11 +12,11 @@ from mcp_echo.cluster.cached_session import CachedSession, Draft, Operation, ask
 from mcp_echo.cluster.log import SharedLog
 from mcp_echo.cluster.record import client_of, describe, merged
 from mcp_echo.cluster.stream_log import StreamLog
-from mcp_echo.protocol.jsonrpc import MessageId, Response, notification_bytes
+from mcp_echo.protocol.jsonrpc import MessageId, Response
 from mcp_echo.protocol.revisions import Revision
 from mcp_echo.sessions.budget import StateBudget
 from mcp_echo.sessions.record import SessionRecord
-from mcp_echo.sessions.session import Client, Echo, Running, Session, list_changed
+from mcp_echo.sessions.session import Client, Echo, Running, Session, list_changed, resource_updated
 
 
 class Keeper(Protocol):
@@ -61,21 +61,14 @@ class SharedSession(Session):
         keeper: The store.
         cached: The copy it is drawn from.
         draft: What becomes of it.
-        engine_now: Milliseconds of the engine's clock.
-        now: Seconds of the steady clock.
         revision: The revision it speaks.
+        now: Seconds of the steady clock.
     """
 
     __slots__ = ("_base", "_done", "_expected_work", "cached", "draft", "keeper")
 
     def __init__(
-        self,
-        keeper: Keeper,
-        cached: CachedSession,
-        draft: Draft,
-        engine_now: int,
-        now: float,
-        revision: Revision,
+        self, keeper: Keeper, cached: CachedSession, draft: Draft, revision: Revision, now: float
     ) -> None:
         self.keeper = keeper
         self.cached = cached
@@ -90,7 +83,7 @@ class SharedSession(Session):
         self.revision = revision
         self.client = client_of(draft.stored.client)
         # A clock that was set back says that it was made later than now.
-        self.created = now - max(0, engine_now - cached.created) / 1000
+        self.created = now - max(0, draft.now - cached.created) / 1000
         self.last_activity = now
         self.timeout = draft.stored.timeout / 1000
         self.last_echo = draft.echo
@@ -219,16 +212,17 @@ class SharedSession(Session):
     def tell_changed(self, uri: str) -> None:
         """Queue the news of a changed resource, if the client has subscribed to it."""
         if self.draft is not None:
-            super().tell_changed(uri)
+            if uri in self.draft.stored.record.subscriptions:
+                self.log.queue(resource_updated(uri))
             return
-        data = notification_bytes("notifications/resources/updated", {"uri": uri})
+        data = resource_updated(uri)
         # Several nodes may have heard of the same echo; the first to tell does.
         count = self.keeper.telling
         self.later(lambda draft: _tell(draft, uri, count, data), len(data))
 
     def told_until(self, uri: str, count: int) -> None:
         """From here on it is told of echoes beyond ``count``; of those that it missed, now."""
-        data = notification_bytes("notifications/resources/updated", {"uri": uri})
+        data = resource_updated(uri)
         self.later(lambda draft: _tell_missed(draft, uri, count, data), len(data))
 
     def tell_list_changed(self, which: str) -> None:
@@ -296,7 +290,7 @@ class SharedSession(Session):
         if self.draft is None:
             self.later(lambda draft: draft.stored.record.count_answer(seconds))
         else:
-            super().answered(seconds)
+            self.draft.stored.record.count_answer(seconds)
 
     def end(self) -> None:
         """Do nothing: the store ends what is kept."""

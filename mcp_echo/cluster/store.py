@@ -28,16 +28,13 @@ has copies of the sessions that it has used lately; a copy may be behind. A requ
 
 from __future__ import annotations
 
-import secrets
-import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any, NamedTuple, TypeVar
 
 from mcp_echo.cluster.budget import SharedBudget
 from mcp_echo.cluster.bus import Bus
 from mcp_echo.cluster.cached_session import CachedSession, Operation
-from mcp_echo.cluster.committer import Committer
-from mcp_echo.cluster.engine import Broadcast, Counted, Engine, Found, Load
+from mcp_echo.cluster.engine import Broadcast, Engine
 from mcp_echo.cluster.maintenance import Maintenance
 from mcp_echo.cluster.record import StoredSession, describe
 from mcp_echo.cluster.repository import Hooks, Repository
@@ -47,12 +44,12 @@ from mcp_echo.cluster.stream_log import Bounds
 from mcp_echo.cluster.transaction import Transaction
 from mcp_echo.protocol.jsonrpc import MessageId, Response
 from mcp_echo.protocol.revisions import Revision
-from mcp_echo.sessions.session import Client
+from mcp_echo.sessions.key import SessionKey, new_handle, new_session
+from mcp_echo.sessions.session import Client, Terms
 from mcp_echo.sessions.store import (
     Clock,
     Counts,
     Holdings,
-    SessionKey,
     SessionShare,
     Statistics,
     StoreHealth,
@@ -97,6 +94,7 @@ class SharedStore:
         self,
         engine: Engine,
         limits: StoreLimits,
+        *,
         bounds: Bounds,
         budget: SharedBudget,
         runtime: Runtime,
@@ -113,9 +111,6 @@ class SharedStore:
         self.cache = SessionCache(timers.promise)
         self.repository = Repository(engine, self.cache, budget, bounds, hooks)
         self.maintenance = Maintenance(self.repository, self.cache, timers, spawn)
-        self._committer = Committer(
-            self.repository, self.cache, self.statistics, self.limit, self._limit_of, self.maintenance.later
-        )
         self._timers = timers
         self._spawn = spawn
         self._transaction: Transaction | None = None
@@ -177,10 +172,11 @@ class SharedStore:
 
     def share(self, principal: str | None, address: str) -> SessionShare:
         """Return what a caller has of the sessions; see `SessionStore.share`."""
-        most = min(self.limit, self._limit_of(principal))
+        most = min(self.limit, self.limit_of(principal))
         return SessionShare(self.transaction.held_by(principal, address, most), most, None, None)
 
-    def _limit_of(self, principal: str | None) -> int:
+    def limit_of(self, principal: str | None) -> int:
+        """Return how many sessions a principal may have, or an address for None."""
         limit = self._limits.of(principal)
         return self.limit if limit is None else limit
 
@@ -188,35 +184,27 @@ class SharedStore:
         self, principal: str | None, revision: Revision, client: Client, address: str | None = None
     ) -> SharedSession:
         """Make a session; see `SessionStore.create`."""
-        want = SessionKey(str(uuid.uuid4()), principal, False)
-        return self._create(want, revision, client, self.timeout, None, address)
+        return self._create(new_session(principal), Terms(revision, client, self.timeout), address)
 
     def create_handle(
         self,
         principal: str | None,
         revision: Revision,
         client: Client,
+        *,
         timeout: float | None = None,
         label: str | None = None,
         address: str | None = None,
     ) -> SharedSession:
         """Make state that is named by a handle; see `SessionStore.create_handle`."""
-        want = SessionKey(f"es_{secrets.token_urlsafe(24)}", principal, True)
-        lasts = self.timeout if timeout is None else timeout
-        return self._create(want, revision, client, lasts, label, address)
+        terms = Terms(revision, client, self.timeout if timeout is None else timeout, label)
+        return self._create(new_handle(principal), terms, address)
 
-    def _create(
-        self,
-        want: SessionKey,
-        revision: Revision,
-        client: Client,
-        timeout: float,
-        label: str | None,
-        address: str | None,
-    ) -> SharedSession:
+    def _create(self, key: SessionKey, terms: Terms, address: str | None) -> SharedSession:
+        revision, client, timeout, label = terms
         stored = StoredSession(revision.name, describe(client), self.node, max(1, round(timeout * 1000)))
         stored.record.label = label
-        return self.transaction.create(want, stored, revision, address)
+        return self.transaction.create(key, stored, revision, address)
 
     def knows(self, session_id: str) -> bool:
         """Return whether this node has a copy of such a session; see `SessionStore.knows`."""
@@ -249,24 +237,16 @@ class SharedStore:
         transaction = Transaction(self, wants)
         try:
             while True:
-                await self._obtain(transaction)
+                await transaction.obtain()
                 result, error = self._attempt(transaction, work)
-                if transaction.unread:
-                    transaction.wants.update((want.id, want) for want in transaction.unread)
-                    self._release(transaction)
-                elif transaction.uncounted:
-                    await self._count(transaction)
-                elif await self._committer.keep(transaction):
+                if await transaction.keep():
                     break
-                else:
-                    # Others have changed what is there.
-                    transaction.counted.clear()
             for cached in transaction.ended:
                 self.repository.gone(cached, "closed")
             if happen is not None:
                 happen()
         finally:
-            self._release(transaction)
+            transaction.release()
         for session_id in transaction.late:
             await self.maintenance.settle(session_id)
         if error is not None:
@@ -282,47 +262,6 @@ class SharedStore:
             return None, error
         finally:
             self._transaction = None
-
-    async def _obtain(self, transaction: Transaction) -> None:
-        """Have every session that is needed here, and to oneself."""
-        # In one order for all, so that no two wait for each other.
-        for want in sorted(transaction.wants.values()):
-            if want.id in transaction.locked or want.id in transaction.missing:
-                continue
-            cached = self.cache.use(want.id) or await self._read(want)
-            if cached is None:
-                transaction.missing.add(want.id)
-                continue
-            await self.cache.lock(cached)
-            transaction.locked[want.id] = cached
-
-    async def _read(self, want: SessionKey) -> CachedSession | None:
-        if not want.is_possible:
-            return None
-        outcome = await self.repository.submit(Load(want.id, want.owner, want.handle))
-        if not isinstance(outcome, Found):
-            return None
-        # Another request may have read it meanwhile.
-        cached = self.cache.get(want.id)
-        if cached is None:
-            with self.repository.reading():
-                cached = CachedSession(
-                    want.id, want.owner, want.handle, outcome.record, self.repository.bounds, self.node
-                )
-            self.cache.remember(cached)
-        return cached
-
-    async def _count(self, transaction: Transaction) -> None:
-        for count in transaction.uncounted:
-            outcome = await self.repository.submit(count)
-            if isinstance(outcome, Counted):
-                transaction.counted[count] = outcome.records
-
-    def _release(self, transaction: Transaction) -> None:
-        locked, transaction.locked = transaction.locked, {}
-        for cached in locked.values():
-            self.repository.lose_unclaimed(cached)
-            self.cache.unlock(cached)
 
     # What late work, connections and the clock ask for; see `Maintenance`.
 
@@ -378,7 +317,7 @@ class SharedStore:
         Raises:
             StoreUnavailable: It cannot be read.
         """
-        cached = self.cache.get(want.id) or await self._read(want)
+        cached = await self.repository.find(want)
         if cached is None or (cached.owner, cached.handle) != (want.owner, want.handle):
             return None
         return cached

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -145,23 +144,6 @@ def new_node(name: str | None = None) -> str:
     return f"{name or 'node'}-{secrets.token_hex(4)}"
 
 
-_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
-_HANDLE = re.compile(r"es_[A-Za-z0-9_-]{32}", re.ASCII)
-
-
-class SessionKey(NamedTuple):
-    """What a session is found by."""
-
-    id: str
-    owner: str | None
-    handle: bool
-
-    @property
-    def is_possible(self) -> bool:
-        """Whether there may be such a session at all."""
-        return (_HANDLE if self.handle else _ID).fullmatch(self.id) is not None
-
-
 class StoreLimits(NamedTuple):
     """How many sessions there may be, and for how long."""
 
@@ -232,6 +214,7 @@ class SessionStore(Protocol):
         principal: str | None,
         revision: Revision,
         client: Client,
+        *,
         timeout: float | None = None,
         label: str | None = None,
         address: str | None = None,

@@ -157,7 +157,7 @@ def create_echo_session(call: Call, arguments: CreateArguments) -> Answer:
     ttl = store.timeout if arguments.ttl_seconds is None else min(arguments.ttl_seconds, store.timeout)
     try:
         session = store.create_handle(
-            call.principal, call.revision, call.client, ttl, arguments.label, address
+            call.principal, call.revision, call.client, timeout=ttl, label=arguments.label, address=address
         )
     except (TooManySessions, TooManySessionsForHolder) as error:
         raise ToolError(str(error)) from None

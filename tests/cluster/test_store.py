@@ -14,8 +14,8 @@ from mcp_echo.cluster.session import SharedSession
 from mcp_echo.cluster.store import HEARTBEAT, SharedStore
 from mcp_echo.cluster.stream_log import LEASE, Bounds
 from mcp_echo.protocol.errors import SessionNotFound, StoreUnavailable, TooManySessions
+from mcp_echo.sessions.key import SessionKey
 from mcp_echo.sessions.session import Echo
-from mcp_echo.sessions.store import SessionKey
 from tests.engines import DictRecords
 from tests.nodes import BOUNDS, CLIENT, REVISION, Node, Reader, reading
 
@@ -619,7 +619,9 @@ def test_a_copy_from_before_messages_moved_is_read_anew(cluster: Cluster) -> Non
 
 def test_a_session_is_the_same_after_it_was_forgotten_and_read_again(cluster: Cluster) -> None:
     """Our promise: what is kept is all there is to a session."""
-    handle = cluster.a.do(lambda store: store.create_handle("alice", REVISION, CLIENT, 60.0, "a label")).id
+    handle = cluster.a.do(
+        lambda store: store.create_handle("alice", REVISION, CLIENT, timeout=60.0, label="a label")
+    ).id
 
     def change(session: SharedSession) -> None:
         session.record.initialized, session.record.log_level = True, "info"

@@ -220,7 +220,9 @@ class Bench:
         """Make state that is named by a handle, which is in use unless told otherwise."""
 
         def create(store: SessionStore) -> Seen:
-            session = store.create_handle(principal, MODERN_REVISION, CLIENT, timeout, "a label", address)
+            session = store.create_handle(
+                principal, MODERN_REVISION, CLIENT, timeout=timeout, label="a label", address=address
+            )
             session.record.used = used
             return look(session)
 
@@ -366,8 +368,8 @@ class Memory(Bench):
             self.store_limits,
             lambda: self.time,
             lambda: EventLog(*self.bounds),
-            lambda session, reason: self.note_end(session.id, reason, len(self.store)),
-            StateBudget(MAX_BYTES),
+            ended=lambda session, reason: self.note_end(session.id, reason, len(self.store)),
+            budget=StateBudget(MAX_BYTES),
         )
         self.stores = [self.store]
 
@@ -426,10 +428,10 @@ class Shared(Bench):
         store = WatchedStore(
             engine,
             self.store_limits,
-            self.bounds,
-            SharedBudget(MAX_BYTES, engine),
-            Runtime(lambda: self.time, ReactorTimers(reactor), self.spawn),
-            Hooks(self.note_shared_end, lambda _handle: None),
+            bounds=self.bounds,
+            budget=SharedBudget(MAX_BYTES, engine),
+            runtime=Runtime(lambda: self.time, ReactorTimers(reactor), self.spawn),
+            hooks=Hooks(self.note_shared_end, lambda _handle: None),
         )
         engine.open()
         engine.start(store)

@@ -11,8 +11,9 @@ from mcp_echo.protocol.errors import McpError
 from mcp_echo.protocol.revisions import Supported
 from mcp_echo.sessions.budget import Budget, StateBudget
 from mcp_echo.sessions.event_log import EventLog
+from mcp_echo.sessions.key import SessionKey
 from mcp_echo.sessions.memory import MemoryStore
-from mcp_echo.sessions.session import UNKNOWN_CLIENT, Echo, Session
+from mcp_echo.sessions.session import UNKNOWN_CLIENT, Echo, Session, Terms
 from mcp_echo.sessions.store import StoreLimits
 from tests.examples import examples
 from tests.sessions.test_event_log import Connection, queued
@@ -25,7 +26,7 @@ def log_in(budget: Budget, max_messages: int = 100, max_bytes: int = 1000, keeps
 
 
 def session_in(budget: Budget) -> Session:
-    return Session("id", None, REVISION, UNKNOWN_CLIENT, 0.0, 60, budget=budget)
+    return Session(SessionKey("id", None, False), Terms(REVISION, UNKNOWN_CLIENT, 60), 0.0, budget=budget)
 
 
 def test_a_queue_makes_room_out_of_its_own_when_all_together_are_full() -> None:

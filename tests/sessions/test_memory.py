@@ -130,7 +130,7 @@ class StoreMachine(RuleBasedStateMachine):
     def create(self, handle: bool, timeout: float | None) -> None:
         try:
             if handle:
-                session = self.store.create_handle(None, REVISION, UNKNOWN_CLIENT, timeout)
+                session = self.store.create_handle(None, REVISION, UNKNOWN_CLIENT, timeout=timeout)
             else:
                 session = self.store.create(None, REVISION, UNKNOWN_CLIENT)
         except TooManySessions:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 from unittest.mock import Mock
 
 import pytest
@@ -17,7 +17,7 @@ from mcp_echo.stores.redis.server import FULL_FOR, Means, Server
 from tests.logged import Events
 
 OOM = "OOM command not allowed when used memory > 'maxmemory'."
-WIRE = cast(Any, None)
+WIRE: Any = object()
 
 
 @pytest.fixture
