@@ -227,13 +227,15 @@ class RedisEngine:
         self._ahead = answer.now / 1000 - self._steady()
         self._shard_counts[shard] = answer.counts
         before, self._shard_totals[shard] = self._shard_totals[shard], answer.totals
-        self.totals = _exchanged(self.totals, before, answer.totals)
+        # With one shard its sums are all there are.
+        if self.totals == before:
+            self.totals = answer.totals
+        else:
+            self.totals = _exchanged(self.totals, before, answer.totals)
 
 
 def _exchanged(totals: Totals, before: Totals, now: Totals) -> Totals:
     """Return sums in which those of one shard are others than before."""
-    if totals == before:
-        return now
     held = Held(
         *(all_of - old + new for all_of, old, new in zip(totals.held, before.held, now.held, strict=True))
     )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from operator import attrgetter
 from typing import NamedTuple
 
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -25,6 +25,9 @@ MOVING_RETRY = 0.05
 # https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#redirection-and-resharding
 _SLOT_MOVED = re.compile(r"MOVED \d+ (\S+)")
 _SLOT_MOVES = re.compile(r"ASK |TRYAGAIN")
+
+
+_is_look = attrgetter("is_look")
 
 
 class _Sent(NamedTuple):
@@ -105,7 +108,7 @@ class Lane:
         keys, argument = self._codec.batch(self._shard, calls)
         deadline = self._clock.callLater(self._timeout, self._time_out)
         sent = self._sent = _Sent(wire, calls, self._steady(), deadline)
-        reply = Deferred.fromCoroutine(run_script(wire, keys, argument))
+        reply = run_script(wire, keys, argument)
         reply.addCallback(self._read, sent).addErrback(self._read_failure, sent)
 
     def _time_out(self) -> None:
@@ -123,7 +126,7 @@ class Lane:
         if self._is_moving:
             self._is_moving = False
             self._lose_patience()
-        looks = all(call.is_look for call in calls)
+        looks = all(map(_is_look, calls))
         self._servers.owners[self._shard].answered(None if looks else self._steady() - sent.since)
         self._take(self._shard, answer)
         outcomes = answer.outcomes
