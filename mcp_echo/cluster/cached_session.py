@@ -17,7 +17,7 @@ import msgspec
 
 from mcp_echo.cluster.engine import Change, Held, Record
 from mcp_echo.cluster.record import StoredSession, decode, decode_echo, encode, encode_echo
-from mcp_echo.cluster.stream_log import Bounds, StreamLog, Summary, Unkept
+from mcp_echo.cluster.stream_log import Bounds, StreamLog, StreamState, Summary, Unkept
 from mcp_echo.protocol.jsonrpc import MessageId
 from mcp_echo.sessions.event_log import Event, Reader, Stream, surplus
 from mcp_echo.sessions.key import SessionKey
@@ -282,18 +282,26 @@ class CachedSession:
         stream.is_new = False
         if state is None or state.owner != self.stream_log.node:
             return [len(message.data) for message in [*unkept, *self._taken_over(stream)]]
+        return self._feed(stream, state, unkept)
+
+    def _feed(self, stream: HeldStream, state: StreamState, unkept: list[Unkept]) -> list[int]:
+        """Let the connection of a stream take what is new; return the sizes of messages lost."""
         before = stream.offered
         self._note_pushed_out(stream)
-        kept = self.stream_log.of_stream(stream.tag, stream.offered)
-        coming = [(entry.sequence, entry.data, True) for entry in kept]
-        coming += [(message.sequence, message.data, False) for message in unkept]
-        for sequence, data, is_kept in sorted(coming):
-            stream.offer(sequence, data, is_kept)
+        coming = self._coming(stream, unkept)
+        for sequence, data, kept in coming:
+            stream.offer(sequence, data, kept)
         stream.ended = state.ended
         if stream.reader is not None and (stream.unread or stream.ended):
             stream.reader.wake()
         # Only what comes has others give way: what one request has brought has time until then.
         return self._bound(stream, before) if coming else []
+
+    def _coming(self, stream: HeldStream, unkept: list[Unkept]) -> list[tuple[int, bytes, bool]]:
+        """Return the sequence and data of what is new for a connection, and whether it is kept."""
+        kept = self.stream_log.of_stream(stream.tag, stream.offered)
+        coming = [(entry.sequence, entry.data, True) for entry in kept]
+        return sorted(coming + [(message.sequence, message.data, False) for message in unkept])
 
     def _note_pushed_out(self, stream: HeldStream) -> int:
         """Have what was pushed out of the log wait for its connection alone; return how many messages."""

@@ -71,14 +71,16 @@ class Echo:
         self.data = data
         self.mime_type = mime_type
         # Taken once: Python makes a text larger when it is first encoded.
-        self.size = getsizeof(self) + _footprint(message) + _footprint(data) + _footprint(mime_type)
+        self.size = getsizeof(self) + _footprint(message)
         """Bytes of memory it takes."""
+        if data is not None:
+            self.size += _footprint(data)
+        if mime_type is not None:
+            self.size += _footprint(mime_type)
 
 
-def _footprint(text: str | None) -> int:
+def _footprint(text: str) -> int:
     """Return the bytes of memory that a text takes, with the UTF-8 form that stays with it once encoded."""
-    if text is None:
-        return 0
     encoded = 0 if text.isascii() else len(text.encode("utf-8", "surrogatepass")) + 1
     return getsizeof(text) + encoded
 

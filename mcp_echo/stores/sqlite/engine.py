@@ -125,7 +125,12 @@ class SqliteEngine:
         """Begin to work; see `Engine.start`."""
         self._listener = listener
         self._thread = DatabaseThread(
-            self._reactor, self._address, self.node, self._records, self._clock, self._replaced
+            self._reactor,
+            self._address,
+            self.node,
+            records=self._records,
+            clock=self._clock,
+            replaced=self._replaced,
         )
         self._look()
         self._queue.go_on()

@@ -318,12 +318,8 @@ class Records:
             self._cursor.execute(_CHANGE, (version + 1, change.state, *held, key))
         if change.echo is not UNSET:
             self._echo(key, change.echo)
-        if change.drop:
-            dropped = [(key, sequence) for sequence in change.drop]
-            self._cursor.executemany("DELETE FROM entry WHERE record = ? AND sequence = ?", dropped)
-        if change.add:
-            added = [(key, *entry) for entry in change.add]
-            self._cursor.executemany("INSERT INTO entry VALUES (?, ?, ?, ?)", added)
+        if change.drop or change.add:
+            self._log(key, change)
         if change.used and row.fresh:
             self._cursor.execute("UPDATE record SET fresh = 0 WHERE key = ?", (key,))
         sums = self._sums
@@ -338,6 +334,12 @@ class Records:
             self._cursor.execute("DELETE FROM echo WHERE record = ?", (key,))
         else:
             self._cursor.execute("INSERT OR REPLACE INTO echo VALUES (?, ?)", (key, echo))
+
+    def _log(self, key: int, change: Change) -> None:
+        dropped = [(key, sequence) for sequence in change.drop]
+        self._cursor.executemany("DELETE FROM entry WHERE record = ? AND sequence = ?", dropped)
+        added = [(key, *entry) for entry in change.add]
+        self._cursor.executemany("INSERT INTO entry VALUES (?, ?, ?, ?)", added)
 
     def _close(self, close: Close) -> Outcome:
         row = self._find_own(close)
