@@ -200,7 +200,7 @@ class EchoService(MultiService):
                 self.journal.note,
             ),
         )
-        subscriptions = SharedSubscriptions(store, store.bus, handle_of)
+        subscriptions = SharedSubscriptions(store.bus, handle_of)
         self.store = store
         self.context = ServerContext(
             effective,

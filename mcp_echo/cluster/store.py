@@ -33,8 +33,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from mcp_echo.cluster.budget import SharedBudget
 from mcp_echo.cluster.bus import Bus
-from mcp_echo.cluster.cached_session import CachedSession, Operation
-from mcp_echo.cluster.engine import Broadcast, Engine
+from mcp_echo.cluster.engine import Engine
 from mcp_echo.cluster.maintenance import Maintenance
 from mcp_echo.cluster.record import StoredSession, describe
 from mcp_echo.cluster.repository import Hooks, Repository
@@ -42,7 +41,6 @@ from mcp_echo.cluster.session import SharedSession
 from mcp_echo.cluster.session_cache import SessionCache, Timers
 from mcp_echo.cluster.stream_log import Bounds
 from mcp_echo.cluster.transaction import Transaction
-from mcp_echo.protocol.jsonrpc import MessageId, Response
 from mcp_echo.protocol.revisions import Revision
 from mcp_echo.sessions.key import SessionKey, new_handle, new_session
 from mcp_echo.sessions.session import Client, Terms
@@ -107,10 +105,10 @@ class SharedStore:
         self.budget = budget
         self.statistics = Statistics()
         self.now, timers, spawn = runtime
-        self.bus = Bus(self)
         self.cache = SessionCache(timers.promise)
         self.repository = Repository(engine, self.cache, budget, bounds, hooks)
         self.maintenance = Maintenance(self.repository, self.cache, timers, spawn)
+        self.bus = Bus(self.node, self.cache, self.maintenance)
         self._timers = timers
         self._spawn = spawn
         self._transaction: Transaction | None = None
@@ -151,11 +149,6 @@ class SharedStore:
     def health(self) -> StoreHealth:
         """Return how the engine is doing."""
         return self.engine.health()
-
-    @property
-    def telling(self) -> int | None:
-        """The echo count that is being told of now."""
-        return self.repository.telling
 
     @property
     def transaction(self) -> Transaction:
@@ -263,88 +256,31 @@ class SharedStore:
         finally:
             self._transaction = None
 
-    # What late work, connections and the clock ask for; see `Maintenance`.
-
-    def later(self, cached: CachedSession, operation: Operation, size: int = 0) -> None:
-        """Make a change as soon as may be; see `Keeper.later`."""
-        self.maintenance.later(cached, operation, size)
-
-    def delivered(self, cached: CachedSession) -> None:
-        """A connection has taken a message; see `Keeper.delivered`."""
-        self.maintenance.delivered(cached)
-
     async def settle(self, session_id: str) -> None:
         """Wait until the late changes of a session are kept; see `Maintenance.settle`."""
         await self.maintenance.settle(session_id)
-
-    def acknowledge(self) -> None:
-        """Keep what the connections here have taken; called every `ACKNOWLEDGE` seconds."""
-        self.maintenance.acknowledge()
-
-    def beat(self) -> None:
-        """Renew the leases of what is held here, and look at it anew; called every `HEARTBEAT` seconds."""
-        self.maintenance.beat()
-
-    def invalidated(self, record_id: str) -> None:
-        """A record has changed, or has ended; see `Listener.invalidated`."""
-        self.maintenance.invalidated(record_id)
-
-    def caught_up(self) -> None:
-        """Look at everything held; see `Listener.caught_up`."""
-        self.maintenance.caught_up()
-
-    def replaced(self) -> None:
-        """The records are others than until now; see `Listener.replaced`."""
-        self.maintenance.replaced()
 
     async def surely(self, work: Callable[[], Awaitable[T]]) -> T | None:
         """Return what ``work`` returns, which is tried for as long as the engine cannot be reached."""
         return await self.maintenance.surely(work)
 
-    # What happens elsewhere.
+    # What happens elsewhere; see `Listener`.
+
+    def invalidated(self, record_id: str) -> None:
+        """A record has changed, or has ended."""
+        self.maintenance.invalidated(record_id)
 
     def receive(self, payload: bytes) -> None:
-        """Another node has broadcast this; see `Listener.receive`."""
+        """Another node has broadcast this."""
         self.bus.receive(payload)
 
-    def find_here(self, session_id: str) -> CachedSession | None:
-        """Return this node's copy of a session, if it has one."""
-        return self.cache.get(session_id)
+    def caught_up(self) -> None:
+        """Look at everything held."""
+        self.maintenance.caught_up()
 
-    async def bring(self, want: SessionKey) -> CachedSession | None:
-        """Return a copy of a session, read if it is not here, or None if it is not the owner's.
-
-        Raises:
-            StoreUnavailable: It cannot be read.
-        """
-        cached = await self.repository.find(want)
-        if cached is None or (cached.owner, cached.handle) != (want.owner, want.handle):
-            return None
-        return cached
-
-    def bring_for(self, session_id: str, owner: str | None, do: Callable[[CachedSession], None]) -> None:
-        """Call ``do`` with a copy of a handle's session as soon as it is here, if it is the owner's."""
-        self._spawn(self._bring_for(SessionKey(session_id, owner, True), do))
-
-    async def _bring_for(self, want: SessionKey, do: Callable[[CachedSession], None]) -> None:
-        cached = await self.surely(lambda: self.bring(want))
-        if cached is not None:
-            do(cached)
-
-    def pass_answer(self, session_id: str, message_id: MessageId | None, response: Response | None) -> None:
-        """Hand a client's answer to the node that asked; see `Keeper.pass_answer`."""
-        self.bus.pass_answer(session_id, message_id, response)
-
-    def pass_cancellation(self, session_id: str, request_id: int | str) -> None:
-        """Hand a client's cancellation on; see `Keeper.pass_cancellation`."""
-        self.bus.pass_cancellation(session_id, request_id)
-
-    def broadcast(self, payload: bytes) -> None:
-        """Tell every other node, as soon as may be."""
-        self._spawn(self._broadcast(payload))
-
-    async def _broadcast(self, payload: bytes) -> None:
-        await self.surely(lambda: self.engine.submit(Broadcast(payload)))
+    def replaced(self) -> None:
+        """The records are others than until now."""
+        self.maintenance.replaced()
 
     # The end of sessions, and of the store.
 

@@ -18,9 +18,7 @@ from mcp_echo.cluster.engine import (
     Record,
 )
 from mcp_echo.cluster.record import StoredSession, encode
-from mcp_echo.cluster.repository import Repository
 from mcp_echo.cluster.session import Keeper, SharedSession
-from mcp_echo.cluster.session_cache import SessionCache
 from mcp_echo.protocol.errors import SessionNotFound, TooManySessions, TooManySessionsForHolder
 from mcp_echo.protocol.revisions import KNOWN, Revision
 from mcp_echo.sessions.key import SessionKey
@@ -38,14 +36,6 @@ class Sessions(Keeper, Protocol):
     limit: int
     """How many sessions may live at once."""
 
-    @property
-    def cache(self) -> SessionCache:
-        """The copies of this node."""
-
-    @property
-    def repository(self) -> Repository:
-        """Has changes kept."""
-
     def limit_of(self, principal: str | None) -> int:
         """Return how many sessions a principal may have, or an address for None."""
 
@@ -60,8 +50,8 @@ class Transaction:
 
     def __init__(self, store: Sessions, wants: Iterable[SessionKey]) -> None:
         self._store = store
-        self._cache = store.cache
         self._repository = store.repository
+        self._cache = store.repository.cache
         self._wants: dict[str, SessionKey] = {}
         self._want(wants)
         self._locked: dict[str, CachedSession] = {}
@@ -304,7 +294,7 @@ class Transaction:
 
     def _keep_late(self, session: SharedSession) -> None:
         if session.id not in self._closed:
-            self._store.later(session.cached, session.kept_later())
+            self._store.maintenance.later(session.cached, session.kept_later())
             self.late.append(session.id)
         session.settle()
 

@@ -83,8 +83,8 @@ class StoreService(Service):
         self._key = key
         self._spawn = spawn
         self._beats = [
-            (LoopingCall(self._do, store.beat), HEARTBEAT),
-            (LoopingCall(self._do, store.acknowledge), ACKNOWLEDGE),
+            (LoopingCall(self._do, store.maintenance.beat), HEARTBEAT),
+            (LoopingCall(self._do, store.maintenance.acknowledge), ACKNOWLEDGE),
         ]
         for beat, _ in self._beats:
             beat.clock = clock

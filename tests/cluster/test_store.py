@@ -411,7 +411,7 @@ def test_what_a_dead_node_had_not_written_goes_to_the_next_listener(cluster: Clu
     next_reader = cluster.b.listen(session_id)
     assert texts(next_reader) == []
     cluster.advance(LEASE / 1000)
-    cluster.b.store.beat()
+    cluster.b.store.maintenance.beat()
     assert texts(next_reader) == [b"1"]
 
 
@@ -435,7 +435,7 @@ def test_a_lost_nudge_is_made_up_for_by_the_heartbeat(cluster: Cluster) -> None:
     assert texts(reader) == []
     cluster.records.nodes["a"] = listener
     cluster.advance(HEARTBEAT)
-    cluster.a.store.beat()
+    cluster.a.store.maintenance.beat()
     assert texts(reader) == [b"1"]
 
 
@@ -525,10 +525,10 @@ def test_an_open_stream_ends_with_the_expiry_of_its_session(cluster: Cluster) ->
 def test_echoes_anywhere_are_told_where_somebody_watches_once_each(cluster: Cluster) -> None:
     """2026-07-28 basic/patterns/subscriptions; our promise: on whichever node it is listened."""
     handle = cluster.a.do(lambda store: store.create_handle(None, REVISION, CLIENT)).id
-    cached = cluster.a.store.find_here(handle)
+    cached = cluster.a.store.cache.get(handle)
     assert cached is not None
     cached.watched = True
-    cluster.a.store.later(cached, lambda draft: setattr(draft.stored, "watchers", ["a"]))
+    cluster.a.store.maintenance.later(cached, lambda draft: setattr(draft.stored, "watchers", ["a"]))
     for node in (cluster.a, cluster.b, cluster.b):
         node.on(handle, echo)
     assert cluster.a.echoed == [handle] * 3
@@ -580,7 +580,7 @@ def test_after_an_outage_no_node_judges_the_others_before_they_could_speak(clust
     readers = [cluster.a.listen(session_id), cluster.b.listen(session_id)]
     for node in (cluster.a, cluster.b):
         node.engine.available = False
-        node.store.beat()
+        node.store.maintenance.beat()
     cluster.advance(2 * LEASE / 1000)
     cluster.a.engine.available = True
     cluster.advance(RETRY)

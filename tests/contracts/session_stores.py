@@ -473,7 +473,7 @@ class Shared(Bench):
         # Twice: what one does now, another has to hear of.
         for _ in range(2):
             for store in self.stores:
-                store.acknowledge()
+                store.maintenance.acknowledge()
             await self.rest()
             for store in self.stores:
                 store.caught_up()
@@ -481,7 +481,7 @@ class Shared(Bench):
 
     async def beat(self) -> None:
         for store in self.stores:
-            store.beat()
+            store.maintenance.beat()
         await self.rest()
 
     async def rest(self) -> None:
