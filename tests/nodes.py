@@ -23,6 +23,7 @@ from mcp_echo.sessions.session import Client
 from mcp_echo.sessions.store import EndReason, StoreLimits
 from mcp_echo.transport.timers import ReactorTimers
 from tests.engines import DictEngine, DictRecords
+from tests.making import session_in
 
 T = TypeVar("T")
 REVISION = Supported().offered
@@ -206,7 +207,7 @@ class Node:
 
     def create(self, principal: str | None = None) -> str:
         """Return the id of a new session."""
-        return self.do(lambda store: store.create(principal, REVISION, CLIENT)).id
+        return self.do(lambda store: session_in(store, principal, REVISION, CLIENT)).id
 
     def on(self, session_id: str, work: Callable[[SharedSession], T], principal: str | None = None) -> T:
         """Work on one session."""

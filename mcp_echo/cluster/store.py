@@ -41,9 +41,8 @@ from mcp_echo.cluster.session import SharedSession
 from mcp_echo.cluster.session_cache import SessionCache, Timers
 from mcp_echo.cluster.stream_log import Bounds
 from mcp_echo.cluster.transaction import Transaction
-from mcp_echo.protocol.revisions import Revision
-from mcp_echo.sessions.key import SessionKey, new_handle, new_session
-from mcp_echo.sessions.session import Client, Terms
+from mcp_echo.sessions.key import SessionKey
+from mcp_echo.sessions.session import Terms
 from mcp_echo.sessions.store import (
     Clock,
     Counts,
@@ -173,27 +172,8 @@ class SharedStore:
         limit = self._limits.of(principal)
         return self.limit if limit is None else limit
 
-    def create(
-        self, principal: str | None, revision: Revision, client: Client, address: str | None = None
-    ) -> SharedSession:
+    def create(self, key: SessionKey, terms: Terms, address: str | None = None) -> SharedSession:
         """Make a session; see `SessionStore.create`."""
-        return self._create(new_session(principal), Terms(revision, client, self.timeout), address)
-
-    def create_handle(
-        self,
-        principal: str | None,
-        revision: Revision,
-        client: Client,
-        *,
-        timeout: float | None = None,
-        label: str | None = None,
-        address: str | None = None,
-    ) -> SharedSession:
-        """Make state that is named by a handle; see `SessionStore.create_handle`."""
-        terms = Terms(revision, client, self.timeout if timeout is None else timeout, label)
-        return self._create(new_handle(principal), terms, address)
-
-    def _create(self, key: SessionKey, terms: Terms, address: str | None) -> SharedSession:
         revision, client, timeout, label = terms
         stored = StoredSession(revision.name, describe(client), self.node, max(1, round(timeout * 1000)))
         stored.record.label = label

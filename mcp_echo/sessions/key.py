@@ -26,11 +26,11 @@ class SessionKey(NamedTuple):
         return (_HANDLE if self.handle else _ID).fullmatch(self.id) is not None
 
 
-def new_session(owner: str | None) -> SessionKey:
+def session_key(owner: str | None) -> SessionKey:
     """Return the key of a session that is to be made."""
     return SessionKey(str(uuid.uuid4()), owner, False)
 
 
-def new_handle(owner: str | None) -> SessionKey:
+def handle_key(owner: str | None) -> SessionKey:
     """Return the key of state that is to be named by a handle."""
     return SessionKey(f"es_{secrets.token_urlsafe(24)}", owner, True)

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from mcp_echo.protocol.errors import SessionNotFound, TooManySessions
-from mcp_echo.protocol.revisions import Revision
 from mcp_echo.sessions.budget import StateBudget
 from mcp_echo.sessions.event_log import EventLog
-from mcp_echo.sessions.key import SessionKey, new_handle, new_session
+from mcp_echo.sessions.key import SessionKey
 from mcp_echo.sessions.lanes import Lanes
 from mcp_echo.sessions.limits import holder_of
-from mcp_echo.sessions.session import Client, Session, Terms
+from mcp_echo.sessions.session import Session, Terms
 from mcp_echo.sessions.shares import Shares
 from mcp_echo.sessions.store import (
     Clock,
@@ -79,27 +78,8 @@ class MemoryStore:
         """Return that memory is well."""
         return StoreHealth("memory", "memory:", True, "closed", None, 0, None)
 
-    def create(
-        self, principal: str | None, revision: Revision, client: Client, address: str | None = None
-    ) -> Session:
+    def create(self, key: SessionKey, terms: Terms, address: str | None = None) -> Session:
         """Make a session; see `SessionStore.create`."""
-        return self._add(new_session(principal), Terms(revision, client, self.timeout), address)
-
-    def create_handle(
-        self,
-        principal: str | None,
-        revision: Revision,
-        client: Client,
-        *,
-        timeout: float | None = None,
-        label: str | None = None,
-        address: str | None = None,
-    ) -> Session:
-        """Make state that is named by a handle; see `SessionStore.create_handle`."""
-        terms = Terms(revision, client, self.timeout if timeout is None else timeout, label)
-        return self._add(new_handle(principal), terms, address)
-
-    def _add(self, key: SessionKey, terms: Terms, address: str | None) -> Session:
         holder = holder_of(key.owner, address)
         self._make_room_for(holder, key.owner)
         self._make_room(holder)

@@ -17,6 +17,7 @@ from mcp_echo.protocol.errors import SessionNotFound, StoreUnavailable, TooManyS
 from mcp_echo.sessions.key import SessionKey
 from mcp_echo.sessions.session import Echo
 from tests.engines import DictRecords
+from tests.making import handle_in, session_in
 from tests.nodes import BOUNDS, CLIENT, REVISION, Node, Reader, reading
 
 
@@ -121,7 +122,7 @@ def test_a_session_that_was_made_before_another_attempt_is_counted_once(cluster:
 
     def held(store: SharedStore) -> int:
         store.use(session_id, "alice")
-        store.create_handle("alice", REVISION, CLIENT)
+        handle_in(store, "alice", REVISION, CLIENT)
         return store.share("alice", "10.0.0.1").held
 
     a.engine.stepping = True
@@ -145,7 +146,7 @@ def test_what_a_request_did_with_a_new_session_counts_once_however_often_it_is_w
     b.on(other, echo, "alice")
 
     def work(store: SharedStore) -> str:
-        made = store.create("alice", REVISION, CLIENT)
+        made = session_in(store, "alice", REVISION, CLIENT)
         made.record.requests += 1
         made.log.queue(b"news")
         echo(made)
@@ -166,7 +167,7 @@ def test_a_request_whose_closing_another_node_has_done_already_counts_once(
     """Our choice: it is closed, as was asked; what the request did besides is not done again for that."""
     a, b = cluster.a, cluster.b
     session_id = a.create()
-    handle = a.do(lambda store: store.create_handle(None, REVISION, CLIENT)).id
+    handle = a.do(lambda store: handle_in(store, None, REVISION, CLIENT)).id
     submit = a.engine.submit
 
     async def late(operation: Operation) -> Outcome:
@@ -192,8 +193,8 @@ def test_a_session_made_beside_one_that_is_refused_is_not_left_behind(cluster: C
     node = Node(cluster.records, "c", cluster.clock, limit=1)
 
     def work(store: SharedStore) -> None:
-        store.create("alice", REVISION, CLIENT).record.used = True
-        store.create("alice", REVISION, CLIENT)
+        session_in(store, "alice", REVISION, CLIENT).record.used = True
+        session_in(store, "alice", REVISION, CLIENT)
 
     with pytest.raises(TooManySessions):
         node.do(work)
@@ -251,7 +252,7 @@ def test_sessions_that_are_lost_while_they_are_made_are_made_anew(cluster: Clust
     a = cluster.a
 
     def work(store: SharedStore) -> list[str]:
-        made = [store.create_handle("alice", REVISION, CLIENT) for _ in range(2)]
+        made = [handle_in(store, "alice", REVISION, CLIENT) for _ in range(2)]
         for session in made:
             session.remember_echo(Echo("hello"))
         return [session.id for session in made]
@@ -524,7 +525,7 @@ def test_an_open_stream_ends_with_the_expiry_of_its_session(cluster: Cluster) ->
 
 def test_echoes_anywhere_are_told_where_somebody_watches_once_each(cluster: Cluster) -> None:
     """2026-07-28 basic/patterns/subscriptions; our promise: on whichever node it is listened."""
-    handle = cluster.a.do(lambda store: store.create_handle(None, REVISION, CLIENT)).id
+    handle = cluster.a.do(lambda store: handle_in(store, None, REVISION, CLIENT)).id
     cached = cluster.a.store.cache.get(handle)
     assert cached is not None
     cached.watched = True
@@ -620,7 +621,7 @@ def test_a_copy_from_before_messages_moved_is_read_anew(cluster: Cluster) -> Non
 def test_a_session_is_the_same_after_it_was_forgotten_and_read_again(cluster: Cluster) -> None:
     """Our promise: what is kept is all there is to a session."""
     handle = cluster.a.do(
-        lambda store: store.create_handle("alice", REVISION, CLIENT, timeout=60.0, label="a label")
+        lambda store: handle_in(store, "alice", REVISION, CLIENT, timeout=60.0, label="a label")
     ).id
 
     def change(session: SharedSession) -> None:

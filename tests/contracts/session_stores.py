@@ -37,6 +37,7 @@ from mcp_echo.stores.sqlite.clock import FileClock, boot
 from mcp_echo.stores.sqlite.engine import SqliteEngine
 from mcp_echo.transport.timers import ReactorTimers
 from tests.engines import DictEngine, DictRecords, record_limits
+from tests.making import handle_in, session_in
 from tests.nodes import CollectingStore, Reader
 from tests.stores.redis_server import shared_server
 
@@ -204,7 +205,7 @@ class Bench:
         """Make a session, which is in use unless told otherwise."""
 
         def create(store: SessionStore) -> Seen:
-            session = store.create(principal, REVISION, CLIENT, address)
+            session = session_in(store, principal, REVISION, CLIENT, address)
             session.record.used = used
             return look(session)
 
@@ -220,9 +221,8 @@ class Bench:
         """Make state that is named by a handle, which is in use unless told otherwise."""
 
         def create(store: SessionStore) -> Seen:
-            session = store.create_handle(
-                principal, MODERN_REVISION, CLIENT, timeout=timeout, label="a label", address=address
-            )
+            maker = store, principal, MODERN_REVISION, CLIENT
+            session = handle_in(*maker, timeout=timeout, label="a label", address=address)
             session.record.used = used
             return look(session)
 
