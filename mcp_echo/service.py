@@ -190,9 +190,9 @@ class EchoService(MultiService):
             self._store_limits(settings),
             clocks.now,
             lambda: EventLog(settings.max_queue_messages, settings.max_queue_bytes),
-            self._session_ended,
-            StateBudget(settings.max_state_bytes, self.journal.note, self._state_share(settings)),
-            node,
+            ended=self._session_ended,
+            budget=StateBudget(settings.max_state_bytes, self.journal.note, self._state_share(settings)),
+            node=node,
         )
         # Whoever has the operator's key has nothing else in common with this process than what day it is.
         agreed = clocks.now if settings.state_key is None else clocks.wall
@@ -205,16 +205,18 @@ class EchoService(MultiService):
         store = SharedStore(
             engine,
             self._store_limits(settings),
-            Bounds(settings.max_queue_messages, settings.max_queue_bytes),
-            SharedBudget(settings.max_state_bytes, engine, self.journal.note, self._state_share(settings)),
-            Runtime(self._clocks.now, ReactorTimers(self._reactor), self._spawn),
-            Hooks(
+            bounds=Bounds(settings.max_queue_messages, settings.max_queue_bytes),
+            budget=SharedBudget(
+                settings.max_state_bytes, engine, self.journal.note, self._state_share(settings)
+            ),
+            runtime=Runtime(self._clocks.now, ReactorTimers(self._reactor), self._spawn),
+            hooks=Hooks(
                 self._shared_session_ended,
                 lambda handle: subscriptions.echoed(state_uris(handle)),
                 self.journal.note,
             ),
         )
-        subscriptions = SharedSubscriptions(store, store.bus, handle_of)
+        subscriptions = SharedSubscriptions(store.bus, handle_of)
         self.store = store
         self.context = self._context(subscriptions, store.agreed_now)
         seal = Seal(store.agreed_now, settings.state_key)

@@ -25,6 +25,7 @@ from mcp_echo.settings.load import load
 from mcp_echo.settings.table import ConfigError, Settings
 from mcp_echo.transport.edge.site import LINGER
 from mcp_echo.transport.ports import Listener
+from tests.making import session_in
 
 
 class FailingStore:
@@ -47,7 +48,7 @@ class SweeperTests(SynchronousTestCase):
         environ = {"MCP_SESSION_TIMEOUT": "100", "MCP_SESSION_CLEANUP_INTERVAL": "60"}
         service = EchoService(clock, load({}, environ), clocks=Clocks(clock.seconds, clock.seconds))
         service.startService()
-        service.store.create(None, Supported().offered, UNKNOWN_CLIENT)
+        session_in(service.store, None, Supported().offered, UNKNOWN_CLIENT)
         for now, living in ((60, 1), (120, 0)):
             clock.advance(60)
             assert (clock.seconds(), len(service.store)) == (now, living)
@@ -75,7 +76,7 @@ class ClockJumpTests(SynchronousTestCase):
         environ = {"MCP_SESSION_TIMEOUT": "100", "MCP_SESSION_CLEANUP_INTERVAL": "10"}
         service = EchoService(clock, load({}, environ), clocks=Clocks(clock.seconds, wall.seconds))
         service.startService()
-        session = service.store.create(None, Supported().offered, UNKNOWN_CLIENT)
+        session = session_in(service.store, None, Supported().offered, UNKNOWN_CLIENT)
         for jump in (86_400 * 365, -86_400 * 3650, 86_400 * 3285):
             wall.rightNow += jump
             clock.advance(30)

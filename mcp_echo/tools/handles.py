@@ -17,7 +17,8 @@ from mcp_echo.protocol.jsonrpc import notification_bytes
 from mcp_echo.protocol.levels import log_params
 from mcp_echo.protocol.revisions import Revision
 from mcp_echo.protocol.texts import moment, span, timestamp
-from mcp_echo.sessions.session import Session
+from mcp_echo.sessions.key import handle_key
+from mcp_echo.sessions.session import Session, Terms
 from mcp_echo.sessions.store import SessionStore
 from mcp_echo.tools.base import Answer, Call, Tool, ToolError
 from mcp_echo.tools.misnamed import fault_in
@@ -161,9 +162,8 @@ def create_echo_session(call: Call, arguments: CreateArguments) -> Answer:
     call.context.limits.admit_session(address, call.arrived, call.effects)
     ttl = store.timeout if arguments.ttl_seconds is None else min(arguments.ttl_seconds, store.timeout)
     try:
-        session = store.create_handle(
-            call.principal, call.revision, call.client, ttl, arguments.label, address
-        )
+        terms = Terms(call.revision, call.client, ttl, arguments.label)
+        session = store.create(handle_key(call.principal), terms, address)
     except (TooManySessions, TooManySessionsForHolder) as error:
         raise ToolError(str(error)) from None
     expires = call.context.wall() + ttl

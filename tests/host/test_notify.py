@@ -18,6 +18,7 @@ from mcp_echo.protocol.revisions import Supported
 from mcp_echo.service import Clocks, EchoService
 from mcp_echo.sessions.session import UNKNOWN_CLIENT
 from mcp_echo.settings.load import load
+from tests.making import session_in
 
 
 class NotifyTestCase(SynchronousTestCase):
@@ -161,7 +162,7 @@ class EchoServiceTests(NotifyTestCase):
         )
         service.startService()
         service.notices.ready()
-        service.store.create(None, Supported().offered, UNKNOWN_CLIENT)
+        session_in(service.store, None, Supported().offered, UNKNOWN_CLIENT)
         self.clock.advance(STATUS_INTERVAL)
         assert self.told() == [
             "READY=1\nSTATUS=Serving: 0 sessions, 0 streams",

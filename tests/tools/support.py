@@ -28,6 +28,7 @@ from mcp_echo.tools.base import Answer, AskError, BackChannel, Call, Pong, Quest
 from mcp_echo.tools.catalogue import catalogue
 from mcp_echo.tools.machine import Machine
 from mcp_echo.tools.schemas import without_nulls
+from tests.making import session_in
 
 MIB = 1024 * 1024
 
@@ -166,7 +167,7 @@ class Scene:
         self.elapsed += seconds
 
     def new_session(self, client: Client | None = None) -> Session:
-        return self.store.create(None, self.revision, client or Client("test-client", "1.0"))
+        return session_in(self.store, None, self.revision, client or Client("test-client", "1.0"))
 
     def request(
         self, headers: Iterable[tuple[str, str]] = (), http_method: str = "POST", took: float = 0.0
