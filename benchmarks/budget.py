@@ -26,8 +26,9 @@ from pathlib import Path
 from measure import cpu_seconds, free_port, resident_bytes
 
 from mcp_echo.protocol.revisions import Supported
+from mcp_echo.sessions.key import session_key
 from mcp_echo.sessions.memory import MemoryStore
-from mcp_echo.sessions.session import UNKNOWN_CLIENT
+from mcp_echo.sessions.session import UNKNOWN_CLIENT, Terms
 from mcp_echo.sessions.store import StoreLimits
 
 HERE = Path(__file__).resolve().parent
@@ -287,7 +288,7 @@ def sweep_milliseconds() -> float:
         revision = next(iter(Supported().legacy.values()))
         for number in range(STORED):
             now[0] = 0.0 if number < EXPIRED else 50.0
-            store.create(None, revision, UNKNOWN_CLIENT, "10.0.0.1")
+            store.create(session_key(None), Terms(revision, UNKNOWN_CLIENT, store.timeout), "10.0.0.1")
         now[0] = 100.0
         before = time.process_time()
         expired = store.expire()

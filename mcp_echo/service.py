@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Coroutine, Mapping
 from types import MappingProxyType
 from typing import Any, cast
@@ -26,6 +25,7 @@ from mcp_echo.cluster.stream_log import Bounds
 from mcp_echo.eras.methods import Methods
 from mcp_echo.eras.running import InMemory, InTransactions, Runner
 from mcp_echo.eras.server import Server
+from mcp_echo.host.clocks import CLOCKS, Clocks
 from mcp_echo.host.listening import STOP_MARGIN, Place, endpoint, endpoint_description, metrics_description
 from mcp_echo.host.logs import FailureCount
 from mcp_echo.host.notify import Notices
@@ -57,7 +57,6 @@ from mcp_echo.transport.trace_routes import TraceRoutes
 from mcp_echo.watch.insight import Insight
 from mcp_echo.watch.journal import Journal
 from mcp_echo.watch.observer import Watch
-from mcp_echo.watch.recorder import Clocks
 from mcp_echo.watch.seen import SessionEvent
 from mcp_echo.watch.tally import Tally
 from mcp_echo.workers.assignment import Assignment
@@ -109,8 +108,7 @@ class EchoService(MultiService):
     Args:
         reactor: Runs it.
         effective: The settings and where they came from.
-        now: The steady clock.
-        wall: The wall clock.
+        clocks: What it reads the time from.
         environ: Where a service manager has left word.
         engine: Keeps the sessions; None for what the settings name.
 
@@ -122,14 +120,17 @@ class EchoService(MultiService):
         self,
         reactor: IReactorTime,
         effective: Effective,
-        now: Clock = time.monotonic,
-        wall: Clock = time.time,
+        *,
+        clocks: Clocks = CLOCKS,
         environ: Mapping[str, str] = MappingProxyType({}),
         engine: Engine | None = None,
     ) -> None:
         super().__init__()
         settings = effective.settings
         self._reactor = reactor
+        self._effective = effective
+        self._clocks = clocks
+        self._limits = Limits(settings)
         self._drain_timeout = settings.drain_timeout
         self._keeping: StoreService | None = None
         self.journal = Journal(
@@ -143,7 +144,7 @@ class EchoService(MultiService):
         self.engine = open_engine(reactor, settings, node) if engine is None else engine
         self.tally = Tally() if settings.metrics_port is not None else None
         self._offer = _offer(settings)
-        self.insight = None if settings.watch == "off" else Insight(settings, node, Clocks(now, wall))
+        self.insight = None if settings.watch == "off" else Insight(settings, node, clocks)
         told = (
             None if self.insight is None else self.insight.recorder.see,
             self.journal.see,
@@ -151,12 +152,12 @@ class EchoService(MultiService):
             None if self.tally is None else self.tally.see,
         )
         observers = tuple(observer for observer in told if observer is not None)
-        self.watch = Watch(observers, now, self.journal.failure, bodies=self.journal.verbose)
+        self.watch = Watch(observers, clocks.now, self.journal.failure, bodies=self.journal.verbose)
         self.store: SessionStore
         if self.engine is None:
-            self._build_alone(effective, now, wall, node)
+            self._build_alone(node)
         else:
-            self._build_shared(effective, now, wall, self.engine)
+            self._build_shared(self.engine)
         self.health = Health(self.context)
         if self.tally is not None:
             self.tally.expect(self.server.methods, self._offer.tools, self.server.supported.names)
@@ -178,55 +179,42 @@ class EchoService(MultiService):
         self.notices = Notices(reactor, environ, self.status)
         Sweeper(reactor, self.store, settings.session_cleanup_interval).setServiceParent(self)
 
-    def _build_alone(self, effective: Effective, now: Clock, wall: Clock, node: str) -> None:
+    def _build_alone(self, node: str) -> None:
         """Make a server whose sessions live in this process."""
-        settings = effective.settings
+        settings, clocks = self._effective.settings, self._clocks
         self.store = MemoryStore(
             self._store_limits(settings),
-            now,
+            clocks.now,
             lambda: EventLog(settings.max_queue_messages, settings.max_queue_bytes),
-            self._session_ended,
-            StateBudget(settings.max_state_bytes, self.journal.note, self._state_share(settings)),
-            node,
+            ended=self._session_ended,
+            budget=StateBudget(settings.max_state_bytes, self.journal.note, self._state_share(settings)),
+            node=node,
         )
-        limits = Limits(settings)
         # Whoever has the operator's key has nothing else in common with this process than what day it is.
-        agreed = now if settings.state_key is None else wall
-        self.context = ServerContext(
-            effective, self.store, Machine(), now, wall, now(), Subscriptions(), self._spawn, limits, agreed
-        )
+        agreed = clocks.now if settings.state_key is None else clocks.wall
+        self.context = self._context(Subscriptions(), agreed)
         self.server = self._server(Seal(agreed, settings.state_key), InMemory())
 
-    def _build_shared(self, effective: Effective, now: Clock, wall: Clock, engine: Engine) -> None:
+    def _build_shared(self, engine: Engine) -> None:
         """Make a server whose sessions an engine keeps."""
-        settings = effective.settings
-        limits = Limits(settings)
+        settings = self._effective.settings
         store = SharedStore(
             engine,
             self._store_limits(settings),
-            Bounds(settings.max_queue_messages, settings.max_queue_bytes),
-            SharedBudget(settings.max_state_bytes, engine, self.journal.note, self._state_share(settings)),
-            Runtime(now, ReactorTimers(self._reactor), self._spawn),
-            Hooks(
+            bounds=Bounds(settings.max_queue_messages, settings.max_queue_bytes),
+            budget=SharedBudget(
+                settings.max_state_bytes, engine, self.journal.note, self._state_share(settings)
+            ),
+            runtime=Runtime(self._clocks.now, ReactorTimers(self._reactor), self._spawn),
+            hooks=Hooks(
                 self._shared_session_ended,
                 lambda handle: subscriptions.echoed(state_uris(handle)),
                 self.journal.note,
             ),
         )
-        subscriptions = SharedSubscriptions(store, store.bus, handle_of)
+        subscriptions = SharedSubscriptions(store.bus, handle_of)
         self.store = store
-        self.context = ServerContext(
-            effective,
-            store,
-            Machine(),
-            now,
-            wall,
-            now(),
-            subscriptions,
-            self._spawn,
-            limits,
-            store.agreed_now,
-        )
+        self.context = self._context(subscriptions, store.agreed_now)
         seal = Seal(store.agreed_now, settings.state_key)
         self.server = self._server(seal, InTransactions(store, self._spawn))
         self._keeping = StoreService(self._reactor, store, seal, settings.state_key, self._spawn)
@@ -244,6 +232,21 @@ class EchoService(MultiService):
     @staticmethod
     def _state_share(settings: Settings) -> int:
         return share_of(settings.max_state_bytes_per_client, settings.max_state_bytes)
+
+    def _context(self, subscriptions: Subscriptions, agreed: Clock) -> ServerContext:
+        now, wall = self._clocks
+        return ServerContext(
+            effective=self._effective,
+            store=self.store,
+            machine=Machine(),
+            now=now,
+            wall=wall,
+            started=now(),
+            subscriptions=subscriptions,
+            spawn=self._spawn,
+            limits=self._limits,
+            agreed=agreed,
+        )
 
     def _server(self, seal: Seal, runner: Runner) -> Server:
         methods = Methods(self.context, self._offer, _supported(self.context.settings))
@@ -268,14 +271,7 @@ class EchoService(MultiService):
         """
         lag, failures = ReactorLag(self._reactor), FailureCount()
         tally = cast(Tally, self.tally)
-        sources = Sources(
-            self.context,
-            tally,
-            self.streams,
-            self.site,
-            lag.lateness,
-            failures,
-        )
+        sources = Sources(self.context, tally, self.streams, self.site, lag.lateness, failures)
         site = MetricsSite(Scrapes(registry_of(sources)), self._reactor, self.context.settings)
         self.metrics = MetricsPort(place, site, self._drain_timeout, lag, failures)
         self.metrics.setServiceParent(self)

@@ -172,23 +172,15 @@ def makeService(options: Options, reactor: Any = None) -> IService:  # the plugi
 
 
 def _application(reactor: Any, options: Options) -> IService:
-    from mcp_echo.host.logs import observer, standard_output
-
     options.effective, log_file = _with_log_file(options.effective)
     settings, assignment = options.effective.settings, options.assignment
     outer: Mapping[str, Any] = options.parent or {}
-    # Told where to log, twistd does so itself, unless we were told as well; in the background, where there
-    # is no standard output, it writes twistd.log.
-    in_foreground = bool(outer.get("nodaemon"))
-    twistd_logs = settings.log_file is None and (
-        not in_foreground or any(outer.get(name) for name in ("logfile", "syslog", "logger"))
-    )
+    twistd_logs = settings.log_file is None and _logs_itself(outer)
     service = _served_by(reactor, options, outer, twistd_logs)
-    number = None if assignment is None else assignment.number
-    log_observer = None if twistd_logs else observer(settings, log_file or standard_output(), number)
+    log_observer = None if twistd_logs else _observer(settings, log_file, assignment)
     for warning in options.effective.warnings:
         Logger("mcp_echo").warn("{text}", text=warning)
-    application = _Application(service, log_observer, in_foreground)
+    application = _Application(service, log_observer, bool(outer.get("nodaemon")))
     # To the first two the reactor itself reacts too, and has the process die of them once it has stopped.
     stop = StopRequests(reactor.stop, service.hurry, settings.drain_timeout)
     reactions: dict[Signals, Callable[[], None]] = {Signals.SIGTERM: stop, Signals.SIGINT: stop}
@@ -200,6 +192,21 @@ def _application(reactor: Any, options: Options) -> IService:
 
         ParentWatch(reactor, assignment, stop).setServiceParent(application)
     return application
+
+
+def _logs_itself(outer: Mapping[str, Any]) -> bool:
+    """Return whether twistd writes a log of its own: told where to, or in the background, where it has to.
+
+    There is no standard output in the background; it writes twistd.log there.
+    """
+    return not outer.get("nodaemon") or any(outer.get(name) for name in ("logfile", "syslog", "logger"))
+
+
+def _observer(settings: Settings, log_file: LogFile | None, assignment: Assignment | None) -> ILogObserver:
+    from mcp_echo.host.logs import observer, standard_output
+
+    number = None if assignment is None else assignment.number
+    return observer(settings, log_file or standard_output(), number)
 
 
 def _with_log_file(effective: Effective) -> tuple[Effective, LogFile | None]:

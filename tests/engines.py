@@ -27,6 +27,7 @@ from mcp_echo.cluster.engine import (
     Outcome,
     Peek,
     Record,
+    RecordLimits,
     Secret,
     SecretKept,
     Sweep,
@@ -36,6 +37,14 @@ from mcp_echo.cluster.engine import (
 from mcp_echo.protocol.errors import StoreUnavailable
 from mcp_echo.sessions.limits import holder_of
 from mcp_echo.sessions.store import Counts, StoreHealth
+
+
+def record_limits(
+    limit: int = 1000, limit_per_principal: int | None = None, limit_per_address: int | None = None
+) -> RecordLimits:
+    """Return how many records there may be, of whom."""
+    return RecordLimits(limit, limit_per_principal, limit_per_address)
+
 
 EPOCH = 1_700_000_000_000
 """Where the clock of `DictRecords` begins, in milliseconds."""
@@ -153,9 +162,7 @@ class DictEngine:
     Args:
         records: What it shares with other nodes.
         node: The name of this one.
-        limit: How many records there may be.
-        limit_per_principal: How many of them one owner may have; None for any number.
-        limit_per_address: How many of them one address may have, where there is no owner; None likewise.
+        limits: How many records there may be, and of whom; see `record_limits`.
     """
 
     faults = (ArithmeticError,)
@@ -164,10 +171,7 @@ class DictEngine:
         self,
         records: DictRecords,
         node: str = "a",
-        *,
-        limit: int = 1000,
-        limit_per_principal: int | None = None,
-        limit_per_address: int | None = None,
+        **limits: int | None,
     ) -> None:
         self.node = node
         self.records = records
@@ -177,9 +181,7 @@ class DictEngine:
         self.submitted: list[Operation] = []
         """All operations so far, for tests that count them."""
         self._failures = 0
-        self._limit = limit
-        self._limit_per_principal = limit_per_principal
-        self._limit_per_address = limit_per_address
+        self._limits = record_limits(**limits)
 
     @property
     def counts(self) -> Counts:
@@ -281,15 +283,15 @@ class DictEngine:
 
     def _create(self, create: Create) -> Applied | Full:
         now, holder = self.now(), holder_of(create.owner, create.address)
-        limit = self._limit_per_address if create.owner is None else self._limit_per_principal
+        limit = self._limits.of(create.owner)
         if limit is not None and len(self.records.of(holder)) >= limit:
             self.records.take_away_expired()
             own = self.records.of(holder)
             if len(own) >= limit and not self.records.displace(own):
                 return Full("holder", self._seconds_until_one_ends(own))
-        if len(self.records.records) >= self._limit:
+        if len(self.records.records) >= self._limits.records:
             self.records.take_away_expired()
-        if len(self.records.records) >= self._limit and not self.records.displace_for(holder):
+        if len(self.records.records) >= self._limits.records and not self.records.displace_for(holder):
             return Full("all", self._seconds_until_one_ends(list(self.records.records.values())))
         kept = Kept(create.id, create.owner, create.handle, create.timeout, create.state, now, now)
         kept.holder, kept.in_use = holder, create.used

@@ -18,10 +18,12 @@ from mcp_echo.cluster.stream_log import Bounds
 from mcp_echo.protocol.errors import StoreUnavailable
 from mcp_echo.protocol.revisions import Supported
 from mcp_echo.sessions.event_log import Stream
+from mcp_echo.sessions.key import SessionKey
 from mcp_echo.sessions.session import Client
-from mcp_echo.sessions.store import EndReason, SessionKey, StoreLimits
+from mcp_echo.sessions.store import EndReason, StoreLimits
 from mcp_echo.transport.timers import ReactorTimers
 from tests.engines import DictEngine, DictRecords
+from tests.making import session_in
 
 T = TypeVar("T")
 REVISION = Supported().offered
@@ -172,10 +174,10 @@ class Node:
         self.store = CollectingStore(
             self.engine,
             StoreLimits(timeout, limit, limit_per_principal),
-            bounds,
-            SharedBudget(1 << 20, self.engine),
-            Runtime(clock.seconds, ReactorTimers(clock), self._spawn),
-            Hooks(self._note_end, self.echoed.append),
+            bounds=bounds,
+            budget=SharedBudget(1 << 20, self.engine),
+            runtime=Runtime(clock.seconds, ReactorTimers(clock), self._spawn),
+            hooks=Hooks(self._note_end, self.echoed.append),
         )
         self.engine.start(self.store)
 
@@ -205,7 +207,7 @@ class Node:
 
     def create(self, principal: str | None = None) -> str:
         """Return the id of a new session."""
-        return self.do(lambda store: store.create(principal, REVISION, CLIENT)).id
+        return self.do(lambda store: session_in(store, principal, REVISION, CLIENT)).id
 
     def on(self, session_id: str, work: Callable[[SharedSession], T], principal: str | None = None) -> T:
         """Work on one session."""

@@ -115,6 +115,7 @@ def test_the_ground_floor_knows_nothing_of_twisted(path: Path) -> None:
 
 EDGE = PACKAGE / "transport" / "edge"
 UNDER_THE_EDGE = (
+    "auth.networks",
     "auth.proxies",
     "http",
     "protocol",

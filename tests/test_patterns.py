@@ -285,4 +285,4 @@ def test_the_patterns_of_the_package_are_found() -> None:
     found = {used.where: used.searching for used in ALL}
     assert found["redaction/masking.py _WORD"]
     assert not found["protocol/modern.py _BASE64"]
-    assert not found["settings/values.py re.fullmatch"]
+    assert not found["stores/redis/address.py re.fullmatch"]

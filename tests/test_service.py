@@ -15,6 +15,7 @@ from mcp_echo.host.listening import Place, StartError, endpoint_description
 from mcp_echo.protocol.errors import SessionNotFound
 from mcp_echo.protocol.revisions import Supported
 from mcp_echo.service import (
+    Clocks,
     EchoService,
     Sweeper,
     build,
@@ -24,6 +25,7 @@ from mcp_echo.settings.load import load
 from mcp_echo.settings.table import ConfigError, Settings
 from mcp_echo.transport.edge.site import LINGER
 from mcp_echo.transport.ports import Listener
+from tests.making import session_in
 
 
 class FailingStore:
@@ -44,9 +46,9 @@ class SweeperTests(SynchronousTestCase):
         """MCP_SESSION_TIMEOUT, MCP_SESSION_CLEANUP_INTERVAL."""
         clock = Clock()
         environ = {"MCP_SESSION_TIMEOUT": "100", "MCP_SESSION_CLEANUP_INTERVAL": "60"}
-        service = EchoService(clock, load({}, environ), clock.seconds, clock.seconds)
+        service = EchoService(clock, load({}, environ), clocks=Clocks(clock.seconds, clock.seconds))
         service.startService()
-        service.store.create(None, Supported().offered, UNKNOWN_CLIENT)
+        session_in(service.store, None, Supported().offered, UNKNOWN_CLIENT)
         for now, living in ((60, 1), (120, 0)):
             clock.advance(60)
             assert (clock.seconds(), len(service.store)) == (now, living)
@@ -72,9 +74,9 @@ class ClockJumpTests(SynchronousTestCase):
         clock, wall = Clock(), Clock()
         wall.advance(1_700_000_000)
         environ = {"MCP_SESSION_TIMEOUT": "100", "MCP_SESSION_CLEANUP_INTERVAL": "10"}
-        service = EchoService(clock, load({}, environ), clock.seconds, wall.seconds)
+        service = EchoService(clock, load({}, environ), clocks=Clocks(clock.seconds, wall.seconds))
         service.startService()
-        session = service.store.create(None, Supported().offered, UNKNOWN_CLIENT)
+        session = session_in(service.store, None, Supported().offered, UNKNOWN_CLIENT)
         for jump in (86_400 * 365, -86_400 * 3650, 86_400 * 3285):
             wall.rightNow += jump
             clock.advance(30)
@@ -147,7 +149,9 @@ class Endpoint:
 class ListenerTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
-        self.whole = EchoService(self.clock, load({}, {}), self.clock.seconds, self.clock.seconds)
+        self.whole = EchoService(
+            self.clock, load({}, {}), clocks=Clocks(self.clock.seconds, self.clock.seconds)
+        )
         self.told: list[str] = []
 
     def listener(self, endpoint: Endpoint) -> Listener:

@@ -67,6 +67,10 @@ def _header(header: dict[str, Any]) -> Iterator[str]:
         yield from _type(header["typ"])
     if "jwk" in header:
         yield from _key(header["jwk"], header.get("alg"))
+    yield from _misspelled(header)
+
+
+def _misspelled(header: dict[str, Any]) -> Iterator[str]:
     for name in header:
         if name not in _HEADER_NAMES and name.lower() in _HEADER_NAMES and name.lower() not in header:
             yield f"{quoted(name)} is no header parameter: {name.lower()} is (names are case-sensitive)"

@@ -14,13 +14,16 @@ from mcp_echo.redaction.prefixes import prefix_of
 
 _PASETO = re.compile(r"(v[1-4])\.(local|public)\.")
 _PEM = re.compile(r"\s*-----BEGIN ([A-Z0-9 ]{1,40})-----")
-_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
 _NAMED = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,60}[=:][ \t]*(?=eyJ)")
 _URL = re.compile(r"https?://", re.IGNORECASE)
 _ENCODED_DOT = re.compile(r"%2e", re.IGNORECASE)
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{4,}={0,2}", re.ASCII)
 _WIDE_TO_STANDARD = str.maketrans("-_", "+/")
-_QUOTES = "\"'`“”‘’"
+_QUOTE = re.compile("[\"'`“”‘’]")
+_NOTHING = re.compile(r"\Z")
+# Version 0x80 and a time of which the first three bytes are zero until the year 2106.
+_FERNET = re.compile("gAAAAA")
 
 # What a JSON object is by a member that it has; the first that fits.
 _OBJECTS: tuple[tuple[tuple[str, ...], str], ...] = (
@@ -135,21 +138,11 @@ def _sd_jwt(text: str) -> str | None:
     )
 
 
-def _quoted(text: str) -> str | None:
-    if text[0] not in _QUOTES:
-        return None
-    return "it begins with a quotation mark, at character 1: the token is what stands between the quotes"
-
-
 def _named(text: str) -> str | None:
     found = _NAMED.match(text)
     return (
         None if found is None else f"it has a name before it: the token begins at character {found.end() + 1}"
     )
-
-
-def _url(text: str) -> str | None:
-    return "it is a URL, and no token" if _URL.match(text) else None
 
 
 def _percent_encoded(text: str) -> str | None:
@@ -192,11 +185,6 @@ def _signed_cookie(text: str) -> str | None:
     )
 
 
-def _fernet(text: str) -> str | None:
-    # Version 0x80 and a time of which the first three bytes are zero until the year 2106.
-    return "it is a Fernet token, which is encrypted" if text.startswith("gAAAAA") else None
-
-
 def _encoded(text: str) -> str | None:
     raw = from_base64(text)
     if raw is None:
@@ -223,24 +211,22 @@ def _user_and_password(raw: bytes) -> str | None:
     return f"it is base64 of a user name of {len(user)} characters, a colon and a password: Basic credentials"
 
 
-def _uuid(text: str) -> str | None:
-    return "it is a UUID: an opaque token, an API key or a session id" if _UUID.fullmatch(text) else None
-
-
 def _one_part(text: str) -> str | None:
     if "." in text:
         return None
     return "it has 1 part, without a dot, and a JWT has three: an opaque token says nothing to a decoder"
 
 
-def _empty(text: str) -> str | None:
-    return None if text else "it has 1 part, which is empty"
-
-
 Look = Callable[[str], str | None]
 
+
+def _begins(beginning: re.Pattern[str], told: str) -> Look:
+    """Return a look that tells a text by how it begins."""
+    return lambda text: told if beginning.match(text) else None
+
+
 _LOOKS: tuple[Look, ...] = (
-    _empty,
+    _begins(_NOTHING, "it has 1 part, which is empty"),
     _placeholder,
     _issuer_s,
     _json,
@@ -248,14 +234,17 @@ _LOOKS: tuple[Look, ...] = (
     _xml,
     _paseto,
     _sd_jwt,
-    _quoted,
+    _begins(
+        _QUOTE,
+        "it begins with a quotation mark, at character 1: the token is what stands between the quotes",
+    ),
     _named,
-    _url,
+    _begins(_URL, "it is a URL, and no token"),
     _percent_encoded,
     _shortened,
     _truncated,
-    _uuid,
-    _fernet,
+    _begins(_UUID, "it is a UUID: an opaque token, an API key or a session id"),
+    _begins(_FERNET, "it is a Fernet token, which is encrypted"),
     _signed_cookie,
     _encoded,
     _one_part,

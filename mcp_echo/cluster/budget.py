@@ -43,4 +43,5 @@ class SharedBudget(StateBudget):
 
     def has_room(self, size: int) -> bool:
         """Return whether ``size`` bytes more stay within the limit; less than 0 says that bytes go, too."""
-        return self.used + size <= self.limit
+        held = self._engine.totals.held
+        return self.queues + self.echoes + held.queued + held.echoed + size <= self.limit

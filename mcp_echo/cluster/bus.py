@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from mcp_echo.cluster.cached_session import CachedSession, Draft, Operation, asked_by
+from mcp_echo.cluster.cached_session import CachedSession, Draft, asked_by
+from mcp_echo.cluster.maintenance import Maintenance
+from mcp_echo.cluster.session_cache import SessionCache
 from mcp_echo.protocol.jsonrpc import MessageId, Response
+from mcp_echo.sessions.key import SessionKey
 from mcp_echo.sessions.subscriptions import LISTS, List, Listener, Subscriptions
 
 
@@ -54,38 +57,24 @@ MAX_WATCHERS = 32
 """Nodes that hear of the echoes of one handle; the one that asked longest ago makes room."""
 
 
-class Here(Protocol):
-    """What this needs of the store."""
-
-    node: str
-
-    def find_here(self, session_id: str) -> CachedSession | None:
-        """Return this node's copy of a session, if it has one."""
-
-    def bring_for(self, session_id: str, owner: str | None, do: Callable[[CachedSession], None]) -> None:
-        """Call ``do`` with a copy of a handle's session as soon as it is here, if it is the owner's."""
-
-    def broadcast(self, payload: bytes) -> None:
-        """Tell every other node, as soon as may be."""
-
-    def later(self, cached: CachedSession, operation: Operation, size: int = 0) -> None:
-        """Make a change as soon as may be."""
-
-
 class Bus:
     """The other nodes.
 
     Args:
-        here: The store of this one.
+        node: The name of this one.
+        cache: Its copies of sessions.
+        maintenance: Tells them, and makes changes.
     """
 
-    def __init__(self, here: Here) -> None:
-        self._here = here
+    def __init__(self, node: str, cache: SessionCache, maintenance: Maintenance) -> None:
+        self.node = node
+        self.cache = cache
+        self.maintenance = maintenance
         self.subscriptions: SharedSubscriptions | None = None
 
     def publish(self, word: Any) -> None:
         """Tell every other node."""
-        self._here.broadcast(msgspec.json.encode(word))
+        self.maintenance.broadcast(msgspec.json.encode(word))
 
     def receive(self, payload: bytes) -> None:
         """Act on what another node has told; what this version does not know is left alone."""
@@ -114,7 +103,7 @@ class Bus:
         self.publish(_Answer(session_id, message_id, result, error, response is None))
 
     def _take_answer(self, word: _Answer) -> None:
-        cached = self._here.find_here(word.session)
+        cached = self.cache.get(word.session)
         if cached is None:
             return
         promise = None
@@ -132,7 +121,7 @@ class Bus:
 
     def _cancel(self, word: _Cancelled) -> None:
         """Stop a request that is being worked on here."""
-        cached = self._here.find_here(word.session)
+        cached = self.cache.get(word.session)
         running = None if cached is None else cached.running.get(word.request)
         if running is not None:
             running.cancel()
@@ -142,14 +131,12 @@ class SharedSubscriptions(Subscriptions):
     """Tells listeners on this node of changes on any node.
 
     Args:
-        here: The store.
         bus: The other nodes.
         handle_of: Returns the handle whose state a URI is, or None.
     """
 
-    def __init__(self, here: Here, bus: Bus, handle_of: Callable[[str], str | None]) -> None:
+    def __init__(self, bus: Bus, handle_of: Callable[[str], str | None]) -> None:
         super().__init__()
-        self._here = here
         self._bus = bus
         self._handle_of = handle_of
         # In the order in which they were named.
@@ -160,14 +147,15 @@ class SharedSubscriptions(Subscriptions):
         """Tell ``listener`` when this resource changes; state behind a handle, on whichever node it does."""
         super().watch(uri, listener)
         handle = self._handle_of(uri)
-        cached = None if handle is None else self._here.find_here(handle)
+        cached = None if handle is None else self._bus.cache.get(handle)
         if cached is not None:
             self._watch_replica(uri, listener, cached)
 
     def _watch_replica(self, uri: str, listener: Listener, cached: CachedSession) -> None:
         if not cached.watched:
             cached.watched = True
-            self._here.later(cached, self._add_watcher)
+            cached.seen_echoes = cached.stored.record.echo_count
+            self._bus.maintenance.later(cached, self._add_watcher)
         listener.told_until(uri, cached.seen_echoes)
 
     def rewatch(self, uri: str, listener: Listener, owner: str | None) -> None:
@@ -181,26 +169,26 @@ class SharedSubscriptions(Subscriptions):
             super(SharedSubscriptions, self).watch(uri, listener)
             self._watch_replica(uri, listener, cached)
 
-        self._here.bring_for(handle, owner, begin)
+        self._bus.maintenance.bring_for(SessionKey(handle, owner, True), begin)
 
     def _add_watcher(self, draft: Draft) -> None:
-        others = [node for node in draft.stored.watchers if node != self._here.node]
+        others = [node for node in draft.stored.watchers if node != self._bus.node]
         # Nodes that have died are never taken out; those that came last are the ones that live.
-        draft.stored.watchers = [*others[-(MAX_WATCHERS - 1) :], self._here.node]
+        draft.stored.watchers = [*others[-(MAX_WATCHERS - 1) :], self._bus.node]
 
     def unwatch(self, uri: str, listener: Listener) -> None:
         """Tell ``listener`` no more of this resource."""
         super().unwatch(uri, listener)
         handle = self._handle_of(uri)
-        cached = None if handle is None else self._here.find_here(handle)
+        cached = None if handle is None else self._bus.cache.get(handle)
         if cached is None or not cached.watched:
             return
         if not any(self._handle_of(each) == cached.id for each in self.uris):
             cached.watched = False
-            self._here.later(cached, self._remove_watcher)
+            self._bus.maintenance.later(cached, self._remove_watcher)
 
     def _remove_watcher(self, draft: Draft) -> None:
-        draft.stored.watchers = [node for node in draft.stored.watchers if node != self._here.node]
+        draft.stored.watchers = [node for node in draft.stored.watchers if node != self._bus.node]
 
     def echoed(self, uris: Iterable[str]) -> None:
         """Tell everybody who asked on this node of one echo that is kept."""

@@ -10,19 +10,18 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Callable
+from copy import copy
 from typing import Any
 
 import msgspec
 
 from mcp_echo.cluster.engine import Change, Held, Record
 from mcp_echo.cluster.record import StoredSession, decode, decode_echo, encode, encode_echo
-from mcp_echo.cluster.stream_log import Bounds, StreamLog, Summary, Unkept
+from mcp_echo.cluster.stream_log import Bounds, StreamLog, StreamState, Summary, Unkept
 from mcp_echo.protocol.jsonrpc import MessageId
-from mcp_echo.protocol.revisions import KNOWN, Revision
 from mcp_echo.sessions.event_log import Event, Reader, Stream, surplus
+from mcp_echo.sessions.key import SessionKey
 from mcp_echo.sessions.session import Echo, Running, go_astray
-
-REVISIONS = {revision.name: revision for revision in KNOWN}
 
 UNKNOWN = 0
 """The version of a copy of which it is not known whether it was ever kept: no record has it."""
@@ -83,9 +82,7 @@ class CachedSession:
     """A copy of one session.
 
     Args:
-        session_id: Its id or handle.
-        owner: The principal it belongs to.
-        handle: Whether it is named by a handle.
+        key: What it is found by.
         record: What is kept.
         bounds: How much its log keeps.
         node: The name of this node.
@@ -94,12 +91,14 @@ class CachedSession:
     __slots__ = (
         "asked",
         "busy",
+        "cache_bytes",
         "calls_due",
         "created",
         "echo",
         "expected",
         "handle",
         "has_ended",
+        "held",
         "id",
         "in_flight",
         "later",
@@ -122,16 +121,16 @@ class CachedSession:
         "watched",
     )
 
-    def __init__(
-        self, session_id: str, owner: str | None, handle: bool, record: Record, bounds: Bounds, node: str
-    ) -> None:
-        self.id = session_id
-        self.owner = owner
-        self.handle = handle
+    def __init__(self, key: SessionKey, record: Record, bounds: Bounds, node: str) -> None:
+        self.id, self.owner, self.handle = key
         self.version = UNKNOWN
         self.stored: StoredSession
         self.echo: Echo | None = None
         self.stream_log = StreamLog(Summary(), (), bounds, node)
+        self.held: Held
+        """What it holds, as it is kept."""
+        self.cache_bytes = 0
+        """The memory that it takes, about, as the cache has counted it."""
         self.created = record.created
         self.used = record.used
         self.streams: dict[str, HeldStream] = {}
@@ -165,8 +164,8 @@ class CachedSession:
         self.in_flight = 0
         self.calls_due = 0.0
         self.follow(record)
-        self.seen_echoes = self.stored.record.echo_count
-        """The echo count that was told here."""
+        self.seen_echoes = 0
+        """The echo count that was told here, while its echoes have a listener."""
 
     def go_astray(self, message_id: MessageId | None, *, refused: bool) -> None:
         """Tell the questions that this node has asked of an answer that is none to any of them.
@@ -179,11 +178,6 @@ class CachedSession:
         if asking in (None, self.stream_log.node):
             asked = asking is not None and number <= self.asked
             go_astray(self.expected.values(), message_id, refused=refused, asked=asked)
-
-    @property
-    def revision(self) -> Revision | None:
-        """The revision it speaks; None where this node does not know it."""
-        return REVISIONS.get(self.stored.revision)
 
     @property
     def needed(self) -> bool:
@@ -222,6 +216,7 @@ class CachedSession:
         self.version, self.stored, self.used = record.version, stored, record.used
         self.stream_log = StreamLog(stored.log, [*old, *record.entries], before.bounds, before.node)
         self.echo = echo
+        self.held = self.stream_log.held(echo)
         for stream in self.streams.values():
             state = self.stream_log.states.get(stream.tag)
             if state is not None and state.owner == self.stream_log.node:
@@ -232,7 +227,7 @@ class CachedSession:
     def apply(self, draft: Draft, change: Change, now: int) -> None:
         """Take over a change that was carried out."""
         self.version = change.version + 1
-        self.stored, self.echo = draft.stored, draft.echo
+        self.stored, self.echo, self.held = draft.stored, draft.echo, change.held
         if draft.touch:
             self.used = now
         if draft.worked_log is not None:
@@ -287,18 +282,26 @@ class CachedSession:
         stream.is_new = False
         if state is None or state.owner != self.stream_log.node:
             return [len(message.data) for message in [*unkept, *self._taken_over(stream)]]
+        return self._feed(stream, state, unkept)
+
+    def _feed(self, stream: HeldStream, state: StreamState, unkept: list[Unkept]) -> list[int]:
+        """Let the connection of a stream take what is new; return the sizes of messages lost."""
         before = stream.offered
         self._note_pushed_out(stream)
-        kept = self.stream_log.of_stream(stream.tag, stream.offered)
-        coming = [(entry.sequence, entry.data, True) for entry in kept]
-        coming += [(message.sequence, message.data, False) for message in unkept]
-        for sequence, data, is_kept in sorted(coming):
-            stream.offer(sequence, data, is_kept)
+        coming = self._coming(stream, unkept)
+        for sequence, data, kept in coming:
+            stream.offer(sequence, data, kept)
         stream.ended = state.ended
         if stream.reader is not None and (stream.unread or stream.ended):
             stream.reader.wake()
         # Only what comes has others give way: what one request has brought has time until then.
         return self._bound(stream, before) if coming else []
+
+    def _coming(self, stream: HeldStream, unkept: list[Unkept]) -> list[tuple[int, bytes, bool]]:
+        """Return the sequence and data of what is new for a connection, and whether it is kept."""
+        kept = self.stream_log.of_stream(stream.tag, stream.offered)
+        coming = [(entry.sequence, entry.data, True) for entry in kept]
+        return sorted(coming + [(message.sequence, message.data, False) for message in unkept])
 
     def _note_pushed_out(self, stream: HeldStream) -> int:
         """Have what was pushed out of the log wait for its connection alone; return how many messages."""
@@ -428,12 +431,12 @@ class Draft:
 
     __slots__ = (
         "_has_room",
-        "_now",
         "_patient",
         "cached",
         "counted",
         "echo",
         "echo_refused",
+        "now",
         "stored",
         "touch",
         "version",
@@ -445,7 +448,8 @@ class Draft:
     ) -> None:
         self.cached = cached
         self.version = cached.version
-        self.stored = cached.stored.copy()
+        # Its log is copied when that is changed.
+        self.stored = msgspec.structs.replace(cached.stored, record=copy(cached.stored.record))
         self.echo = cached.echo
         self.echo_refused = False
         """Whether there was no room to keep the last echo."""
@@ -453,7 +457,7 @@ class Draft:
         self.counted = 0
         """Messages lost here that the change tells of."""
         self.worked_log: StreamLog | None = None
-        self._now = now
+        self.now = now
         self._has_room = has_room
         self._patient = patient
 
@@ -461,7 +465,7 @@ class Draft:
     def stream_log(self) -> StreamLog:
         """The log, to be changed."""
         if self.worked_log is None:
-            self.worked_log = self.cached.stream_log.copy(self._now, self._has_room, self._patient)
+            self.worked_log = self.cached.stream_log.copy(self.now, self._has_room, self._patient)
             self.counted = self.cached.uncounted
             self.worked_log.summary.dropped += self.counted
             for stream in self.cached.streams.values():
@@ -477,27 +481,24 @@ class Draft:
         """
         cached, stored, before = self.cached, self.stored, self.cached.stored
         stream_log = self.stream_log if cached.streams else self.worked_log
-        node = cached.stream_log.node
         tell: set[str] = set()
         if stream_log is None:
-            stream_log = cached.stream_log
+            # As it was, but for the echo.
+            stream_log, held = cached.stream_log, cached.held
         else:
             stored.log = stream_log.settle()
+            held = stream_log.held(None)
             if stream_log.changed:
-                tell = stream_log.owners() | (
-                    cached.stream_log.owners() if cached.stream_log.states else set()
-                )
+                tell = stream_log.owners() | cached.stream_log.owners()
         if stored.record.echo_count != before.record.echo_count:
             tell.update(stored.watchers)
-            tell.discard(node)
-        wanted = stored.record.subscriptions
-        if wanted is not before.record.subscriptions:
-            stored.told = {uri: count for uri, count in stored.told.items() if uri in wanted}
-        stored.marks = _marked(stored.marks, node, mark)
+            tell.discard(cached.stream_log.node)
+        if stored.record.subscriptions is not before.record.subscriptions:
+            self._forget_told()
+        stored.marks = _marked(stored.marks, cached.stream_log.node, mark)
         echo: Any = msgspec.UNSET
         if self.echo is not cached.echo:
             echo = None if self.echo is None else encode_echo(self.echo)
-        held = stream_log.held
         return Change(
             cached.id,
             cached.owner,
@@ -514,11 +515,20 @@ class Draft:
             stored.record.used,
         )
 
+    def _forget_told(self) -> None:
+        """Forget what was told of resources that nobody has subscribed to any more."""
+        wanted = self.stored.record.subscriptions
+        self.stored.told = {uri: count for uri, count in self.stored.told.items() if uri in wanted}
+
 
 def _marked(marks: dict[str, int], node: str, mark: int) -> dict[str, int]:
     """Return the marks with this node's; the one that was made longest ago makes room."""
-    others = [item for item in marks.items() if item[0] != node]
-    return dict([*others[-(MARKS - 1) :], (node, mark)])
+    marked = dict(marks)
+    marked.pop(node, None)
+    marked[node] = mark
+    while len(marked) > MARKS:
+        del marked[next(iter(marked))]
+    return marked
 
 
 def _is_sound(record: Record) -> bool:

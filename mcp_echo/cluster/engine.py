@@ -53,6 +53,20 @@ class Totals(NamedTuple):
     held: Held = Held()
 
 
+class RecordLimits(NamedTuple):
+    """How many records there may be."""
+
+    records: int
+    per_owner: int | None = None
+    """How many of them one owner may have; None for any number."""
+    per_address: int | None = None
+    """How many of them one address may have, where there is no owner; None for any number."""
+
+    def of(self, owner: str | None) -> int | None:
+        """Return how many an owner may have, or an address where it is None."""
+        return self.per_address if owner is None else self.per_owner
+
+
 class Record(NamedTuple):
     """A record as it is kept."""
 

@@ -7,10 +7,11 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from mcp_echo.cluster.cached_session import UNKNOWN, CachedSession, Draft, Operation
-from mcp_echo.cluster.engine import Applied, Conflict, Found, Peek, Sweep, Swept
+from mcp_echo.cluster.engine import Applied, Broadcast, Conflict, Found, Peek, Sweep, Swept
 from mcp_echo.cluster.repository import Repository
 from mcp_echo.cluster.session_cache import SessionCache, Timers
 from mcp_echo.protocol.errors import StoreUnavailable
+from mcp_echo.sessions.key import SessionKey
 from mcp_echo.sessions.store import Statistics
 
 RETRY = 0.5
@@ -46,7 +47,13 @@ class Maintenance:
         return not self._flushing
 
     def later(self, cached: CachedSession, operation: Operation, size: int = 0) -> None:
-        """Make a change as soon as may be; see `mcp_echo.cluster.session.Keeper.later`."""
+        """Make a change as soon as may be.
+
+        Args:
+            cached: Of which session.
+            operation: The change.
+            size: Bytes of messages in it, if they may be lost when too many wait.
+        """
         if cached.has_ended:
             for lost in cached.carry_out(operation):
                 self._repository.lose(lost)
@@ -99,10 +106,10 @@ class Maintenance:
         try:
             while cached.later:
                 operations = list(cached.later)
-                draft = self._repository.draft(cached, self._repository.engine.now())
+                draft = self._repository.draft(cached)
                 for operation, _ in operations:
                     operation(draft)
-                mark = self._repository.mark()
+                mark = next(self._repository.marks)
                 change = draft.change(mark)
                 # Until the answer is there, it may have been carried out or not.
                 cached.tried[mark] = len(operations)
@@ -121,7 +128,7 @@ class Maintenance:
             self._cache.unlock(cached)
 
     def delivered(self, cached: CachedSession) -> None:
-        """A connection has taken a message; see `mcp_echo.cluster.session.Keeper.delivered`."""
+        """A connection has taken a message, which others may want to know in time."""
         self._unacknowledged.add(cached.id)
 
     def acknowledge(self) -> None:
@@ -192,6 +199,22 @@ class Maintenance:
                 return await work()
             await self._timers.sleep(RETRY)
         return None
+
+    def broadcast(self, payload: bytes) -> None:
+        """Tell every other node, as soon as may be."""
+        self._spawn(self._broadcast(payload))
+
+    async def _broadcast(self, payload: bytes) -> None:
+        await self.surely(lambda: self._repository.engine.submit(Broadcast(payload)))
+
+    def bring_for(self, want: SessionKey, do: Callable[[CachedSession], None]) -> None:
+        """Call ``do`` with a copy of a session as soon as it is here, if it is the owner's."""
+        self._spawn(self._bring_for(want, do))
+
+    async def _bring_for(self, want: SessionKey, do: Callable[[CachedSession], None]) -> None:
+        cached = await self.surely(lambda: self._repository.find(want))
+        if cached is not None and (cached.owner, cached.handle) == (want.owner, want.handle):
+            do(cached)
 
     async def sweep(self, statistics: Statistics) -> None:
         """End the sessions whose time is up, and count them, with those that gave way to others."""

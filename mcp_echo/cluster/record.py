@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from copy import copy
 from functools import lru_cache
 from typing import Any
 
@@ -35,12 +34,6 @@ class StoredSession(msgspec.Struct, array_like=True):
     log: Summary = msgspec.field(default_factory=Summary)
     record: SessionRecord = msgspec.field(default_factory=SessionRecord)
     """What requests change of it."""
-
-    def copy(self) -> StoredSession:
-        """Return a copy to work out a change with; its log is copied when that is changed."""
-        twin = copy(self)
-        twin.record = copy(self.record)
-        return twin
 
 
 # Nodes of several versions share sessions, so that each member has kept the place it had at first: those of

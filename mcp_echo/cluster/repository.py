@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from typing import NamedTuple
 
 import msgspec
 
 from mcp_echo.cluster.budget import SharedBudget
 from mcp_echo.cluster.cached_session import CachedSession, Draft
-from mcp_echo.cluster.engine import Change, Engine, Found, Outcome, Peek, Record
+from mcp_echo.cluster.engine import Change, Engine, Found, Load, Outcome, Peek, Record
 from mcp_echo.cluster.engine import Operation as EngineOperation
 from mcp_echo.cluster.session_cache import SessionCache
 from mcp_echo.cluster.stream_log import LEASE, Bounds, Unkept
 from mcp_echo.protocol.errors import StoreUnavailable
+from mcp_echo.sessions.key import SessionKey
 from mcp_echo.sessions.store import EndReason
 
 _MEAN_OVER = 64
@@ -69,17 +71,38 @@ class Repository:
         """Bytes that a session takes without messages and echo: the mean of those changed here lately."""
         self._spoilt_until = 0
         """Milliseconds of the engine's clock until which no further record is told of that cannot be used."""
-        self._marks = secrets.randbits(32) << 16
+        self.marks = count((secrets.randbits(32) << 16) + 1)
+        """The numbers of the changes that this node makes."""
         self._cut_off = -LEASE
         """Milliseconds of the engine's clock when it could not be reached last."""
 
-    def draft(self, cached: CachedSession, now: int) -> Draft:
-        """Return a draft of a session.
+    def copy_of(self, key: SessionKey, record: Record) -> CachedSession:
+        """Return a copy of a session, from what is kept of it."""
+        return CachedSession(key, record, self.bounds, self.node)
 
-        Args:
-            cached: The copy to begin from.
-            now: Milliseconds of the engine's clock.
+    async def find(self, want: SessionKey) -> CachedSession | None:
+        """Return the copy of a session, read if it is not here; None if there is none, or it is another's.
+
+        Raises:
+            StoreUnavailable: It could not be read.
         """
+        cached = self.cache.use(want.id)
+        if cached is not None or not want.is_possible:
+            return cached
+        outcome = await self.submit(Load(*want))
+        if not isinstance(outcome, Found):
+            return None
+        # Another request may have read it meanwhile.
+        cached = self.cache.get(want.id)
+        if cached is None:
+            with self._reading():
+                cached = self.copy_of(want, outcome.record)
+            self.cache.remember(cached)
+        return cached
+
+    def draft(self, cached: CachedSession) -> Draft:
+        """Return a draft of a session, which begins from its copy."""
+        now = self.engine.now()
         # After an outage the leases of all have run out: those who live get the time to say so.
         # A clock that was set back meanwhile tells nothing of it.
         patient = 0 <= now - self._cut_off < LEASE
@@ -111,7 +134,7 @@ class Repository:
         return StoreUnavailable(SPOILT_RETRY)
 
     @contextmanager
-    def reading(self) -> Iterator[None]:
+    def _reading(self) -> Iterator[None]:
         """Refuse a record that is not what was kept.
 
         Raises:
@@ -122,16 +145,12 @@ class Repository:
         except (msgspec.MsgspecError, TypeError, ValueError, AttributeError) as error:
             raise self._spoilt(error) from None
 
-    def mark(self) -> int:
-        """Return the number of the next change that this node makes."""
-        self._marks += 1
-        return self._marks
-
     def apply(self, draft: Draft, change: Change) -> None:
         """Take over what was kept, and let the connections here have what is theirs."""
         cached, stream_log = draft.cached, draft.worked_log
-        unkept = [] if stream_log is None else stream_log.unkept
+        unkept: list[Unkept] = []
         if stream_log is not None:
+            unkept = stream_log.unkept
             self.budget.messages_queued += stream_log.queued
             for size in stream_log.lost:
                 self.lose(size)
@@ -139,20 +158,22 @@ class Repository:
             self.budget.refuse_echo()
         size = len(change.state)
         self.mean_state += (size - self.mean_state) / _MEAN_OVER if self.mean_state else size
-        with self.cache.changing(cached):
-            cached.apply(draft, change, self.engine.now())
-        self.deliver(cached, unkept)
+        cached.apply(draft, change, self.engine.now())
+        self.cache.count(cached)
+        self._deliver(cached, unkept)
 
     def lose(self, size: int) -> None:
         """Count a message that is lost."""
         self.budget.messages_dropped += 1
         self.budget.lose_message(size, self.bounds.bytes)
 
-    def deliver(self, cached: CachedSession, unkept: Iterable[Unkept] = ()) -> None:
+    def _deliver(self, cached: CachedSession, unkept: list[Unkept]) -> None:
         """Let connections here have what is theirs, and those who want to hear of echoes hear of them."""
-        for size in cached.deliver(list(unkept)):
-            self.lose(size)
-        self._tell_echoes(cached)
+        if cached.streams or unkept:
+            for size in cached.deliver(unkept):
+                self.lose(size)
+        if cached.watched:
+            self._tell_echoes(cached)
 
     def lose_unclaimed(self, cached: CachedSession) -> None:
         """Count what was not kept and no connection has come for as lost."""
@@ -160,8 +181,6 @@ class Repository:
             self.lose(size)
 
     def _tell_echoes(self, cached: CachedSession) -> None:
-        if not cached.watched:
-            cached.seen_echoes = cached.stored.record.echo_count
         while cached.seen_echoes < cached.stored.record.echo_count:
             cached.seen_echoes += 1
             self.telling = cached.seen_echoes
@@ -177,14 +196,15 @@ class Repository:
         was known by the replica of Redis that has taken over.
         """
         gone_back = record.version < cached.version or known > cached.known
-        with self.cache.changing(cached), self.reading():
+        with self._reading():
             if gone_back or not cached.follow(record, known):
                 outcome = await self.submit(Peek(cached.id))
                 if isinstance(outcome, Found):
                     cached.follow(outcome.record)
+        self.cache.count(cached)
         # Of a try that had come to something only the answer was lost.
         cached.drop_tried(cached.stored.marks.get(self.node, 0))
-        self.deliver(cached)
+        self._deliver(cached, [])
 
     def gone(self, cached: CachedSession, reason: EndReason | None = None) -> None:
         """A session has ended, on this node or another: let go of everything that hangs on it.

@@ -8,47 +8,28 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from mcp_echo.cluster.bus import Bus
 from mcp_echo.cluster.cached_session import CachedSession, Draft, Operation, asked_by, question_id
 from mcp_echo.cluster.log import SharedLog
+from mcp_echo.cluster.maintenance import Maintenance
 from mcp_echo.cluster.record import client_of, describe, merged
+from mcp_echo.cluster.repository import Repository
 from mcp_echo.cluster.stream_log import StreamLog
-from mcp_echo.protocol.jsonrpc import MessageId, Response, notification_bytes
+from mcp_echo.protocol.jsonrpc import MessageId, Response
 from mcp_echo.protocol.revisions import Revision
-from mcp_echo.sessions.budget import StateBudget
 from mcp_echo.sessions.record import SessionRecord
-from mcp_echo.sessions.session import Client, Echo, Running, Session, list_changed
+from mcp_echo.sessions.session import Client, Echo, Running, Session, list_changed, resource_updated
 
 
 class Keeper(Protocol):
     """What a session needs of the store it is kept in."""
 
-    node: str
-
-    @property
-    def budget(self) -> StateBudget:
-        """Counts what all sessions hold."""
-
-    @property
-    def telling(self) -> int | None:
-        """The echo count that is being told of now."""
-
-    def later(self, cached: CachedSession, operation: Operation, size: int = 0) -> None:
-        """Make a change as soon as may be.
-
-        Args:
-            cached: Of which session.
-            operation: The change.
-            size: Bytes of messages in it, if they may be lost when too many wait.
-        """
-
-    def delivered(self, cached: CachedSession) -> None:
-        """A connection has taken a message, which others may want to know in time."""
-
-    def pass_answer(self, session_id: str, message_id: MessageId | None, response: Response | None) -> None:
-        """Hand a client's answer that nobody waits for here to the other nodes; None for a malformed one."""
-
-    def pass_cancellation(self, session_id: str, request_id: int | str) -> None:
-        """Hand a client's cancellation to the node that works on the request."""
+    repository: Repository
+    """Counts what all sessions hold."""
+    maintenance: Maintenance
+    """Makes late changes."""
+    bus: Bus
+    """The other nodes."""
 
 
 class SharedSession(Session):
@@ -61,21 +42,14 @@ class SharedSession(Session):
         keeper: The store.
         cached: The copy it is drawn from.
         draft: What becomes of it.
-        engine_now: Milliseconds of the engine's clock.
-        now: Seconds of the steady clock.
         revision: The revision it speaks.
+        now: Seconds of the steady clock.
     """
 
     __slots__ = ("_base", "_done", "_expected_work", "cached", "draft", "keeper")
 
     def __init__(
-        self,
-        keeper: Keeper,
-        cached: CachedSession,
-        draft: Draft,
-        engine_now: int,
-        now: float,
-        revision: Revision,
+        self, keeper: Keeper, cached: CachedSession, draft: Draft, revision: Revision, now: float
     ) -> None:
         self.keeper = keeper
         self.cached = cached
@@ -90,7 +64,7 @@ class SharedSession(Session):
         self.revision = revision
         self.client = client_of(draft.stored.client)
         # A clock that was set back says that it was made later than now.
-        self.created = now - max(0, engine_now - cached.created) / 1000
+        self.created = now - max(0, draft.now - cached.created) / 1000
         self.last_activity = now
         self.timeout = draft.stored.timeout / 1000
         self.last_echo = draft.echo
@@ -141,11 +115,11 @@ class SharedSession(Session):
 
     def later(self, operation: Operation, size: int = 0) -> None:
         """Make a change as soon as may be, independently of this request."""
-        self.keeper.later(self.cached, operation, size)
+        self.keeper.maintenance.later(self.cached, operation, size)
 
     def delivered(self) -> None:
         """A connection has taken a message."""
-        self.keeper.delivered(self.cached)
+        self.keeper.maintenance.delivered(self.cached)
 
     def settle(self) -> None:
         """What the request has made of it is kept, or is sure to be."""
@@ -173,24 +147,9 @@ class SharedSession(Session):
     # The session's own interface, where a shared one does otherwise.
 
     @property
-    def log(self) -> SharedLog:
-        """The message log."""
+    def _log(self) -> SharedLog:  # type: ignore[override]
+        """The message log; what the session tells of it is known here as far as the copy is."""
         return SharedLog(self)
-
-    @property
-    def pending(self) -> int:
-        """Messages waiting in the log, as far as is known here."""
-        return self.log.pending
-
-    @property
-    def dropped(self) -> int:
-        """Messages that the log had no room for."""
-        return self.log.dropped
-
-    @property
-    def open_streams(self) -> int:
-        """Event streams that are connected, on whichever node."""
-        return self.log.open_streams
 
     @property
     def queue_bytes(self) -> int:
@@ -213,33 +172,34 @@ class SharedSession(Session):
         draft = self.working
         draft.stored.record.echo_count += 1
         before = 0 if self.last_echo is None else self.last_echo.size
-        self.last_echo = echo if self.keeper.budget.has_room(echo.size - before) else None
+        self.last_echo = echo if self.keeper.repository.budget.has_room(echo.size - before) else None
         draft.echo, draft.echo_refused = self.last_echo, self.last_echo is None
 
     def tell_changed(self, uri: str) -> None:
         """Queue the news of a changed resource, if the client has subscribed to it."""
         if self.draft is not None:
-            super().tell_changed(uri)
+            if uri in self.draft.stored.record.subscriptions:
+                self.log.queue(resource_updated(uri))
             return
-        data = notification_bytes("notifications/resources/updated", {"uri": uri})
+        data = resource_updated(uri)
         # Several nodes may have heard of the same echo; the first to tell does.
-        count = self.keeper.telling
+        count = self.keeper.repository.telling
         self.later(lambda draft: _tell(draft, uri, count, data), len(data))
 
     def told_until(self, uri: str, count: int) -> None:
         """From here on it is told of echoes beyond ``count``; of those that it missed, now."""
-        data = notification_bytes("notifications/resources/updated", {"uri": uri})
+        data = resource_updated(uri)
         self.later(lambda draft: _tell_missed(draft, uri, count, data), len(data))
 
     def tell_list_changed(self, which: str) -> None:
         """Queue the news of a changed list, if this is the node where the client listened last."""
         data = list_changed(which)
-        node = self.keeper.node
+        node = self.keeper.bus.node
         self.do(lambda draft: _queue_if(draft.stored.lists == node, draft, data), len(data))
 
     def follow_lists(self) -> None:
         """Have this node tell it of changed lists from now on."""
-        node = self.keeper.node
+        node = self.keeper.bus.node
         self.do(lambda draft: setattr(draft.stored, "lists", node))
 
     def stay(self) -> None:
@@ -269,7 +229,7 @@ class SharedSession(Session):
     def expect_answer(self, promise: Any) -> str:
         """Return the id for a request to the client, whose response will keep ``promise``."""
         self.cached.asked += 1
-        number = question_id(self.keeper.node, self.cached.asked)
+        number = question_id(self.keeper.bus.node, self.cached.asked)
         self.cached.expected[number] = promise
         return number
 
@@ -280,23 +240,23 @@ class SharedSession(Session):
     def was_asked(self, message_id: MessageId | None) -> bool:
         """Return whether an id may be that of a question to the client; another node's is taken for one."""
         node, number = asked_by(message_id)
-        return node is not None and (node != self.keeper.node or number <= self.cached.asked)
+        return node is not None and (node != self.keeper.bus.node or number <= self.cached.asked)
 
     def pass_answer(self, message_id: MessageId | None, response: Response | None) -> None:
         """Hand an answer that nobody here waits for to the node that asked; see `Session.pass_answer`."""
         self.cached.go_astray(message_id, refused=response is None)
-        self.keeper.pass_answer(self.id, message_id, response)
+        self.keeper.bus.pass_answer(self.id, message_id, response)
 
     def pass_cancellation(self, request_id: int | str) -> None:
         """Hand a cancellation to the node that works on the request."""
-        self.keeper.pass_cancellation(self.id, request_id)
+        self.keeper.bus.pass_cancellation(self.id, request_id)
 
     def answered(self, seconds: float) -> None:
         """Count an answer that took ``seconds``."""
         if self.draft is None:
             self.later(lambda draft: draft.stored.record.count_answer(seconds))
         else:
-            super().answered(seconds)
+            self.draft.stored.record.count_answer(seconds)
 
     def end(self) -> None:
         """Do nothing: the store ends what is kept."""

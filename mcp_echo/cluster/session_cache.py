@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
 from typing import Any, Protocol
 
 from mcp_echo.cluster.cached_session import CachedSession
@@ -62,26 +61,17 @@ class SessionCache:
         """Return whether this very copy is the one of its session."""
         return self._replicas.get(cached.id) is cached
 
-    @contextmanager
-    def changing(self, cached: CachedSession) -> Iterator[None]:
-        """Count anew what a copy takes that is changed meanwhile."""
-        before = self.size_of(cached)
-        try:
-            yield
-        finally:
-            if self.has(cached):
-                self._bytes += self.size_of(cached) - before
-
-    @staticmethod
-    def size_of(cached: CachedSession) -> int:
-        """Return the memory that a copy takes, about."""
-        echo = 0 if cached.echo is None else cached.echo.size
-        return _COPY_BYTES + cached.stream_log.bytes + echo
+    def count(self, cached: CachedSession) -> None:
+        """Count anew what a copy takes, which has changed."""
+        if self._replicas.get(cached.id) is cached:
+            before, held = cached.cache_bytes, cached.held
+            cached.cache_bytes = _COPY_BYTES + held.queued + held.echoed
+            self._bytes += cached.cache_bytes - before
 
     def remember(self, cached: CachedSession) -> None:
         """Keep a copy, and let go of others for it that nothing depends on."""
         self._replicas[cached.id] = cached
-        self._bytes += self.size_of(cached)
+        self.count(cached)
         for _ in range(_LOOKS):
             oldest = next(iter(self._replicas.values()))
             if self._bytes <= CACHE_BYTES or oldest is cached:
@@ -95,13 +85,15 @@ class SessionCache:
         """Let go of a copy."""
         if self.has(cached):
             del self._replicas[cached.id]
-            self._bytes -= self.size_of(cached)
+            self._bytes -= cached.cache_bytes
+            cached.cache_bytes = 0
 
     def take(self, session_id: str) -> CachedSession | None:
         """Return a session for oneself, if that takes no waiting."""
-        cached = self.use(session_id)
+        cached = self._replicas.get(session_id)
         if cached is None or cached.busy:
             return None
+        self._replicas.move_to_end(session_id)
         cached.busy = True
         return cached
 

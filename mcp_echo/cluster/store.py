@@ -28,16 +28,12 @@ has copies of the sessions that it has used lately; a copy may be behind. A requ
 
 from __future__ import annotations
 
-import secrets
-import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any, NamedTuple, TypeVar
 
 from mcp_echo.cluster.budget import SharedBudget
 from mcp_echo.cluster.bus import Bus
-from mcp_echo.cluster.cached_session import CachedSession, Operation
-from mcp_echo.cluster.committer import Committer
-from mcp_echo.cluster.engine import Broadcast, Counted, Engine, Found, Load
+from mcp_echo.cluster.engine import Engine
 from mcp_echo.cluster.maintenance import Maintenance
 from mcp_echo.cluster.record import StoredSession, describe
 from mcp_echo.cluster.repository import Hooks, Repository
@@ -45,14 +41,12 @@ from mcp_echo.cluster.session import SharedSession
 from mcp_echo.cluster.session_cache import SessionCache, Timers
 from mcp_echo.cluster.stream_log import Bounds
 from mcp_echo.cluster.transaction import Transaction
-from mcp_echo.protocol.jsonrpc import MessageId, Response
-from mcp_echo.protocol.revisions import Revision
-from mcp_echo.sessions.session import Client
+from mcp_echo.sessions.key import SessionKey
+from mcp_echo.sessions.session import Terms
 from mcp_echo.sessions.store import (
     Clock,
     Counts,
     Holdings,
-    SessionKey,
     SessionShare,
     Statistics,
     StoreHealth,
@@ -97,6 +91,7 @@ class SharedStore:
         self,
         engine: Engine,
         limits: StoreLimits,
+        *,
         bounds: Bounds,
         budget: SharedBudget,
         runtime: Runtime,
@@ -109,13 +104,10 @@ class SharedStore:
         self.budget = budget
         self.statistics = Statistics()
         self.now, timers, spawn = runtime
-        self.bus = Bus(self)
         self.cache = SessionCache(timers.promise)
         self.repository = Repository(engine, self.cache, budget, bounds, hooks)
         self.maintenance = Maintenance(self.repository, self.cache, timers, spawn)
-        self._committer = Committer(
-            self.repository, self.cache, self.statistics, self.limit, self._limit_of, self.maintenance.later
-        )
+        self.bus = Bus(self.node, self.cache, self.maintenance)
         self._timers = timers
         self._spawn = spawn
         self._transaction: Transaction | None = None
@@ -158,11 +150,6 @@ class SharedStore:
         return self.engine.health()
 
     @property
-    def telling(self) -> int | None:
-        """The echo count that is being told of now."""
-        return self.repository.telling
-
-    @property
     def transaction(self) -> Transaction:
         """The work that is being done at this moment."""
         if self._transaction is None:
@@ -177,46 +164,20 @@ class SharedStore:
 
     def share(self, principal: str | None, address: str) -> SessionShare:
         """Return what a caller has of the sessions; see `SessionStore.share`."""
-        most = min(self.limit, self._limit_of(principal))
+        most = min(self.limit, self.limit_of(principal))
         return SessionShare(self.transaction.held_by(principal, address, most), most, None, None)
 
-    def _limit_of(self, principal: str | None) -> int:
+    def limit_of(self, principal: str | None) -> int:
+        """Return how many sessions a principal may have, or an address for None."""
         limit = self._limits.of(principal)
         return self.limit if limit is None else limit
 
-    def create(
-        self, principal: str | None, revision: Revision, client: Client, address: str | None = None
-    ) -> SharedSession:
+    def create(self, key: SessionKey, terms: Terms, address: str | None = None) -> SharedSession:
         """Make a session; see `SessionStore.create`."""
-        want = SessionKey(str(uuid.uuid4()), principal, False)
-        return self._create(want, revision, client, self.timeout, None, address)
-
-    def create_handle(
-        self,
-        principal: str | None,
-        revision: Revision,
-        client: Client,
-        timeout: float | None = None,
-        label: str | None = None,
-        address: str | None = None,
-    ) -> SharedSession:
-        """Make state that is named by a handle; see `SessionStore.create_handle`."""
-        want = SessionKey(f"es_{secrets.token_urlsafe(24)}", principal, True)
-        lasts = self.timeout if timeout is None else timeout
-        return self._create(want, revision, client, lasts, label, address)
-
-    def _create(
-        self,
-        want: SessionKey,
-        revision: Revision,
-        client: Client,
-        timeout: float,
-        label: str | None,
-        address: str | None,
-    ) -> SharedSession:
+        revision, client, timeout, label = terms
         stored = StoredSession(revision.name, describe(client), self.node, max(1, round(timeout * 1000)))
         stored.record.label = label
-        return self.transaction.create(want, stored, revision, address)
+        return self.transaction.create(key, stored, revision, address)
 
     def knows(self, session_id: str) -> bool:
         """Return whether this node has a copy of such a session; see `SessionStore.knows`."""
@@ -249,24 +210,16 @@ class SharedStore:
         transaction = Transaction(self, wants)
         try:
             while True:
-                await self._obtain(transaction)
+                await transaction.obtain()
                 result, error = self._attempt(transaction, work)
-                if transaction.unread:
-                    transaction.wants.update((want.id, want) for want in transaction.unread)
-                    self._release(transaction)
-                elif transaction.uncounted:
-                    await self._count(transaction)
-                elif await self._committer.keep(transaction):
+                if await transaction.keep():
                     break
-                else:
-                    # Others have changed what is there.
-                    transaction.counted.clear()
             for cached in transaction.ended:
                 self.repository.gone(cached, "closed")
             if happen is not None:
                 happen()
         finally:
-            self._release(transaction)
+            transaction.release()
         for session_id in transaction.late:
             await self.maintenance.settle(session_id)
         if error is not None:
@@ -283,129 +236,31 @@ class SharedStore:
         finally:
             self._transaction = None
 
-    async def _obtain(self, transaction: Transaction) -> None:
-        """Have every session that is needed here, and to oneself."""
-        # In one order for all, so that no two wait for each other.
-        for want in sorted(transaction.wants.values()):
-            if want.id in transaction.locked or want.id in transaction.missing:
-                continue
-            cached = self.cache.use(want.id) or await self._read(want)
-            if cached is None:
-                transaction.missing.add(want.id)
-                continue
-            await self.cache.lock(cached)
-            transaction.locked[want.id] = cached
-
-    async def _read(self, want: SessionKey) -> CachedSession | None:
-        if not want.is_possible:
-            return None
-        outcome = await self.repository.submit(Load(want.id, want.owner, want.handle))
-        if not isinstance(outcome, Found):
-            return None
-        # Another request may have read it meanwhile.
-        cached = self.cache.get(want.id)
-        if cached is None:
-            with self.repository.reading():
-                cached = CachedSession(
-                    want.id, want.owner, want.handle, outcome.record, self.repository.bounds, self.node
-                )
-            self.cache.remember(cached)
-        return cached
-
-    async def _count(self, transaction: Transaction) -> None:
-        for count in transaction.uncounted:
-            outcome = await self.repository.submit(count)
-            if isinstance(outcome, Counted):
-                transaction.counted[count] = outcome.records
-
-    def _release(self, transaction: Transaction) -> None:
-        locked, transaction.locked = transaction.locked, {}
-        for cached in locked.values():
-            self.repository.lose_unclaimed(cached)
-            self.cache.unlock(cached)
-
-    # What late work, connections and the clock ask for; see `Maintenance`.
-
-    def later(self, cached: CachedSession, operation: Operation, size: int = 0) -> None:
-        """Make a change as soon as may be; see `Keeper.later`."""
-        self.maintenance.later(cached, operation, size)
-
-    def delivered(self, cached: CachedSession) -> None:
-        """A connection has taken a message; see `Keeper.delivered`."""
-        self.maintenance.delivered(cached)
-
     async def settle(self, session_id: str) -> None:
         """Wait until the late changes of a session are kept; see `Maintenance.settle`."""
         await self.maintenance.settle(session_id)
-
-    def acknowledge(self) -> None:
-        """Keep what the connections here have taken; called every `ACKNOWLEDGE` seconds."""
-        self.maintenance.acknowledge()
-
-    def beat(self) -> None:
-        """Renew the leases of what is held here, and look at it anew; called every `HEARTBEAT` seconds."""
-        self.maintenance.beat()
-
-    def invalidated(self, record_id: str) -> None:
-        """A record has changed, or has ended; see `Listener.invalidated`."""
-        self.maintenance.invalidated(record_id)
-
-    def caught_up(self) -> None:
-        """Look at everything held; see `Listener.caught_up`."""
-        self.maintenance.caught_up()
-
-    def replaced(self) -> None:
-        """The records are others than until now; see `Listener.replaced`."""
-        self.maintenance.replaced()
 
     async def surely(self, work: Callable[[], Awaitable[T]]) -> T | None:
         """Return what ``work`` returns, which is tried for as long as the engine cannot be reached."""
         return await self.maintenance.surely(work)
 
-    # What happens elsewhere.
+    # What happens elsewhere; see `Listener`.
+
+    def invalidated(self, record_id: str) -> None:
+        """A record has changed, or has ended."""
+        self.maintenance.invalidated(record_id)
 
     def receive(self, payload: bytes) -> None:
-        """Another node has broadcast this; see `Listener.receive`."""
+        """Another node has broadcast this."""
         self.bus.receive(payload)
 
-    def find_here(self, session_id: str) -> CachedSession | None:
-        """Return this node's copy of a session, if it has one."""
-        return self.cache.get(session_id)
+    def caught_up(self) -> None:
+        """Look at everything held."""
+        self.maintenance.caught_up()
 
-    async def bring(self, want: SessionKey) -> CachedSession | None:
-        """Return a copy of a session, read if it is not here, or None if it is not the owner's.
-
-        Raises:
-            StoreUnavailable: It cannot be read.
-        """
-        cached = self.cache.get(want.id) or await self._read(want)
-        if cached is None or (cached.owner, cached.handle) != (want.owner, want.handle):
-            return None
-        return cached
-
-    def bring_for(self, session_id: str, owner: str | None, do: Callable[[CachedSession], None]) -> None:
-        """Call ``do`` with a copy of a handle's session as soon as it is here, if it is the owner's."""
-        self._spawn(self._bring_for(SessionKey(session_id, owner, True), do))
-
-    async def _bring_for(self, want: SessionKey, do: Callable[[CachedSession], None]) -> None:
-        cached = await self.surely(lambda: self.bring(want))
-        if cached is not None:
-            do(cached)
-
-    def pass_answer(self, session_id: str, message_id: MessageId | None, response: Response | None) -> None:
-        """Hand a client's answer to the node that asked; see `Keeper.pass_answer`."""
-        self.bus.pass_answer(session_id, message_id, response)
-
-    def pass_cancellation(self, session_id: str, request_id: int | str) -> None:
-        """Hand a client's cancellation on; see `Keeper.pass_cancellation`."""
-        self.bus.pass_cancellation(session_id, request_id)
-
-    def broadcast(self, payload: bytes) -> None:
-        """Tell every other node, as soon as may be."""
-        self._spawn(self._broadcast(payload))
-
-    async def _broadcast(self, payload: bytes) -> None:
-        await self.surely(lambda: self.engine.submit(Broadcast(payload)))
+    def replaced(self) -> None:
+        """The records are others than until now."""
+        self.maintenance.replaced()
 
     # The end of sessions, and of the store.
 

@@ -28,6 +28,7 @@ import msgspec
 
 from mcp_echo.cluster.engine import Entry, Held
 from mcp_echo.sessions.event_log import surplus
+from mcp_echo.sessions.session import Echo
 
 LEASE = 45_000
 """Milliseconds for which a node holds a stream without saying so again: three missed heartbeats."""
@@ -199,10 +200,9 @@ class StreamLog:
             for entry in self.entries
         )
 
-    @property
-    def held(self) -> Held:
-        """What it holds; the last echo is not its business."""
-        return Held(self.bytes, 0, self.waiting)
+    def held(self, echo: Echo | None) -> Held:
+        """Return what it holds, with the last echo."""
+        return Held(self.bytes, 0 if echo is None else echo.size, self.waiting)
 
     def _is_written(self, entry: Entry) -> bool:
         if not entry.stream:

@@ -193,7 +193,7 @@ class Methods:
             CallsTooFast: They come too fast.
         """
         if call.session is not None:
-            self._limits.admit_call(call.session, call.arrived, call.effects)
+            self._limits.admit_call(call.session, call.request.arrived, call.request)
         else:
             self._limits.admit_call_from(call.caller().address, call.arrived, call.effects)
 

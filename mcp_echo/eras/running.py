@@ -12,8 +12,8 @@ from typing import Any, Protocol, TypeVar
 
 from mcp_echo.eras.exchange import Exchange, Reply
 from mcp_echo.protocol.errors import SessionNotFound, StoreUnavailable
+from mcp_echo.sessions.key import SessionKey
 from mcp_echo.sessions.session import Session
-from mcp_echo.sessions.store import SessionKey
 
 T = TypeVar("T")
 

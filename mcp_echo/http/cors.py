@@ -88,16 +88,6 @@ class CorsPolicy:
         allowed = AllowedOrigins(settings.allowed_origins)
         return CorsPolicy(allowed, settings.cors_credentials, settings.cors_max_age)
 
-    @property
-    def origins(self) -> tuple[str, ...]:
-        """The allowed origins as configured."""
-        return self.allowed.entries
-
-    @property
-    def any_origin(self) -> bool:
-        """Whether every web page may call."""
-        return self.allowed.any
-
     def answer_headers(self, origin: str) -> list[tuple[str, str]]:
         """Return the headers that let a page of the allowed ``origin`` read an answer.
 

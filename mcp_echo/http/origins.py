@@ -7,14 +7,17 @@ Names are parsed and compared part by part; a prefix or suffix never matches, so
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
+from typing import NamedTuple, TypeVar
 
 ANY = "*"
 
 _AUTHORITY = re.compile(r"(\[[0-9a-f:.]{2,45}\]|[a-z0-9._-]{1,253})(?::([0-9]{1,5}|\*))?")
 _ORIGIN = re.compile(r"([a-z][a-z0-9+.-]{0,31})://(.+)")
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
+
+
+Parsed = TypeVar("Parsed")
 
 
 class Authority(NamedTuple):
@@ -52,6 +55,22 @@ def parse_origin(text: str) -> Origin | None:
     return Origin(parts[1], authority.host, authority.port or default_port(parts[1]))
 
 
+def _meant(entries: Iterable[str], parse: Callable[[str], Parsed | None], what: str) -> set[Parsed]:
+    """Return what the entries of a list mean, but for `ANY`.
+
+    Raises:
+        ValueError: One is not what it should be.
+    """
+    meant = set()
+    for entry in entries:
+        parsed = parse(entry)
+        if parsed is not None:
+            meant.add(parsed)
+        elif entry != ANY:
+            raise ValueError(f"{entry!r} is no {what}")
+    return meant
+
+
 class AllowedHosts:
     """The ``Host`` names a server answers for.
 
@@ -65,22 +84,15 @@ class AllowedHosts:
     def __init__(self, entries: Iterable[str]) -> None:
         self.entries = tuple(entries)
         self.any = ANY in self.entries
-        self._allowed: set[Authority] = set()
-        for entry in self.entries:
-            authority = parse_authority(entry)
-            if entry != ANY and authority is None:
-                raise ValueError(f"{entry!r} is no host name")
-            if authority is not None:
-                self._allowed.add(
-                    Authority(authority.host, None if authority.port == ANY else authority.port)
-                )
+        named = _meant(self.entries, parse_authority, "host name")
+        self._allowed = {each._replace(port=None) if each.port == ANY else each for each in named}
 
     def allows(self, host: str) -> bool:
         """Return whether the ``Host`` header ``host`` names this server."""
         authority = parse_authority(host)
         if authority is None or authority.port == ANY:
             return False
-        return self.any or authority in self._allowed or Authority(authority.host, None) in self._allowed
+        return self.any or authority in self._allowed or authority._replace(port=None) in self._allowed
 
 
 class AllowedOrigins:
@@ -96,13 +108,7 @@ class AllowedOrigins:
     def __init__(self, entries: Iterable[str]) -> None:
         self.entries = tuple(entries)
         self.any = ANY in self.entries
-        self._allowed: set[Origin] = set()
-        for entry in self.entries:
-            origin = parse_origin(entry)
-            if entry != ANY and origin is None:
-                raise ValueError(f"{entry!r} is no origin; write it as https://app.example.com")
-            if origin is not None:
-                self._allowed.add(origin)
+        self._allowed = _meant(self.entries, parse_origin, "origin; write it as https://app.example.com")
 
     def allows(self, origin: str) -> bool:
         """Return whether a page of this origin may talk to the server."""

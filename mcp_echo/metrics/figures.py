@@ -9,10 +9,10 @@ holds anything that a client can choose.
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from prometheus_client import GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.core import (
@@ -29,14 +29,14 @@ from mcp_echo import __version__
 from mcp_echo.tools.base import ServerContext
 from mcp_echo.transport.edge.site import EchoSite
 from mcp_echo.transport.streams import Streams
-from mcp_echo.watch.tally import Histogram, Tally
+from mcp_echo.watch.tally import Answered, Histogram, Tally
 
 PREFIX = "mcp_echo_"
 
 BREAKER_STATES = ("closed", "open", "half-open")
 
-Values = Iterable[tuple[Sequence[str], float]]
-"""Label values, in the order of the metric's labels, and what was counted for them."""
+Values = float | Mapping[str, float] | Mapping[tuple[str, ...], float]
+"""A number; or several, each by the value of its label, or by those of all its labels in their order."""
 
 
 class Figure(NamedTuple):
@@ -213,99 +213,86 @@ class ServerCollector(Collector):
 
     def _requests(self) -> Iterator[Metric]:
         tally = self._from.tally
-        counted = (
-            (
-                (
-                    labels.method or "none",
-                    labels.tool or "none",
-                    labels.revision or "none",
-                    labels.era or "none",
-                    str(labels.status),
-                    "" if labels.error is None else str(labels.error),
-                ),
-                count,
-            )
-            for labels, count in tally.requests.items()
+        yield counter(REQUESTS, {_shown(labels): count for labels, count in tally.requests.items()})
+        yield histogram(
+            REQUEST_SECONDS, {(method or "none",): each for method, each in tally.durations.items()}
         )
-        yield counter(REQUESTS, counted)
-        durations = {method or "none": each for method, each in tally.durations.items()}
-        yield histogram(REQUEST_SECONDS, {(method,): each for method, each in durations.items()})
         limited = self._from.context.limits.refused
         reasons = {
             "calls_too_fast": limited.calls_too_fast,
             "in_flight": limited.in_flight,
             "streams": limited.streams,
         }
-        yield counter(REQUESTS_LIMITED, _by_name(reasons))
+        yield counter(REQUESTS_LIMITED, reasons)
         held = self._from.context.limits.held
-        yield gauge(HELD_BYTES, _one(held.total))
-        yield counter(HELD_REFUSED, _by_name({"full": held.refused, "client": held.refused_to_holders}))
-        yield counter(HTTP_REFUSED, (((str(status),), count) for status, count in tally.refused.items()))
+        yield gauge(HELD_BYTES, held.total)
+        yield counter(HELD_REFUSED, {"full": held.refused, "client": held.refused_to_holders})
+        yield counter(HTTP_REFUSED, {str(status): count for status, count in tally.refused.items()})
 
     def _sessions(self) -> Iterator[Metric]:
         store = self._from.context.store
         statistics = store.statistics
         handles = store.handles
-        yield gauge(SESSIONS, [(("session",), len(store) - handles), (("handle",), handles)])
-        yield gauge(SESSIONS_LIMIT, _one(store.limit))
-        yield counter(SESSIONS_CREATED, _one(statistics.created))
+        yield gauge(SESSIONS, {"session": len(store) - handles, "handle": handles})
+        yield gauge(SESSIONS_LIMIT, store.limit)
+        yield counter(SESSIONS_CREATED, statistics.created)
         ended = {
             "expired": statistics.expired,
             "closed": statistics.closed,
             "displaced": statistics.displaced,
         }
-        yield counter(SESSIONS_ENDED, _by_name(ended))
+        yield counter(SESSIONS_ENDED, ended)
         refused = {
             "full": statistics.refused,
             "principal": statistics.refused_to_principals,
             "address": statistics.refused_to_addresses,
             "too_fast": self._from.context.limits.refused.sessions_too_fast,
         }
-        yield counter(SESSIONS_REFUSED, _by_name(refused))
-        yield counter(SESSION_LIFETIME, _one(statistics.lifetime_seconds))
-        yield counter(SWEEPS, _one(statistics.sweeps))
+        yield counter(SESSIONS_REFUSED, refused)
+        yield counter(SESSION_LIFETIME, statistics.lifetime_seconds)
+        yield counter(SWEEPS, statistics.sweeps)
         before = self._from.context.started if statistics.last_sweep is None else statistics.last_sweep
-        yield gauge(SINCE_SWEEP, _one(self._from.context.now() - before))
+        yield gauge(SINCE_SWEEP, self._from.context.now() - before)
 
     def _messages(self) -> Iterator[Metric]:
         streams, store = self._from.streams, self._from.context.store
         budget, holdings = store.budget, store.holdings
-        yield gauge(STREAMS, _by_name(streams.by_kind()))
-        yield counter(STREAM_EVENTS, _one(streams.written.events))
-        yield counter(STREAM_BYTES, _one(streams.written.bytes))
-        yield counter(QUEUED, _one(budget.messages_queued))
+        yield gauge(STREAMS, streams.by_kind())
+        yield counter(STREAM_EVENTS, streams.written.events)
+        yield counter(STREAM_BYTES, streams.written.bytes)
+        yield counter(QUEUED, budget.messages_queued)
         lost = {"too_large": budget.messages_too_large, "no_room": budget.messages_refused}
         lost["client"] = budget.messages_refused_to_holders
         lost["pushed_out"] = budget.messages_dropped - sum(lost.values())
-        yield counter(DROPPED, _by_name(lost))
-        yield gauge(WAITING, _one(holdings.waiting))
-        yield gauge(QUEUE_BYTES, _one(holdings.queues))
-        yield gauge(STATE_BYTES, _by_name({"queues": holdings.queues, "echoes": holdings.echoes}))
-        yield gauge(STATE_LIMIT, _one(budget.limit))
+        yield counter(DROPPED, lost)
+        yield gauge(WAITING, holdings.waiting)
+        yield gauge(QUEUE_BYTES, holdings.queues)
+        yield gauge(STATE_BYTES, {"queues": holdings.queues, "echoes": holdings.echoes})
+        yield gauge(STATE_LIMIT, budget.limit)
         refused = {"full": budget.echoes_refused, "client": budget.echoes_refused_to_holders}
-        yield counter(ECHOES_REFUSED, _by_name(refused))
+        yield counter(ECHOES_REFUSED, refused)
 
     def _store(self) -> Iterator[Metric]:
         store = self._from.context.store
         health = store.health()
         yield InfoMetricFamily(PREFIX + STORE.name, STORE.help, {"kind": health.kind, "node": store.node})
-        yield gauge(STORE_AVAILABLE, _one(health.available))
-        yield gauge(STORE_BREAKER, _by_name({state: health.breaker == state for state in BREAKER_STATES}))
-        yield gauge(STORE_LATENCY, _one(health.latency or 0))
-        yield counter(STORE_FAILURES, _one(health.failures))
+        yield gauge(STORE_AVAILABLE, health.available)
+        yield gauge(STORE_BREAKER, {state: health.breaker == state for state in BREAKER_STATES})
+        yield gauge(STORE_LATENCY, health.latency or 0)
+        yield counter(STORE_FAILURES, health.failures)
 
     def _machinery(self) -> Iterator[Metric]:
         site = self._from.site
-        yield counter(STALLS, _one(site.counts.stalls))
-        yield gauge(CONNECTIONS, _one(site.connections))
-        yield gauge(CONNECTIONS_LIMIT, _one(site.max_connections))
-        yield counter(ACCEPTED, _one(site.counts.connections_accepted))
-        yield counter(CONNECTIONS_REFUSED, _one(site.counts.connections_refused))
-        yield counter(CONNECTIONS_OVER_SHARE, _one(site.counts.connections_over_share))
-        yield counter(IDLE_CLOSED, _one(site.counts.idle_closed))
-        yield gauge(UPTIME, _one(self._from.context.uptime))
+        yield counter(STALLS, site.counts.stalls)
+        yield gauge(CONNECTIONS, site.connections)
+        yield gauge(CONNECTIONS_LIMIT, site.max_connections)
+        yield counter(ACCEPTED, site.counts.connections_accepted)
+        yield counter(CONNECTIONS_REFUSED, site.counts.connections_refused)
+        yield counter(CONNECTIONS_OVER_SHARE, site.counts.connections_over_share)
+        yield counter(IDLE_CLOSED, site.counts.idle_closed)
+        yield gauge(UPTIME, self._from.context.uptime)
         yield histogram(LAG, {(): self._from.lateness})
-        yield counter(FAILURES, _one(self._from.failures.count))
+        yield counter(FAILURES, self._from.failures.count)
         versions = {
             "version": __version__,
             "python": platform.python_version(),
@@ -314,12 +301,10 @@ class ServerCollector(Collector):
         yield InfoMetricFamily(PREFIX + BUILD.name, BUILD.help, versions)
 
 
-def _one(value: float) -> Values:
-    return [((), value)]
-
-
-def _by_name(values: Mapping[str, int]) -> Values:
-    return [((name,), value) for name, value in values.items()]
+def _shown(labels: Answered) -> tuple[str, ...]:
+    names = (labels.method, labels.tool, labels.revision, labels.era)
+    error = "" if labels.error is None else str(labels.error)
+    return (*(name or "none" for name in names), str(labels.status), error)
 
 
 def counter(figure: Figure, values: Values) -> Metric:
@@ -333,8 +318,9 @@ def gauge(figure: Figure, values: Values) -> Metric:
 
 
 def _filled(family: CounterMetricFamily | GaugeMetricFamily, values: Values) -> Metric:
-    for labels, value in values:
-        family.add_metric(labels, value)
+    by_labels: Mapping[Any, float] = values if isinstance(values, Mapping) else {(): values}
+    for labels, value in by_labels.items():
+        family.add_metric([labels] if isinstance(labels, str) else labels, value)
     return family
 
 

@@ -125,10 +125,10 @@ class ParentCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield every metric."""
-        yield gauge(WORKERS, [((state,), count) for state, count in self._workers().items()])
-        yield counter(RESTARTS, [((), self._restarts())])
-        yield counter(metrics.FAILURES, [((), self._failures())])
-        yield gauge(metrics.UPTIME, [((), self._uptime())])
+        yield gauge(WORKERS, self._workers())
+        yield counter(RESTARTS, self._restarts())
+        yield counter(metrics.FAILURES, self._failures())
+        yield gauge(metrics.UPTIME, self._uptime())
 
 
 class FleetCollector(Collector):

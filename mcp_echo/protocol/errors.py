@@ -67,6 +67,7 @@ class McpError(Exception):
     Args:
         message: One sentence for the person who reads the client's log.
         data: Machine-readable details, JSON-encodable, or None for no ``data`` member.
+        retry_after: Whole seconds until another try makes sense; None where time alone changes nothing.
     """
 
     code: ClassVar[int] = -32603
@@ -75,13 +76,12 @@ class McpError(Exception):
     """The code in the modern era where it differs."""
     modern_status: ClassVar[int | None] = None
     """The status in the modern era where it differs."""
-    retry_after: int | None = None
-    """Whole seconds until another try makes sense; None where time alone changes nothing."""
 
-    def __init__(self, message: str, data: Any = None) -> None:
+    def __init__(self, message: str, data: Any = None, *, retry_after: int | None = None) -> None:
         self.message = cut(message, MAX_MESSAGE)
         super().__init__(self.message)
         self.data = data
+        self.retry_after = retry_after
 
     def code_in(self, modern: bool) -> int:
         """Return the JSON-RPC code in the modern or the legacy era."""
@@ -191,8 +191,6 @@ class MalformedHttp(InvalidRequest):
 class OtherProtocol(InvalidRequest):
     """A client speaks another protocol than HTTP/1.1: TLS, HTTP/2 or a WebSocket."""
 
-    status = 400
-
 
 class RequestTooSlow(InvalidRequest):
     """The request was not complete in time (RFC 9110 section 15.5.9)."""
@@ -235,17 +233,9 @@ class TooManyRequests(InvalidRequest):
 
     Nothing is wrong with the server then, and other clients are served: so it is 429 and not 503, which would
     have a load balancer take the whole server for overloaded.
-
-    Args:
-        message: One sentence that names the setting.
-        retry_after: Whole seconds until another try makes sense; None where time alone changes nothing.
     """
 
     status = 429
-
-    def __init__(self, message: str, retry_after: int | None = None) -> None:
-        super().__init__(message)
-        self.retry_after = retry_after
 
 
 class TooManySessionsForHolder(TooManyRequests):
@@ -266,7 +256,7 @@ class TooManySessionsForHolder(TooManyRequests):
         super().__init__(
             f"{self.whose} {limit} sessions in use, as many as {self.setting} allows. "
             f"Try again in {retry_after} s, or end one that is not needed.",
-            retry_after,
+            retry_after=retry_after,
         )
 
 
@@ -305,7 +295,7 @@ class TooMuchUnread(TooManyRequests):
         super().__init__(
             "More answers wait on this session's event stream than one request may bring "
             "(ECHO_MAX_MESSAGE_SIZE, MCP_ECHO_MAX_BATCH); read the stream, then send this again",
-            1,
+            retry_after=1,
         )
 
 
@@ -352,7 +342,7 @@ class SessionsTooFast(TooManyRequests):
         super().__init__(
             f"Your address makes sessions faster than the {per_second} a second of MCP_ECHO_INITIALIZE_RATE. "
             f"Try again in {retry_after} s, or use one session for more requests.",
-            retry_after,
+            retry_after=retry_after,
         )
 
 
@@ -369,7 +359,7 @@ class CallsTooFast(TooManyRequests):
         super().__init__(
             f"Calls {whose} come faster than the {per_second} a second that MCP_ECHO_CALL_RATE allows. "
             f"Try again in {retry_after} s.",
-            retry_after,
+            retry_after=retry_after,
         )
 
 
@@ -459,9 +449,13 @@ class InternalError(McpError):
     """Something went wrong on our side; the details are in the server's log."""
 
     def __init__(
-        self, message: str = "Internal error; the server's log has the details", data: Any = None
+        self,
+        message: str = "Internal error; the server's log has the details",
+        data: Any = None,
+        *,
+        retry_after: int | None = None,
     ) -> None:
-        super().__init__(message, data)
+        super().__init__(message, data, retry_after=retry_after)
 
 
 class SessionNotFound(InternalError):
@@ -486,9 +480,9 @@ class TooManySessions(InternalError):
     def __init__(self, limit: int, retry_after: int) -> None:
         super().__init__(
             f"The server holds {limit} sessions in use, as many as MCP_MAX_SESSIONS allows. "
-            f"Try again in {retry_after} s, or end one that is not needed."
+            f"Try again in {retry_after} s, or end one that is not needed.",
+            retry_after=retry_after,
         )
-        self.retry_after = retry_after
 
 
 class TooMuchHeld(InternalError):
@@ -499,12 +493,12 @@ class TooMuchHeld(InternalError):
     """
 
     status = 503
-    retry_after = 5
 
     def __init__(self, limit: int) -> None:
         super().__init__(
             f"Waiting requests and open streams hold the {limit} bytes that MCP_ECHO_MAX_HELD_BYTES allows. "
-            f"Try again in {self.retry_after} s."
+            "Try again in 5 s.",
+            retry_after=5,
         )
 
 
@@ -522,9 +516,9 @@ class StoreUnavailable(InternalError):
     def __init__(self, retry_after: int) -> None:
         super().__init__(
             "The session store cannot be reached, or keeps nothing, at the moment. Do not begin a new "
-            f"session: try again in {retry_after} s."
+            f"session: try again in {retry_after} s.",
+            retry_after=retry_after,
         )
-        self.retry_after = retry_after
 
 
 class ServerStopping(InternalError):
@@ -539,6 +533,6 @@ class ServerStopping(InternalError):
     def __init__(self, retry_after: int) -> None:
         super().__init__(
             "The server is stopping and has not taken this request, which was not complete. "
-            f"Try again in {retry_after} s."
+            f"Try again in {retry_after} s.",
+            retry_after=retry_after,
         )
-        self.retry_after = retry_after

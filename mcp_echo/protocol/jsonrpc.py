@@ -67,6 +67,10 @@ class _Envelope(msgspec.Struct):
     error: Raw | UnsetType = UNSET
 
 
+class _Identified(msgspec.Struct):
+    id: Any = None
+
+
 class _ErrorObject(msgspec.Struct, omit_defaults=True):
     code: int
     message: str
@@ -74,6 +78,7 @@ class _ErrorObject(msgspec.Struct, omit_defaults=True):
 
 
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
+_decode_identified = msgspec.json.Decoder(_Identified).decode
 _decode_elements = msgspec.json.Decoder(list[Raw]).decode
 _encoder = msgspec.json.Encoder()
 
@@ -170,10 +175,9 @@ def decode(
     except strict_json.NotJson as error:
         return Malformed(ParseError(f"Parse error: {error}"))
     if not isinstance(whole, list):
-        known_id = _readable_id(whole)
         # It can be thirty times the body, and what comes next makes values of its own.
         del whole
-        return _read_message(body, known_id)
+        return _read_message(body)
     if not whole:
         return Malformed(InvalidRequest("Invalid request: an empty array holds no message"))
     if len(whole) > max_batch:
@@ -183,32 +187,31 @@ def decode(
                 f"({max_batch})"
             )
         )
-    known_ids = [_readable_id(element) for element in whole]
     del whole
-    return [
-        _read_message(bytes(raw), known_id)
-        for raw, known_id in zip(_decode_elements(body), known_ids, strict=True)
-    ]
+    return [_read_message(bytes(raw)) for raw in _decode_elements(body)]
 
 
-def _read_message(body: bytes, known_id: MessageId | None) -> Message:
-    """Return the message in ``body``, to be answered under ``known_id`` if it is none."""
+def _read_message(body: bytes) -> Message:
+    """Return the message in ``body``; what is none is answered under the id that it has all the same."""
     try:
         envelope = _decode_envelope(body)
     except msgspec.ValidationError as error:
-        return Malformed(InvalidRequest(f"Invalid request: {error}"), known_id)
+        return Malformed(InvalidRequest(f"Invalid request: {error}"), _readable_id(body))
     if envelope.method is UNSET or _may_repeat(body):
         repeated = _repeated(body)
         if repeated is not None:
             return Malformed(
                 InvalidRequest(f"Invalid request: the member {repeated} is given more than once"),
-                None if repeated == "id" else known_id,
+                None if repeated == "id" else _readable_id(body),
             )
     return _checked(envelope)
 
 
-def _readable_id(whole: Any) -> MessageId | None:
-    candidate = whole.get("id") if isinstance(whole, dict) else None
+def _readable_id(body: bytes) -> MessageId | None:
+    try:
+        candidate = _decode_identified(body).id
+    except msgspec.ValidationError:
+        return None
     return candidate if isinstance(candidate, (int, str)) and not isinstance(candidate, bool) else None
 
 

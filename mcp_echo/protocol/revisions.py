@@ -93,6 +93,9 @@ MODERN = (_2026_07_28,)
 KNOWN = LEGACY + MODERN
 """Every revision this server can speak, oldest first."""
 
+BY_NAME = {revision.name: revision for revision in KNOWN}
+"""The same by their names."""
+
 ASSUMED = "2025-03-26"
 """What a client that names no revision speaks (2025-11-25 basic/transports, Protocol Version Header)."""
 
@@ -110,14 +113,14 @@ class Supported:
     """
 
     def __init__(self, names: Iterable[str] = (), offer: str | None = None) -> None:
-        wanted = set(names) or {revision.name for revision in KNOWN}
-        if unknown := wanted - {revision.name for revision in KNOWN}:
-            known = ", ".join(revision.name for revision in KNOWN)
+        wanted = set(names) or BY_NAME.keys()
+        if unknown := wanted - BY_NAME.keys():
+            known = ", ".join(BY_NAME)
             raise ValueError(f"{', '.join(sorted(unknown))} is no known MCP revision; known are {known}")
-        self.rows = tuple(revision for revision in KNOWN if revision.name in wanted)
-        self.legacy = {revision.name: revision for revision in self.rows if not revision.stateless}
-        self.modern = {revision.name: revision for revision in self.rows if revision.stateless}
-        self._by_name = self.legacy | self.modern
+        self._by_name = {name: revision for name, revision in BY_NAME.items() if name in wanted}
+        self.rows = tuple(self._by_name.values())
+        self.legacy = _among(self._by_name, LEGACY)
+        self.modern = _among(self._by_name, MODERN)
         if offer is not None and offer not in self.legacy:
             raise ValueError(f"{offer} cannot be offered: supported are {', '.join(self.legacy) or 'none'}")
         newest = next(reversed(self.legacy.values()), None)
@@ -143,3 +146,7 @@ class Supported:
         https://modelcontextprotocol.io/specification/2025-11-25/basic/lifecycle#version-negotiation
         """
         return self.legacy.get(requested, self.offered)
+
+
+def _among(supported: Mapping[str, Revision], era: Iterable[Revision]) -> dict[str, Revision]:
+    return {revision.name: revision for revision in era if revision.name in supported}

@@ -77,7 +77,8 @@ def read(data: bytes, max_values: int = MAX_VALUES, name: str = "text") -> Any:
     try:
         if not data.isascii():
             data.decode("utf-8")
-        if _may_be_too_much(data, max_values):
+        # Each level takes two bytes, and so does each value: most messages are too short for too much.
+        if len(data) >= 2 * min(MAX_DEPTH, max_values) and _may_be_too_much(data, max_values):
             _check_bounds(data, max_values)
         return _decode(data)
     except UnicodeDecodeError as error:
@@ -98,17 +99,9 @@ def is_read(data: bytes, max_values: int = MAX_VALUES) -> bool:
 
 
 def _may_be_too_much(data: bytes, max_values: int) -> bool:
-    """Return whether a text may be too deep or hold too many values: never False when one is or does.
-
-    Each level takes two bytes, and so does each value, so that most messages are done at once.
-    """
-    size = len(data)
-    if size <= 2 * MAX_DEPTH and size < 2 * max_values:
-        return False
+    """Return whether a text may be too deep or hold too many values: never False when one is or does."""
     opened = data.count(b"[") + data.count(b"{")
-    if opened > MAX_DEPTH:
-        return True
-    return size >= 2 * max_values and opened + data.count(b",") + data.count(b":") >= max_values
+    return opened > MAX_DEPTH or opened + data.count(b",") + data.count(b":") >= max_values
 
 
 def _check_bounds(data: bytes, max_values: int) -> None:

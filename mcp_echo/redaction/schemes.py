@@ -12,23 +12,14 @@ class Scheme(NamedTuple):
     source: str
 
 
-_IANA = "https://www.iana.org/assignments/http-authschemes"
+REGISTERED = tuple(
+    """Basic Bearer Concealed Digest DPoP GNAP HOBA Mutual Negotiate OAuth PrivateToken SCRAM-SHA-1
+    SCRAM-SHA-256 vapid""".split()
+)
+"""The registered schemes, as they are written in the registry."""
 
 SCHEMES = (
-    Scheme("Basic", _IANA),
-    Scheme("Bearer", _IANA),
-    Scheme("Concealed", _IANA),
-    Scheme("Digest", _IANA),
-    Scheme("DPoP", _IANA),
-    Scheme("GNAP", _IANA),
-    Scheme("HOBA", _IANA),
-    Scheme("Mutual", _IANA),
-    Scheme("Negotiate", _IANA),
-    Scheme("OAuth", _IANA),
-    Scheme("PrivateToken", _IANA),
-    Scheme("SCRAM-SHA-1", _IANA),
-    Scheme("SCRAM-SHA-256", _IANA),
-    Scheme("vapid", _IANA),
+    *(Scheme(name, "https://www.iana.org/assignments/http-authschemes") for name in REGISTERED),
     Scheme("ApiKey", "Elasticsearch, REST API authentication"),
     Scheme("Api-Key", "several vendors, as ApiKey"),
     Scheme("AWS", "AWS Signature Version 2"),
@@ -53,9 +44,6 @@ SCHEMES = (
     Scheme("Token", "GitHub, Django REST framework and others"),
     Scheme("Zoho-oauthtoken", "Zoho, API authentication"),
 )
-
-REGISTERED = tuple(scheme.name for scheme in SCHEMES if scheme.source == _IANA)
-"""The registered schemes, as they are written in the registry."""
 
 NAMES = frozenset(scheme.name.lower() for scheme in SCHEMES)
 

@@ -100,26 +100,19 @@ def _is_text(decoded: str) -> bool:
     return all(line.isprintable() for line in decoded.splitlines())
 
 
-def _xml(run: str, _judge: Judge) -> int:
-    found = _XML.search(run)
-    return found.start() if found else -1
+def _first(pattern: re.Pattern[str]) -> Callable[[str, Judge], int]:
+    def find(run: str, _judge: Judge) -> int:
+        found = pattern.search(run)
+        return found.start() if found else -1
 
-
-def _paseto(run: str, _judge: Judge) -> int:
-    found = _PASETO.search(run)
-    return found.start() if found else -1
-
-
-def _prefixed(run: str, _judge: Judge) -> int:
-    found = TOKEN.search(run)
-    return found.start() if found else -1
+    return find
 
 
 SHAPES = (
     Shape("JWS, JWE, and JSON with a secret in base64", "RFC 7515, RFC 7516, RFC 7519", _jose),
-    Shape("PASETO", "https://github.com/paseto-standard/paseto-spec", _paseto),
-    Shape("SAML and other XML in base64", "SAML 2.0 bindings, section 3.5.4", _xml),
-    Shape("tokens with a published prefix", "the table of prefixes, row by row", _prefixed),
+    Shape("PASETO", "https://github.com/paseto-standard/paseto-spec", _first(_PASETO)),
+    Shape("SAML and other XML in base64", "SAML 2.0 bindings, section 3.5.4", _first(_XML)),
+    Shape("tokens with a published prefix", "the table of prefixes, row by row", _first(TOKEN)),
     Shape("text with a secret in base64", "RFC 4648", _encoded),
 )
 """What is masked in a run of token characters, from where it begins to the end of the run."""

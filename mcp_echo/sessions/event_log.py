@@ -21,6 +21,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from operator import attrgetter
 from typing import Protocol, TypeVar
 
 from mcp_echo.sessions.budget import Budget, StateBudget
@@ -299,9 +300,7 @@ class EventLog:
         if stream is None:
             return None
         seen = int(last_event_id.partition("-")[2])
-        held = [event for event in self._events if event.stream is stream]
-        held += [event for event in stream.unread if not event.kept]
-        held.sort(key=lambda event: event.sequence)
+        held = self._held_for(stream)
         for event in held:
             # What was never written has to go out whatever the client claims to have seen.
             event.waiting = event.sequence > seen or not event.written
@@ -312,6 +311,12 @@ class EventLog:
         self._budget.whole.waiting += len(stream.unread)
         stream.resumed = True
         return stream
+
+    def _held_for(self, stream: Stream) -> list[Event]:
+        """Return the messages of a stream that are in the log or wait for its connection, oldest first."""
+        held = [event for event in self._events if event.stream is stream]
+        held += [event for event in stream.unread if not event.kept]
+        return sorted(held, key=attrgetter("sequence"))
 
     def attach(self, stream: Stream, reader: Reader) -> None:
         """Let a connection read ``stream`` from now on, in place of the one that did.
@@ -418,17 +423,8 @@ class EventLog:
         self._append(Event(data), stream)
 
     def _append(self, event: Event, stream: Stream | None) -> bool:
-        read_now = stream is not None and stream.reader is not None
-        if (self._keeps or read_now) and self._make_room(len(event.data)):
-            self._hold(event, kept=True)
-        elif not read_now:
-            self._count_loss(event)
-            if stream is not None:
-                self._sequence += 1
-                stream.gone = self._sequence
+        if not self._take_in(event, stream):
             return False
-        else:
-            self._hold(event, kept=False)
         if stream is None:
             self._queued.append(event)
             return True
@@ -437,6 +433,19 @@ class EventLog:
         if event.waiting and not event.due:
             self._bound_news(stream)
         return event.written or event.waiting
+
+    def _take_in(self, event: Event, stream: Stream | None) -> bool:
+        """Hold a message, in the log or else for its connection alone; return False if it is lost."""
+        read_now = stream is not None and stream.reader is not None
+        kept = (self._keeps or read_now) and self._make_room(len(event.data))
+        if kept or read_now:
+            self._hold(event, kept=kept)
+            return True
+        self._count_loss(event)
+        if stream is not None:
+            self._sequence += 1
+            stream.gone = self._sequence
+        return False
 
     def _hold(self, event: Event, *, kept: bool) -> None:
         size = len(event.data)
@@ -520,15 +529,23 @@ class EventLog:
     def _bound_news(self, stream: Stream) -> None:
         """Bound the news that waits for a connection that does not read at the moment."""
         if len(stream.unread) > self._max_messages or self.bytes > self._max_bytes:
-            news = [event for event in stream.unread if not event.due]
-            for event in surplus(news, self._max_messages, self._max_bytes):
-                if event.sequence <= self._before_burst:
-                    self._drop(event)
-        for event in list(stream.unread):
+            self._drop_surplus(stream)
+        if not self._budget.has_room(0):
+            self._drop_unkept(stream)
+
+    def _drop_surplus(self, stream: Stream) -> None:
+        """Let go of news that is too much for one queue."""
+        news = [event for event in stream.unread if not event.due]
+        for event in surplus(news, self._max_messages, self._max_bytes):
+            if event.sequence <= self._before_burst:
+                self._drop(event)
+
+    def _drop_unkept(self, stream: Stream) -> None:
+        """Let go of news that is in no log, until all queues together are within their limit."""
+        for event in [event for event in stream.unread if not (event.due or event.kept)]:
             if self._budget.has_room(0):
                 break
-            if not (event.due or event.kept):
-                self._drop(event)
+            self._drop(event)
 
     def hang_up(self, stream: Stream) -> None:
         """Close the connection that reads ``stream``; the stream goes on, for the client to resume."""

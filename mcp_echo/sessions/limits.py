@@ -8,10 +8,9 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from dataclasses import dataclass
-from functools import lru_cache
-from ipaddress import IPv6Network, ip_address
 from typing import cast
 
+from mcp_echo.auth.networks import network_of
 from mcp_echo.auth.proxies import Caller
 from mcp_echo.protocol.errors import CallsTooFast, McpError, SessionsTooFast, TooManyStreams, TooMuchInFlight
 from mcp_echo.sessions.effects import AT_ONCE, Effects
@@ -104,24 +103,6 @@ class AddressRates:
             if self._due[oldest] > now and len(self._due) <= self._most:
                 return
             del self._due[oldest]
-
-
-@lru_cache(maxsize=1024)
-def _ipv6_network(address: str) -> str:
-    try:
-        parsed = ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if parsed.version == 4:
-        return str(parsed)
-    if parsed.ipv4_mapped is not None:
-        return str(parsed.ipv4_mapped)
-    return str(IPv6Network((parsed, 64), strict=False))
-
-
-def network_of(address: str) -> str:
-    """Return what counts as one client: an IPv4 address, or the /64 that an IPv6 subscriber has."""
-    return _ipv6_network(address) if ":" in address else address
 
 
 def holder_of(principal: str | None, address: str | None) -> str | None:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import secrets
-import uuid
 from collections.abc import Callable, Iterable, Iterator
 
 from mcp_echo.protocol.errors import SessionNotFound, TooManySessions
-from mcp_echo.protocol.revisions import Revision
 from mcp_echo.sessions.budget import StateBudget
 from mcp_echo.sessions.event_log import EventLog
+from mcp_echo.sessions.key import SessionKey
 from mcp_echo.sessions.lanes import Lanes
 from mcp_echo.sessions.limits import holder_of
-from mcp_echo.sessions.session import Client, Session
+from mcp_echo.sessions.session import Session, Terms
 from mcp_echo.sessions.shares import Shares
 from mcp_echo.sessions.store import (
     Clock,
@@ -45,6 +43,7 @@ class MemoryStore:
         limits: StoreLimits,
         now: Clock,
         new_log: Callable[[], EventLog] = EventLog,
+        *,
         ended: Callable[[Session, EndReason], None] | None = None,
         budget: StateBudget | None = None,
         node: str | None = None,
@@ -79,58 +78,18 @@ class MemoryStore:
         """Return that memory is well."""
         return StoreHealth("memory", "memory:", True, "closed", None, 0, None)
 
-    def create(
-        self, principal: str | None, revision: Revision, client: Client, address: str | None = None
-    ) -> Session:
+    def create(self, key: SessionKey, terms: Terms, address: str | None = None) -> Session:
         """Make a session; see `SessionStore.create`."""
-        return self._add(str(uuid.uuid4()), principal, revision, client, self.timeout, address)
-
-    def create_handle(
-        self,
-        principal: str | None,
-        revision: Revision,
-        client: Client,
-        timeout: float | None = None,
-        label: str | None = None,
-        address: str | None = None,
-    ) -> Session:
-        """Make state that is named by a handle; see `SessionStore.create_handle`."""
-        handle = f"es_{secrets.token_urlsafe(24)}"
-        kept = self.timeout if timeout is None else timeout
-        return self._add(handle, principal, revision, client, kept, address, handle=True, label=label)
-
-    def _add(
-        self,
-        session_id: str,
-        principal: str | None,
-        revision: Revision,
-        client: Client,
-        timeout: float,
-        address: str | None,
-        handle: bool = False,
-        label: str | None = None,
-    ) -> Session:
-        holder = holder_of(principal, address)
-        self._make_room_for(holder, principal)
+        holder = holder_of(key.owner, address)
+        self._make_room_for(holder, key.owner)
         self._make_room(holder)
-        session = Session(
-            session_id,
-            principal,
-            revision,
-            client,
-            self._now(),
-            timeout,
-            handle,
-            label,
-            self._new_log,
-            self.budget.of(holder),
-            holder,
-        )
+        budget = self.budget.of(holder)
+        session = Session(key, terms, self._now(), new_log=self._new_log, budget=budget, holder=holder)
         self._sessions[session.id] = session
         self._lanes.add(session)
         self._shares.add(session)
         self.statistics.created += 1
-        self.handles += handle
+        self.handles += key.handle
         return session
 
     def _make_room_for(self, holder: str | None, principal: str | None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from sys import getsizeof
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 from msgspec import Raw
@@ -13,6 +13,7 @@ from mcp_echo.protocol.jsonrpc import NO_PARAMS, MessageId, Response, notificati
 from mcp_echo.protocol.revisions import Revision
 from mcp_echo.sessions.budget import Budget, StateBudget
 from mcp_echo.sessions.event_log import EventLog, Log
+from mcp_echo.sessions.key import SessionKey
 from mcp_echo.sessions.record import SessionRecord
 
 MAX_SHOWN_ID = 60
@@ -70,14 +71,16 @@ class Echo:
         self.data = data
         self.mime_type = mime_type
         # Taken once: Python makes a text larger when it is first encoded.
-        self.size = getsizeof(self) + _footprint(message) + _footprint(data) + _footprint(mime_type)
+        self.size = getsizeof(self) + _footprint(message)
         """Bytes of memory it takes."""
+        if data is not None:
+            self.size += _footprint(data)
+        if mime_type is not None:
+            self.size += _footprint(mime_type)
 
 
-def _footprint(text: str | None) -> int:
+def _footprint(text: str) -> int:
     """Return the bytes of memory that a text takes, with the UTF-8 form that stays with it once encoded."""
-    if text is None:
-        return 0
     encoded = 0 if text.isascii() else len(text.encode("utf-8", "surrogatepass")) + 1
     return getsizeof(text) + encoded
 
@@ -115,6 +118,11 @@ def go_astray(
         each.astray(f"An answer came {with_id}{how}")
 
 
+def resource_updated(uri: str) -> bytes:
+    """Return the notification that a resource has changed."""
+    return notification_bytes("notifications/resources/updated", {"uri": uri})
+
+
 def list_changed(which: str) -> bytes:
     """Return the notification that a list has changed."""
     return notification_bytes(f"notifications/{which}/list_changed", {})
@@ -138,20 +146,28 @@ class Running:
             self.stop()
 
 
+class Terms(NamedTuple):
+    """What a session is made with."""
+
+    revision: Revision
+    """The protocol revision it speaks."""
+    client: Client
+    """What the client said of itself."""
+    timeout: float
+    """Seconds of idleness after which it is gone."""
+    label: str | None = None
+    """What its maker calls it, or None."""
+
+
 class Session:
     """The state of one session.
 
     All times are seconds of a clock that never jumps: what day it was is told from how long ago it was.
 
     Args:
-        session_id: The server-minted id.
-        principal: Who made it, or None when nobody vouches for the caller.
-        revision: The protocol revision it speaks.
-        client: What the client said of itself.
+        key: Its id, which the server made, and whose it is.
+        terms: What it is made with.
         now: Seconds of the steady clock.
-        timeout: Seconds of idleness after which it is gone.
-        handle: Whether it is state that modern requests name by a handle, and no protocol session.
-        label: What its maker calls it, or None.
         new_log: Makes the message queue, on its first use.
         budget: Counts what it holds; None for a budget of its own, without limit.
         holder: In whose share it counts; None for nobody's.
@@ -181,26 +197,18 @@ class Session:
 
     def __init__(
         self,
-        session_id: str,
-        principal: str | None,
-        revision: Revision,
-        client: Client,
+        key: SessionKey,
+        terms: Terms,
         now: float,
-        timeout: float,
-        handle: bool = False,
-        label: str | None = None,
+        *,
         new_log: Callable[[], EventLog] = EventLog,
         budget: Budget | None = None,
         holder: str | None = None,
     ) -> None:
-        self.id = session_id
-        self.principal = principal
+        self.id, self.principal, self.handle = key
+        self.revision, self.client, self.timeout, label = terms
         self.holder = holder
-        self.revision = revision
-        self.client = client
         self.created = self.last_activity = now
-        self.timeout = timeout
-        self.handle = handle
         self.record = SessionRecord(label)
         """What requests change of it."""
         self.last_echo: Echo | None = None
@@ -281,7 +289,7 @@ class Session:
     def tell_changed(self, uri: str) -> None:
         """Queue the news of a changed resource, if the client has subscribed to it."""
         if uri in self.record.subscriptions:
-            self.log.queue(notification_bytes("notifications/resources/updated", {"uri": uri}))
+            self.log.queue(resource_updated(uri))
 
     def told_until(self, uri: str, count: int) -> None:
         """Do nothing: there is no other node that could have told it of echoes."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,9 +12,9 @@ from mcp_echo.protocol.errors import (
     TooManySessionsForHolder,
     TooManySessionsForPrincipal,
 )
-from mcp_echo.protocol.revisions import Revision
 from mcp_echo.sessions.budget import StateBudget
-from mcp_echo.sessions.session import Client, Session
+from mcp_echo.sessions.key import SessionKey
+from mcp_echo.sessions.session import Session, Terms
 
 Clock = Callable[[], float]
 EndReason = Literal["expired", "closed", "displaced"]
@@ -145,23 +144,6 @@ def new_node(name: str | None = None) -> str:
     return f"{name or 'node'}-{secrets.token_hex(4)}"
 
 
-_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
-_HANDLE = re.compile(r"es_[A-Za-z0-9_-]{32}", re.ASCII)
-
-
-class SessionKey(NamedTuple):
-    """What a session is found by."""
-
-    id: str
-    owner: str | None
-    handle: bool
-
-    @property
-    def is_possible(self) -> bool:
-        """Whether there may be such a session at all."""
-        return (_HANDLE if self.handle else _ID).fullmatch(self.id) is not None
-
-
 class StoreLimits(NamedTuple):
     """How many sessions there may be, and for how long."""
 
@@ -211,40 +193,15 @@ class SessionStore(Protocol):
 
     def __len__(self) -> int: ...
 
-    def create(
-        self, principal: str | None, revision: Revision, client: Client, address: str | None = None
-    ) -> Session:
-        """Make a session with a new id; where there are too many, one that was never used gives way.
+    def create(self, key: SessionKey, terms: Terms, address: str | None = None) -> Session:
+        """Make a session, or state that is named by a handle, which counts as one.
+
+        Where there are too many, one that was never used gives way.
 
         Args:
-            principal: Who makes it, or None.
-            revision: The revision it speaks.
-            client: What the client said of itself.
+            key: Its new id, and who makes it.
+            terms: What it is made with.
             address: The maker's network address, in whose share it counts where there is no principal.
-
-        Raises:
-            TooManySessions: As many as ``limit`` live already.
-            TooManySessionsForHolder: The principal, or else the address, has as many as it may.
-        """
-
-    def create_handle(
-        self,
-        principal: str | None,
-        revision: Revision,
-        client: Client,
-        timeout: float | None = None,
-        label: str | None = None,
-        address: str | None = None,
-    ) -> Session:
-        """Make state that requests name by a handle; it counts as a session.
-
-        Args:
-            principal: Who makes it, or None.
-            revision: The revision of the request.
-            client: What the client said of itself.
-            timeout: Seconds of idleness after which it is gone; None for the store's own.
-            label: What its maker calls it, or None.
-            address: See `create`.
 
         Raises:
             TooManySessions: As many as ``limit`` live already.

@@ -1,4 +1,4 @@
-"""Reading the value of one setting: what it means, or what it must be. Pure."""
+"""Reading the value of one setting: what it means, or a `ValueError` that says what it must be. Pure."""
 
 from __future__ import annotations
 
@@ -15,33 +15,21 @@ NEVER = 10**9
 
 
 def text(value: str) -> str:
-    """Return a text, which must not be empty.
-
-    Raises:
-        ValueError: It is none; the message says what it must be.
-    """
+    """Return a text, which must not be empty."""
     if not value:
         raise ValueError("must not be empty")
     return value
 
 
 def port(value: str) -> str:
-    """Return a port or the description of an endpoint.
-
-    Raises:
-        ValueError: It is none; the message says what it must be.
-    """
+    """Return a port or the description of an endpoint."""
     if not value or (value.isdigit() and int(value) > 65535):
         raise ValueError("must be a port from 0 to 65535 or an endpoint description")
     return value
 
 
 def optional_port(value: str) -> str | None:
-    """Return a port as `port` does; None for nothing.
-
-    Raises:
-        ValueError: It is none; the message says what it must be.
-    """
+    """Return a port as `port` does; None for nothing."""
     return port(value) if value else None
 
 
@@ -50,23 +38,25 @@ def optional_text(value: str) -> str | None:
     return value or None
 
 
-def state_key(value: str) -> str | None:
-    """Return a key of 32 bytes in URL-safe base64; None for nothing.
+def _of_form(form: re.Pattern[str], must: str) -> Callable[[str], str | None]:
+    """Return what reads a text of a form; None for nothing."""
 
-    Raises:
-        ValueError: It is none; the message says what it must be.
-    """
-    if value and not re.fullmatch(r"[A-Za-z0-9_-]{43}=", value):
-        raise ValueError("must be 32 bytes in URL-safe base64")
-    return value or None
+    def parse(value: str) -> str | None:
+        if value and not form.fullmatch(value):
+            raise ValueError(must)
+        return value or None
+
+    return parse
+
+
+_KEY = re.compile(r"[A-Za-z0-9_-]{43}=")
+_NODE = re.compile(r"[A-Za-z0-9_-]{1,40}")
+state_key = _of_form(_KEY, "must be 32 bytes in URL-safe base64")
+node = _of_form(_NODE, "must be 1 to 40 letters, digits, - or _")
 
 
 def store(value: str) -> str:
-    """Return the address of a session store.
-
-    Raises:
-        ValueError: It is none; the message says what it must be.
-    """
+    """Return the address of a session store."""
     scheme, colon, rest = value.partition(":")
     if value == "memory" or (scheme == "memory" and not rest):
         return "memory:"
@@ -77,37 +67,16 @@ def store(value: str) -> str:
     raise ValueError("must be memory:, sqlite:PATH, redis://HOST or rediss://HOST")
 
 
-def node(value: str) -> str | None:
-    """Return the name of a node; None for nothing.
-
-    Raises:
-        ValueError: It is none; the message says what it must be.
-    """
-    if value and not re.fullmatch(r"[A-Za-z0-9_-]{1,40}", value):
-        raise ValueError("must be 1 to 40 letters, digits, - or _")
-    return value or None
+_YES = ("true", "1", "yes", "on")
+_NO = ("false", "0", "no", "off")
 
 
 def flag(value: str) -> bool:
-    """Return whether a word means yes.
-
-    Raises:
-        ValueError: It is none; the message says what it must be.
-    """
-    words = {
-        "true": True,
-        "1": True,
-        "yes": True,
-        "on": True,
-        "false": False,
-        "0": False,
-        "no": False,
-        "off": False,
-    }
-    try:
-        return words[value.strip().lower()]
-    except KeyError:
-        raise ValueError("must be true or false") from None
+    """Return whether a word means yes."""
+    word = value.strip().lower()
+    if word not in _YES and word not in _NO:
+        raise ValueError("must be true or false")
+    return word in _YES
 
 
 def whole(least: int, most: int) -> Callable[[str], int]:
@@ -123,11 +92,7 @@ def whole(least: int, most: int) -> Callable[[str], int]:
 
 
 def seconds(value: str) -> float:
-    """Return a span of time in seconds.
-
-    Raises:
-        ValueError: It is none; the message says what it must be.
-    """
+    """Return a span of time in seconds."""
     try:
         seconds = float(value)
     except ValueError:
@@ -156,11 +121,7 @@ def words(value: str) -> tuple[str, ...]:
 
 
 def peers(value: str) -> tuple[str, ...]:
-    """Return addresses and networks, and the word ``unix``, of a list with commas.
-
-    Raises:
-        ValueError: It is none; the message says what it must be.
-    """
+    """Return addresses and networks, and the word ``unix``, of a list with commas."""
     peers = words(value)
     for peer in peers:
         try:
@@ -194,11 +155,7 @@ _LEVELS = {
 
 
 def log_level(value: str) -> str:
-    """Return a level, from any usual spelling of one.
-
-    Raises:
-        ValueError: It is none; the message says what it must be.
-    """
+    """Return a level, from any usual spelling of one."""
     word = value.strip().lower()
     for level, spellings in _LEVELS.items():
         if word in spellings:

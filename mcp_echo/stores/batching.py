@@ -71,7 +71,8 @@ class Queue(Generic[T]):
         (self._waiting.appendleft if first else self._waiting.append)((operation, size, answer))
         room.calls += 1
         room.bytes += size
-        self.go_on()
+        if not self._batch:
+            self._begin()
         return answer
 
     def go_on(self) -> None:
@@ -82,12 +83,14 @@ class Queue(Generic[T]):
     def take(self) -> list[T]:
         """Return the next batch, which is on the way from now on."""
         waiting, batch, size = self._waiting, self._batch, 0
+        operations: list[T] = []
         while waiting and len(batch) < BATCH_CALLS and (not batch or size + waiting[0][1] <= BATCH_BYTES):
             batch.append(waiting.popleft())
+            operations.append(batch[-1][0])
             size += batch[-1][1]
         self._room.calls -= len(batch)
         self._room.bytes -= size
-        return [operation for operation, _, _ in batch]
+        return operations
 
     def done(self, outcomes: Sequence[Any]) -> None:
         """The batch was carried out, as far as there are outcomes; the rest of it waits again.
@@ -99,13 +102,15 @@ class Queue(Generic[T]):
         if len(outcomes) < len(batch):
             self._wait_again(batch[len(outcomes) :])
         # The next ones are worked on while these are told.
-        self.go_on()
+        if self._waiting:
+            self._begin()
         for (_, _, answer), outcome in zip(batch, outcomes, strict=False):
             if isinstance(outcome, Exception):
                 answer.errback(outcome)
             else:
                 answer.callback(outcome)
-        self._check_finished()
+        if self._finished:
+            self._check_finished()
 
     def fail(self) -> None:
         """Refuse the batch: it was not carried out, as far as is known."""

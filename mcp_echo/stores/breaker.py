@@ -27,13 +27,16 @@ class Breaker:
         self._now = now
         self._failures = 0
         self._trial_from = 0.0
-        self.state: State = "closed"
-        """Half-open: a trial is being made, and everything else is refused as when it is open."""
+        self._on_trial = False
+        self.refuses = False
+        """Whether what is no trial must not be tried."""
 
     @property
-    def refuses(self) -> bool:
-        """Whether what is no trial must not be tried."""
-        return self.state != "closed"
+    def state(self) -> State:
+        """Half-open: a trial is being made, and everything else is refused as when it is open."""
+        if not self.refuses:
+            return "closed"
+        return "half-open" if self._on_trial else "open"
 
     @property
     def wait(self) -> float:
@@ -42,17 +45,16 @@ class Breaker:
 
     def begin(self) -> None:
         """A trial is being made. No matter while it is closed."""
-        if self.state == "open":
-            self.state = "half-open"
+        self._on_trial = self.refuses
 
     def succeeded(self) -> None:
         """It worked."""
         self._failures = 0
-        self.state = "closed"
+        self.refuses = self._on_trial = False
 
     def failed(self) -> None:
         """It did not work."""
         self._failures += 1
         if self.refuses or self._failures >= THRESHOLD:
-            self.state = "open"
+            self.refuses, self._on_trial = True, False
             self._trial_from = self._now() + PAUSE

@@ -12,7 +12,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from mcp_echo.auth.sealed import Seal
-from mcp_echo.cluster.engine import Engine, EngineRefused, Secret, SecretKept
+from mcp_echo.cluster.engine import Engine, EngineRefused, RecordLimits, Secret, SecretKept
 from mcp_echo.cluster.store import ACKNOWLEDGE, HEARTBEAT, SharedStore
 from mcp_echo.host.listening import StartError
 from mcp_echo.sessions.limits import share_of
@@ -35,29 +35,26 @@ def open_engine(reactor: IReactorTime, settings: Settings, node: str) -> Engine 
     """
     if settings.store == MEMORY:
         return None
+    limits = RecordLimits(
+        settings.max_sessions,
+        settings.max_sessions_per_principal,
+        share_of(settings.max_sessions_per_address, settings.max_sessions),
+    )
     # Each only where it is wanted: Redis needs a library that not everybody has.
     try:
         if settings.store.startswith("sqlite:"):
             from mcp_echo.stores.sqlite.engine import SqliteEngine
 
-            return SqliteEngine(reactor, settings.store, **_limits(settings), node=node)
+            return SqliteEngine(reactor, settings.store, limits, node)
         from mcp_echo.stores.redis.engine import RedisEngine
 
-        return RedisEngine(reactor, settings.store, **_limits(settings), node=node)
+        return RedisEngine(reactor, settings.store, limits, node)
     except ImportError as error:
         raise ConfigError(
             f"MCP_ECHO_STORE: Redis needs libraries that are not there ({error}): {INSTALL}"
         ) from None
     except EngineRefused as error:
         raise ConfigError(f"MCP_ECHO_STORE: {error}") from None
-
-
-def _limits(settings: Settings) -> dict[str, Any]:
-    return {
-        "limit": settings.max_sessions,
-        "limit_per_principal": settings.max_sessions_per_principal,
-        "limit_per_address": share_of(settings.max_sessions_per_address, settings.max_sessions),
-    }
 
 
 class StoreService(Service):
@@ -86,8 +83,8 @@ class StoreService(Service):
         self._key = key
         self._spawn = spawn
         self._beats = [
-            (LoopingCall(self._do, store.beat), HEARTBEAT),
-            (LoopingCall(self._do, store.acknowledge), ACKNOWLEDGE),
+            (LoopingCall(self._do, store.maintenance.beat), HEARTBEAT),
+            (LoopingCall(self._do, store.maintenance.acknowledge), ACKNOWLEDGE),
         ]
         for beat, _ in self._beats:
             beat.clock = clock

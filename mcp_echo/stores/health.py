@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from twisted.logger import Logger
 
@@ -10,43 +11,41 @@ from mcp_echo.sessions.store import StoreHealth
 from mcp_echo.stores.breaker import Breaker
 
 
+class Notice(NamedTuple):
+    """How the log is told of one kind of trouble."""
+
+    begins: str
+    """What is logged when it begins, with places for ``{where}`` and ``{reason}``."""
+    ends: str = ""
+    """What is logged when it is over, with places for ``{where}`` and the ``{seconds}`` it has lasted; empty
+    where nobody can tell, so that it begins anew each time."""
+    threshold: int = 1
+    """How often in a row it has to be seen before it is told of."""
+    quiet: float = 0.0
+    """Seconds after it was told of in which it is not told of again."""
+    calm: float = 0.0
+    """Seconds without it after which it is over."""
+
+
 class Trouble:
     """What goes wrong for a while: the log is told once when it begins, and once when it is over.
 
     Args:
+        notice: What is logged, and when.
         where: What is in trouble, without any password.
         now: A steady clock, in seconds.
         shown: Takes out of a reason what must not be shown.
-        begins: What is logged when it begins, with places for ``{where}`` and ``{reason}``.
-        ends: What is logged when it is over, with places for ``{where}`` and the ``{seconds}`` it has lasted;
-            empty where nobody can tell, so that it begins anew each time.
-        threshold: How often in a row it has to be seen before it is told of.
-        quiet: Seconds after it was told of in which it is not told of again.
-        calm: Seconds without it after which it is over.
     """
 
     _log = Logger("mcp_echo")
 
     def __init__(
-        self,
-        where: str,
-        now: Callable[[], float],
-        shown: Callable[[str], str] = str,
-        *,
-        begins: str,
-        ends: str = "",
-        threshold: int = 1,
-        quiet: float = 0.0,
-        calm: float = 0.0,
+        self, notice: Notice, where: str, now: Callable[[], float], shown: Callable[[str], str] = str
     ) -> None:
         self.where = where
         self.shown = shown
         self._now = now
-        self._begins = begins
-        self._ends = ends
-        self._threshold = threshold
-        self._quiet = quiet
-        self._calm = calm
+        self._notice = notice
         self._times = 0
         """How often it was seen since it was over."""
         self._last = 0.0
@@ -57,20 +56,21 @@ class Trouble:
     def seen(self, reason: str) -> None:
         """It has happened."""
         self._times += 1
-        now = self._last = self._now()
-        if self._since is not None or self._times < self._threshold or now < self._quiet_until:
+        notice, now = self._notice, self._now()
+        self._last = now
+        if self._since is not None or self._times < notice.threshold or now < self._quiet_until:
             return
-        self._since = now if self._ends else None
-        self._quiet_until = now + self._quiet
-        self._log.error(self._begins, where=self.where, reason=self.shown(reason))
+        self._since = now if notice.ends else None
+        self._quiet_until = now + notice.quiet
+        self._log.error(notice.begins, where=self.where, reason=self.shown(reason))
 
     def over(self) -> None:
         """It has not happened where it could have."""
-        if not self._times or self._now() - self._last < self._calm:
+        if not self._times or self._now() - self._last < self._notice.calm:
             return
         self._times = 0
         if self._since is not None:
-            self._log.info(self._ends, where=self.where, seconds=self._now() - self._since)
+            self._log.info(self._notice.ends, where=self.where, seconds=self._now() - self._since)
             self._since = None
 
 

@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from mcp_echo.auth import credentials, jwt
 from mcp_echo.auth.credentials import Credentials
-from mcp_echo.auth.identity_headers import ANY_SERVICE, row_of
+from mcp_echo.auth.identity_headers import ANY_SERVICE, Fact, row_of
 from mcp_echo.auth.jwt_claims import LAST_SECOND
 from mcp_echo.auth.jwt_problems import problems_of
 from mcp_echo.auth.token_search import (
@@ -184,6 +184,7 @@ BEARER_DECODE = Tool(
 
 _EXPECTED = ("Authorization", "X-User-Id", "X-User-Name", "X-Auth-Token", "X-GitHub-User", "X-Request-Id")
 _SECRET_FACTS = ("credential", "claims", "proof")
+_OF_USERS: tuple[Fact, ...] = ("user_id", "user_name", "github_user", "email", "groups")
 
 
 class PrincipalShown(msgspec.Struct, rename="camel"):
@@ -243,29 +244,34 @@ def auth_context(call: Call, _: NoArguments) -> Answer:
     headers = call.headers
     given = _credentials(headers)
     identities = identities_of(headers, reveal=call.context.settings.reveal_secrets)
-    user_id = told(headers, "user_id") or told_by_claims(identities, "user_id")
-    email = told(headers, "email") or told_by_claims(identities, "email")
-    token = None if given is None else given.token
+    user: dict[str, Any] = {
+        fact: told(headers, fact) or told_by_claims(identities, fact) for fact in _OF_USERS
+    }
     request_id = headers.get("X-Request-Id")
     result = AuthContextResult(
-        user_id=user_id,
-        user_name=told(headers, "user_name") or told_by_claims(identities, "user_name"),
-        github_user=told(headers, "github_user"),
-        email=email,
-        groups=told(headers, "groups"),
-        token_type=None if given is None else given.scheme,
-        token_length=None if token is None else len(token),
-        token_fingerprint=fingerprint(token) if token else None,
-        authenticated=(given is not None and given.plausible) or bool(user_id or email),
+        **user,
+        **_of_token(given),
+        authenticated=(given is not None and given.plausible) or bool(user["user_id"] or user["email"]),
         session=None if call.session is None else call.session.id,
         principal=shown_principal(call),
         request_id=mask_tokens(request_id) if request_id else None,
         present=_present(headers, identities),
         missing=[name for name in _EXPECTED if headers.get(name) is None],
-        problems=[] if given is None else list(given.problems),
         identities=identities,
     )
     return Answer(_auth_text(result, given, call), result)
+
+
+def _of_token(given: Credentials | None) -> dict[str, Any]:
+    """Return what a result says of credentials."""
+    if given is None:
+        return {"token_type": None, "token_length": None, "token_fingerprint": None, "problems": []}
+    return {
+        "token_type": given.scheme,
+        "token_length": len(given.token),
+        "token_fingerprint": fingerprint(given.token) if given.token else None,
+        "problems": list(given.problems),
+    }
 
 
 def _credentials(headers: Headers) -> Credentials | None:
@@ -302,12 +308,7 @@ def _auth_text(result: AuthContextResult, given: Credentials | None, call: Call)
     lines = [
         "🔐 Authentication Context",
         "",
-        "👤 User Information:",
-        f"- User ID: {result.user_id or 'not given'}",
-        f"- Username: {result.user_name or 'not given'}",
-        f"- GitHub User: {result.github_user or 'not given'}",
-        *([f"- Email: {result.email}"] if result.email else []),
-        *([f"- Groups: {result.groups}"] if result.groups else []),
+        *_user_lines(result),
         "",
         "🎫 Token Details:",
         f"- Token Type: {result.token_type or 'none'}",
@@ -315,12 +316,7 @@ def _auth_text(result: AuthContextResult, given: Credentials | None, call: Call)
         f"- Token Preview: {_preview(given, call)}",
         *(f"- Problem: {problem}" for problem in result.problems),
         "",
-        "🔑 Derived Information:",
-        f"- Authentication: {'✅ Authenticated' if result.authenticated else '❌ Not authenticated'}"
-        " (as the headers say; this server verifies nothing)",
-        f"- Session: {result.session or 'none (this request stands alone)'}",
-        f"- Principal: {principal_text(result.principal)}",
-        f"- Request ID: {result.request_id or 'not given'}",
+        *_derived_lines(result),
         "",
         "📨 Headers:",
         *(f"- {name}: ✅ {_header(call, name)}" for name in result.present),
@@ -328,6 +324,28 @@ def _auth_text(result: AuthContextResult, given: Credentials | None, call: Call)
         *_hops(result.identities),
     ]
     return printable("\n".join(lines))
+
+
+def _user_lines(result: AuthContextResult) -> list[str]:
+    lines = [
+        "👤 User Information:",
+        f"- User ID: {result.user_id or 'not given'}",
+        f"- Username: {result.user_name or 'not given'}",
+        f"- GitHub User: {result.github_user or 'not given'}",
+    ]
+    rarely_given = (("Email", result.email), ("Groups", result.groups))
+    return lines + [f"- {name}: {value}" for name, value in rarely_given if value]
+
+
+def _derived_lines(result: AuthContextResult) -> list[str]:
+    return [
+        "🔑 Derived Information:",
+        f"- Authentication: {'✅ Authenticated' if result.authenticated else '❌ Not authenticated'}"
+        " (as the headers say; this server verifies nothing)",
+        f"- Session: {result.session or 'none (this request stands alone)'}",
+        f"- Principal: {principal_text(result.principal)}",
+        f"- Request ID: {result.request_id or 'not given'}",
+    ]
 
 
 def _preview(given: Credentials | None, call: Call) -> str:

@@ -191,80 +191,63 @@ class HttpRequest(Effects, Protocol):
         """Return what is known of the caller."""
 
 
-class Call:
-    """One request, as a tool sees it.
+class Call(msgspec.Struct, kw_only=True, eq=False):
+    """One request, as a tool sees it."""
 
-    Args:
-        context: What is known of the server.
-        request: The HTTP request that carried it.
-        session: The protocol session it belongs to; None in the modern era, which has none.
-        client: What the client says of itself.
-        revision: The protocol revision it is in.
-        back_channel: The client's end.
-    """
+    context: ServerContext
+    """What is known of the server."""
+    request: HttpRequest
+    """The HTTP request that carried it."""
+    session: Session | None
+    """The protocol session it belongs to; None in the modern era, which has none."""
+    client: Client
+    """What the client says of itself."""
+    revision: Revision
+    """The protocol revision it is in."""
+    back_channel: BackChannel
+    """The client's end."""
+    log_level: str | None = None
+    """The least severe log message the client wants; None for none at all."""
+    progress_token: ProgressToken = None
+    """What progress notifications are to carry; anything else than a token sends none."""
+    tool: str | None = None
+    """The tool that the client names; None while that is not known, and for other methods."""
+    _headers: Headers | None = None
 
-    __slots__ = (
-        "_headers",
-        "_request",
-        "arrived",
-        "back_channel",
-        "client",
-        "context",
-        "effects",
-        "log_level",
-        "principal",
-        "progress_token",
-        "revision",
-        "session",
-        "tool",
-    )
-
-    def __init__(
-        self,
-        context: ServerContext,
-        request: HttpRequest,
-        session: Session | None,
-        client: Client,
-        revision: Revision,
-        back_channel: BackChannel,
-    ) -> None:
-        self.context = context
-        self._request = request
-        self.effects: Effects = request
+    @property
+    def effects(self) -> Effects:
         """Takes what is to happen outside of sessions: see `mcp_echo.sessions.effects`."""
-        self.principal = request.principal
-        self.arrived = request.arrived
-        self.session = session
-        self.client = client
-        self.revision = revision
-        self.back_channel = back_channel
-        self._headers: Headers | None = None
-        self.log_level: str | None = None
-        """The least severe log message the client wants; None for none at all."""
-        self.progress_token: ProgressToken = None
-        """What progress notifications are to carry; anything else than a token sends none."""
-        self.tool: str | None = None
-        """The tool that the client names; None while that is not known, and for other methods."""
+        return self.request
+
+    @property
+    def principal(self) -> str | None:
+        """Who the caller is, or None when nobody vouches for it."""
+        return self.request.principal
+
+    @property
+    def arrived(self) -> float:
+        """Seconds of the steady clock when the request was complete."""
+        return self.request.arrived
 
     @property
     def http_method(self) -> str:
         """The HTTP method that carried it."""
-        return self._request.http_method
+        return self.request.http_method
 
     @property
     def headers(self) -> Headers:
         """The HTTP headers of the request that carried the call."""
         if self._headers is None:
-            self._headers = self._request.headers()
+            self._headers = self.request.headers()
         return self._headers
 
     def read_headers(self) -> Headers:
         """Return the headers without keeping them, for a call that waits."""
-        return self._request.headers()
+        return self.request.headers()
 
     def caller(self) -> Caller:
         """Return what is known of the caller."""
-        return self._request.caller()
+        return self.request.caller()
 
     @property
     def reader(self) -> str:
@@ -307,29 +290,17 @@ class ToolError(Exception):
     """A tool could not do its work; the message goes to the caller as an ``isError`` result."""
 
 
-class Answer:
-    """What a tool answers.
+class Answer(msgspec.Struct, eq=False):
+    """What a tool answers."""
 
-    Args:
-        text: The answer for people; None for an answer of content blocks alone.
-        structured: The same facts for programs, as the tool's result type; None only with ``is_error``.
-        content: Further content blocks after the text, as MCP has them on the wire.
-        is_error: True when the tool could not do its work.
-    """
-
-    __slots__ = ("content", "is_error", "structured", "text")
-
-    def __init__(
-        self,
-        text: str | None,
-        structured: msgspec.Struct | None,
-        content: tuple[dict[str, Any], ...] = (),
-        is_error: bool = False,
-    ) -> None:
-        self.text = text
-        self.structured = structured
-        self.content = content
-        self.is_error = is_error
+    text: str | None
+    """The answer for people; None for an answer of content blocks alone."""
+    structured: msgspec.Struct | None
+    """The same facts for programs, as the tool's result type; None only with ``is_error``."""
+    content: tuple[dict[str, Any], ...] = ()
+    """Further content blocks after the text, as MCP has them on the wire."""
+    is_error: bool = False
+    """Whether the tool could not do its work."""
 
 
 class WholeResult(dict[str, Any]):

@@ -15,11 +15,15 @@ from mcp_echo.sessions.session import Echo
 from mcp_echo.tools.base import SESSION_MADE, Answer, Call, Tool, ToolError
 from mcp_echo.tools.handles import (
     SessionArgument,
+    SessionArguments,
     announce_echo,
     named_session,
     needed_session,
     with_handle_where_stateless,
 )
+
+Content = tuple[dict[str, Any], ...]
+_NO_CONTENT: Content = ()
 
 _PIECE = 65536
 """Characters put in upper case at once."""
@@ -54,12 +58,6 @@ class EchoResult(msgspec.Struct, rename="camel", omit_defaults=True):
     echo_count: int | None = None
 
 
-class ReplayArguments(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """What replayLastEcho takes."""
-
-    session: SessionArgument = None
-
-
 class ReplayResult(msgspec.Struct, rename="camel"):
     """What replayLastEcho answers."""
 
@@ -71,13 +69,16 @@ class ReplayResult(msgspec.Struct, rename="camel"):
 def echo(call: Call, arguments: EchoArguments) -> Answer:
     """Answer with the message, and count it where there is a session to count it in."""
     message = _upper(arguments.message) if arguments.uppercase else arguments.message
-    echoed = _echoed(message, arguments)
-    content = _content(echoed, call.revision)
+    echoed, content = Echo(message), _NO_CONTENT
+    if isinstance(arguments, BinaryEchoArguments) and arguments.data is not None:
+        echoed = Echo(message, _base64(arguments.data), arguments.mime_type)
+        content = _content(echoed, call.revision)
     session = named_session(call, arguments.session)
     if session is None:
         return Answer(printable(message), EchoResult(message), content)
     session.remember_echo(echoed)
-    announce_echo(call, session)
+    if session.handle:
+        announce_echo(call, session)
     text = (
         f"{printable(message)}\n\nSession: {session.id}\nEcho count in session: {session.record.echo_count}"
     )
@@ -89,20 +90,23 @@ def _upper(text: str) -> str:
     return "".join(text[start : start + _PIECE].upper() for start in range(0, len(text), _PIECE))
 
 
-def _echoed(message: str, arguments: EchoArguments) -> Echo:
-    if not isinstance(arguments, BinaryEchoArguments) or arguments.data is None:
-        return Echo(message)
+def _base64(data: str) -> str:
+    """Return data that is base64.
+
+    Raises:
+        ToolError: It is not.
+    """
     try:
-        base64.b64decode(arguments.data, validate=True)
+        base64.b64decode(data, validate=True)
     except (binascii.Error, ValueError) as error:
         raise ToolError(f"Invalid arguments for tool echo: data is not base64 ({error})") from None
-    return Echo(message, arguments.data, arguments.mime_type)
+    return data
 
 
-def _content(echo: Echo, revision: Revision) -> tuple[dict[str, Any], ...]:
+def _content(echo: Echo, revision: Revision) -> Content:
     """Return the echoed bytes as the richest content block the revision has for them."""
     if echo.data is None or echo.mime_type is None:
-        return ()
+        return _NO_CONTENT
     main_type = echo.mime_type.partition("/")[0]
     if main_type == "image" or (main_type == "audio" and revision.audio):
         return ({"type": main_type, "data": echo.data, "mimeType": echo.mime_type},)
@@ -110,7 +114,7 @@ def _content(echo: Echo, revision: Revision) -> tuple[dict[str, Any], ...]:
     return ({"type": "resource", "resource": resource},)
 
 
-def replay_last_echo(call: Call, arguments: ReplayArguments) -> Answer:
+def replay_last_echo(call: Call, arguments: SessionArguments) -> Answer:
     """Answer with the session's last echo once more."""
     session = needed_session(call, arguments.session)
     last = session.last_echo
@@ -165,7 +169,7 @@ REPLAY_LAST_ECHO = Tool(
     name="replayLastEcho",
     title="Replay last echo",
     description="Return the last echoed message. Call it after echo to see whether state survives.",
-    arguments=ReplayArguments,
+    arguments=SessionArguments,
     result=ReplayResult,
     run=replay_last_echo,
     read_only=False,

@@ -17,7 +17,8 @@ from mcp_echo.protocol.jsonrpc import notification_bytes
 from mcp_echo.protocol.levels import log_params
 from mcp_echo.protocol.revisions import Revision
 from mcp_echo.protocol.texts import moment, span, timestamp
-from mcp_echo.sessions.session import Session
+from mcp_echo.sessions.key import handle_key
+from mcp_echo.sessions.session import Session, Terms
 from mcp_echo.sessions.store import SessionStore
 from mcp_echo.tools.base import Answer, Call, Tool, ToolError
 from mcp_echo.tools.misnamed import fault_in
@@ -34,6 +35,13 @@ SessionArgument = Annotated[
         extra_json_schema={"pattern": "^es_"},
     ),
 ]
+
+
+class SessionArguments(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """What a tool takes that works on a session and asks for nothing else."""
+
+    session: SessionArgument = None
+
 
 _CREATE = "Call createEchoSession and pass the session it returns."
 _NEEDED = "Handle: call createEchoSession and pass its session."
@@ -102,9 +110,7 @@ def may_watch(store: SessionStore, principal: str | None, uri: str) -> bool:
 
 
 def announce_echo(call: Call, session: Session) -> None:
-    """Queue the news of an echo with its handle, and tell who listens to it."""
-    if not session.handle:
-        return
+    """Queue the news of an echo in the state behind a handle, and tell who listens to it."""
     data = {"event": "echo", "echoCount": session.record.echo_count}
     session.log.queue(notification_bytes("notifications/message", log_params("info", data)))
     if call.context.subscriptions.resources_watched:
@@ -156,9 +162,8 @@ def create_echo_session(call: Call, arguments: CreateArguments) -> Answer:
     call.context.limits.admit_session(address, call.arrived, call.effects)
     ttl = store.timeout if arguments.ttl_seconds is None else min(arguments.ttl_seconds, store.timeout)
     try:
-        session = store.create_handle(
-            call.principal, call.revision, call.client, ttl, arguments.label, address
-        )
+        terms = Terms(call.revision, call.client, ttl, arguments.label)
+        session = store.create(handle_key(call.principal), terms, address)
     except (TooManySessions, TooManySessionsForHolder) as error:
         raise ToolError(str(error)) from None
     expires = call.context.wall() + ttl
@@ -171,12 +176,6 @@ def create_echo_session(call: Call, arguments: CreateArguments) -> Answer:
     return Answer(text, CreateResult(session.id, session.record.label, timestamp(expires), ttl))
 
 
-class CloseArguments(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """What closeEchoSession takes."""
-
-    session: SessionArgument = None
-
-
 class CloseResult(msgspec.Struct, rename="camel"):
     """What closeEchoSession answers."""
 
@@ -184,7 +183,7 @@ class CloseResult(msgspec.Struct, rename="camel"):
     echo_count: int
 
 
-def close_echo_session(call: Call, arguments: CloseArguments) -> Answer:
+def close_echo_session(call: Call, arguments: SessionArguments) -> Answer:
     """End an echo session.
 
     Raises:
@@ -224,7 +223,7 @@ CLOSE_ECHO_SESSION = Tool(
     name="closeEchoSession",
     title="Close echo session",
     description="End an echo session and return its count. Call it when done with its handle.",
-    arguments=CloseArguments,
+    arguments=SessionArguments,
     result=CloseResult,
     run=close_echo_session,
     read_only=False,

@@ -88,24 +88,30 @@ def print_header(call: Call, arguments: PrintHeaderArguments) -> Answer:
     every = [
         Field(mask_tokens(name), shown(call, name, value), categorize(name)) for name, value in call.headers
     ]
-    counts = {category: sum(field.category == category for field in every) for category in _HEADINGS}
-    wanted = [field for field in every if arguments.category in (None, field.category)]
-    sections = ["📋 HTTP Headers Analysis"]
-    for category, heading in _HEADINGS.items():
-        lines = [
-            f"  {printable(field.name)}: {printable(field.value)}"
-            for field in wanted
-            if field.category == category
-        ]
-        if lines or category == arguments.category:
-            sections.append("\n".join([heading, *(lines or ["  (none)"])]))
-    sections.append(
+    by_category: dict[Category, list[Field]] = {category: [] for category in _HEADINGS}
+    for field in every:
+        by_category[field.category].append(field)
+    counts = {category: len(fields) for category, fields in by_category.items()}
+    wanted = arguments.category
+    shown_fields = every if wanted is None else by_category[wanted]
+    sections = [
+        _section(category, fields)
+        for category, fields in by_category.items()
+        if category == wanted or (wanted is None and fields)
+    ]
+    statistics = (
         "📊 Header Statistics:\n"
         f"  Total headers: {len(every)}\n"
         f"  Auth headers: {counts['auth']}\n"
         f"  Custom headers: {counts['custom']}"
     )
-    return Answer("\n\n".join(sections), PrintHeaderResult(wanted, len(every), counts))
+    text = "\n\n".join(["📋 HTTP Headers Analysis", *sections, statistics])
+    return Answer(text, PrintHeaderResult(shown_fields, len(every), counts))
+
+
+def _section(category: Category, fields: list[Field]) -> str:
+    lines = [f"  {printable(field.name)}: {printable(field.value)}" for field in fields]
+    return "\n".join([_HEADINGS[category], *(lines or ["  (none)"])])
 
 
 PRINT_HEADER = Tool(
@@ -147,7 +153,7 @@ def cors_analysis(call: Call, _: NoArguments) -> Answer:
     lines = [
         "🌐 CORS Analysis",
         "",
-        f"Allowed Origins: {', '.join(policy.origins)}",
+        f"Allowed Origins: {', '.join(policy.allowed.entries)}",
         f"Allowed Methods: {', '.join(policy.methods)}",
         f"Allowed Headers: {', '.join(policy.headers)}",
         f"Exposed Headers: {', '.join(policy.exposed)}",
@@ -166,7 +172,7 @@ def cors_analysis(call: Call, _: NoArguments) -> Answer:
         f"Status: {_status(policy, verdict)}",
     ]
     result = CorsResult(
-        allowed_origins=list(policy.origins),
+        allowed_origins=list(policy.allowed.entries),
         allowed_methods=list(policy.methods),
         allowed_headers=list(policy.headers),
         exposed_headers=list(policy.exposed),
@@ -216,7 +222,7 @@ def _from_hops(verdict: Verdict) -> str:
 def _status(policy: CorsPolicy, verdict: Verdict) -> str:
     if verdict.problems:
         return f"❌ {len(verdict.problems)} problem{'s' if len(verdict.problems) > 1 else ''} found"
-    if policy.any_origin:
+    if policy.allowed.any:
         return "⚠️ Permissive CORS configuration: any web page may call this server"
     if verdict.uncertain:
         return "❔ no problem found; what cannot be told from this request is named above"

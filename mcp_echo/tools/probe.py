@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -20,6 +21,8 @@ Feature = Literal[
     "sampling", "elicitation", "roots", "ping", "progress", "logging", "cancellation", "list-changed"
 ]
 Verdict = Literal["answered", "unacknowledged", "problem"]
+
+Answered = TypeVar("Answered")
 
 _STEP = 0.05
 """Seconds between two notifications, so that a hop that holds them back shows."""
@@ -41,17 +44,18 @@ class ProbeArguments(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class ProbeResult(msgspec.Struct, rename="camel"):
-    """What clientProbe answers; times in seconds."""
+    """What clientProbe answers, as far as it is known; times in seconds."""
 
     feature: str
     era: str
     protocol_version: str
-    declared: bool | None
-    sent: list[str]
-    answer: Any
-    round_trip: float | None
-    problems: list[str]
-    verdict: str
+    declared: bool | None = None
+    sent: list[str] = []
+    """What a stream has taken that a connection reads or a client can come back to."""
+    answer: Any = None
+    round_trip: float | None = None
+    problems: list[str] = []
+    verdict: str = ""
 
 
 _VERDICTS: dict[Verdict, str] = {
@@ -61,43 +65,22 @@ _VERDICTS: dict[Verdict, str] = {
 }
 
 
-class _Report:
-    """What a probe has found out so far."""
-
-    def __init__(self) -> None:
-        self.declared: bool | None = None
-        self.sent: list[str] = []
-        """What a stream has taken that a connection reads or a client can come back to."""
-        self.answer: Any = None
-        self.round_trip: float | None = None
-        self.problems: list[str] = []
-
-    @property
-    def verdict(self) -> Verdict:
-        """What follows from it: what nobody has answered is not known to have arrived."""
-        if self.problems:
-            return "problem"
-        return "unacknowledged" if self.answer is None else "answered"
-
-
 async def client_probe(call: Call, arguments: ProbeArguments) -> Answer:
     """Exercise one feature of the client and report what came back."""
-    report = _Report()
+    era = "modern" if call.revision.stateless else "legacy"
+    report = ProbeResult(arguments.feature, era, call.revision.name)
     if call.back_channel.session_made and arguments.feature not in _OF_THE_REQUEST:
         report.problems.append(f"{SESSION_MADE}, so nothing that came before it counts here")
-    if arguments.feature in ("sampling", "elicitation", "roots"):
-        await _ask(call, report, _question(call, arguments))
-    elif arguments.feature == "ping":
-        await _ping(call, report)
-    elif arguments.feature == "progress":
-        await _progress(call, report)
-    elif arguments.feature == "logging":
-        await _logging(call, report)
-    elif arguments.feature == "cancellation":
-        await _cancellation(call, report, arguments.seconds)
-    else:
-        await _list_changed(call, report, arguments.seconds)
-    return _answer(call, arguments, report)
+    await _PROBES[arguments.feature](call, report, arguments)
+    report.verdict = _verdict(report)
+    return Answer(_text(report), report)
+
+
+def _verdict(report: ProbeResult) -> Verdict:
+    """Return what follows from a report: what nobody has answered is not known to have arrived."""
+    if report.problems:
+        return "problem"
+    return "unacknowledged" if report.answer is None else "answered"
 
 
 def _question(call: Call, arguments: ProbeArguments) -> Question:
@@ -131,7 +114,8 @@ def _question(call: Call, arguments: ProbeArguments) -> Question:
     return Question("elicitation/create", params)
 
 
-async def _ask(call: Call, report: _Report, question: Question) -> None:
+async def _ask(call: Call, report: ProbeResult, arguments: ProbeArguments) -> None:
+    question = _question(call, arguments)
     if not call.revision.can_ask(question.method, question.params):
         report.problems.append(
             f"Revision {call.revision.name} does not have this, so the client is not asked"
@@ -143,13 +127,10 @@ async def _ask(call: Call, report: _Report, question: Question) -> None:
         return
     # In the modern era the answer comes with another request, which carries when the first was made.
     begun = call.context.agreed_now if call.back_channel.since is None else call.back_channel.since
-    try:
-        answer = (await call.back_channel.ask({"probe": question}))["probe"]
-    except AskError as error:
-        report.problems.append(str(error))
+    answers = await _answered(call, report, call.back_channel.ask({"probe": question}))
+    if answers is None:
         return
-    finally:
-        report.problems.extend(call.back_channel.strays)
+    answer = answers["probe"]
     report.sent.append(question.method)
     if not isinstance(answer, NoAnswer):
         report.round_trip = max(0.0, call.context.agreed_now - begun)
@@ -167,17 +148,26 @@ def _undeclared(call: Call, question: Question) -> str:
     return f"The capability {needed} was not declared in this session, so the client is not asked"
 
 
-async def _ping(call: Call, report: _Report) -> None:
+async def _answered(
+    call: Call, report: ProbeResult, asked: Awaitable[dict[str, Answered]]
+) -> dict[str, Answered] | None:
+    """Return what the client has answered; None where it could not be asked, which is noted then."""
+    try:
+        return await asked
+    except AskError as error:
+        report.problems.append(str(error))
+        return None
+    finally:
+        report.problems.extend(call.back_channel.strays)
+
+
+async def _ping(call: Call, report: ProbeResult, _: ProbeArguments) -> None:
     if call.revision.stateless:
         report.problems.append(f"Revision {call.revision.name} has no ping, so none is sent")
         return
-    try:
-        pongs = await call.back_channel.ping()
-    except AskError as error:
-        report.problems.append(str(error))
+    pongs = await _answered(call, report, call.back_channel.ping())
+    if pongs is None:
         return
-    finally:
-        report.problems.extend(call.back_channel.strays)
     if not pongs:
         report.problems.append(f"{_nowhere(call)}, and no stream of a GET is open, so no ping is sent")
     answers = {}
@@ -238,7 +228,7 @@ def _elicitation_faults(question: Question, answer: dict[str, Any]) -> list[str]
     return []
 
 
-async def _progress(call: Call, report: _Report) -> None:
+async def _progress(call: Call, report: ProbeResult, _: ProbeArguments) -> None:
     token = call.progress_token
     if isinstance(token, WrongToken):
         report.problems.append(f"The request's {token.reason}; so no progress is sent")
@@ -256,7 +246,7 @@ async def _progress(call: Call, report: _Report) -> None:
     _tell_lost(call, report, lost)
 
 
-async def _logging(call: Call, report: _Report) -> None:
+async def _logging(call: Call, report: ProbeResult, _: ProbeArguments) -> None:
     if call.log_level is None:
         how = "logLevel in _meta" if call.revision.stateless else "logging/setLevel in this session"
         report.problems.append(f"No log messages were asked for with {how}, so none is sent")
@@ -271,13 +261,14 @@ async def _logging(call: Call, report: _Report) -> None:
     _tell_lost(call, report, lost)
 
 
-def _tell_lost(call: Call, report: _Report, lost: int) -> None:
+def _tell_lost(call: Call, report: ProbeResult, lost: int) -> None:
     """Say of notifications that no stream has taken why that is."""
     if lost:
         report.problems.append(f"{_nowhere(call)}: {lost} of {lost + len(report.sent)} could not be sent")
 
 
-async def _cancellation(call: Call, report: _Report, seconds: float) -> None:
+async def _cancellation(call: Call, report: ProbeResult, arguments: ProbeArguments) -> None:
+    seconds = arguments.seconds
     begun = call.context.now()
     try:
         await call.back_channel.sleep(seconds)
@@ -294,7 +285,8 @@ async def _cancellation(call: Call, report: _Report, seconds: float) -> None:
     report.problems.append(f"{how} within {seconds:g} s")
 
 
-async def _list_changed(call: Call, report: _Report, seconds: float) -> None:
+async def _list_changed(call: Call, report: ProbeResult, arguments: ProbeArguments) -> None:
+    seconds = arguments.seconds
     subscriptions = call.context.subscriptions
     begun = call.context.now()
     with subscriptions.watching_reads(call.reader) as reads:
@@ -331,33 +323,33 @@ def _announce(call: Call) -> list[str]:
     return [each for each in methods if call.session.log.queue(notification_bytes(each, {}))]
 
 
-def _answer(call: Call, arguments: ProbeArguments, report: _Report) -> Answer:
-    era = "modern" if call.revision.stateless else "legacy"
-    result = ProbeResult(
-        arguments.feature,
-        era,
-        call.revision.name,
-        report.declared,
-        report.sent,
-        report.answer,
-        report.round_trip,
-        report.problems,
-        report.verdict,
-    )
+_PROBES: dict[Feature, Callable[[Call, ProbeResult, ProbeArguments], Awaitable[None]]] = {
+    "sampling": _ask,
+    "elicitation": _ask,
+    "roots": _ask,
+    "ping": _ping,
+    "progress": _progress,
+    "logging": _logging,
+    "cancellation": _cancellation,
+    "list-changed": _list_changed,
+}
+
+
+def _text(report: ProbeResult) -> str:
     answer = "none" if report.answer is None else msgspec.json.encode(report.answer).decode()
     lines = [
-        f"🧪 Client Probe: {arguments.feature}",
+        f"🧪 Client Probe: {report.feature}",
         "",
-        f"- Era: {era} ({call.revision.name})",
+        f"- Era: {report.era} ({report.protocol_version})",
         *([] if report.declared is None else [f"- Declared: {yes(report.declared)}"]),
         f"- Sent: {', '.join(report.sent) or 'nothing'}",
         f"- Answer: {answer}",
         *([] if report.round_trip is None else [f"- Round Trip: {milliseconds(report.round_trip)}"]),
         *(f"- Problem: {problem}" for problem in report.problems),
         "",
-        f"Verdict: {_VERDICTS[report.verdict]}",
+        f"Verdict: {_VERDICTS[_verdict(report)]}",
     ]
-    return Answer(printable("\n".join(lines)), result)
+    return printable("\n".join(lines))
 
 
 CLIENT_PROBE = Tool(

@@ -120,4 +120,5 @@ def _is_noise(name: str, value: Any, sent: bool) -> bool:
         return sent or value is None
     if name == "required":
         return sent or not value
-    return name == "title"
+    # propertyNames is what newer releases of msgspec say of a dict whose keys are a Literal.
+    return name in ("title", "propertyNames")

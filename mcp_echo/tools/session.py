@@ -9,13 +9,7 @@ from mcp_echo.redaction import mask_tokens, printable
 from mcp_echo.sessions.session import Session
 from mcp_echo.tools.auth import PrincipalShown, principal_text, shown_principal
 from mcp_echo.tools.base import SESSION_MADE, Answer, Call, Tool
-from mcp_echo.tools.handles import SessionArgument, needed_session, with_handle_where_stateless
-
-
-class SessionInfoArguments(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """What sessionInfo takes."""
-
-    session: SessionArgument = None
+from mcp_echo.tools.handles import SessionArguments, needed_session, with_handle_where_stateless
 
 
 class Share(msgspec.Struct, rename="camel"):
@@ -59,7 +53,7 @@ class SessionInfoResult(msgspec.Struct, rename="camel"):
     share: Share
 
 
-def session_info(call: Call, arguments: SessionInfoArguments) -> Answer:
+def session_info(call: Call, arguments: SessionArguments) -> Answer:
     """Display current session information."""
     session = needed_session(call, arguments.session)
     result = describe_session(call, session)
@@ -172,7 +166,7 @@ SESSION_INFO = Tool(
     description=(
         "Return what is kept of the session, times in s. Call it when a session is lost or mixed up."
     ),
-    arguments=SessionInfoArguments,
+    arguments=SessionArguments,
     result=SessionInfoResult,
     run=session_info,
     adapt=with_handle_where_stateless,

@@ -155,10 +155,9 @@ class TraceRoutes:
             wanted = _read_wanted(http.body or b"{}")
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise InvalidRequest(f"Invalid request: {error}") from None
-        caller = http.seen.caller
         try:
-            trace = self._traces.plan(
-                Wanted(wanted.label, tuple(wanted.expect), wanted.seconds), caller.principal or caller.address
+            trace = self._insight.plan(
+                Wanted(wanted.label, tuple(wanted.expect), wanted.seconds), http.seen.caller
             )
         except TooManyTraces as error:
             raise InvalidRequest(str(error)) from None

@@ -5,18 +5,24 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+from mcp_echo.auth.networks import network_of
+from mcp_echo.auth.proxies import Caller
+from mcp_echo.host.clocks import Clocks
 from mcp_echo.settings.table import Settings
 from mcp_echo.watch.findings import Report
 from mcp_echo.watch.masking import Masker
-from mcp_echo.watch.recorder import Clocks, Recorder
+from mcp_echo.watch.recorder import Recorder
 from mcp_echo.watch.records import ExchangeRecord, Record
 from mcp_echo.watch.report import report_about, report_of
 from mcp_echo.watch.rules.table import RULES
 from mcp_echo.watch.seen import Seen
-from mcp_echo.watch.traces import Trace, TraceLimits, Traces
+from mcp_echo.watch.traces import Trace, TraceLimits, Traces, Wanted
 
-PER_HOLDER = 10
-"""Traces that one principal or address may have."""
+PER_PRINCIPAL = 10
+"""Traces that one principal may have."""
+
+PER_ADDRESS = 20
+"""Traces that one address may have, where nobody vouches for who calls from it."""
 
 FULL_RECORDS = 50
 """Exchanges with plain ``/mcp`` that are recorded in one second; more are counted."""
@@ -38,7 +44,6 @@ class Insight:
         self.masker = Masker((settings.state_key or "").encode() or os.urandom(32))
         limits = TraceLimits(
             settings.traces,
-            PER_HOLDER,
             settings.trace_ttl,
             settings.trace_exchanges,
             settings.trace_bytes,
@@ -68,6 +73,16 @@ class Insight:
         else:
             plain.exchanges += 1
             plain.unrecorded += 1
+
+    def plan(self, wanted: Wanted, caller: Caller) -> Trace:
+        """Return a trace for a caller, which is not there before it is added.
+
+        Raises:
+            TooManyTraces: The caller has as many as one may have.
+        """
+        if caller.principal is not None:
+            return self.traces.plan(wanted, f"principal {caller.principal}", PER_PRINCIPAL)
+        return self.traces.plan(wanted, f"address {network_of(caller.address)}", PER_ADDRESS)
 
     def report(self, trace: Trace) -> Report:
         """Return what is known of a trace by now."""

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from mcp_echo.protocol import strict_json
-from mcp_echo.protocol.errors import OtherProtocol
+from mcp_echo.protocol.errors import McpError, OtherProtocol
 from mcp_echo.redaction import mask_body, mask_json, mask_session_ids, short_id
 from mcp_echo.watch.seen import Asked, BodyEvent, Event, Seen, SessionEvent
 
@@ -57,27 +57,35 @@ class Journal:
     def see(self, event: Event) -> None:
         """Write down what an operator wants to see of an event."""
         if isinstance(event, Seen):
-            if isinstance(event.refusal, OtherProtocol):
-                self._log.warn("{reason}", peer=event.peer, reason=event.refusal.message)
-            elif self.verbose and event.refusal is None and event.session is not None:
+            if event.refusal is not None:
+                self._refusal(event.peer, event.refusal)
+            elif self.verbose and event.session is not None:
                 self._detail(event)
-            if event.head is not None and event.head.path == _WITH_SLASH and event.identity is not None:
-                self._note_slash(event.peer)
+            if event.head is not None and event.head.path == _WITH_SLASH:
+                self._note_slash(event)
         elif isinstance(event, SessionEvent):
-            self._log.info(
-                "Session created" if event.kind == "begin" else f"Session {event.reason}",
-                session_id=short_id(event.session),
-                client_name=event.client,
-                protocol_version=event.revision,
-            )
+            self._session(event)
         elif isinstance(event, BodyEvent) and self.verbose:
             self._body(event)
 
-    def _note_slash(self, peer: str) -> None:
+    def _refusal(self, peer: str, refusal: McpError) -> None:
+        if isinstance(refusal, OtherProtocol):
+            self._log.warn("{reason}", peer=peer, reason=refusal.message)
+
+    def _note_slash(self, seen: Seen) -> None:
         """Tell once of each client that asks for /mcp/, or of so many: other servers may not serve it."""
-        if peer not in self._with_slash and len(self._with_slash) < _MOST_TOLD:
-            self._with_slash.add(peer)
-            self._log.info("Requests for /mcp/ are served as those for /mcp", peer=peer)
+        if seen.identity is None or seen.peer in self._with_slash or len(self._with_slash) >= _MOST_TOLD:
+            return
+        self._with_slash.add(seen.peer)
+        self._log.info("Requests for /mcp/ are served as those for /mcp", peer=seen.peer)
+
+    def _session(self, event: SessionEvent) -> None:
+        self._log.info(
+            "Session created" if event.kind == "begin" else f"Session {event.reason}",
+            session_id=short_id(event.session),
+            client_name=event.client,
+            protocol_version=event.revision,
+        )
 
     def _detail(self, seen: Seen) -> None:
         session_id = short_id(seen.session or "")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
+from mcp_echo.host.clocks import Clocks
 from mcp_echo.redaction import cut
 from mcp_echo.watch import facts
 from mcp_echo.watch.masking import Masker
@@ -37,13 +37,6 @@ class Notes:
         self.results: dict[JsonId | None, Result] = {}
         self.hash: str | None = None
         self.body: str | None = None
-
-
-class Clocks(NamedTuple):
-    """The clocks of a server."""
-
-    now: Callable[[], float]
-    wall: Callable[[], float]
 
 
 class Recorder:

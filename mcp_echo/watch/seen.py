@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple, Protocol
 
+import msgspec
+
 from mcp_echo.auth.proxies import Caller
 from mcp_echo.http.headers import Headers
 from mcp_echo.protocol.errors import McpError
@@ -71,38 +73,27 @@ class Point(Protocol):
         """Tell every observer."""
 
 
-class Asked:
+class Asked(msgspec.Struct, eq=False):
     """One JSON-RPC message, and what it came to."""
 
-    __slots__ = ("era", "error", "id", "method", "outcome", "revision", "seconds", "stray", "tool")
-
-    era: Era | None
+    era: Era | None = None
     """Whose rules it is served by; None where it is too broken to tell."""
-    revision: str | None
+    revision: str | None = None
     """The revision of the session, or else the one that the client names; None where it is unknown."""
-    method: str | None
+    method: str | None = None
     """The JSON-RPC method; None for a response, and for what cannot be read."""
-    id: MessageId | None
+    id: MessageId | None = None
     """The id; None for what has none."""
-    tool: str | None
+    tool: str | None = None
     """The tool of a ``tools/call``; None for other methods, and where its name was not read."""
-    outcome: int | str | None
+    outcome: int | str | None = None
     """The HTTP status that goes with the answer, or `CANCELLED`; None where no answer is due."""
-    error: int | None
+    error: int | None = None
     """The JSON-RPC error code; None for a result."""
-    seconds: float | None
+    seconds: float | None = None
     """From the arrival to the outcome; None where there is none."""
-    stray: bool
+    stray: bool = False
     """Whether it is a response to nothing that was asked here."""
-
-    def __init__(self) -> None:
-        self.forget()
-
-    def forget(self) -> None:
-        """Know nothing, as before the first rung."""
-        self.era = self.revision = self.method = self.id = self.tool = self.outcome = self.error = None
-        self.seconds = None
-        self.stray = False
 
     def begin(self, era: Era | None, message: object, revision: str | None) -> None:
         """Note what came, and by whose rules it is served."""
@@ -121,107 +112,65 @@ class Asked:
         self.error = error
 
 
-class Seen(Asked):
+class Seen(Asked, kw_only=True, eq=False):
     """One HTTP exchange; with its one message, as nearly all have, or its `batch`.
 
     Observers are told of it once: when its answer has left, or its client has, and whatever is answered later
     than that, on a stream or for a client that may come back, has come to something. One that opens a stream
     to listen on is told of when that is open; a `StreamEvent` tells of the end, which may be days later.
-
-    Args:
-        watch: Tells the observers.
-        peer: The other end of the connection: its address, or ``unix``.
-        connection: The number of the connection, counted from the start of the server.
-        head: The head of the request; None where it is none.
-        received: Bytes of its body that came.
     """
 
-    __slots__ = (
-        "arrived",
-        "asks",
-        "batch",
-        "client",
-        "connection",
-        "findings",
-        "first",
-        "head",
-        "identity",
-        "last",
-        "lines",
-        "made",
-        "notes",
-        "peer",
-        "pending",
-        "principal",
-        "received",
-        "refusal",
-        "retry",
-        "sent",
-        "session",
-        "status",
-        "streamed",
-        "trace",
-        "watch",
-    )
-
+    watch: Point
+    """Tells the observers."""
+    peer: str
+    """The other end of the connection: its address, or ``unix``."""
+    connection: int
+    """The number of the connection, counted from the start of the server."""
+    head: Head | None
+    """The head of the request; None where it is none."""
+    received: int
+    """Bytes of its body that came."""
     arrived: float
     """Seconds of the steady clock when it was complete, or was refused."""
-    principal: str | None
+    principal: str | None = None
     """Who the caller is, or None when nobody vouches for it."""
-    identity: CallerIdentity | None
+    identity: CallerIdentity | None = None
     """Tells who sends it; None until it is known to be for MCP."""
-    batch: Sequence[Asked] | None
+    batch: Sequence[Asked] | None = None
     """Its messages, where they come as an array; None for a single one."""
-    session: str | None
+    session: str | None = None
     """The id of the session that it belongs to; None for none, and for one that is not there."""
-    made: bool
+    made: bool = False
     """Whether that session was made by this exchange."""
-    client: ClientInfo | None
+    client: ClientInfo | None = None
     """What the client says of itself, in this request or in the session."""
-    asks: bool
+    asks: bool = False
     """Whether a modern request was answered with questions, and a state to send back."""
-    retry: bool | None
+    retry: bool | None = None
     """Whether the retry of such a request brings that state; None where it is no retry."""
-    refusal: McpError | None
+    refusal: McpError | None = None
     """Why it was refused before a JSON-RPC message was looked at; None where it was not."""
-    status: int | None
+    status: int | None = None
     """The HTTP status; None where the client left before."""
-    sent: int
+    sent: int = 0
     """Bytes of the answer's body."""
-    first: float | None
+    first: float | None = None
     """Seconds of the steady clock when the first byte of the answer was written; None while none was."""
-    last: float | None
+    last: float | None = None
     """The same of the last byte; None as long as a stream is open, and where the client left before."""
-    streamed: bool
+    streamed: bool = False
     """Whether a stream answers."""
-    lines: Sequence[bytes]
+    lines: Sequence[bytes] = ()
     """The header lines of the answer, beside those that every answer has."""
-    trace: Any
+    trace: Any = None
     """The `mcp_echo.watch.traces.Trace` that it belongs to; None for none, as nearly always."""
-    notes: Any
+    notes: Any = None
     """What is noted for its trace while it goes on; see `mcp_echo.watch.recorder.Notes`."""
-    findings: tuple[str, ...]
+    findings: tuple[str, ...] = ()
     """The ids of the rules that it breaks, once its trace has been told."""
-    pending: int
+    pending: int = 1
     """How much goes on yet: the HTTP exchange, and each message that is answered whether its client stays or
     not. What begins is counted where it cannot begin twice."""
-
-    def __init__(self, watch: Point, peer: str, connection: int, head: Head | None, received: int) -> None:
-        self.watch = watch
-        self.peer = peer
-        self.connection = connection
-        self.head = head
-        self.received = received
-        self.arrived = watch.now()
-        self.pending = 1
-        self.sent = 0
-        self.principal = self.identity = self.refusal = self.status = self.first = self.last = None
-        # As `forget` does it, without a call for each exchange.
-        self.era = self.revision = self.method = self.id = self.tool = self.outcome = self.error = None
-        self.seconds = self.batch = self.session = self.client = self.retry = None
-        self.streamed = self.stray = self.made = self.asks = False
-        self.lines = self.findings = ()
-        self.trace = self.notes = None
 
     def forget(self) -> None:
         """Know nothing of what the rungs of the ladders learn, as before the first of them."""

@@ -39,8 +39,6 @@ class TraceLimits(NamedTuple):
 
     traces: int
     """How many there may be (``MCP_ECHO_TRACES``)."""
-    per_holder: int
-    """How many of them one principal or address may have."""
     seconds: int
     """How long one lasts unless it says otherwise (``MCP_ECHO_TRACE_TTL``)."""
     exchanges: int
@@ -183,19 +181,20 @@ class Traces:
     def __len__(self) -> int:
         return len(self._traces)
 
-    def plan(self, wanted: Wanted, holder: str) -> Trace:
+    def plan(self, wanted: Wanted, holder: str, share: int) -> Trace:
         """Return a trace that is not there before it is added.
 
         Args:
             wanted: What it is to be.
-            holder: The principal or address whose share it counts in.
+            holder: The principal or address that it counts for.
+            share: How many one such may have.
 
         Raises:
             TooManyTraces: Its holder has as many as one may have.
         """
         now = self._wall()
         mine = [trace for trace in self if trace.holder == holder and not _is_over(trace, now)]
-        if len(mine) >= self.limits.per_holder:
+        if len(mine) >= share:
             raise TooManyTraces(
                 f"You have {len(mine)} traces, as many as one may have: end one with DELETE, or wait until "
                 "one expires"

@@ -8,10 +8,8 @@ from typing import Any
 
 from mcp_echo.host.listening import Place, endpoint, endpoint_description, metrics_description
 from mcp_echo.settings.table import Settings
-from mcp_echo.workers.launch import Launch, arguments_of
+from mcp_echo.workers.launch import Launch
 from mcp_echo.workers.parent import Fleet
-
-__all__ = ["Fleet", "Launch", "arguments_of", "build_fleet"]
 
 
 def build_fleet(

@@ -50,6 +50,7 @@ class WorkerProcess(ProcessProtocol):
         self,
         reactor: Any,
         assignment: Assignment,
+        *,
         reports: Path,
         patience: float,
         ready: Callable[[WorkerProcess], None],

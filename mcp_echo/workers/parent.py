@@ -229,10 +229,10 @@ class Fleet(MultiService):
         process = WorkerProcess(
             self._reactor,
             assignment,
-            self._directory / f"{self._lives}.notify",
-            self._patience,
-            self._worker_ready,
-            lambda process: self._worker_ended(slot, process),
+            reports=self._directory / f"{self._lives}.notify",
+            patience=self._patience,
+            ready=self._worker_ready,
+            ended=lambda process: self._worker_ended(slot, process),
         )
         slot.process = process
         try:

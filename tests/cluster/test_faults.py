@@ -46,7 +46,7 @@ def test_a_stream_whose_beginning_was_refused_is_let_go_with_the_next_beat(clust
     cluster.a.engine.stepping = False
     refused.addErrback(lambda failure: failure.trap(StoreUnavailable))
     cluster.advance(HEARTBEAT)
-    cluster.a.store.beat()
+    cluster.a.store.maintenance.beat()
     assert cluster.a.on(session_id, lambda session: session.open_streams) == 1
     assert reader.open
 
@@ -221,7 +221,7 @@ def test_a_beat_that_comes_late_does_not_let_go_of_what_was_just_read(cluster: C
     reader = cluster.a.listen(session_id)
     cluster.a.queue(session_id, b"one")
     cluster.a.engine.available = False
-    cluster.a.store.beat()
+    cluster.a.store.maintenance.beat()
     reader.drop()
     cluster.a.engine.available = True
     cluster.advance(RETRY)

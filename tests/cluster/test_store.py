@@ -14,9 +14,10 @@ from mcp_echo.cluster.session import SharedSession
 from mcp_echo.cluster.store import HEARTBEAT, SharedStore
 from mcp_echo.cluster.stream_log import LEASE, Bounds
 from mcp_echo.protocol.errors import SessionNotFound, StoreUnavailable, TooManySessions
+from mcp_echo.sessions.key import SessionKey
 from mcp_echo.sessions.session import Echo
-from mcp_echo.sessions.store import SessionKey
 from tests.engines import DictRecords
+from tests.making import handle_in, session_in
 from tests.nodes import BOUNDS, CLIENT, REVISION, Node, Reader, reading
 
 
@@ -121,7 +122,7 @@ def test_a_session_that_was_made_before_another_attempt_is_counted_once(cluster:
 
     def held(store: SharedStore) -> int:
         store.use(session_id, "alice")
-        store.create_handle("alice", REVISION, CLIENT)
+        handle_in(store, "alice", REVISION, CLIENT)
         return store.share("alice", "10.0.0.1").held
 
     a.engine.stepping = True
@@ -145,7 +146,7 @@ def test_what_a_request_did_with_a_new_session_counts_once_however_often_it_is_w
     b.on(other, echo, "alice")
 
     def work(store: SharedStore) -> str:
-        made = store.create("alice", REVISION, CLIENT)
+        made = session_in(store, "alice", REVISION, CLIENT)
         made.record.requests += 1
         made.log.queue(b"news")
         echo(made)
@@ -166,7 +167,7 @@ def test_a_request_whose_closing_another_node_has_done_already_counts_once(
     """Our choice: it is closed, as was asked; what the request did besides is not done again for that."""
     a, b = cluster.a, cluster.b
     session_id = a.create()
-    handle = a.do(lambda store: store.create_handle(None, REVISION, CLIENT)).id
+    handle = a.do(lambda store: handle_in(store, None, REVISION, CLIENT)).id
     submit = a.engine.submit
 
     async def late(operation: Operation) -> Outcome:
@@ -192,8 +193,8 @@ def test_a_session_made_beside_one_that_is_refused_is_not_left_behind(cluster: C
     node = Node(cluster.records, "c", cluster.clock, limit=1)
 
     def work(store: SharedStore) -> None:
-        store.create("alice", REVISION, CLIENT).record.used = True
-        store.create("alice", REVISION, CLIENT)
+        session_in(store, "alice", REVISION, CLIENT).record.used = True
+        session_in(store, "alice", REVISION, CLIENT)
 
     with pytest.raises(TooManySessions):
         node.do(work)
@@ -251,7 +252,7 @@ def test_sessions_that_are_lost_while_they_are_made_are_made_anew(cluster: Clust
     a = cluster.a
 
     def work(store: SharedStore) -> list[str]:
-        made = [store.create_handle("alice", REVISION, CLIENT) for _ in range(2)]
+        made = [handle_in(store, "alice", REVISION, CLIENT) for _ in range(2)]
         for session in made:
             session.remember_echo(Echo("hello"))
         return [session.id for session in made]
@@ -411,7 +412,7 @@ def test_what_a_dead_node_had_not_written_goes_to_the_next_listener(cluster: Clu
     next_reader = cluster.b.listen(session_id)
     assert texts(next_reader) == []
     cluster.advance(LEASE / 1000)
-    cluster.b.store.beat()
+    cluster.b.store.maintenance.beat()
     assert texts(next_reader) == [b"1"]
 
 
@@ -435,7 +436,7 @@ def test_a_lost_nudge_is_made_up_for_by_the_heartbeat(cluster: Cluster) -> None:
     assert texts(reader) == []
     cluster.records.nodes["a"] = listener
     cluster.advance(HEARTBEAT)
-    cluster.a.store.beat()
+    cluster.a.store.maintenance.beat()
     assert texts(reader) == [b"1"]
 
 
@@ -524,11 +525,11 @@ def test_an_open_stream_ends_with_the_expiry_of_its_session(cluster: Cluster) ->
 
 def test_echoes_anywhere_are_told_where_somebody_watches_once_each(cluster: Cluster) -> None:
     """2026-07-28 basic/patterns/subscriptions; our promise: on whichever node it is listened."""
-    handle = cluster.a.do(lambda store: store.create_handle(None, REVISION, CLIENT)).id
-    cached = cluster.a.store.find_here(handle)
+    handle = cluster.a.do(lambda store: handle_in(store, None, REVISION, CLIENT)).id
+    cached = cluster.a.store.cache.get(handle)
     assert cached is not None
     cached.watched = True
-    cluster.a.store.later(cached, lambda draft: setattr(draft.stored, "watchers", ["a"]))
+    cluster.a.store.maintenance.later(cached, lambda draft: setattr(draft.stored, "watchers", ["a"]))
     for node in (cluster.a, cluster.b, cluster.b):
         node.on(handle, echo)
     assert cluster.a.echoed == [handle] * 3
@@ -580,7 +581,7 @@ def test_after_an_outage_no_node_judges_the_others_before_they_could_speak(clust
     readers = [cluster.a.listen(session_id), cluster.b.listen(session_id)]
     for node in (cluster.a, cluster.b):
         node.engine.available = False
-        node.store.beat()
+        node.store.maintenance.beat()
     cluster.advance(2 * LEASE / 1000)
     cluster.a.engine.available = True
     cluster.advance(RETRY)
@@ -619,7 +620,9 @@ def test_a_copy_from_before_messages_moved_is_read_anew(cluster: Cluster) -> Non
 
 def test_a_session_is_the_same_after_it_was_forgotten_and_read_again(cluster: Cluster) -> None:
     """Our promise: what is kept is all there is to a session."""
-    handle = cluster.a.do(lambda store: store.create_handle("alice", REVISION, CLIENT, 60.0, "a label")).id
+    handle = cluster.a.do(
+        lambda store: handle_in(store, "alice", REVISION, CLIENT, timeout=60.0, label="a label")
+    ).id
 
     def change(session: SharedSession) -> None:
         session.record.initialized, session.record.log_level = True, "info"

@@ -151,9 +151,9 @@ class SharedSessionMachine(RuleBasedStateMachine):
             self.records.advance(step)
             self.clock.advance(step)
             for node in self.nodes:
-                node.store.acknowledge()
+                node.store.maintenance.acknowledge()
                 if step == HEARTBEAT:
-                    node.store.beat()
+                    node.store.maintenance.beat()
             if step == HEARTBEAT:
                 self.run()
 
@@ -229,7 +229,7 @@ class SharedSessionMachine(RuleBasedStateMachine):
                 assert all(count == 1 for count in got.values()), got
         for node in self.nodes:
             assert not node.engine.under_way
-            cached = node.store.find_here(self.session)
+            cached = node.store.cache.get(self.session)
             assert cached is None or not (cached.busy or cached.waiting or cached.later)
 
 

@@ -33,9 +33,11 @@ from mcp_echo.sessions.session import Client, Session
 from mcp_echo.sessions.store import EndReason, Holdings, SessionStore, Statistics, StoreLimits
 from mcp_echo.stores.redis import script as redis_script
 from mcp_echo.stores.redis.engine import RedisEngine
+from mcp_echo.stores.sqlite.clock import FileClock, boot
 from mcp_echo.stores.sqlite.engine import SqliteEngine
 from mcp_echo.transport.timers import ReactorTimers
-from tests.engines import DictEngine, DictRecords
+from tests.engines import DictEngine, DictRecords, record_limits
+from tests.making import handle_in, session_in
 from tests.nodes import CollectingStore, Reader
 from tests.stores.redis_server import shared_server
 
@@ -203,7 +205,7 @@ class Bench:
         """Make a session, which is in use unless told otherwise."""
 
         def create(store: SessionStore) -> Seen:
-            session = store.create(principal, REVISION, CLIENT, address)
+            session = session_in(store, principal, REVISION, CLIENT, address)
             session.record.used = used
             return look(session)
 
@@ -219,7 +221,8 @@ class Bench:
         """Make state that is named by a handle, which is in use unless told otherwise."""
 
         def create(store: SessionStore) -> Seen:
-            session = store.create_handle(principal, MODERN_REVISION, CLIENT, timeout, "a label", address)
+            maker = store, principal, MODERN_REVISION, CLIENT
+            session = handle_in(*maker, timeout=timeout, label="a label", address=address)
             session.record.used = used
             return look(session)
 
@@ -365,8 +368,8 @@ class Memory(Bench):
             self.store_limits,
             lambda: self.time,
             lambda: EventLog(*self.bounds),
-            lambda session, reason: self.note_end(session.id, reason, len(self.store)),
-            StateBudget(MAX_BYTES),
+            ended=lambda session, reason: self.note_end(session.id, reason, len(self.store)),
+            budget=StateBudget(MAX_BYTES),
         )
         self.stores = [self.store]
 
@@ -425,10 +428,10 @@ class Shared(Bench):
         store = WatchedStore(
             engine,
             self.store_limits,
-            self.bounds,
-            SharedBudget(MAX_BYTES, engine),
-            Runtime(lambda: self.time, ReactorTimers(reactor), self.spawn),
-            Hooks(self.note_shared_end, lambda _handle: None),
+            bounds=self.bounds,
+            budget=SharedBudget(MAX_BYTES, engine),
+            runtime=Runtime(lambda: self.time, ReactorTimers(reactor), self.spawn),
+            hooks=Hooks(self.note_shared_end, lambda _handle: None),
         )
         engine.open()
         engine.start(store)
@@ -470,7 +473,7 @@ class Shared(Bench):
         # Twice: what one does now, another has to hear of.
         for _ in range(2):
             for store in self.stores:
-                store.acknowledge()
+                store.maintenance.acknowledge()
             await self.rest()
             for store in self.stores:
                 store.caught_up()
@@ -478,7 +481,7 @@ class Shared(Bench):
 
     async def beat(self) -> None:
         for store in self.stores:
-            store.beat()
+            store.maintenance.beat()
         await self.rest()
 
     async def rest(self) -> None:
@@ -543,10 +546,9 @@ class Sqlite(Shared):
         return SqliteEngine(
             reactor,
             f"sqlite:{self.directory}/sessions.db",
-            node=node,
-            uptime=lambda: self.time,
-            wall=self.wall,
-            **self.limits,
+            record_limits(**self.limits),
+            node,
+            FileClock(lambda: self.time, self.wall, boot()),
         )
 
 
@@ -578,10 +580,10 @@ class Redis(Shared):
             reactor,
             # A machine that is busy with other tests is no failure.
             f"{self.server.address}?prefix={self.prefix}&timeout=10",
-            node=node,
+            record_limits(**self.limits),
+            node,
             steady=lambda: self.time,
             wall=self.wall,
-            **self.limits,
         )
 
     def advance(self, seconds: float) -> None:

@@ -44,8 +44,9 @@ from mcp_echo.cluster.engine import (
 from mcp_echo.protocol.errors import StoreUnavailable
 from mcp_echo.sessions.store import Counts
 from mcp_echo.stores.redis.engine import RedisEngine
+from mcp_echo.stores.sqlite.clock import FileClock, boot
 from mcp_echo.stores.sqlite.engine import SqliteEngine
-from tests.engines import BROADCASTS_KEPT, EPOCH, DictEngine, DictRecords
+from tests.engines import BROADCASTS_KEPT, EPOCH, DictEngine, DictRecords, record_limits
 from tests.stores.redis_cluster import shared_cluster
 from tests.stores.redis_server import shared_server
 
@@ -157,10 +158,9 @@ class Sqlite(Bench):
         return SqliteEngine(
             reactor,
             f"sqlite:{self.directory}/records.db",
-            node=node,
-            uptime=lambda: self.time / 1000,
-            wall=lambda: self.time / 1000,
-            **limits,
+            record_limits(**limits),
+            node,
+            FileClock(lambda: self.time / 1000, lambda: self.time / 1000, boot()),
         )
 
 
@@ -180,7 +180,7 @@ class Redis(Bench):
         return f"{shared_server().address}?"
 
     def make(self, node: str, **limits: Any) -> Engine:
-        return RedisEngine(reactor, self.address, node=node, **limits)
+        return RedisEngine(reactor, self.address, record_limits(**limits), node)
 
     async def advance(self, moments: float) -> None:
         await deferLater(reactor, (moments * self.moment + 5) / 1000)

@@ -41,6 +41,7 @@ from tests.contracts.session_stores import (
     look,
     until,
 )
+from tests.making import session_in
 from tests.nodes import Reader
 
 
@@ -218,7 +219,7 @@ async def test_the_limit_is_exact_however_many_ask_at_once(bench: Bench) -> None
 
     def make(store: SessionStore) -> bool:
         try:
-            store.create(None, REVISION, CLIENT)
+            session_in(store, None, REVISION, CLIENT)
         except TooManySessions:
             return False
         return True
@@ -481,7 +482,7 @@ def told(store: SessionStore, principal: str | None) -> tuple[int, int]:
 
 def told_after_one_more(store: SessionStore, principal: str | None) -> tuple[int, int]:
     """Return what a caller is told in the request that makes another session of its."""
-    store.create(principal, REVISION, CLIENT, "10.0.0.1")
+    session_in(store, principal, REVISION, CLIENT, "10.0.0.1")
     return told(store, principal)
 
 
@@ -517,9 +518,9 @@ async def test_a_share_tells_what_the_request_itself_has_done(bench: Bench, prin
             return store.share(principal, "10.0.0.1").held
 
         seen = [held()]
-        store.create("bob", REVISION, CLIENT, "10.0.0.1")
+        session_in(store, "bob", REVISION, CLIENT, "10.0.0.1")
         seen.append(held())
-        store.create(principal, REVISION, CLIENT, "10.0.0.1")
+        session_in(store, principal, REVISION, CLIENT, "10.0.0.1")
         seen.append(held())
         store.close(handle.id, principal, handle=True)
         seen.append(held())
@@ -653,7 +654,7 @@ async def test_counters_and_the_last_echo_last_from_use_to_use(bench: Bench) -> 
 async def test_everything_that_is_known_of_a_session_lasts(bench: Bench) -> None:
     """Design of the interface: nothing that a request has learned is forgotten before the next."""
     client = Client("ünï", None, {"a": {"b": [1, 2.5, None, True, "é"]}, "elicitation": {}})
-    made = await bench.perform(lambda store: look(store.create("al/ice é", REVISION, client)))
+    made = await bench.perform(lambda store: look(session_in(store, "al/ice é", REVISION, client)))
 
     def learn(session: Session) -> Seen:
         session.record.initialized = True

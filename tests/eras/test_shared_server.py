@@ -86,7 +86,7 @@ class OutageTests(OnARivalEngine, ModernTestCase):
         listening = self.listen(session)
         self.kept.available = False
         self.call_refused(session)
-        self.service.store.beat()
+        self.service.store.maintenance.beat()
         self.kept.available = True
         self.clock.advance(1)
         self.text("echo", {"message": "m"}, session=session)
@@ -106,7 +106,7 @@ class OutageTests(OnARivalEngine, ModernTestCase):
         assert self.rpc("tools/call", probe, session, Accept=BOTH).status == 503
         assert self.clock.getDelayedCalls() == []
         self.kept.available = True
-        cached = self.service.store.find_here(session)
+        cached = self.service.store.cache.get(session)
         assert (cached.running, cached.in_flight) == ({}, 0)
 
 
@@ -209,7 +209,7 @@ class TidyTests(OnARivalEngine, ModernTestCase):
         assert len(subscriptions) > 0
         self.store.expire()
         assert len(subscriptions) == 0
-        assert self.store.find_here(session) is None
+        assert self.store.cache.get(session) is None
 
 
 class LateWorkTests(OnARivalEngine, ModernTestCase):

@@ -15,9 +15,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from mcp_echo.host.notify import STATUS_INTERVAL, Notices, watchdog_interval
 from mcp_echo.protocol.revisions import Supported
-from mcp_echo.service import EchoService
+from mcp_echo.service import Clocks, EchoService
 from mcp_echo.sessions.session import UNKNOWN_CLIENT
 from mcp_echo.settings.load import load
+from tests.making import session_in
 
 
 class NotifyTestCase(SynchronousTestCase):
@@ -156,13 +157,12 @@ class EchoServiceTests(NotifyTestCase):
         service = EchoService(
             self.clock,
             load({}, {}),
-            self.clock.seconds,
-            self.clock.seconds,
-            {"NOTIFY_SOCKET": self.path, "WATCHDOG_USEC": "30000000"},
+            clocks=Clocks(self.clock.seconds, self.clock.seconds),
+            environ={"NOTIFY_SOCKET": self.path, "WATCHDOG_USEC": "30000000"},
         )
         service.startService()
         service.notices.ready()
-        service.store.create(None, Supported().offered, UNKNOWN_CLIENT)
+        session_in(service.store, None, Supported().offered, UNKNOWN_CLIENT)
         self.clock.advance(STATUS_INTERVAL)
         assert self.told() == [
             "READY=1\nSTATUS=Serving: 0 sessions, 0 streams",

@@ -180,7 +180,12 @@ def test_the_policy_follows_the_settings() -> None:
     """Our choice: one set of settings, one policy."""
     options = {"allowed_origins": APP, "cors_credentials": "true", "cors_max_age": "5"}
     found = CorsPolicy.of(load(options, {}).settings)
-    assert (found.origins, found.credentials, found.max_age, found.any_origin) == ((APP,), True, 5, False)
+    assert (found.allowed.entries, found.credentials, found.max_age, found.allowed.any) == (
+        (APP,),
+        True,
+        5,
+        False,
+    )
 
 
 @pytest.mark.parametrize(

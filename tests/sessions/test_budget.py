@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -11,10 +13,12 @@ from mcp_echo.protocol.errors import McpError
 from mcp_echo.protocol.revisions import Supported
 from mcp_echo.sessions.budget import Budget, StateBudget
 from mcp_echo.sessions.event_log import EventLog
+from mcp_echo.sessions.key import SessionKey
 from mcp_echo.sessions.memory import MemoryStore
-from mcp_echo.sessions.session import UNKNOWN_CLIENT, Echo, Session
+from mcp_echo.sessions.session import UNKNOWN_CLIENT, Echo, Session, Terms
 from mcp_echo.sessions.store import StoreLimits
 from tests.examples import examples
+from tests.making import handle_in, session_in
 from tests.sessions.test_event_log import Connection, queued
 
 REVISION = Supported().offered
@@ -24,8 +28,8 @@ def log_in(budget: Budget, max_messages: int = 100, max_bytes: int = 1000, keeps
     return EventLog(max_messages, max_bytes, budget, keeps)
 
 
-def session_in(budget: Budget) -> Session:
-    return Session("id", None, REVISION, UNKNOWN_CLIENT, 0.0, 60, budget=budget)
+def session_of(budget: Budget) -> Session:
+    return Session(SessionKey("id", None, False), Terms(REVISION, UNKNOWN_CLIENT, 60), 0.0, budget=budget)
 
 
 def test_a_queue_makes_room_out_of_its_own_when_all_together_are_full() -> None:
@@ -130,7 +134,7 @@ def test_only_messages_that_nobody_is_about_to_take_make_room_for_others() -> No
 def test_an_echo_that_does_not_fit_is_forgotten_and_counted() -> None:
     """Our choice: an older echo must not be replayed as the last one."""
     budget = StateBudget(3000)
-    talking = session_in(budget)
+    talking = session_of(budget)
     talking.remember_echo(Echo("x" * 2000))
     assert budget.used == budget.echoes > 2000
     talking.remember_echo(Echo("y" * 3000))
@@ -194,8 +198,8 @@ def test_who_has_filled_its_share_leaves_room_for_others() -> None:
     """Our choice: what a holder adds beyond its share is not kept, whichever of its sessions adds it."""
     told: list[str] = []
     budget = StateBudget(10_000, told.append, share=5000)
-    first, second = session_in(budget.of("greedy")), session_in(budget.of("greedy"))
-    other = session_in(budget.of("modest"))
+    first, second = session_of(budget.of("greedy")), session_of(budget.of("greedy"))
+    other = session_of(budget.of("modest"))
     first.remember_echo(Echo("g" * 4000))
     second.remember_echo(Echo("G" * 4000))
     second.log.queue(b"g" * 2000)
@@ -237,7 +241,7 @@ def test_a_queue_makes_room_out_of_its_own_when_the_share_is_full() -> None:
 def test_an_answer_that_is_owed_counts_until_it_is_read_though_its_session_is_over() -> None:
     """Our choice: who ends sessions with unread answers does not get a new share for it."""
     budget = StateBudget(200, share=100)
-    session = session_in(budget.of("one"))
+    session = session_of(budget.of("one"))
     reader = Connection(session.log, session.log.answer(), fast=False)
     session.log.append(reader.stream, b"a" * 80)
     session.end()
@@ -250,7 +254,7 @@ def test_a_holder_is_forgotten_with_all_that_it_had() -> None:
     """Our choice: memory for those who have something, not for all who ever came."""
     store = MemoryStore(StoreLimits(10, 1000), lambda: 0.0, budget=StateBudget(1000, share=500))
     for number in range(100):
-        session = store.create(None, REVISION, UNKNOWN_CLIENT, f"10.0.0.{number}")
+        session = session_in(store, None, REVISION, UNKNOWN_CLIENT, f"10.0.0.{number}")
         session.log.queue(b"m")
         assert len(store.budget._holders or ()) == 1
         store.close(session.id, None)
@@ -295,9 +299,9 @@ class BudgetMachine(RuleBasedStateMachine):
         handle=st.booleans(),
     )
     def create(self, principal: str | None, address: str | None, handle: bool) -> object:
-        make = self.store.create_handle if handle else self.store.create
+        make: Any = handle_in if handle else session_in
         try:
-            return make(principal, REVISION, UNKNOWN_CLIENT, address=address)
+            return make(self.store, principal, REVISION, UNKNOWN_CLIENT, address=address)
         except McpError:
             return multiple()
 

@@ -6,10 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mcp_echo.auth.networks import network_of
 from mcp_echo.protocol.errors import CallsTooFast, SessionsTooFast, TooManyStreams, TooMuchInFlight
 from mcp_echo.protocol.revisions import Supported
-from mcp_echo.sessions.limits import CLIENTS_AT_AN_ADDRESS, AddressRates, Limits, Rate, network_of
-from mcp_echo.sessions.session import UNKNOWN_CLIENT, Session
+from mcp_echo.sessions.key import SessionKey
+from mcp_echo.sessions.limits import CLIENTS_AT_AN_ADDRESS, AddressRates, Limits, Rate
+from mcp_echo.sessions.session import UNKNOWN_CLIENT, Session, Terms
 from mcp_echo.settings.load import load
 from tests.sessions.test_event_log import Connection
 
@@ -21,7 +23,7 @@ def limits(**settings: str) -> Limits:
 
 
 def session() -> Session:
-    return Session("id", None, Supported().offered, UNKNOWN_CLIENT, 0.0, 60)
+    return Session(SessionKey("id", None, False), Terms(Supported().offered, UNKNOWN_CLIENT, 60), 0.0)
 
 
 class Calls:

@@ -18,6 +18,7 @@ from mcp_echo.sessions.memory import MemoryStore
 from mcp_echo.sessions.session import UNKNOWN_CLIENT, Session
 from mcp_echo.sessions.store import StoreLimits
 from tests.examples import examples
+from tests.making import handle_in, session_in
 
 REVISION = Supported().offered
 
@@ -40,8 +41,8 @@ def test_the_sweep_stops_at_the_first_living_session_of_each_timeout(monkeypatch
     monkeypatch.setattr("mcp_echo.sessions.memory.Session", WatchedSession)
     for moment in range(100):
         time = float(moment)
-        store.create(None, REVISION, UNKNOWN_CLIENT)
-        store.create_handle(None, REVISION, UNKNOWN_CLIENT, timeout=30)
+        session_in(store, None, REVISION, UNKNOWN_CLIENT)
+        handle_in(store, None, REVISION, UNKNOWN_CLIENT, timeout=30)
     time = 102.0
     store.expire()
     time = 104.0
@@ -54,25 +55,25 @@ def test_time_for_room_is_measured_over_every_timeout() -> None:
     """RFC 9110 section 10.2.3: Retry-After is when there is room, whoever's time is up first."""
     time = 0.0
     store = MemoryStore(StoreLimits(60, 2), lambda: time)
-    store.create(None, REVISION, UNKNOWN_CLIENT)
-    store.create_handle(None, REVISION, UNKNOWN_CLIENT, timeout=7)
+    session_in(store, None, REVISION, UNKNOWN_CLIENT)
+    handle_in(store, None, REVISION, UNKNOWN_CLIENT, timeout=7)
     time = 3.0
     with pytest.raises(TooManySessions) as refusal:
-        store.create(None, REVISION, UNKNOWN_CLIENT)
+        session_in(store, None, REVISION, UNKNOWN_CLIENT)
     assert refusal.value.headers == {"Retry-After": "5"}
 
 
 def test_the_same_object_comes_back() -> None:
     """Our choice: in one process a session is one object, never a copy."""
     store = MemoryStore(StoreLimits(60, 1), lambda: 0.0)
-    session = store.create(None, REVISION, UNKNOWN_CLIENT)
+    session = session_in(store, None, REVISION, UNKNOWN_CLIENT)
     assert store.use(session.id, None) is session
 
 
 def test_each_session_gets_its_queue_from_the_store() -> None:
     """Our choice: the bounds of a queue are settings, which the store passes on."""
     store = MemoryStore(StoreLimits(60, 2), lambda: 0.0, lambda: EventLog(max_messages=1))
-    first, second = (store.create(None, REVISION, UNKNOWN_CLIENT) for _ in range(2))
+    first, second = (session_in(store, None, REVISION, UNKNOWN_CLIENT) for _ in range(2))
     first.log.queue(b"a")
     first.log.queue(b"b")
     assert (first.pending, first.dropped, second.pending) == (1, 1, 0)
@@ -87,7 +88,7 @@ def test_a_session_takes_little_memory_whoever_has_it(addresses: int, used: bool
     gc.collect()
     tracemalloc.start()
     for number in range(5000):
-        store.create(None, REVISION, UNKNOWN_CLIENT, f"10.0.{number % addresses}").record.used = used
+        session_in(store, None, REVISION, UNKNOWN_CLIENT, f"10.0.{number % addresses}").record.used = used
     store._shares.first_to_give_way(None)
     taken, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
@@ -130,9 +131,9 @@ class StoreMachine(RuleBasedStateMachine):
     def create(self, handle: bool, timeout: float | None) -> None:
         try:
             if handle:
-                session = self.store.create_handle(None, REVISION, UNKNOWN_CLIENT, timeout)
+                session = handle_in(self.store, None, REVISION, UNKNOWN_CLIENT, timeout=timeout)
             else:
-                session = self.store.create(None, REVISION, UNKNOWN_CLIENT)
+                session = session_in(self.store, None, REVISION, UNKNOWN_CLIENT)
         except TooManySessions:
             self.refused += 1
             assert len(self.living()) == self.LIMIT

@@ -10,13 +10,14 @@ import pytest
 from mcp_echo.protocol.revisions import Supported
 from mcp_echo.sessions.budget import StateBudget
 from mcp_echo.sessions.event_log import EventLog
-from mcp_echo.sessions.session import UNKNOWN_CLIENT, Echo, Session
+from mcp_echo.sessions.key import SessionKey
+from mcp_echo.sessions.session import UNKNOWN_CLIENT, Echo, Session, Terms
 
 REVISION = Supported().offered
 
 
 def session(now: float = 100.0) -> Session:
-    return Session("id", None, REVISION, UNKNOWN_CLIENT, now, timeout=60)
+    return Session(SessionKey("id", None, False), Terms(REVISION, UNKNOWN_CLIENT, 60), now)
 
 
 @pytest.mark.parametrize(("idle", "expired"), [(0, False), (59.999, False), (60, True), (1e9, True)])
@@ -41,7 +42,7 @@ def test_a_session_that_never_had_a_message_has_no_queue() -> None:
         made.append(EventLog())
         return made[-1]
 
-    idle = Session("id", None, REVISION, UNKNOWN_CLIENT, 0.0, 60, new_log=new_log)
+    idle = Session(SessionKey("id", None, False), Terms(REVISION, UNKNOWN_CLIENT, 60), 0.0, new_log=new_log)
     assert (idle.pending, idle.dropped, idle.open_streams, idle.queue_bytes) == (0, 0, 0, 0)
     assert made == []
     idle.log.queue(b"12345")
@@ -51,7 +52,7 @@ def test_a_session_that_never_had_a_message_has_no_queue() -> None:
 def test_what_a_session_is_told_after_its_end_is_not_kept() -> None:
     """Our choice: work may go on for a while after a DELETE, and must not hold memory for nobody."""
     budget = StateBudget()
-    over = Session("id", None, REVISION, UNKNOWN_CLIENT, 0.0, 60, budget=budget)
+    over = Session(SessionKey("id", None, False), Terms(REVISION, UNKNOWN_CLIENT, 60), 0.0, budget=budget)
     over.remember_echo(Echo("before"))
     over.end()
     over.log.queue(b"12345")

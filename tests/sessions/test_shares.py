@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mcp_echo.protocol.revisions import Supported
+from mcp_echo.sessions.key import SessionKey
 from mcp_echo.sessions.lanes import Lanes
-from mcp_echo.sessions.session import UNKNOWN_CLIENT, Session
+from mcp_echo.sessions.session import UNKNOWN_CLIENT, Session, Terms
 from mcp_echo.sessions.shares import Shares
 from mcp_echo.sessions.store import SAMPLE
 
@@ -22,7 +23,8 @@ def session(
     timeout: float = 60,
     kind: type[Session] = Session,
 ) -> Session:
-    return kind(f"{number}", None, REVISION, UNKNOWN_CLIENT, now, timeout, holder=holder)
+    terms = Terms(REVISION, UNKNOWN_CLIENT, timeout)
+    return kind(SessionKey(f"{number}", None, False), terms, now, holder=holder)
 
 
 def of(living: list[Session], holder: str | None) -> list[Session]:

@@ -16,6 +16,7 @@ from mcp_echo.cluster.engine import Change, Create, Engine, Load, Outcome
 from mcp_echo.protocol.errors import StoreUnavailable
 from mcp_echo.stores.redis.engine import RedisEngine
 from tests.contracts.test_engine import until
+from tests.engines import record_limits
 from tests.stores.redis_server import RedisServer
 
 LONG = 3_600_000
@@ -36,7 +37,7 @@ def load(name: str, owner: str | None = None, known: int = 0) -> Load:
 
 
 def make(address: str, node: str = "a", **more: Any) -> RedisEngine:
-    return RedisEngine(reactor, address, node=node, **{"limit": 100_000, "limit_per_principal": None, **more})
+    return RedisEngine(reactor, address, record_limits(**{"limit": 100_000, **more}), node)
 
 
 def own(server: RedisServer, options: str = "", prefix: str | None = None) -> str:

@@ -10,7 +10,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.task import react
 
-from mcp_echo.cluster.engine import Applied, Change, Conflict, Create, Found, Peek
+from mcp_echo.cluster.engine import Applied, Change, Conflict, Create, Found, Peek, RecordLimits
 from mcp_echo.stores.sqlite.engine import SqliteEngine
 
 
@@ -54,7 +54,7 @@ async def count(engine: SqliteEngine, times: int) -> None:
 
 
 async def work(command: str, address: str, *arguments: str) -> None:
-    engine = SqliteEngine(reactor, address, limit=10**6, limit_per_principal=None, node=command)
+    engine = SqliteEngine(reactor, address, RecordLimits(10**6), command)
     engine.open()
     engine.start(Deaf())
     if command == "write":

@@ -8,15 +8,18 @@ from typing import Any
 from twisted.internet import reactor
 
 from mcp_echo.cluster.engine import Change, Create
+from mcp_echo.stores.sqlite.clock import FileClock
 from mcp_echo.stores.sqlite.engine import SqliteEngine
 from tests.contracts.test_engine import Ears, until
+from tests.engines import record_limits
 
 LONG = 3_600_000
 
 
-def make(path: Path, node: str = "a", options: str = "", **more: Any) -> SqliteEngine:
-    limits = {"limit": 1000, "limit_per_principal": None}
-    return SqliteEngine(reactor, f"sqlite:{path}{options}", node=node, **{**limits, **more})
+def make(
+    path: Path, node: str = "a", options: str = "", clock: FileClock | None = None, **limits: Any
+) -> SqliteEngine:
+    return SqliteEngine(reactor, f"sqlite:{path}{options}", record_limits(**limits), node, clock)
 
 
 def create(name: str, timeout: int = LONG) -> Create:

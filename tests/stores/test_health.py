@@ -9,7 +9,7 @@ from twisted.internet.task import Clock
 from twisted.logger import LogLevel
 
 from mcp_echo.stores.breaker import THRESHOLD
-from mcp_echo.stores.health import Health, Trouble
+from mcp_echo.stores.health import Health, Notice, Trouble
 from tests.logged import Events
 
 BEGINS = "{where} is down: {reason}"
@@ -27,7 +27,8 @@ def health(clock: Clock) -> Health:
 
 
 def trouble(clock: Clock, **more: Any) -> Trouble:
-    return Trouble("the store", clock.seconds, **{"begins": BEGINS, "ends": ENDS, **more})
+    notice = Notice(**{"begins": BEGINS, "ends": ENDS, **more})
+    return Trouble(notice, "the store", clock.seconds)
 
 
 def levels(events: Events) -> list[LogLevel]:
@@ -167,7 +168,7 @@ def test_what_answers_nobody_is_no_measure(health: Health) -> None:
 
 def test_neither_log_nor_report_shows_what_must_not_be_shown(clock: Clock, events: Events) -> None:
     """Interface, StoreHealth.last_failure: without any password."""
-    outage = Trouble("there", clock.seconds, lambda text: text.replace("word", "***"), begins=BEGINS)
+    outage = Trouble(Notice(BEGINS), "there", clock.seconds, lambda text: text.replace("word", "***"))
     health = Health("kind", outage, clock.seconds)
     health.failed("word 1")
     assert health.report().last_failure == "*** 1"

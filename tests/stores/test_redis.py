@@ -36,6 +36,7 @@ from mcp_echo.cluster.engine import (
     Held,
     Missing,
     Peek,
+    RecordLimits,
     Secret,
     Totals,
 )
@@ -289,7 +290,7 @@ async def test_what_was_broadcast_is_kept_for_a_minute(start: Start, address: st
 )
 def test_the_parts_of_the_limit_add_up_to_it(limit: int, shards: int) -> None:
     """docs/scaling.md: the limit is exact, however many shards there are."""
-    codec = Codec("p", shards, "a", limit, None)
+    codec = Codec("p", shards, "a", RecordLimits(limit))
     parts: dict[int, int] = {}
     for number in range(50 * shards):
         call = codec.operation(create(f"{number}"))
@@ -332,7 +333,7 @@ async def test_a_count_over_shards_whose_connection_is_lost_is_refused_once(star
     """Interface, Engine.submit: StoreUnavailable, as for any operation; nothing is left in the log."""
     engine, _ = await start(own(shared_server(), "&shards=4"))
     counting = engine.submit(Count("alice", "10.0.0.1"))
-    engine._servers.of(0).failed(0, "lost", unusable=True)
+    engine._servers.owners[0].failed(0, "lost", unusable=True)
     with pytest.raises(StoreUnavailable):
         await counting
 

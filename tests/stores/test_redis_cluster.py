@@ -351,7 +351,7 @@ async def test_a_node_that_starts_while_a_server_is_gone_finds_it_later(
     first = next(each for each in cluster.servers if each is not gone)
     address = address.replace(f":{cluster.servers[0].port}", f":{first.port}")
     engine, _ = await start(address, wait=False)
-    await until(lambda: engine._servers.of(5).health.breaker.refuses)
+    await until(lambda: engine._servers.owners[5].health.breaker.refuses)
     assert not engine.health().available
     gone.start()
     await until(lambda: engine.health().available)

@@ -152,7 +152,7 @@ async def test_a_redis_that_hangs_holds_nobody_up(start: Start, server: RedisSer
         await outage(engine)
         assert engine.submit(load("one")).addErrback(lambda _: None).called
         assert "no answer" in str(engine.health().last_failure)
-        assert engine._servers.of(0).health.breaker.wait > 0
+        assert engine._servers.owners[0].health.breaker.wait > 0
     finally:
         server.thaw()
     assert isinstance(await comes_back(engine, load("one")), Found)

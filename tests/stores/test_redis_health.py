@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 from unittest.mock import Mock
 
 import pytest
@@ -10,13 +10,14 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.logger import LogLevel
 
+from mcp_echo.cluster.engine import RecordLimits
 from mcp_echo.stores.redis.address import parse_address
 from mcp_echo.stores.redis.codec import Codec
-from mcp_echo.stores.redis.server import FULL_FOR, Server
+from mcp_echo.stores.redis.server import FULL_FOR, Means, Server
 from tests.logged import Events
 
 OOM = "OOM command not allowed when used memory > 'maxmemory'."
-WIRE = cast(Any, None)
+WIRE: Any = object()
 
 
 @pytest.fixture
@@ -28,7 +29,8 @@ def clock() -> Clock:
 def server(clock: Clock) -> Server:
     address = parse_address("redis://me:pass\u2028word@redis.example")
     owner = Mock(call=lambda _: Deferred())
-    return Server(clock, address, Codec("p", 1, "a", 1, None), clock.seconds, owner=owner, learn=None)
+    means = Means(clock, clock.seconds, Codec("p", 1, "a", RecordLimits(1)))
+    return Server(means, address, owner, learn=None)
 
 
 def test_at_first_nothing_is_known(server: Server) -> None:

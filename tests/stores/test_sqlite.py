@@ -35,6 +35,7 @@ from mcp_echo.cluster.engine import (
     Load,
     Missing,
     Peek,
+    RecordLimits,
     Secret,
     Sweep,
     Totals,
@@ -44,6 +45,7 @@ from mcp_echo.stores import batching
 from mcp_echo.stores.sqlite import engine as engine_module
 from mcp_echo.stores.sqlite import news as sqlite_news
 from mcp_echo.stores.sqlite import schema as sqlite_schema
+from mcp_echo.stores.sqlite.clock import FileClock
 from mcp_echo.stores.sqlite.engine import SqliteEngine
 from mcp_echo.stores.sqlite.news import Seen
 from mcp_echo.stores.sqlite.records import Records
@@ -713,7 +715,7 @@ async def test_endings_are_told_of_once_though_a_sweep_fails_half_way(
     """Interface, Sweep: what is taken away is told of, by the next sweep if this one cannot."""
     monkeypatch.setattr("mcp_echo.stores.sqlite.records.SLICE", 2)
     seconds = 1000.0
-    engine, _ = await start(uptime=lambda: seconds)
+    engine, _ = await start(clock=FileClock(lambda: seconds, time.time, "boot"))
     for number in range(5):
         await engine.submit(create(f"{number}", timeout=1000))
     seconds += 2
@@ -804,7 +806,7 @@ class Nodes:
         prepare(address)
         self.connections = [connect(address) for _ in "ab"]
         self.a, self.b = (
-            Records(connection, name, 10**6, None, lambda: self.now)
+            Records(connection, name, RecordLimits(10**6), lambda: self.now)
             for connection, name in zip(self.connections, "ab", strict=True)
         )
         self.seen = Seen()

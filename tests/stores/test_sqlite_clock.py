@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet import reactor
 
-from mcp_echo.cluster.engine import Applied, Create, Ended, Found, Missing, Peek
+from mcp_echo.cluster.engine import Applied, Create, Ended, Found, Missing, Peek, RecordLimits
 from mcp_echo.stores.sqlite.clock import FileClock, since_boot
 from mcp_echo.stores.sqlite.engine import SqliteEngine
 from mcp_echo.stores.sqlite.schema import Address, connect, prepare
@@ -50,16 +50,7 @@ class Machine:
     @contextmanager
     def engine(self, path: Path, node: str = "a") -> Iterator[SqliteEngine]:
         """Return an engine that is open."""
-        engine = SqliteEngine(
-            reactor,
-            f"sqlite:{path}",
-            limit=10,
-            limit_per_principal=None,
-            node=node,
-            uptime=lambda: self.uptime,
-            wall=lambda: self.wall,
-            boot=self.boot,
-        )
+        engine = SqliteEngine(reactor, f"sqlite:{path}", RecordLimits(10), node, self.clock())
         engine.open()
         engine.start(Ears())
         yield engine

@@ -28,6 +28,7 @@ from mcp_echo.tools.base import Answer, AskError, BackChannel, Call, Pong, Quest
 from mcp_echo.tools.catalogue import catalogue
 from mcp_echo.tools.machine import Machine
 from mcp_echo.tools.schemas import without_nulls
+from tests.making import session_in
 
 MIB = 1024 * 1024
 
@@ -166,7 +167,7 @@ class Scene:
         self.elapsed += seconds
 
     def new_session(self, client: Client | None = None) -> Session:
-        return self.store.create(None, self.revision, client or Client("test-client", "1.0"))
+        return session_in(self.store, None, self.revision, client or Client("test-client", "1.0"))
 
     def request(
         self, headers: Iterable[tuple[str, str]] = (), http_method: str = "POST", took: float = 0.0
@@ -174,9 +175,16 @@ class Scene:
         """Return a request as tools, resources and prompts see it."""
         session = None if self.revision.stateless else self.session
         request = Carried(self, Headers(headers), http_method, self.now() - took)
-        call = Call(self.context, request, session, self.session.client, self.revision, self.back_channel)
-        call.log_level, call.progress_token = self.log_level, self.progress_token
-        return call
+        return Call(
+            context=self.context,
+            request=request,
+            session=session,
+            client=self.session.client,
+            revision=self.revision,
+            back_channel=self.back_channel,
+            log_level=self.log_level,
+            progress_token=self.progress_token,
+        )
 
     def call(
         self,

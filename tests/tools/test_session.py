@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mcp_echo.sessions.session import UNKNOWN_CLIENT, Client, Echo
+from tests.making import handle_in, session_in
 from tests.sessions.test_event_log import Connection
 from tests.tools.support import Scene, wire
 
@@ -63,10 +64,10 @@ def test_the_caller_s_share_is_what_it_has_and_has_left() -> None:
     """Our choice: whoever is about to be refused can see it coming; of others it sees nothing."""
     scene = Scene()
     context = scene.context
-    scene.store.create(None, scene.revision, UNKNOWN_CLIENT, scene.caller.address).log.queue(b"12345")
-    echoing = scene.store.create_handle(None, scene.revision, UNKNOWN_CLIENT, address=scene.caller.address)
+    session_in(scene.store, None, scene.revision, UNKNOWN_CLIENT, scene.caller.address).log.queue(b"12345")
+    echoing = handle_in(scene.store, None, scene.revision, UNKNOWN_CLIENT, address=scene.caller.address)
     echoing.remember_echo(Echo("m"))
-    scene.store.create(None, scene.revision, UNKNOWN_CLIENT, "10.0.0.9").log.queue(b"123456789")
+    session_in(scene.store, None, scene.revision, UNKNOWN_CLIENT, "10.0.0.9").log.queue(b"123456789")
     context.limits.hold(scene.caller, 1000)
     context.limits.hold(scene.caller._replace(address="10.0.0.9"), 5000)
     Connection(scene.session.log, scene.session.log.listen(), fast=False)

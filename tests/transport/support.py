@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
 
 from mcp_echo.cluster.engine import Engine
-from mcp_echo.service import EchoService
+from mcp_echo.service import Clocks, EchoService
 from mcp_echo.settings.load import load
 from mcp_echo.settings.table import Settings
 from mcp_echo.transport.edge.site import EchoSite
@@ -134,8 +134,7 @@ class ServerTestCase(SynchronousTestCase):
         self.service = EchoService(
             self.clock,
             effective,
-            now=self.clock.seconds,
-            wall=lambda: WALL + self.stepped + self.clock.seconds(),
+            clocks=Clocks(self.clock.seconds, lambda: WALL + self.stepped + self.clock.seconds()),
             engine=self.engine(effective.settings),
         )
         self.store = self.service.store

@@ -10,7 +10,13 @@ from mcp_echo.watch.seen import Seen
 
 def seen(**fields: Any) -> Seen:
     """Return what is seen of an exchange, with these fields."""
-    made = Seen(Watch((), lambda: 0.0, print), "127.0.0.1", 1, None, 0)
-    for name, value in fields.items():
-        setattr(made, name, value)
-    return made
+    watch = Watch((), lambda: 0.0, print)
+    exchange = {
+        "watch": watch,
+        "peer": "127.0.0.1",
+        "connection": 1,
+        "head": None,
+        "received": 0,
+        "arrived": 0.0,
+    }
+    return Seen(**{**exchange, **fields})

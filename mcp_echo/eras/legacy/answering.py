@@ -64,9 +64,16 @@ class Answering:
         record.requests += 1
         asked.era, asked.revision = "legacy", revision.name
         asked.method, asked.id = request.method, request.id
-        call = Call(context, exchange, session, session.client, revision, back_channel)
-        call.log_level = record.log_level
-        call.progress_token = progress_token(request.params)
+        call = Call(
+            context=context,
+            request=exchange,
+            session=session,
+            client=session.client,
+            revision=revision,
+            back_channel=back_channel,
+            log_level=record.log_level,
+            progress_token=progress_token(request.params),
+        )
         refused = None
         try:
             result = self._table[request.method](request.params, call)

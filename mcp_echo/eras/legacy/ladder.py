@@ -40,7 +40,8 @@ from mcp_echo.protocol.meta import check_meta
 from mcp_echo.protocol.revisions import LEGACY, Revision
 from mcp_echo.sessions.event_log import Stream
 from mcp_echo.sessions.held import STREAM_BYTES
-from mcp_echo.sessions.session import UNKNOWN_CLIENT, Client, Session
+from mcp_echo.sessions.key import session_key
+from mcp_echo.sessions.session import UNKNOWN_CLIENT, Client, Session, Terms
 from mcp_echo.watch.journal import Journal
 
 _SESSION_REQUIRED = {
@@ -149,7 +150,9 @@ class LegacyEra:
         """
         address = exchange.caller().address
         self._context.limits.admit_session(address, exchange.arrived, exchange)
-        session = self._context.store.create(exchange.principal, revision, client, address)
+        store = self._context.store
+        terms = Terms(revision, client, store.timeout)
+        session = store.create(session_key(exchange.principal), terms, address)
         exchange.then(exchange.began, session)
         return session
 

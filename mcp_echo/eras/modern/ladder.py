@@ -156,9 +156,16 @@ class ModernEra:
         level = None if meta.log_level is UNSET else meta.log_level
         if level is not None and level not in LOG_LEVELS:
             raise InvalidParams(f"Invalid log level {quoted(level)}; levels are {', '.join(LOG_LEVELS)}")
-        call = Call(self._context, exchange, None, client, revision, back_channel)
-        call.log_level = level
-        call.progress_token = None if meta.progress_token is UNSET else meta.progress_token
+        call = Call(
+            context=self._context,
+            request=exchange,
+            session=None,
+            client=client,
+            revision=revision,
+            back_channel=back_channel,
+            log_level=level,
+            progress_token=None if meta.progress_token is UNSET else meta.progress_token,
+        )
         return call, back_channel
 
     def _answer(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
+from io import BytesIO
 from typing import Any, NamedTuple
 
 import msgspec
@@ -61,6 +63,8 @@ class Answer(NamedTuple):
     """One an operation: an `Outcome`, or one of the above."""
 
 
+Numbers = Iterator[int]
+
 _numbers = msgspec.msgpack.Decoder(list[int])
 
 
@@ -72,12 +76,15 @@ def read_answer(reply: Any, count: int) -> Answer:
     """
     try:
         end = 4 + int.from_bytes(reply[:4], "big")
-        answer = _Reader(_numbers.decode(memoryview(reply)[4:end]), reply, end).answer()
-    except (msgspec.MsgspecError, IndexError, TypeError, ValueError):
-        answer = None
-    if answer is None or len(answer.outcomes) != count:
+        now, records, handles, queued, echoed, waiting, *rest = _numbers.decode(memoryview(reply)[4:end])
+        counts, numbers, strings = Counts(*rest[:4]), iter(rest[4:]), BytesIO(reply)
+        strings.seek(end)
+        outcomes = [_READERS[kind](numbers, strings) for kind in numbers]
+    except (msgspec.MsgspecError, LookupError, StopIteration, TypeError, ValueError):
+        outcomes = []
+    if len(outcomes) != count:
         raise ValueError("what answers does not run the script")
-    return answer
+    return Answer(now, Totals(records, handles, Held(queued, echoed, waiting)), counts, outcomes)
 
 
 # Errors that say that this server is of no use now, or to us; the others are about one operation.
@@ -97,79 +104,56 @@ def is_full(reason: str) -> bool:
     return re.search(r"\bOOM\b", reason) is not None
 
 
-class _Reader:
-    """Reads numbers and strings, one after the other."""
+# What follows reads numbers and strings, one after the other; a string has its length among the numbers.
 
-    def __init__(self, numbers: list[int], reply: bytes, start: int) -> None:
-        self._numbers = numbers
-        self._at = 10
-        self._reply = reply
-        self._start = start
-        self._readers = (
-            self._applied,
-            self._found,
-            self._conflict,
-            Missing,
-            self._full,
-            lambda: Refused(self._string().decode("utf-8", "replace")),
-            Later,
-            self._swept,
-            self._heard,
-            lambda: SecretKept(self._string()),
-            lambda: Counted(self._number()),
-        )
 
-    def answer(self) -> Answer:
-        now, records, handles, queued, echoed, waiting, *counts = self._numbers[:10]
-        outcomes = []
-        while self._at < len(self._numbers):
-            outcomes.append(self._readers[self._number()]())
-        totals = Totals(records, handles, Held(queued, echoed, waiting))
-        return Answer(now, totals, Counts(*counts), outcomes)
+def _applied(numbers: Numbers, _: BytesIO) -> Applied:
+    return Applied(next(numbers))
 
-    def _number(self) -> int:
-        number = self._numbers[self._at]
-        self._at += 1
-        return number
 
-    def _string(self) -> bytes:
-        start = self._start
-        self._start = start + self._number()
-        return self._reply[start : self._start]
+def _record(numbers: Numbers, strings: BytesIO) -> Record:
+    version, created, used = next(numbers), next(numbers), next(numbers)
+    state, length = strings.read(next(numbers)), next(numbers)
+    echo = None if length < 0 else strings.read(length)
+    entries = [_entry(numbers, strings) for _ in range(next(numbers))]
+    return Record(version, state, echo, created, used, tuple(entries))
 
-    def _applied(self) -> Applied:
-        return Applied(self._number())
 
-    def _found(self) -> Found:
-        return Found(self._record())
+def _entry(numbers: Numbers, strings: BytesIO) -> Entry:
+    return Entry(next(numbers), strings.read(next(numbers)).decode(), strings.read(next(numbers)))
 
-    def _conflict(self) -> Conflict:
-        return Conflict(self._record())
 
-    def _record(self) -> Record:
-        version, created, used = self._number(), self._number(), self._number()
-        state = self._string()
-        echo = None
-        if self._numbers[self._at] < 0:
-            self._at += 1
-        else:
-            echo = self._string()
-        entries = tuple(
-            Entry(self._number(), self._string().decode(), self._string()) for _ in range(self._number())
-        )
-        return Record(version, state, echo, created, used, entries)
+def _full(numbers: Numbers, _: BytesIO) -> Full:
+    return Full("holder" if next(numbers) else "all", next(numbers))
 
-    def _full(self) -> Full:
-        return Full("holder" if self._number() else "all", self._number())
 
-    def _swept(self) -> SweptSlice:
-        count, more = self._number(), self._number()
-        return SweptSlice([self._ended() for _ in range(count)], bool(more))
+def _swept(numbers: Numbers, strings: BytesIO) -> SweptSlice:
+    count, more = next(numbers), next(numbers)
+    return SweptSlice([_ended(numbers, strings) for _ in range(count)], bool(more))
 
-    def _ended(self) -> Ended:
-        name, lifetime = self._string().decode("utf-8", "surrogatepass"), self._number()
-        return Ended(name, lifetime, "displaced" if self._number() else "expired")
 
-    def _heard(self) -> Heard:
-        count, more = self._number(), self._number()
-        return Heard([(self._string(), self._string(), self._string()) for _ in range(count)], bool(more))
+def _ended(numbers: Numbers, strings: BytesIO) -> Ended:
+    name, lifetime = strings.read(next(numbers)).decode("utf-8", "surrogatepass"), next(numbers)
+    return Ended(name, lifetime, "displaced" if next(numbers) else "expired")
+
+
+def _heard(numbers: Numbers, strings: BytesIO) -> Heard:
+    count, more = next(numbers), next(numbers)
+    parts = [strings.read(next(numbers)) for _ in range(3 * count)]
+    return Heard(list(zip(parts[::3], parts[1::3], parts[2::3], strict=True)), bool(more))
+
+
+# In the order of the script's numbers for them.
+_READERS: tuple[Callable[[Numbers, BytesIO], Any], ...] = (
+    _applied,
+    lambda numbers, strings: Found(_record(numbers, strings)),
+    lambda numbers, strings: Conflict(_record(numbers, strings)),
+    lambda _numbers, _strings: Missing(),
+    _full,
+    lambda numbers, strings: Refused(strings.read(next(numbers)).decode("utf-8", "replace")),
+    lambda _numbers, _strings: Later(),
+    _swept,
+    _heard,
+    lambda numbers, strings: SecretKept(strings.read(next(numbers))),
+    lambda numbers, _: Counted(next(numbers)),
+)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred, gatherResults
@@ -11,8 +10,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from mcp_echo.stores.redis.address import RedisAddress
-from mcp_echo.stores.redis.codec import Codec
-from mcp_echo.stores.redis.server import Owner, Server
+from mcp_echo.stores.redis.server import Means, Owner, Server
 from mcp_echo.stores.redis.slots import SlotMap, Where, owners_of, read_slots, read_where
 from mcp_echo.stores.redis.wire import RedisWire
 
@@ -24,47 +22,35 @@ class Servers:
     """Which server has which shard.
 
     Args:
-        reactor: Connects, and keeps the time.
+        means: What they work with.
         address: The server to ask first, which stays one to ask.
-        codec: Writes the trials.
-        steady: A clock that only goes forward, in seconds.
         owner: Who uses them.
     """
 
     _log = Logger("mcp_echo")
 
-    def __init__(
-        self,
-        reactor: Any,
-        address: RedisAddress,
-        codec: Codec,
-        steady: Callable[[], float],
-        owner: Owner,
-    ) -> None:
-        self._reactor = reactor
-        self._codec = codec
-        self._steady = steady
+    def __init__(self, means: Means, address: RedisAddress, owner: Owner) -> None:
+        self._means = means
+        self._reactor = means.reactor
         self._owner = owner
+        self.address = address
         self._learn = self._ask if address.cluster else None
         self._first = self._make(address)
         self._first.shards = set(range(address.shards))
         self._known: dict[Where, Server] = {Where(address.host, address.port): self._first}
         """By each of the names that it goes by."""
-        self._owners = [self._first] * address.shards
+        self.owners = [self._first] * address.shards
+        """The server of each shard."""
         self._leaving: dict[Server, IDelayedCall] = {}
         """Servers that have nothing any more → when they are let go of."""
         self._ends: list[Deferred[None]] = []
         self._again: IDelayedCall | None = None
         self._started = self._stopped = False
 
-    def of(self, shard: int) -> Server:
-        """Return the server that has a shard."""
-        return self._owners[shard]
-
     def failed(self, wire: RedisWire, shard: int, reason: str, *, unusable: bool) -> None:
         """What was sent over a connection for a shard was not carried out; see `Server.failed`."""
         # Where the connection is lost it is no server's any more.
-        server = next((each for each in self.all() if each.wire is wire), self._owners[shard])
+        server = next((each for each in self.all() if each.wire is wire), self.owners[shard])
         server.failed(shard, reason, unusable=unusable)
 
     def all(self) -> list[Server]:
@@ -73,7 +59,7 @@ class Servers:
 
     def in_use(self) -> list[Server]:
         """Return the servers that have a shard."""
-        return list(dict.fromkeys(self._owners))
+        return list(dict.fromkeys(self.owners))
 
     def open(self) -> None:
         """See that everything is there that is needed to connect.
@@ -111,7 +97,7 @@ class Servers:
             shard: The shard.
             text: Where that server is, as ``MOVED`` has it.
         """
-        before = self._owners[shard]
+        before = self.owners[shard]
         try:
             where = read_where(text, before.address.host)
         except ValueError:
@@ -150,17 +136,17 @@ class Servers:
         # One that is let go of may have connected anew, and is not to be come back to.
         if slots.here is not None and server not in self._leaving:
             self._known.setdefault(slots.here, server)
-        for shard, where in owners_of(range(len(self._owners)), slots).items():
+        for shard, where in owners_of(range(len(self.owners)), slots).items():
             self._place(shard, where)
 
     def _place(self, shard: int, where: Where) -> None:
         if self._stopped:
             return
         server = self._known.get(where) or self._join(where)
-        before = self._owners[shard]
+        before = self.owners[shard]
         if server is before:
             return
-        self._owners[shard] = server
+        self.owners[shard] = server
         before.shards.discard(shard)
         server.shards.add(shard)
         if not before.shards and before is not self._first:
@@ -169,7 +155,7 @@ class Servers:
             self._owner.joined(shard)
 
     def _make(self, address: RedisAddress) -> Server:
-        return Server(self._reactor, address, self._codec, self._steady, owner=self._owner, learn=self._learn)
+        return Server(self._means, address, self._owner, self._learn)
 
     def _join(self, where: Where) -> Server:
         address = self._first.address._replace(host=where.host, port=where.port)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
@@ -19,6 +20,7 @@ from mcp_echo.cluster.engine import (
     Load,
     Operation,
     Peek,
+    RecordLimits,
     Secret,
 )
 from mcp_echo.sessions.limits import holder_of
@@ -26,6 +28,8 @@ from mcp_echo.sessions.limits import holder_of
 _CREATE, _CHANGE, _LOAD, _CLOSE, _SWEEP, _BROADCAST, _LISTEN, _SECRET, _TRIAL, _COUNT = range(1, 11)
 _OVERHEAD = 200
 """Bytes of an operation beside what it carries, about."""
+_PLACES = 1024
+"""How many records are remembered as they are written to the script."""
 
 
 class Call(NamedTuple):
@@ -44,6 +48,16 @@ class Call(NamedTuple):
     """Whether to be refused is one of its answers, and no failure."""
 
 
+class _Place(NamedTuple):
+    """Where a record is."""
+
+    shard: int
+    name: msgspec.Raw
+    """Its id, as it is written to the script."""
+    keys: tuple[bytes, bytes]
+    """That of its hash, and that of its log."""
+
+
 class Codec:
     """Writes operations for the script.
 
@@ -55,28 +69,14 @@ class Codec:
         prefix: What all keys and channels begin with.
         shards: Over how many hash tags the records are spread.
         node: The name of this node.
-        limit: How many records there may be.
-        limit_per_principal: How many of them one owner may have; None for any number.
-        limit_per_address: How many of them one address may have, where there is no owner; None likewise.
+        limits: How many records there may be.
     """
 
-    def __init__(
-        self,
-        prefix: str,
-        shards: int,
-        node: str,
-        limit: int,
-        limit_per_principal: int | None,
-        limit_per_address: int | None = None,
-    ) -> None:
+    def __init__(self, prefix: str, shards: int, node: str, limits: RecordLimits) -> None:
         self._prefix = prefix
         self._node = _text(_bytes(node))
         self._shards = shards
-        self._limit_per_principal = limit_per_principal
-        self._limits = _spread(limit, shards)
-        self._limits_per_address: Sequence[int | None] = [None] * shards
-        if limit_per_address is not None:
-            self._limits_per_address = [max(1, part) for part in _spread(limit_per_address, shards)]
+        self._limits = _parts(limits, shards)
         # All keys of one batch must be in one slot of a cluster, which the part in braces decides.
         self._bases = [f"{prefix}{{{shard}}}:".encode() for shard in range(shards)]
         self._common = [
@@ -86,6 +86,8 @@ class Codec:
         """The channel on which this node is nudged."""
         self.bus_channel = f"{prefix}:bus".encode()
         """The channel on which it is told that something was broadcast."""
+        # The same few sessions are used again and again.
+        self._place = lru_cache(_PLACES)(self._find_place)
         self._writers: dict[type, Callable[[Any], Call]] = {
             Create: self._create,
             Change: self._change,
@@ -102,8 +104,11 @@ class Codec:
 
     def batch(self, shard: int, calls: Sequence[Call]) -> tuple[list[bytes], bytes]:
         """Return the keys and the argument of the script for operations of one shard."""
-        keys = [*self._common[shard], *(key for call in calls for key in call.keys)]
-        return keys, msgspec.msgpack.encode([call.body for call in calls])
+        keys, bodies = [*self._common[shard]], []
+        for call in calls:
+            keys += call.keys
+            bodies.append(call.body)
+        return keys, msgspec.msgpack.encode(bodies)
 
     def count(self, shard: int, count: Count) -> Call:
         """Return the call that counts what a holder has in a shard."""
@@ -137,57 +142,58 @@ class Codec:
         channels = map(self._channel, dict.fromkeys(nodes))
         return [_text(channel) for channel in channels if channel != self.channel]
 
-    def _place(self, record_id: str) -> tuple[int, bytes, bytes]:
-        """Return the shard of a record, its id in bytes, and the base of the shard's keys."""
+    def _find_place(self, record_id: str) -> _Place:
         name = _bytes(record_id)
         shard = zlib.crc32(name) % self._shards if self._shards > 1 else 0
-        return shard, name, self._bases[shard]
+        base = self._bases[shard]
+        return _Place(shard, _text(name), (base + b"s:" + name, base + b"q:" + name))
 
     def _create(self, create: Create) -> Call:
-        shard, name, base = self._place(create.id)
-        own_limit = self._limits_per_address[shard] if create.owner is None else self._limit_per_principal
+        shard, name, keys = self._place(create.id)
+        limits = self._limits[shard]
         body = (
             _CREATE,
             1,
-            _text(name),
+            name,
             _whose(create.owner, create.handle),
             create.timeout,
             _text(create.state),
-            self._limits[shard],
+            limits.records,
             _holder(create.owner, create.address),
-            own_limit,
+            limits.of(create.owner),
             create.used,
         )
-        return Call(shard, (base + b"s:" + name,), body, _OVERHEAD + len(create.state))
+        return Call(shard, keys[:1], body, _OVERHEAD + len(create.state))
 
     def _change(self, change: Change) -> Call:
-        shard, name, base = self._place(change.id)
-        keys = (base + b"s:" + name, base + b"q:" + name)
-        echo = change.echo
-        mode = 0 if echo is UNSET else 1 if echo is None else 2
+        shard, name, keys = self._place(change.id)
+        mode, echo, size = 0, b"", _OVERHEAD + len(change.state)
+        if change.echo is None:
+            mode = 1
+        elif change.echo is not UNSET:
+            mode, echo = 2, change.echo
+        added: list[object] = []
+        for entry in change.add:
+            added += (_entry_id(entry.sequence), entry.stream, _text(entry.data))
+            size += len(entry.data)
         body = (
             _CHANGE,
             len(keys),
-            _text(name),
+            name,
             _whose(change.owner, change.handle),
             change.version,
             change.touch,
             _text(change.state),
             mode,
-            _text(echo) if isinstance(echo, bytes) else "",
-            [f"{sequence}-0" for sequence in change.drop],
-            [
-                part
-                for entry in change.add
-                for part in (f"{entry.sequence}-0", entry.stream, _text(entry.data))
-            ],
+            _text(echo),
+            [*map(_entry_id, change.drop)],
+            added,
             *change.held,
-            f"{change.known}-0",
+            _entry_id(change.known),
             self._channels(change.tell) if change.tell else (),
             change.used,
         )
-        size = _OVERHEAD + len(change.state) + sum(len(entry.data) for entry in change.add)
-        return Call(shard, keys, body, size + (len(echo) if isinstance(echo, bytes) else 0))
+        return Call(shard, keys, body, size + len(echo))
 
     def _load(self, load: Load) -> Call:
         return self._read(load.id, _whose(load.owner, load.handle), load.known)
@@ -196,17 +202,13 @@ class Codec:
         return self._read(peek.id, None, peek.known)
 
     def _read(self, record_id: str, whose: msgspec.Raw | None, known: int) -> Call:
-        shard, name, base = self._place(record_id)
-        keys = (base + b"s:" + name, base + b"q:" + name)
-        return Call(shard, keys, (_LOAD, 2, "", whose, f"{known}-0"), _OVERHEAD)
+        shard, _, keys = self._place(record_id)
+        return Call(shard, keys, (_LOAD, 2, "", whose, _entry_id(known)), _OVERHEAD)
 
     def _close(self, close: Close) -> Call:
-        shard, name, base = self._place(close.id)
-        keys = (base + b"s:" + name, base + b"q:" + name)
+        shard, name, keys = self._place(close.id)
         whose = _whose(close.owner, close.handle)
-        return Call(
-            shard, keys, (_CLOSE, len(keys), _text(name), whose, self._channels(close.tell)), _OVERHEAD
-        )
+        return Call(shard, keys, (_CLOSE, len(keys), name, whose, self._channels(close.tell)), _OVERHEAD)
 
     def _broadcast(self, broadcast: Broadcast) -> Call:
         body = (_BROADCAST, 1, "", self._node, _text(broadcast.payload), _text(self.bus_channel))
@@ -232,8 +234,20 @@ def _text(data: bytes) -> msgspec.Raw:
     return msgspec.Raw(b"\xdb" + length.to_bytes(4, "big") + data)
 
 
-def _spread(limit: int, shards: int) -> list[int]:
-    return [limit // shards + (shard < limit % shards) for shard in range(shards)]
+def _parts(limits: RecordLimits, shards: int) -> list[RecordLimits]:
+    """Return the limits of each shard; see `Codec`."""
+
+    def part(limit: int, shard: int) -> int:
+        return limit // shards + (shard < limit % shards)
+
+    address = limits.per_address
+    return [
+        limits._replace(
+            records=part(limits.records, shard),
+            per_address=None if address is None else max(1, part(address, shard)),
+        )
+        for shard in range(shards)
+    ]
 
 
 def _holder(owner: str | None, address: str | None) -> str | None:
@@ -243,6 +257,11 @@ def _holder(owner: str | None, address: str | None) -> str | None:
     return None if holder is None else hashlib.sha256(_bytes(holder)).hexdigest()[:32]
 
 
+# Redis numbers what is in a stream with two numbers.
+_entry_id = "{}-0".format
+
+
+@lru_cache(_PLACES)
 def _whose(owner: str | None, handle: bool) -> msgspec.Raw:
     """Return kind and owner of a record in one string, which is the same only if both are."""
     kind = b"h" if handle else b"s"

@@ -13,7 +13,6 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 
 from mcp_echo.cluster.engine import EngineRefused
 from mcp_echo.stores.redis.address import INSTALL, RedisAddress
-from mcp_echo.stores.redis.link import Greet, Link
 from mcp_echo.stores.redis.wire import RedisWire, wires
 
 
@@ -29,32 +28,17 @@ class Dialer:
     """
 
     def __init__(self, reactor: Any, address: RedisAddress) -> None:
-        self._reactor = reactor
         self._address = address
         endpoint: IStreamClientEndpoint = HostnameEndpoint(
             reactor, address.host, address.port, timeout=address.timeout
         )
         self._endpoint = wrapClientTLS(_tls_options(address), endpoint) if address.tls else endpoint
 
-    def link(
-        self,
-        greet: Greet,
-        up: Callable[[RedisWire], None],
-        down: Callable[[str], None],
-        rest: Callable[[], float],
-    ) -> Link:
-        """Return a link; see `Link`."""
-
-        async def greet_first(wire: RedisWire) -> None:
-            await self._begin(wire)
-            await greet(wire)
-
-        return Link(self._reactor, self._connect, greet_first, up, down, self._address.timeout, rest)
-
-    def _connect(self) -> Deferred[RedisWire]:
+    def connect(self) -> Deferred[RedisWire]:
+        """Make a connection."""
         return cast(Deferred[RedisWire], self._endpoint.connect(wires()))
 
-    async def _begin(self, wire: RedisWire) -> None:
+    async def begin(self, wire: RedisWire) -> None:
         """Agree on RESP3, log in, and choose the database. https://redis.io/docs/latest/commands/hello/"""
         password = self._address.password
         login = () if password is None else ("AUTH", self._address.user or "default", password)

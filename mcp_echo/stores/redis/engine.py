@@ -34,6 +34,7 @@ from mcp_echo.cluster.engine import (
     Listener,
     Operation,
     Outcome,
+    RecordLimits,
     Sweep,
     Swept,
     Totals,
@@ -47,7 +48,7 @@ from mcp_echo.stores.redis.cluster import Servers
 from mcp_echo.stores.redis.codec import Call, Codec
 from mcp_echo.stores.redis.lane import Lane
 from mcp_echo.stores.redis.nudges import Nudges
-from mcp_echo.stores.redis.server import Server
+from mcp_echo.stores.redis.server import Means, Server
 
 _NOTHING = Totals()
 
@@ -58,12 +59,10 @@ class RedisEngine:
     Args:
         reactor: Connects, and keeps the time.
         address: The whole setting; see `mcp_echo.stores.redis.address`.
-        limit: How many records there may be.
-        limit_per_principal: How many of them one owner may have; None for any number.
+        limits: How many records there may be.
         node: The name of this node.
         steady: A clock that only goes forward, in seconds.
         wall: The machine's clock in seconds, which counts until Redis has told its own.
-        limit_per_address: How many of them one address may have, where there is no owner; None likewise.
 
     Raises:
         EngineRefused: The address cannot be used.
@@ -75,13 +74,11 @@ class RedisEngine:
         self,
         reactor: Any,
         address: str,
-        *,
-        limit: int,
-        limit_per_principal: int | None,
+        limits: RecordLimits,
         node: str,
+        *,
         steady: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
-        limit_per_address: int | None = None,
     ) -> None:
         self.node = node
         self.totals = _NOTHING
@@ -89,23 +86,11 @@ class RedisEngine:
         self._reactor = reactor
         self._address = parse_address(address)
         shards = self._address.shards
-        self._codec = Codec(self._address.prefix, shards, node, limit, limit_per_principal, limit_per_address)
+        self._codec = Codec(self._address.prefix, shards, node, limits)
         self._steady = steady
-        self._servers = Servers(reactor, self._address, self._codec, steady, self)
-        room = Room()
-        self._lanes = [
-            Lane(
-                shard=shard,
-                clock=reactor,
-                steady=steady,
-                address=self._address,
-                codec=self._codec,
-                servers=self._servers,
-                room=room,
-                take=self.take,
-            )
-            for shard in range(shards)
-        ]
+        means, room = Means(reactor, steady, self._codec), Room()
+        self._servers = Servers(means, self._address, self)
+        self._lanes = [Lane(shard, means, self._servers, room, self.take) for shard in range(shards)]
         self._shard_totals = [_NOTHING] * shards
         self._shard_counts = [Counts()] * shards
         self._ahead = wall() - steady()
@@ -204,7 +189,7 @@ class RedisEngine:
 
     def call(self, call: Call) -> Deferred[Any]:
         """Carry out an operation, unless its server is known to be of no use."""
-        if self._stopping or self._servers.of(call.shard).health.breaker.refuses:
+        if self._stopping or self._servers.owners[call.shard].health.breaker.refuses:
             return fail(unavailable())
         # First, where Redis refuses what it has no memory for: no more once a batch has written something.
         return self._lanes[call.shard].queue.add(call, call.size, call.may_be_refused)
@@ -230,7 +215,7 @@ class RedisEngine:
         """A shard is on another server from now on, which can be reached; see `Owner`."""
         self._lanes[shard].queue.go_on()
         if shard == 0:
-            self._listen_to(self._servers.of(0))
+            self._listen_to(self._servers.owners[0])
 
     def _listen_to(self, server: Server) -> None:
         # Each server of a cluster is told of what is published on any.
@@ -242,13 +227,15 @@ class RedisEngine:
         self._ahead = answer.now / 1000 - self._steady()
         self._shard_counts[shard] = answer.counts
         before, self._shard_totals[shard] = self._shard_totals[shard], answer.totals
-        self.totals = _exchanged(self.totals, before, answer.totals)
+        # With one shard its sums are all there are.
+        if self.totals == before:
+            self.totals = answer.totals
+        else:
+            self.totals = _exchanged(self.totals, before, answer.totals)
 
 
 def _exchanged(totals: Totals, before: Totals, now: Totals) -> Totals:
     """Return sums in which those of one shard are others than before."""
-    if totals == before:
-        return now
     held = Held(
         *(all_of - old + new for all_of, old, new in zip(totals.held, before.held, now.held, strict=True))
     )

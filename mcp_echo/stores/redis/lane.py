@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from operator import attrgetter
 from typing import NamedTuple
 
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from mcp_echo.stores.batching import Queue, Room, unavailable
-from mcp_echo.stores.redis.address import RedisAddress
 from mcp_echo.stores.redis.answers import Answer, Later, Refused, concerns_all, is_full, read_answer
 from mcp_echo.stores.redis.cluster import Servers
-from mcp_echo.stores.redis.codec import Call, Codec
+from mcp_echo.stores.redis.codec import Call
 from mcp_echo.stores.redis.script import run_script
+from mcp_echo.stores.redis.server import Means
 from mcp_echo.stores.redis.wire import RedisWire
 
 MOVING_RETRY = 0.05
@@ -25,6 +25,9 @@ MOVING_RETRY = 0.05
 # https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#redirection-and-resharding
 _SLOT_MOVED = re.compile(r"MOVED \d+ (\S+)")
 _SLOT_MOVES = re.compile(r"ASK |TRYAGAIN")
+
+
+_is_look = attrgetter("is_look")
 
 
 class _Sent(NamedTuple):
@@ -39,10 +42,7 @@ class Lane:
 
     Args:
         shard: Which one.
-        clock: For deadlines.
-        steady: A clock that only goes forward, in seconds.
-        address: How long Redis has to answer, and whether the shard is followed from server to server.
-        codec: Writes the batches.
+        means: What it works with.
         servers: Know which of them has the shard, and are told how it does.
         room: Bounds what waits in all shards.
         take: Told of each answer, with its shard.
@@ -51,25 +51,17 @@ class Lane:
     _log = Logger("mcp_echo")
 
     def __init__(
-        self,
-        *,
-        shard: int,
-        clock: IReactorTime,
-        steady: Callable[[], float],
-        address: RedisAddress,
-        codec: Codec,
-        servers: Servers,
-        room: Room,
-        take: Callable[[int, Answer], None],
+        self, shard: int, means: Means, servers: Servers, room: Room, take: Callable[[int, Answer], None]
     ) -> None:
         self.queue: Queue[Call] = Queue(self._send, room)
         """What waits."""
         self._shard = shard
-        self._clock = clock
-        self._steady = steady
-        self._timeout = address.timeout
-        self._follows = address.cluster
-        self._codec = codec
+        self._clock: IReactorTime = means.reactor
+        self._steady = means.steady
+        self._codec = means.codec
+        self._timeout = servers.address.timeout
+        self._follows = servers.address.cluster
+        """Whether the shard is followed from server to server."""
         self._servers = servers
         self._take = take
         self._sent: _Sent | None = None
@@ -106,7 +98,7 @@ class Lane:
 
     def _send(self) -> None:
         """Send what waits, unless there is no connection."""
-        wire = self._servers.of(self._shard).wire
+        wire = self._servers.owners[self._shard].wire
         if wire is None:
             self._be_patient()
             return
@@ -116,7 +108,7 @@ class Lane:
         keys, argument = self._codec.batch(self._shard, calls)
         deadline = self._clock.callLater(self._timeout, self._time_out)
         sent = self._sent = _Sent(wire, calls, self._steady(), deadline)
-        reply = Deferred.fromCoroutine(run_script(wire, keys, argument))
+        reply = run_script(wire, keys, argument)
         reply.addCallback(self._read, sent).addErrback(self._read_failure, sent)
 
     def _time_out(self) -> None:
@@ -134,8 +126,8 @@ class Lane:
         if self._is_moving:
             self._is_moving = False
             self._lose_patience()
-        looks = all(call.is_look for call in calls)
-        self._servers.of(self._shard).answered(None if looks else self._steady() - sent.since)
+        looks = all(map(_is_look, calls))
+        self._servers.owners[self._shard].answered(None if looks else self._steady() - sent.since)
         self._take(self._shard, answer)
         outcomes = answer.outcomes
         while isinstance(outcomes[-1], Later):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, NamedTuple
 
 from twisted.internet import defer
 from twisted.internet.defer import CancelledError, Deferred
@@ -16,8 +16,18 @@ LEAST_DELAY = 0.1
 MOST_DELAY = 1.0
 """Seconds between two attempts to connect: not all nodes at once, and soon enough after a restart."""
 
-Greet = Callable[[RedisWire], Coroutine[Deferred[Any], Any, None]]
-"""Does what is to be done first on a connection."""
+
+class Hooks(NamedTuple):
+    """What a link asks of whoever uses the connection."""
+
+    greet: Callable[[RedisWire], Coroutine[Deferred[Any], Any, None]]
+    """Does what is to be done first on one; a failure is one of the connection."""
+    up: Callable[[RedisWire], None]
+    """Told of each connection that is ready for use."""
+    down: Callable[[str], None]
+    """Told when one was lost, or could not be made, and why."""
+    rest: Callable[[], float] = lambda: 0.0
+    """Seconds to wait with the next attempt, at least."""
 
 
 class Link:
@@ -26,30 +36,17 @@ class Link:
     Args:
         clock: For deadlines and delays.
         dial: Makes a connection.
-        greet: Does what is to be done first on one; a failure is one of the connection.
-        up: Told of each connection that is ready for use.
-        down: Told when one was lost, or could not be made, and why.
         timeout: Seconds that connecting may take, and greeting as well.
-        rest: Seconds to wait with the next attempt, at least.
+        hooks: Who uses it.
     """
 
     def __init__(
-        self,
-        clock: IReactorTime,
-        dial: Callable[[], Deferred[RedisWire]],
-        greet: Greet,
-        up: Callable[[RedisWire], None],
-        down: Callable[[str], None],
-        timeout: float,
-        rest: Callable[[], float] = lambda: 0.0,
+        self, clock: IReactorTime, dial: Callable[[], Deferred[RedisWire]], timeout: float, hooks: Hooks
     ) -> None:
         self._clock = clock
         self._dial = dial
-        self._greet = greet
-        self._up = up
-        self._down = down
         self._timeout = timeout
-        self._rest = rest
+        self._hooks = hooks
         self._attempt: Deferred[None] | None = None
         self._again: IDelayedCall | None = None
         self._delay = LEAST_DELAY
@@ -94,7 +91,7 @@ class Link:
             wire = await self._dial().addTimeout(self._timeout, self._clock)
             self._open.add(wire)
             wire.on_lost = lambda reason: self._lost(wire, reason, lost)
-            await Deferred.fromCoroutine(self._greet(wire)).addTimeout(self._timeout, self._clock)
+            await Deferred.fromCoroutine(self._hooks.greet(wire)).addTimeout(self._timeout, self._clock)
         except CancelledError:
             if wire is not None:
                 wire.abort()
@@ -108,7 +105,7 @@ class Link:
             self._attempt = None
             self._delay = LEAST_DELAY
             self.wire = wire
-            self._up(wire)
+            self._hooks.up(wire)
 
     def _told(self, error: Exception) -> str:
         if isinstance(error, defer.TimeoutError):
@@ -127,9 +124,9 @@ class Link:
         self._attempt = None
         if self._ended is not None:
             return
-        self._down(reason)
+        self._hooks.down(reason)
         # No secret: it only has to differ from node to node.
-        delay = max(self._rest(), self._delay * random.uniform(0.5, 1.0))  # noqa: S311
+        delay = max(self._hooks.rest(), self._delay * random.uniform(0.5, 1.0))  # noqa: S311
         self._delay = min(MOST_DELAY, self._delay * 2)
         self._again = self._clock.callLater(delay, self.start)
 

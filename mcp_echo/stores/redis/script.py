@@ -6,6 +6,9 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
 from mcp_echo.stores.redis.wire import RedisWire
 
 _SOURCE = Path(__file__).with_name("script.lua").read_bytes()
@@ -13,12 +16,13 @@ _SOURCE = Path(__file__).with_name("script.lua").read_bytes()
 _NAME = hashlib.sha1(_SOURCE, usedforsecurity=False).hexdigest()
 
 
-async def run_script(wire: RedisWire, keys: list[bytes], argument: bytes) -> Any:
+def run_script(wire: RedisWire, keys: list[bytes], argument: bytes) -> Deferred[Any]:
     """Run the script on a connection; return its reply."""
-    try:
-        return await wire.call("EVALSHA", _NAME, len(keys), *keys, argument)
-    except Exception as error:
+
+    def send_it(failure: Failure) -> Deferred[Any] | Failure:
         # After a restart or a failover Redis knows no scripts. https://redis.io/docs/latest/commands/evalsha/
-        if not str(error).startswith("NOSCRIPT"):
-            raise
-    return await wire.call("EVAL", _SOURCE, len(keys), *keys, argument)
+        if not failure.getErrorMessage().startswith("NOSCRIPT"):
+            return failure
+        return wire.call("EVAL", _SOURCE, len(keys), *keys, argument)
+
+    return wire.call("EVALSHA", _NAME, len(keys), *keys, argument).addErrback(send_it)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from functools import partial
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from twisted.internet import defer
 from twisted.internet.defer import Deferred, succeed
@@ -14,12 +13,12 @@ from twisted.python.failure import Failure
 
 from mcp_echo.protocol.errors import StoreUnavailable
 from mcp_echo.stores.breaker import PAUSE, THRESHOLD
-from mcp_echo.stores.health import Health, Trouble
+from mcp_echo.stores.health import Health, Notice, Trouble
 from mcp_echo.stores.redis.address import RedisAddress
 from mcp_echo.stores.redis.answers import Answer, Refused, is_full, read_answer
 from mcp_echo.stores.redis.codec import Call, Codec
 from mcp_echo.stores.redis.dial import Dialer, eviction_policy
-from mcp_echo.stores.redis.link import Link
+from mcp_echo.stores.redis.link import Hooks, Link
 from mcp_echo.stores.redis.script import run_script
 from mcp_echo.stores.redis.wire import RedisWire
 
@@ -28,34 +27,41 @@ FULL_FOR = 10.0
 SPOILT_QUIET = 60.0
 """Seconds between two lines of the log about sessions that were spoilt."""
 
-_OUTAGE = partial(
-    Trouble,
-    begins="Redis at {where} cannot be used; until it can, requests for sessions are refused: {reason}",
-    ends="Redis at {where} is there again, after {seconds:.1f} s",
+_OUTAGE = Notice(
+    "Redis at {where} cannot be used; until it can, requests for sessions are refused: {reason}",
+    "Redis at {where} is there again, after {seconds:.1f} s",
     threshold=THRESHOLD,
 )
-_DEAFNESS = partial(
-    Trouble,
-    begins="Redis at {where} does not let this node listen, which will hear of others late: {reason}",
-    ends="Redis at {where} lets this node listen again",
+_DEAFNESS = Notice(
+    "Redis at {where} does not let this node listen, which will hear of others late: {reason}",
+    "Redis at {where} lets this node listen again",
     threshold=THRESHOLD,
 )
-_SHORTAGE = partial(
-    Trouble,
-    begins="Redis at {where} has no memory left, so that nothing more is kept until it has: raise maxmemory, "
+_SHORTAGE = Notice(
+    "Redis at {where} has no memory left, so that nothing more is kept until it has: raise maxmemory, "
     "or have fewer or smaller sessions (MCP_MAX_SESSIONS, MCP_ECHO_MAX_STATE_BYTES): {reason}",
-    ends="Redis at {where} has memory again",
+    "Redis at {where} has memory again",
     calm=FULL_FOR,
 )
-_SPOILT = partial(
-    Trouble,
-    begins="Redis at {where} refuses what is done to one session, and keeps others: {reason}; see who else "
+_SPOILT = Notice(
+    "Redis at {where} refuses what is done to one session, and keeps others: {reason}; see who else "
     "writes to its keys",
     quiet=SPOILT_QUIET,
 )
 
 Learn = Callable[["Server", RedisWire], Coroutine[Any, Any, None]]
 """Asks a connection what the cluster looks like."""
+
+
+class Means(NamedTuple):
+    """What all parts of the engine work with."""
+
+    reactor: Any
+    """Connects, and keeps the time."""
+    steady: Callable[[], float]
+    """A clock that only goes forward, in seconds."""
+    codec: Codec
+    """Writes the operations."""
 
 
 class Owner(Protocol):
@@ -81,36 +87,25 @@ class Server:
     """A Redis server.
 
     Args:
-        reactor: Connects, and keeps the time.
+        means: What it works with.
         address: Where it is, and how it is to be used.
-        codec: Writes the trials.
-        steady: A clock that only goes forward, in seconds.
         owner: Who uses it.
         learn: Asks a new connection what the cluster looks like; None where there is none.
     """
 
     _log = Logger("mcp_echo")
 
-    def __init__(
-        self,
-        reactor: Any,
-        address: RedisAddress,
-        codec: Codec,
-        steady: Callable[[], float],
-        *,
-        owner: Owner,
-        learn: Learn | None,
-    ) -> None:
+    def __init__(self, means: Means, address: RedisAddress, owner: Owner, learn: Learn | None) -> None:
         self.address = address
         self.shards: set[int] = set()
-        about = address.where, steady, address.shown
-        self.health = Health("redis", _OUTAGE(*about), steady, "not connected yet")
-        self.deafness = _DEAFNESS(*about)
-        self._shortage = _SHORTAGE(*about)
-        self._spoilt = _SPOILT(*about)
+        about = address.where, means.steady, address.shown
+        self.health = Health("redis", Trouble(_OUTAGE, *about), means.steady, "not connected yet")
+        self.deafness = Trouble(_DEAFNESS, *about)
+        self._shortage = Trouble(_SHORTAGE, *about)
+        self._spoilt = Trouble(_SPOILT, *about)
         self._policy: str | None = None
-        self._reactor = reactor
-        self._codec = codec
+        self._reactor = means.reactor
+        self._codec = means.codec
         self._owner = owner
         self._learn = learn
         self._full: str | None = None
@@ -119,13 +114,10 @@ class Server:
         """Shards that a trial was refused in, and that have to be tried before a connection is used."""
         self._trials: dict[int, Deferred[Any]] = {}
         """Shard → trials that go on in it."""
-        self._connected = self._stopping = False
+        self._stopping = False
         self._link: Link | None = None
-
-    @property
-    def wire(self) -> RedisWire | None:
+        self.wire: RedisWire | None = None
         """The connection that is ready for use."""
-        return None if self._link is None else self._link.wire
 
     def open(self) -> Link:
         """See that everything is there that is needed to connect, and return the link.
@@ -133,9 +125,14 @@ class Server:
         Raises:
             EngineRefused: Something is missing.
         """
-        self._link = Dialer(self._reactor, self.address).link(
-            self._greet, self._up, self._down, lambda: self.health.breaker.wait
-        )
+        dialer = Dialer(self._reactor, self.address)
+
+        async def greet(wire: RedisWire) -> None:
+            await dialer.begin(wire)
+            await self._greet(wire)
+
+        hooks = Hooks(greet, self._up, self._down, lambda: self.health.breaker.wait)
+        self._link = Link(self._reactor, dialer.connect, self.address.timeout, hooks)
         return self._link
 
     def start(self) -> None:
@@ -152,6 +149,7 @@ class Server:
     def stop(self) -> Deferred[None]:
         """Let go; return what fires once nothing is left."""
         self.end_trials()
+        self.wire = None
         return succeed(None) if self._link is None else self._link.stop()
 
     async def _greet(self, wire: RedisWire) -> None:
@@ -187,18 +185,18 @@ class Server:
             )
         self._policy = policy
 
-    def _up(self, _: RedisWire) -> None:
-        self._connected = True
+    def _up(self, wire: RedisWire) -> None:
+        self.wire = wire
         self.health.keeps()
         self._owner.up(self)
         if self._full is not None:
             self.failed(min(self.shards, default=0), self._full, unusable=False)
 
     def _down(self, reason: str) -> None:
-        if not self._connected:
+        if self.wire is None:
             # What was on the way is counted by itself; an attempt is a batch that failed, its trial.
             self.health.failed(reason)
-        self._connected = False
+        self.wire = None
         self.health.lost(reason)
         self._owner.down(self, reason)
 
@@ -220,7 +218,7 @@ class Server:
             self._is_full(reason)
         if unusable:
             self._drop(reason)
-        elif self._connected and shard not in self._trials and not self._stopping:
+        elif self.wire is not None and shard not in self._trials and not self._stopping:
             self._trials[shard] = Deferred.fromCoroutine(self._try(shard, reason))
             self._trials[shard].addErrback(_over).addCallback(lambda _: self._tried(shard))
 

@@ -12,14 +12,23 @@ from twisted.internet.defer import Deferred, fail
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from mcp_echo.cluster.engine import Ended, EngineRefused, Listener, Operation, Outcome, Sweep, Swept, Totals
+from mcp_echo.cluster.engine import (
+    Ended,
+    EngineRefused,
+    Listener,
+    Operation,
+    Outcome,
+    RecordLimits,
+    Sweep,
+    Swept,
+    Totals,
+)
 from mcp_echo.protocol.errors import StoreUnavailable
 from mcp_echo.sessions.store import Counts, StoreHealth
 from mcp_echo.stores.batching import Queue, Room, unavailable
 from mcp_echo.stores.breaker import PAUSE
-from mcp_echo.stores.health import Health, Trouble
-from mcp_echo.stores.sqlite.clock import FileClock, since_boot
-from mcp_echo.stores.sqlite.clock import boot as this_boot
+from mcp_echo.stores.health import Health, Notice, Trouble
+from mcp_echo.stores.sqlite.clock import FileClock, boot, since_boot
 from mcp_echo.stores.sqlite.files import FileLost
 from mcp_echo.stores.sqlite.news import NOTHING, News
 from mcp_echo.stores.sqlite.records import ITS_OWN_FAULT, Records
@@ -47,6 +56,13 @@ LOOKS_UNTIL_REST = 20
 """How many looks in a row, in which neither this process nor another has changed anything, are a while."""
 
 
+_OUTAGE = Notice(
+    "The session store {where} does not work: {reason}; requests that need it are answered with 503",
+    "The session store {where} works again",
+    quiet=QUIET_SECONDS,
+)
+
+
 class SqliteEngine:
     """Keeps records in an SQLite file; see `Engine`.
 
@@ -56,13 +72,9 @@ class SqliteEngine:
     Args:
         reactor: The reactor (IReactorTime, IReactorCore and IReactorThreads, which no type joins).
         address: ``sqlite:PATH[?synchronous=normal|full]``.
-        limit: How many records there may be.
-        limit_per_principal: How many of them one owner may have; None for any number.
+        limits: How many records there may be.
         node: The name of this process among those that use the file.
-        wall: Seconds since the epoch, by the clock that people set; see `FileClock` for what it counts.
-        uptime: Seconds since the machine was started; None for the machine's own.
-        boot: Which start of the machine this is; None for what the machine says.
-        limit_per_address: How many of them one address may have, where there is no owner; None likewise.
+        clock: Tells the time of the file; None for one that goes by this machine.
 
     Raises:
         EngineRefused: The address means nothing.
@@ -75,32 +87,18 @@ class SqliteEngine:
         self,
         reactor: Any,
         address: str,
-        *,
-        limit: int,
-        limit_per_principal: int | None,
+        limits: RecordLimits,
         node: str,
-        wall: Callable[[], float] = time.time,
-        uptime: Callable[[], float] | None = None,
-        boot: str | None = None,
-        limit_per_address: int | None = None,
+        clock: FileClock | None = None,
     ) -> None:
         self.node = node
         self.totals = Totals()
         self.counts = Counts()
         self._reactor = reactor
         self._address = Address.read(address)
-        self._limits = (limit, limit_per_principal, limit_per_address)
-        self._clock = FileClock(
-            since_boot() if uptime is None else uptime, wall, this_boot() if boot is None else boot
-        )
-        outage = Trouble(
-            str(self._address.path),
-            reactor.seconds,
-            begins="The session store {where} does not work: {reason}; "
-            "requests that need it are answered with 503",
-            ends="The session store {where} works again",
-            quiet=QUIET_SECONDS,
-        )
+        self._limits = limits
+        self._clock = FileClock(since_boot(), time.time, boot()) if clock is None else clock
+        outage = Trouble(_OUTAGE, str(self._address.path), reactor.seconds)
         self._health = Health("sqlite", outage, reactor.seconds)
         self._thread: DatabaseThread | None = None
         self._listener: Listener | None = None
@@ -127,7 +125,12 @@ class SqliteEngine:
         """Begin to work; see `Engine.start`."""
         self._listener = listener
         self._thread = DatabaseThread(
-            self._reactor, self._address, self.node, self._records, self._clock, self._replaced
+            self._reactor,
+            self._address,
+            self.node,
+            records=self._records,
+            clock=self._clock,
+            replaced=self._replaced,
         )
         self._look()
         self._queue.go_on()
@@ -176,8 +179,7 @@ class SqliteEngine:
         return self._health.report()
 
     def _records(self, connection: sqlite3.Connection, check: Callable[[], object] = lambda: None) -> Records:
-        limit, per_principal, per_address = self._limits
-        return Records(connection, self.node, limit, per_principal, self.now, check, per_address)
+        return Records(connection, self.node, self._limits, self.now, check)
 
     def _note_time(self) -> None:
         # What it is lost with is told of already.

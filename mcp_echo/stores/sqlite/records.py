@@ -28,6 +28,7 @@ from mcp_echo.cluster.engine import (
     Outcome,
     Peek,
     Record,
+    RecordLimits,
     Secret,
     SecretKept,
     Sweep,
@@ -103,30 +104,24 @@ class Records:
     Args:
         connection: To a file that was prepared, without a transaction.
         node: The name of this node.
-        limit: How many records there may be.
-        limit_per_principal: How many of them one owner may have; None for any number.
+        limits: How many records there may be.
         now: Milliseconds of the file's time.
         check: Called before anything is kept or answered; raises if this would be in vain.
-        limit_per_address: How many of them one address may have, where there is no owner; None likewise.
     """
 
     def __init__(
         self,
         connection: sqlite3.Connection,
         node: str,
-        limit: int,
-        limit_per_principal: int | None,
+        limits: RecordLimits,
         now: Callable[[], int],
         check: Callable[[], object] = lambda: None,
-        limit_per_address: int | None = None,
     ) -> None:
         self._connection = connection
         self._check = check
         self._cursor = connection.cursor()
         self._node = node
-        self._limit = limit
-        self._limit_per_principal = limit_per_principal
-        self._limit_per_address = limit_per_address
+        self._limits = limits
         self._clock = now
         self._now = 0
         self._sums: list[int] = []
@@ -273,15 +268,15 @@ class Records:
 
     def _make_room(self, create: Create, holder: bytes | None) -> Full | None:
         """Have room for one more record of a holder; return None if there is."""
-        limit = self._limit_per_address if create.owner is None else self._limit_per_principal
+        limit, most = self._limits.of(create.owner), self._limits.records
         if limit is not None and self._held_by(holder) >= limit:
             self._take_away_all_expired()
             if self._held_by(holder) >= limit and not self._displace(holder):
                 earliest = self._cursor.execute(_FIRST_OF, (holder,)).fetchone()[0]
                 return Full("holder", self._seconds_until(earliest))
-        if self._sums[0] >= self._limit:
-            self._take_away_expired(max(ROOM, self._sums[0] - self._limit + 1))
-        if self._sums[0] >= self._limit and not self._displace_for(holder):
+        if self._sums[0] >= most:
+            self._take_away_expired(max(ROOM, self._sums[0] - most + 1))
+        if self._sums[0] >= most and not self._displace_for(holder):
             earliest = self._cursor.execute("SELECT min(expires) FROM record").fetchone()[0]
             return Full("all", self._seconds_until(earliest))
         return None
@@ -323,12 +318,8 @@ class Records:
             self._cursor.execute(_CHANGE, (version + 1, change.state, *held, key))
         if change.echo is not UNSET:
             self._echo(key, change.echo)
-        if change.drop:
-            dropped = [(key, sequence) for sequence in change.drop]
-            self._cursor.executemany("DELETE FROM entry WHERE record = ? AND sequence = ?", dropped)
-        if change.add:
-            added = [(key, *entry) for entry in change.add]
-            self._cursor.executemany("INSERT INTO entry VALUES (?, ?, ?, ?)", added)
+        if change.drop or change.add:
+            self._log(key, change)
         if change.used and row.fresh:
             self._cursor.execute("UPDATE record SET fresh = 0 WHERE key = ?", (key,))
         sums = self._sums
@@ -343,6 +334,12 @@ class Records:
             self._cursor.execute("DELETE FROM echo WHERE record = ?", (key,))
         else:
             self._cursor.execute("INSERT OR REPLACE INTO echo VALUES (?, ?)", (key, echo))
+
+    def _log(self, key: int, change: Change) -> None:
+        dropped = [(key, sequence) for sequence in change.drop]
+        self._cursor.executemany("DELETE FROM entry WHERE record = ? AND sequence = ?", dropped)
+        added = [(key, *entry) for entry in change.add]
+        self._cursor.executemany("INSERT INTO entry VALUES (?, ?, ?, ?)", added)
 
     def _close(self, close: Close) -> Outcome:
         row = self._find_own(close)

@@ -65,6 +65,7 @@ class DatabaseThread:
         reactor: Any,
         address: Address,
         node: str,
+        *,
         records: Callable[[sqlite3.Connection, Callable[[], object]], Records],
         clock: FileClock,
         replaced: Callable[[], None],

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 _NO_SECRETS: frozenset[str] = frozenset()
 
-_TOLD = Seen(Watch((), lambda: 0.0, lambda _: None), "", 0, None, 0)
+_NOBODY = Watch((), lambda: 0.0, lambda _: None)
+_TOLD = Seen(watch=_NOBODY, peer="", connection=0, head=None, received=0, arrived=0.0)
 """Takes what happens on streams that were told of when they opened, for nobody."""
 
 

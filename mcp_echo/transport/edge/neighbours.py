@@ -5,8 +5,8 @@ from __future__ import annotations
 from twisted.internet.interfaces import IAddress
 from twisted.logger import Logger
 
+from mcp_echo.auth.networks import network_of
 from mcp_echo.auth.proxies import UNIX, TrustedProxies
-from mcp_echo.sessions.limits import network_of
 from mcp_echo.transport.edge.peers import host_of
 
 

@@ -184,7 +184,14 @@ class EchoSite(Factory):
         if connection.host is None:
             # Not before: a balancer says who it is ahead of the first request.
             connection.host = host_of(connection.peer)
-        return Seen(self.point, connection.host, connection.number, head, received)
+        return Seen(
+            watch=self.point,
+            peer=connection.host,
+            connection=connection.number,
+            head=head,
+            received=received,
+            arrived=self.point.now(),
+        )
 
     def refuse(self, error: McpError, connection: Connection, reader: RequestReader) -> None:
         """Answer a request that no route has seen."""
