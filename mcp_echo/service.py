@@ -245,6 +245,7 @@ class EchoService(MultiService):
             subscriptions=subscriptions,
             spawn=self._spawn,
             limits=self._limits,
+            insight=self.insight,
             agreed=agreed,
         )
 

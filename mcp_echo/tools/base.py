@@ -27,7 +27,9 @@ from mcp_echo.settings.load import Effective
 from mcp_echo.settings.table import Settings
 from mcp_echo.tools.machine import Machine
 from mcp_echo.tools.schemas import Schema, input_schema, output_schema
+from mcp_echo.watch.insight import Insight
 from mcp_echo.watch.seen import ClientInfo
+from mcp_echo.watch.traces import Trace
 
 PROGRESS = "notifications/progress"
 """The notification that belongs to one request and ends with it."""
@@ -53,6 +55,8 @@ class ServerContext:
     """Starts work that outlives its request, and returns what cancels it."""
     limits: Limits
     """How much one client may ask for."""
+    insight: Insight | None = None
+    """What is known of clients; None where nothing is recorded."""
     agreed: Clock | None = None
     """Seconds of the clock that all who may work on one request agree on; None for the wall clock."""
 
@@ -183,6 +187,14 @@ class HttpRequest(Effects, Protocol):
     arrived: float
     """Seconds of the steady clock when it was complete."""
     http_method: str
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether it came by TLS."""
+
+    @property
+    def trace(self) -> Trace | None:
+        """The trace that it belongs to; None where it is not recorded."""
 
     def headers(self) -> Headers:
         """Return the header fields as they came."""

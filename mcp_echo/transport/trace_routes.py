@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Any
 from urllib.parse import parse_qs
 
 import msgspec
-from msgspec import Meta
 from twisted.internet.interfaces import IReactorTime
 
+from mcp_echo.http.urls import server_url
 from mcp_echo.protocol.errors import InvalidRequest, OriginRefused, RouteNotFound, WrongMediaType
 from mcp_echo.protocol.jsonrpc import encode
 from mcp_echo.protocol.texts import moment
 from mcp_echo.settings.table import Settings
+from mcp_echo.tools.traces import CreateTraceArguments
 from mcp_echo.transport.edge.answer import JSON, line, lines_of
 from mcp_echo.transport.edge.exchange import HttpExchange
 from mcp_echo.transport.guards import Guards
@@ -23,7 +24,7 @@ from mcp_echo.transport.trace_events import TraceEvents
 from mcp_echo.watch.insight import Insight
 from mcp_echo.watch.judge import iso
 from mcp_echo.watch.records import ExchangeRecord
-from mcp_echo.watch.traces import TooManyTraces, Trace, Wanted
+from mcp_echo.watch.traces import TooManyTraces, Trace, Wanted, addresses
 
 _PLACE = re.compile(rb"/(t|v)/([A-Za-z0-9_-]{32})(/.*)?")
 _WITHIN = re.compile(rb"/t/([A-Za-z0-9_-]{32})(?:/|$)")
@@ -50,15 +51,7 @@ class TraceNotFound(RouteNotFound):
     """There is no such trace, or no more."""
 
 
-class MakeTrace(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """What ``POST /t`` and createTrace take."""
-
-    label: Annotated[str, Meta(max_length=100)] | None = None
-    expect: Annotated[list[Annotated[str, Meta(max_length=100)]], Meta(max_length=32)] = []
-    seconds: Annotated[int, Meta(ge=1, le=604_800)] | None = None
-
-
-_read_wanted = msgspec.json.Decoder(MakeTrace).decode
+_read_wanted = msgspec.json.Decoder(CreateTraceArguments).decode
 
 
 class TraceRoutes:
@@ -157,13 +150,13 @@ class TraceRoutes:
             raise InvalidRequest(f"Invalid request: {error}") from None
         try:
             trace = self._insight.plan(
-                Wanted(wanted.label, tuple(wanted.expect), wanted.seconds), http.seen.caller
+                Wanted(wanted.label, tuple(wanted.expect or ()), wanted.seconds), http.seen.caller
             )
         except TooManyTraces as error:
             raise InvalidRequest(str(error)) from None
         self._traces.add(trace)
         made = addresses(trace, self.base(http))
-        http.lines.append(line(b"Location", made["pageUrl"].encode()))
+        http.lines.append(line(b"Location", made.page_url.encode()))
         self._answer(http, 201, made)
 
     def _delete(self, http: HttpExchange, trace: Trace) -> None:
@@ -187,10 +180,7 @@ class TraceRoutes:
 
     def base(self, http: HttpExchange) -> str:
         """Return the address that clients reach the server at, as far as it is known."""
-        if self._public_url is not None:
-            return self._public_url
-        scheme = "https" if http.is_secure else "http"
-        return f"{scheme}://{http.joined(b'host') or 'localhost'}"
+        return server_url(self._public_url, http.joined(b"host"), secure=http.is_secure)
 
     # Reading.
 
@@ -236,23 +226,6 @@ class TraceRoutes:
     def _events(self, http: HttpExchange, trace: Trace) -> None:
         last = http.joined(b"last-event-id")
         TraceEvents(http, trace, self.events, self._reactor).start(_whole(last or "0"))
-
-
-def addresses(trace: Trace, base: str) -> dict[str, Any]:
-    """Return where a trace is: what createTrace and ``POST /t`` answer.
-
-    Args:
-        trace: The trace.
-        base: The address of the server, without a slash at its end.
-    """
-    return {
-        "trace": trace.id,
-        "mcpUrl": f"{base}/t/{trace.id}/mcp",
-        "pageUrl": f"{base}/t/{trace.id}/",
-        "shareUrl": f"{base}/v/{trace.share}/",
-        "expires": None if trace.expires is None else iso(trace.expires),
-        **({} if trace.label is None else {"label": trace.label}),
-    }
 
 
 def _only(*methods: str) -> Handler:

@@ -106,18 +106,18 @@ class Report(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True, rena
     revision: str | None = None
     verdict: str
     """For people: the first thing to know."""
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[Finding, ...]
     """Errors first, then warnings, then the rest; each by when it was seen first."""
-    held: int = 0
+    held: int
     """Rules that applied and were kept."""
-    not_applicable: int = 0
+    not_applicable: int
     """Rules that nothing applied to."""
-    flows: tuple[Flow, ...] = ()
-    exchanges: int = 0
+    flows: tuple[Flow, ...]
+    exchanges: int
     """How many exchanges there were."""
-    dropped: int = 0
+    dropped: int
     """How many of the oldest are kept no more."""
-    unrecorded: int = 0
+    unrecorded: int
     """How many were counted and judged but not kept, for want of time."""
     label: str | None = None
     """What the trace was called by whoever made it."""

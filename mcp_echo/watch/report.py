@@ -47,7 +47,7 @@ def report_about(records: Sequence[Record], rules: Mapping[str, Rule], now: floa
         judge.see(record)
     judge.due(now)
     exchanges = sum(isinstance(record, ExchangeRecord) for record in records)
-    return _report(records, judge, "info", about=about, exchanges=exchanges)
+    return _report(records, judge, "info", about=about, exchanges=exchanges, dropped=0, unrecorded=0)
 
 
 def _report(
@@ -65,6 +65,7 @@ def _report(
         findings=findings,
         held=judge.held,
         not_applicable=judge.not_applicable,
+        flows=(),
         exchanges=exchanges,
         **more,  # type: ignore[arg-type]  # fields of the report
     )

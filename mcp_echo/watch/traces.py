@@ -14,7 +14,9 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from mcp_echo.watch.judge import Judge
+import msgspec
+
+from mcp_echo.watch.judge import Judge, iso
 from mcp_echo.watch.records import Record
 from mcp_echo.watch.rules.rule import Rule
 
@@ -271,3 +273,31 @@ class Traces:
 
 def _is_over(trace: Trace, now: float) -> bool:
     return trace.expires is not None and trace.expires <= now
+
+
+class Addresses(msgspec.Struct, rename="camel"):
+    """Where a trace is: what createTrace and ``POST /t`` answer."""
+
+    trace: str
+    mcp_url: str
+    page_url: str
+    share_url: str
+    expires: str | None
+    label: str | None
+
+
+def addresses(trace: Trace, base: str) -> Addresses:
+    """Return where a trace is.
+
+    Args:
+        trace: The trace.
+        base: The address of the server, without a slash at its end.
+    """
+    return Addresses(
+        trace=trace.id,
+        mcp_url=f"{base}/t/{trace.id}/mcp",
+        page_url=f"{base}/t/{trace.id}/",
+        share_url=f"{base}/v/{trace.share}/",
+        expires=None if trace.expires is None else iso(trace.expires),
+        label=trace.label,
+    )
