@@ -11,7 +11,13 @@ import msgspec
 from twisted.internet.interfaces import IReactorTime
 
 from mcp_echo.http.urls import server_url
-from mcp_echo.protocol.errors import InvalidRequest, OriginRefused, RouteNotFound, WrongMediaType
+from mcp_echo.protocol.errors import (
+    InvalidRequest,
+    OriginRefused,
+    RouteNotFound,
+    TooManyRequests,
+    WrongMediaType,
+)
 from mcp_echo.protocol.jsonrpc import encode
 from mcp_echo.protocol.texts import moment
 from mcp_echo.settings.table import Settings
@@ -153,7 +159,7 @@ class TraceRoutes:
                 Wanted(wanted.label, tuple(wanted.expect or ()), wanted.seconds), http.seen.caller
             )
         except TooManyTraces as error:
-            raise InvalidRequest(str(error)) from None
+            raise TooManyRequests(str(error)) from None
         self._traces.add(trace)
         made = addresses(trace, self.base(http))
         http.lines.append(line(b"Location", made.page_url.encode()))
