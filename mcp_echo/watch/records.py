@@ -26,6 +26,13 @@ SessionForm = Literal["none", "ours", "elsewhere", "undefined", "quoted", "doubl
 the word that a program prints for a value it does not have, in quotation marks, joined with itself, has
 characters that no id may have, or is as somebody else makes them."""
 
+AuthorizationForm = Literal[
+    "none", "well-formed", "empty", "no-credential", "undefined", "doubled", "quoted", "malformed"
+]
+"""What ``Authorization`` looks like: there is none, it is a scheme and what belongs to it, it has no value,
+it is one word, its credential is the word that a program prints for a value it does not have, it names the
+scheme twice, it is in quotation marks, or it breaks the grammar otherwise."""
+
 
 class Params(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True):
     """What rules want to know of the params of a message."""
@@ -98,6 +105,23 @@ class MessageRecord(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=Tru
     result: Result = Result()
 
 
+class Tombstone(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True):
+    """What is known of a session that is no more, or that is on another node. Times are of the wall clock."""
+
+    made: float | None = None
+    """When it was made; None where that is not known here."""
+    node: str = ""
+    """The node that made it."""
+    used: float | None = None
+    """When it was last used."""
+    ended: float | None = None
+    """When it ended; None where it lives on on another node."""
+    reason: Literal["expired", "closed", "displaced"] | None = None
+    """Why it ended: nobody used it in time, its client deleted it, or others took its room."""
+    shared: bool = True
+    """Whether all nodes have one store, so that a session of one is there for each."""
+
+
 class ExchangeRecord(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True):
     """One HTTP request and its answer, refused ones included."""
 
@@ -157,6 +181,18 @@ class ExchangeRecord(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=Tr
     """Whether there is such a session here."""
     made: bool = False
     """Whether this exchange made it."""
+    tombstone: Tombstone | None = None
+    """What is known of the session that the id names, where there is none here and the caller may be told."""
+    declared: tuple[str, ...] | None = None
+    """What the client of the session has declared, as `Params.capabilities`; None where that is not known."""
+    gap: str | None = None
+    """Why a ``Last-Event-ID`` could not be resumed from; None where it could, and without one."""
+    authorization: AuthorizationForm = "none"
+    """What ``Authorization`` looked like before it was masked."""
+    canonical: str | None = None
+    """The URL that the operator says the server is reached by; None where that is not said."""
+    expects: tuple[str, ...] = ()
+    """The names of headers that the trace was made to wait for."""
     principal: str | None = None
     """Who the caller is, masked; None when nobody vouches for it."""
     client: str | None = None
