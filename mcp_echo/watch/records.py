@@ -23,7 +23,7 @@ TokenForm = Literal["absent", "string", "integer", "other"]
 
 SessionForm = Literal["none", "ours", "elsewhere", "undefined", "quoted", "doubled", "characters", "foreign"]
 """What an ``Mcp-Session-Id`` looks like: there is none, it is as this node makes them, as another node does,
-the word that a program prints for a value it does not have, in quotation marks, joined with itself, has
+empty or what a program prints for a value it does not have, in quotation marks, joined with itself, has
 characters that no id may have, or is as somebody else makes them."""
 
 AuthorizationForm = Literal[

@@ -47,7 +47,7 @@ def _why_refused(x: ExchangeRecord, method: str) -> str | None:
 def preflight_header_not_allowed(x: ExchangeRecord) -> Outcome | None:
     """Ask for headers that are allowed."""
     method = _asked_method(x)
-    if method is None or x.status is None or _why_refused(x, method) is not None:
+    if method is None or _why_refused(x, method) is not None:
         return None
     asked = _names(value(x, "Access-Control-Request-Headers"))
     allowed = set(_names(x.answered("Access-Control-Allow-Headers")))

@@ -47,33 +47,34 @@ def value(x: ExchangeRecord, name: str) -> str | None:
     return next(iter(x.values(name)), None)
 
 
+def is_modern(x: ExchangeRecord) -> bool:
+    """Return whether a client speaks the modern era, as the body or the header of its request says."""
+    header = REVISIONS.get(value(x, VERSION) or "")
+    return any(each.params.modern for each in x.messages) or (header is not None and header.stateless)
+
+
 def revision_of(x: ExchangeRecord) -> Revision:
     """Return the revision whose text binds a client here.
 
-    That which its body names, in the modern era; that of its session or its message; that of its header; else
-    what a server is to assume (2025-11-25 basic/transports, Protocol Version Header).
+    In the modern era it is what the body names, or the header, or the newest. Before, it is that of the
+    session or the message, that of the header, or what a server is to assume (2025-11-25 basic/transports,
+    Protocol Version Header).
     """
-    named = [each.params.protocol_version for each in x.messages if each.params.modern]
-    if x.era == "modern":
-        named += [x.revision, MODERN[-1].name]
+    header = value(x, VERSION)
+    if is_modern(x):
+        named = [*(each.params.protocol_version for each in x.messages), header, MODERN[-1].name]
     else:
-        named += [x.revision, value(x, VERSION), ASSUMED]
-    return next(REVISIONS[name] for name in named if name is not None and name in REVISIONS)
-
-
-def is_modern(x: ExchangeRecord) -> bool:
-    """Return whether a request is of the modern era, by its body or by its header."""
-    if x.era is not None:
-        return x.era == "modern"
-    return revision_of(x).stateless
+        named = [x.revision, header, ASSUMED]
+    known = (REVISIONS[name] for name in named if name in REVISIONS)
+    return next(each for each in known if each.stateless is is_modern(x))
 
 
 def modern_request(x: ExchangeRecord) -> MessageRecord | None:
     """Return the one request that a POST of the modern era carries; None where it carries none."""
     message = x.message
-    if message is None or message.kind != "request" or message.era != "modern" or not is_mcp(x, "POST"):
+    if message is None or message.kind != "request" or not is_mcp(x, "POST"):
         return None
-    return message
+    return message if is_modern(x) else None
 
 
 def held(x: ExchangeRecord) -> Held:

@@ -58,7 +58,7 @@ def proxy_scheme_lost(x: ExchangeRecord) -> Outcome | None:
     return Broken(
         exchange=x.number,
         summary=f"{shown}: the client came by https, and {told}",
-        subject=x.line_of("X-Forwarded-Proto"),
+        subject=x.line_of(_claimant(x)),
         found=claimed,
         wanted="X-Forwarded-Proto: https",
     )
@@ -90,8 +90,13 @@ def _without_port(host: str) -> str:
 
 def _claimed_scheme(x: ExchangeRecord) -> str | None:
     """Return the scheme that proxies say the client came by: what the first of them said."""
-    said = value(x, "X-Forwarded-Proto") or _forwarded(x, "proto")
+    said = _forwarded(x, "proto") if _claimant(x) == "Forwarded" else value(x, "X-Forwarded-Proto")
     return said.partition(",")[0].strip().lower() if said else None
+
+
+def _claimant(x: ExchangeRecord) -> str:
+    """Return the header that says which scheme the client came by, or would."""
+    return "X-Forwarded-Proto" if _forwarded(x, "proto") is None else "Forwarded"
 
 
 def _forwarded(x: ExchangeRecord, parameter: str) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mcp_echo.http.accept import EVENT_STREAM, JSON, parse_accept
+from mcp_echo.http.origins import parse_authority
 from mcp_echo.watch.records import ExchangeRecord
 from mcp_echo.watch.rules.facts import (
     LAST_EVENT,
@@ -11,7 +12,6 @@ from mcp_echo.watch.rules.facts import (
     broken,
     held,
     is_mcp,
-    is_modern,
     is_read,
     listed,
     place_of,
@@ -33,9 +33,9 @@ _BOTH = f"{JSON}, {EVENT_STREAM}"
 
 def accept_incomplete(x: ExchangeRecord) -> Outcome | None:
     """Ask for both media types of an answer; see `accept_wildcard` for what takes both and lists none."""
-    header = _accept(x)
-    if not is_mcp(x, "POST") or not header:
+    if not is_mcp(x, "POST"):
         return None
+    header = _accept(x)
     accepted = parse_accept(header)
     if accepted.names_json and accepted.names_event_stream:
         return held(x)
@@ -76,9 +76,9 @@ def accept_wildcard(x: ExchangeRecord) -> Outcome | None:
 def get_accept(x: ExchangeRecord) -> Outcome | None:
     """Ask for an event stream, if it is a client that asks, and no person with a browser."""
     header = _accept(x)
-    if not is_mcp(x, "GET") or is_modern(x) or "text/html" in header.lower():
+    if not is_mcp(x, "GET") or "text/html" in header.lower():
         return None
-    if parse_accept(header).names_event_stream and header:
+    if parse_accept(header).names_event_stream:
         return held(x)
     shown = f"Accept is {header}" if header else "there is no Accept"
     return broken(
@@ -199,12 +199,12 @@ def host_refused(x: ExchangeRecord) -> Outcome | None:
         return None
     if x.refusal != "HostRefused":
         return Held(x.number)
-    entry = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
-    original = value(x, "X-Forwarded-Host")
+    name, original = parse_authority(host), value(x, "X-Forwarded-Host")
+    entry = "it is no name of a host" if name is None else f"{name.host} would"
     told = "" if original is None else f"; X-Forwarded-Host says {original}"
     return Broken(
         exchange=x.number,
-        summary=f"Host is {host}, which no entry of MCP_ECHO_ALLOWED_HOSTS allows; {entry} would{told}",
+        summary=f"Host is {host}, which no entry of MCP_ECHO_ALLOWED_HOSTS allows; {entry}{told}",
         subject=x.line_of("Host"),
         found=host,
         wanted="a Host that MCP_ECHO_ALLOWED_HOSTS allows",

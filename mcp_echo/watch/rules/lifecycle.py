@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mcp_echo.protocol.revisions import LEGACY
+from mcp_echo.protocol.errors import CapabilityMissing
 from mcp_echo.watch.records import ExchangeRecord, IdForm, MessageRecord
 from mcp_echo.watch.rules.facts import (
     REVISIONS,
@@ -79,28 +79,21 @@ _MODERN_ONLY = frozenset({"server/discover", "subscriptions/listen"})
 
 def method_of_other_era(x: ExchangeRecord) -> Outcome | None:
     """Use the methods of the revision that is spoken."""
-    named = [each for each in x.messages if each.method is not None and each.era is not None]
-    if not named or not is_mcp(x, "POST"):
+    if not is_mcp(x, "POST") or all(each.method is None for each in x.messages):
         return None
-    wrong = next((each for each in named if _is_of_other_era(x, each)), None)
-    if wrong is None:
+    others = _LEGACY_ONLY if is_modern(x) else _MODERN_ONLY
+    wrong = next((each.method for each in x.messages if each.method in others), None)
+    # Without a session it may be a question for the era that the server is of.
+    if wrong is None or not (x.known or is_modern(x)):
         return held(x)
-    revision = wrong.revision if wrong.revision in REVISIONS else revision_of(x).name
+    name = revision_of(x).name
     return broken(
         x,
-        f"{wrong.method} was sent, which {revision} does not have",
+        f"{wrong} was sent, which {name} does not have",
         "body:/method",
-        found=wrong.method,
-        wanted=f"a method of {revision}",
-        revision=revision,
+        found=wrong,
+        wanted=f"a method of {name}",
     )
-
-
-def _is_of_other_era(x: ExchangeRecord, message: MessageRecord) -> bool:
-    if message.era == "modern":
-        return message.method in _LEGACY_ONLY
-    # Without a session it may be a question for the era that the server is of.
-    return x.known and message.method in _MODERN_ONLY
 
 
 # The handshake.
@@ -109,7 +102,7 @@ def _is_of_other_era(x: ExchangeRecord, message: MessageRecord) -> bool:
 def initialize_incomplete(x: ExchangeRecord) -> Outcome | None:
     """Say in ``initialize`` what it asks for."""
     message = next((each for each in x.messages if each.method == "initialize"), None)
-    if message is None or message.era == "modern":
+    if message is None or is_modern(x):
         return None
     lacks = message.params.lacks
     if not lacks:
@@ -119,14 +112,12 @@ def initialize_incomplete(x: ExchangeRecord) -> Outcome | None:
         f"The params of initialize lack {listed(lacks)}",
         "body:/params",
         wanted=", ".join(lacks),
-        # What is refused has negotiated nothing, and each revision with a handshake asks for the same.
-        revision=None if x.revision in HANDSHAKE else LEGACY[-1].name,
     )
 
 
 def version_header_missing(x: ExchangeRecord) -> Outcome | None:
     """Say in each request which revision was negotiated, or is spoken."""
-    if not is_mcp(x) or not _has_revision(x) or not revision_of(x).version_header:
+    if not is_mcp(x) or not _has_revision(x):
         return None
     if value(x, VERSION) is not None:
         return held(x)
@@ -144,13 +135,13 @@ def _has_revision(x: ExchangeRecord) -> bool:
     """Return whether a client knows which revision to name: after ``initialize``, or of the modern era."""
     if _initializes(x):
         return False
-    return x.era == "modern" if not x.known else True
+    return x.known or is_modern(x)
 
 
 def version_header_differs(x: ExchangeRecord) -> Outcome | None:
     """Name the revision that was negotiated."""
     header = value(x, VERSION)
-    if not is_mcp(x) or not x.known or x.revision is None or header not in REVISIONS or _initializes(x):
+    if not x.known or x.revision is None or header not in REVISIONS or _initializes(x):
         return None
     if header == x.revision:
         return held(x)
@@ -166,27 +157,30 @@ def version_header_differs(x: ExchangeRecord) -> Outcome | None:
 def version_header_unsupported(x: ExchangeRecord) -> Outcome | None:
     """Name a revision that the server speaks; a modern client may ask for one to learn which it does."""
     header = value(x, VERSION)
-    if not is_mcp(x) or header is None or is_modern(x) or _initializes(x):
+    if header is None or not is_mcp(x) or _may_ask(x):
         return None
-    spoken = _spoken(x)
     # Who sends the header speaks a revision that has it.
     revision = x.revision if x.revision in VERSION_HEADER else R2025_11_25
-    if header in spoken and x.refusal != "UnsupportedRevision":
+    spoken = next((each.result.supported for each in x.messages if each.result.supported), ())
+    if header in REVISIONS and not spoken and x.refusal != "UnsupportedRevision":
         return Held(x.number, revision)
     return broken(
         x,
-        f"{VERSION} is {header}, which is not spoken here; spoken are {listed(spoken)}",
+        f"{VERSION} is {header}, which is not spoken here{_spoken(spoken)}",
         x.line_of(VERSION),
         found=header,
-        wanted=", ".join(spoken),
         revision=revision,
     )
 
 
-def _spoken(x: ExchangeRecord) -> tuple[str, ...]:
-    """Return the revisions that are spoken here, as the answer names them, or all that are known."""
-    told = (each.result.supported for each in x.messages)
-    return next(filter(None, told), tuple(reversed(REVISIONS)))
+def _may_ask(x: ExchangeRecord) -> bool:
+    """Return whether a request may name a revision to learn whether it is spoken."""
+    return is_modern(x) or _initializes(x)
+
+
+def _spoken(revisions: tuple[str, ...]) -> str:
+    """Return the end of a sentence that says what is spoken, where the answer did."""
+    return f"; spoken are {listed(revisions)}" if revisions else ""
 
 
 def version_header_on_initialize(x: ExchangeRecord) -> Outcome | None:
@@ -210,44 +204,39 @@ def _initializes(x: ExchangeRecord) -> bool:
 
 # Capabilities.
 
-_CAPABILITY_MISSING = -32021
+_ROOTS = {"notifications/roots/list_changed": "roots.listChanged"}
+_TASKS = dict.fromkeys(
+    ("tasks/get", "tasks/update", "tasks/cancel"), "extensions.io.modelcontextprotocol/tasks"
+)
+"""Method → the capability of the client that it belongs to; before the modern era tasks were the server's."""
 
 
 def capability_undeclared_used(x: ExchangeRecord) -> Outcome | None:
     """Declare what is used."""
-    for message in x.messages:
-        lacking = _undeclared(x, message)
-        if lacking is not None:
-            return broken(
-                x,
-                f"{message.method} was sent, and the client does not declare {lacking}",
-                "body:/method",
-                found=message.method,
-                wanted=lacking,
-            )
-    used = any(each.method in _NEEDED for each in x.messages)
-    return held(x) if used and (is_modern(x) or x.declared is not None) else None
-
-
-_TASKS = "extensions.io.modelcontextprotocol/tasks"
-_NEEDED = {
-    "notifications/roots/list_changed": "roots.listChanged",
-    "tasks/get": _TASKS,
-    "tasks/update": _TASKS,
-    "tasks/cancel": _TASKS,
-}
-"""Method → the capability of the client that it belongs to."""
-
-
-def _undeclared(x: ExchangeRecord, message: MessageRecord) -> str | None:
-    """Return the capability that a message belongs to, where it is not declared."""
-    needed = _NEEDED.get(message.method or "")
-    if message.era == "modern":
-        return needed if needed == _TASKS and message.error == _CAPABILITY_MISSING else None
-    # The tasks of the revision before belong to a capability of the server.
-    if needed is None or needed == _TASKS or x.declared is None or needed in x.declared:
+    needed = _TASKS if is_modern(x) else _ROOTS
+    message = next((each for each in x.messages if each.method in needed), None)
+    if message is None or message.method is None:
         return None
-    return needed
+    capability = needed[message.method]
+    declared = _declares(x, message, capability)
+    if declared is None:
+        return None
+    if declared:
+        return held(x)
+    return broken(
+        x,
+        f"{message.method} was sent, and the client does not declare {capability}",
+        "body:/method",
+        found=message.method,
+        wanted=capability,
+    )
+
+
+def _declares(x: ExchangeRecord, message: MessageRecord, capability: str) -> bool | None:
+    """Return whether a capability is declared, by the session or, as the answer tells, by the request."""
+    if is_modern(x):
+        return message.error != CapabilityMissing.code
+    return None if x.declared is None else capability in x.declared
 
 
 ROWS = (

@@ -47,7 +47,7 @@ def name_header(x: ExchangeRecord) -> Outcome | None:
         return _mirrored(x, "Mcp-Name", None, message.name)
     if message.error != _MISMATCH:
         return held(x)
-    disagrees = "Mcp-Name" in (message.result.message or "") and _decoded(header) is not None
+    disagrees = "Mcp-Name" in (message.result.message or "")
     return _mirrored(x, "Mcp-Name", header, message.name) if disagrees else None
 
 
@@ -63,7 +63,7 @@ def _mirrored(x: ExchangeRecord, name: str, found: str | None, wanted: str) -> O
 def param_header(x: ExchangeRecord) -> Outcome | None:
     """Repeat in headers the arguments that the tool's schema marks; the answer tells whether they agreed."""
     message = modern_request(x)
-    if message is None or message.method != "tools/call":
+    if message is None:
         return None
     told = message.result.message or ""
     if message.error == _MISMATCH and told.lower().startswith(_PARAMETER):
@@ -142,7 +142,8 @@ def routing_header_in_legacy_era(x: ExchangeRecord) -> Outcome | None:
 def meta_incomplete(x: ExchangeRecord) -> Outcome | None:
     """Say in ``_meta`` which revision and which capabilities the request is of."""
     message = modern_request(x)
-    if message is None:
+    # An initialize lacks what an initialize has.
+    if message is None or message.method == "initialize":
         return None
     lacks = message.params.lacks
     if not lacks:
@@ -159,7 +160,7 @@ def meta_without_client(x: ExchangeRecord) -> Outcome | None:
         return held(x)
     return broken(
         x,
-        f"{message.method} has no clientInfo in _meta, so that nobody can tell which program sends it",
+        f"{message.method} names no client in _meta: clientInfo is missing, or has neither name nor version",
         "body:/params/_meta",
         wanted="io.modelcontextprotocol/clientInfo",
     )
@@ -188,7 +189,7 @@ def event_id_in_modern_era(x: ExchangeRecord) -> Outcome | None:
             found="GET",
             wanted="POST",
         )
-    return held(x)
+    return held(x) if x.http_method == "POST" else None
 
 
 def session_id_in_modern_era(x: ExchangeRecord) -> Outcome | None:

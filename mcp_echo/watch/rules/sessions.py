@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mcp_echo.watch.judge import iso
 from mcp_echo.watch.records import ExchangeRecord, SessionForm, Tombstone
-from mcp_echo.watch.rules.facts import SESSION, broken, held, is_mcp, value
+from mcp_echo.watch.rules.facts import SESSION, broken, held, value
 from mcp_echo.watch.rules.pages import sessions
 from mcp_echo.watch.rules.rule import Broken, Held, Outcome, Rule
 
@@ -65,12 +65,12 @@ def _held_with_id(x: ExchangeRecord) -> Held | None:
 
 def initialize_with_dead_id(x: ExchangeRecord) -> Outcome | None:
     """Begin a new session without the id of the old one."""
-    if not is_mcp(x, "POST") or not any(each.method == "initialize" for each in x.messages):
+    if not any(each.method == "initialize" for each in x.messages):
         return None
     if value(x, SESSION) is None:
         return held(x)
     grave = x.tombstone
-    if x.known or grave is None or grave.ended is None:
+    if grave is None or grave.ended is None:
         return None
     return broken(
         x,
@@ -91,7 +91,7 @@ _ENDINGS = {
 def session_expired(x: ExchangeRecord) -> Outcome | None:
     """Tell what became of a session."""
     grave = x.tombstone
-    if x.known or grave is None or grave.ended is None:
+    if grave is None or grave.ended is None:
         return None
     why = f": {_ENDINGS[grave.reason]}" if grave.reason is not None else ""
     return broken(
@@ -115,7 +115,7 @@ def _life(grave: Tombstone) -> str:
 def session_made_elsewhere(x: ExchangeRecord) -> Outcome | None:
     """Bring a session to the node that has it."""
     grave = x.tombstone
-    if x.known and x.session_form != "none":
+    if x.known:
         return Held(x.number)
     if grave is None or grave.shared or not grave.node or grave.node == x.node:
         return None

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from mcp_echo.redaction.placeholders import is_placeholder
 from mcp_echo.watch.records import AuthorizationForm, SessionForm
 
-_NOTHING = frozenset({"undefined", "null", "none", "nil", "nan", "[object object]"})
 _QUOTES = ('"', "'")
 
 _SCHEME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
@@ -53,7 +52,7 @@ def _credential(scheme: str, credential: str) -> AuthorizationForm:
         return "doubled"
     if _is_quoted(credential):
         return "quoted"
-    if _is_nothing(credential):
+    if is_placeholder(credential):
         return "undefined"
     if scheme in _OF_TOKEN68 and not _TOKEN68.fullmatch(credential):
         return "malformed"
@@ -74,7 +73,7 @@ def shape_of_session_id(
         return "ours"
     if is_of_another(value):
         return "elsewhere"
-    if not value or _is_nothing(value):
+    if not value or is_placeholder(value):
         return "undefined"
     if _is_doubled(value):
         return "doubled"
@@ -85,11 +84,6 @@ def shape_of_session_id(
 
 def _is_quoted(text: str) -> bool:
     return len(text) > 1 and text[0] in _QUOTES and text[-1] == text[0]
-
-
-def _is_nothing(text: str) -> bool:
-    """Return whether a text is what a program prints for a value that it does not have."""
-    return text.lower() in _NOTHING or is_placeholder(text)
 
 
 def _is_doubled(text: str) -> bool:

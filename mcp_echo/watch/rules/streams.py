@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mcp_echo.watch.records import ExchangeRecord
-from mcp_echo.watch.rules.facts import LAST_EVENT, broken, held, is_mcp, is_modern, value
+from mcp_echo.watch.rules.facts import LAST_EVENT, broken, held, is_mcp, value
 from mcp_echo.watch.rules.pages import HANDSHAKE, R2026_07_28, pages, sessions
 from mcp_echo.watch.rules.rule import Outcome, Rule
 
@@ -13,7 +13,7 @@ SLOW = 10.0
 
 def event_id_on_post(x: ExchangeRecord) -> Outcome | None:
     """Resume with GET."""
-    if is_modern(x) or value(x, LAST_EVENT) is None:
+    if value(x, LAST_EVENT) is None:
         return None
     if is_mcp(x, "GET"):
         return held(x)
@@ -30,7 +30,7 @@ def event_id_on_post(x: ExchangeRecord) -> Outcome | None:
 
 def event_id_unknown(x: ExchangeRecord) -> Outcome | None:
     """Resume from an event that is there."""
-    if is_modern(x) or not is_mcp(x, "GET") or value(x, LAST_EVENT) is None:
+    if not is_mcp(x, "GET") or value(x, LAST_EVENT) is None:
         return None
     if x.gap is None:
         return held(x) if x.streamed else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from mcp_echo.protocol.errors import InvalidParams
 from mcp_echo.watch.records import ExchangeRecord, MessageRecord
 from mcp_echo.watch.rules.facts import broken, held
 from mcp_echo.watch.rules.pages import ALL, pages
@@ -17,8 +16,8 @@ def cursor_invented(x: ExchangeRecord) -> Outcome | None:
     message = next((each for each in x.messages if each.params.cursor is not None), None)
     if message is None:
         return None
-    if not _says(message, _REFUSED_CURSOR):
-        return held(x) if message.error is None and message.outcome is not None else None
+    if not (message.result.message or "").startswith(_REFUSED_CURSOR):
+        return held(x) if _is_answered(message) else None
     return broken(
         x,
         f"{message.method} came with a cursor that is none of this server's for that list",
@@ -34,14 +33,14 @@ def arguments_invalid(x: ExchangeRecord) -> Outcome | None:
     if message is None:
         return None
     reason = message.result.message or ""
-    if not reason.startswith(_REFUSED_ARGUMENTS) or message.error not in (None, InvalidParams.code):
-        return held(x) if message.error is None and message.outcome is not None else None
+    if not reason.startswith(_REFUSED_ARGUMENTS):
+        return held(x) if _is_answered(message) else None
     return broken(x, reason, "body:/params/arguments", wanted="arguments that fit the inputSchema")
 
 
-def _says(message: MessageRecord, beginning: str) -> bool:
-    """Return whether params were refused, and with a sentence that begins so."""
-    return message.error == InvalidParams.code and (message.result.message or "").startswith(beginning)
+def _is_answered(message: MessageRecord) -> bool:
+    """Return whether a result came of a message, and no error."""
+    return message.error is None and message.outcome is not None
 
 
 ROWS = (

@@ -55,6 +55,9 @@ def assert_well_told(outcome: Broken, record: ExchangeRecord) -> None:
     """Assert that a finding is a sentence without its full stop, about a line that is there."""
     assert " " in outcome.summary
     assert not outcome.summary.endswith(".")
+    assert outcome.found != ""
+    if outcome.subject.startswith("absence:"):
+        assert outcome.found is None
     subject = SUBJECT.fullmatch(outcome.subject)
     assert subject is not None, outcome.subject
     if subject[1] is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from mcp_echo.watch.records import ExchangeRecord
 from mcp_echo.watch.rules.table import RULES
@@ -51,9 +52,17 @@ CASES = {
         held=[
             preflight(),
             preflight(method="DELETE"),
+            preflight(method="PUT", answer_headers=(*ALLOWED[:1], ("Access-Control-Allow-Methods", "*"))),
             preflight(answer_headers=ALLOWED[:1]),
         ],
-        silent=[exchange(), preflight(status=None), exchange(None, http_method="OPTIONS")],
+        silent=[
+            exchange(),
+            preflight(status=None),
+            exchange(None, http_method="OPTIONS"),
+            # No browser's.
+            replace(preflight(), headers=(("Access-Control-Request-Method", "POST"),)),
+            replace(preflight(), http_method="POST"),
+        ],
     ),
     "preflight-header-not-allowed": Case(
         broken=[
@@ -70,7 +79,11 @@ CASES = {
             ),
         ],
         held=[preflight(), preflight(None), preflight("CONTENT-TYPE")],
-        silent=[exchange(), preflight("x-tenant", answer_headers=())],
+        silent=[
+            exchange(),
+            preflight("x-tenant", answer_headers=()),
+            preflight("x-tenant", status=None),
+        ],
     ),
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mcp_echo.watch.rules.table import RULES
-from tests.watch.rules.building import exchange
+from tests.watch.rules.building import exchange, refused
 from tests.watch.rules.cases import Case, assert_case
 
 BEHIND = {"X-Forwarded-For": "203.0.113.9"}
@@ -33,6 +33,7 @@ CASES = {
             exchange(proxied=True),
             # Anybody may write this; only of a trusted proxy is it known.
             exchange(headers={"X-Forwarded-Host": "mcp.example.com"}),
+            exchange(proxied=True, headers={"Host": None, "X-Forwarded-Host": "mcp.example.com"}),
         ],
     ),
     "proxy-scheme-lost": Case(
@@ -51,6 +52,29 @@ CASES = {
                 exchange(headers=BEHIND, canonical="https://mcp.example/"),
                 "The address of this server is https://mcp.example/",
             ),
+            (
+                exchange(
+                    headers={**BEHIND, "Forwarded": "for=a;proto=http", "CF-Visitor": '{"scheme":"https"}'}
+                ),
+                "the proxy says that the client came by http",
+            ),
+            (
+                exchange(
+                    headers={**BEHIND, "Host": "mcp.example:8443", "Origin": "https://mcp.example:8443"}
+                ),
+                "Origin is https://mcp.example:8443",
+            ),
+            (
+                exchange(
+                    headers={
+                        **BEHIND,
+                        "Host": "127.0.0.1:3000",
+                        "X-Forwarded-Host": "mcp.example.com",
+                        "Origin": "https://mcp.example.com",
+                    }
+                ),
+                "Origin is https://mcp.example.com",
+            ),
             (exchange(headers={**BEHIND, "Referer": "https://mcp.example/page"}), "Referer is https://mcp"),
         ],
         held=[
@@ -65,6 +89,11 @@ CASES = {
             exchange(headers={**BEHIND, "Origin": "https://app.example"}),
             exchange(headers={"Origin": "https://mcp.example"}),
             exchange(headers={**BEHIND, "Origin": "http://mcp.example"}),
+            exchange(headers={**BEHIND, "Origin": "http://mcp.example:443"}),
+            exchange(headers={**BEHIND, "Origin": "https://mcp.example:8443"}),
+            exchange(headers=BEHIND, canonical="http://mcp.example/"),
+            # What came of it may lack what would have said so.
+            refused(exchange(headers=PAGE), "HeadTooLarge", 431),
         ],
     ),
     "proxy-chain": Case(

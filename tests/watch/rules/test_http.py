@@ -57,10 +57,12 @@ CASES = {
             (exchange(headers={"Accept": "*/*"}), "Accept is */*"),
             (exchange(headers={"Accept": None}), "There is no Accept"),
             (exchange(headers={"Accept": "application/json, text/*"}), "which it must list"),
+            (exchange(headers={"Accept": "text/event-stream, */*"}), "which it must list"),
         ],
         held=[exchange(), exchange(revision=MODERN)],
         silent=[
             exchange(headers={"Accept": "application/json"}),
+            exchange(headers={"Accept": "text/event-stream"}),
             exchange(revision=OLD, headers={"Accept": None}),
             refused(exchange(headers={"Accept": None}), "MalformedHttp", 400),
         ],
@@ -114,6 +116,7 @@ CASES = {
                 "would; X-Forwarded-Host says mcp.example.com",
             ),
             (refused(exchange(headers={"Host": "[::1]:80"}), "HostRefused", 421), "[::1] would"),
+            (refused(exchange(headers={"Host": "a b"}), "HostRefused", 421), "it is no name of a host"),
         ],
         held=[exchange()],
         silent=[exchange(headers={"Host": None})],
@@ -158,7 +161,11 @@ CASES = {
             ),
         ],
         held=[exchange()],
-        silent=[exchange(headers={"User-Agent": None}, refusal="OtherProtocol", http_method="")],
+        silent=[
+            refused(exchange(headers={"User-Agent": None}), "OtherProtocol", 400),
+            exchange(headers={"User-Agent": None}, http_method=""),
+            exchange(headers={"User-Agent": None}, complete=False),
+        ],
     ),
     "expected-header-absent": Case(
         broken=[
@@ -188,3 +195,13 @@ def test_the_place_of_a_repeated_header_is_that_of_its_second_line() -> None:
     outcome = outcome_of(RULES["header-repeated"], replace(record, headers=lines))
     assert isinstance(outcome, Broken)
     assert outcome.subject == f"header:{[name for name, _ in lines].index('Mcp-Session-Id')}"
+
+
+@pytest.mark.parametrize("rule_id", ["accept-incomplete", "accept-wildcard", "get-accept"])
+def test_a_finding_has_what_was_there_and_what_was_to_be_there(rule_id: str) -> None:
+    """Our choice: whoever reads a finding sees the two beside each other."""
+    for record, _ in CASES[rule_id].broken:
+        outcome = outcome_of(RULES[rule_id], record)
+        assert isinstance(outcome, Broken)
+        assert (outcome.found or "") == ", ".join(record.values("Accept"))
+        assert "text/event-stream" in (outcome.wanted or "")

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from mcp_echo.watch.records import ExchangeRecord
 from mcp_echo.watch.rules.rule import Broken
 from mcp_echo.watch.rules.table import RULES
-from tests.watch.rules.building import LEGACY, MODERN, exchange, message_of
+from tests.watch.rules.building import LEGACY, MODERN, exchange, message_of, refused
 from tests.watch.rules.cases import Case, assert_case, outcome_of
 
 OLD, BATCHES, HEADER = "2024-11-05", "2025-03-26", "2025-06-18"
@@ -46,11 +46,14 @@ CASES = {
             (batch(LEGACY), "The body is an array; 2025-11-25 has one message in each POST"),
             (batch(HEADER), "2025-06-18 has one message"),
             (batch(MODERN), "2026-07-28 has one message"),
+            (replace(batch(LEGACY), messages=()), "The body is an array"),
         ],
         held=[exchange(), exchange(revision=MODERN)],
         silent=[
             batch(BATCHES),
             batch(OLD),
+            batch(LEGACY, path="/t/{trace}/register"),
+            exchange(None),
             # Nobody knows what it speaks, and what is assumed then has arrays.
             replace(batch(LEGACY, headers=NO_VERSION, known=False), revision=None),
         ],
@@ -80,7 +83,7 @@ CASES = {
             (exchange("initialize", OLD, message={"params": {"lacks": ("clientInfo",)}}), "lack clientInfo"),
         ],
         held=[exchange("initialize"), exchange("initialize", OLD)],
-        silent=[exchange()],
+        silent=[exchange(), exchange("initialize", MODERN, message={"params": {"lacks": ("clientInfo",)}})],
     ),
     "version-header-missing": Case(
         broken=[
@@ -90,6 +93,10 @@ CASES = {
             ),
             (exchange("notifications/initialized", HEADER, NO_VERSION), "2025-06-18 was negotiated"),
             (exchange(None, headers=NO_VERSION, http_method="DELETE"), "DELETE came without"),
+            (
+                exchange(headers=NO_VERSION, message={"kind": "response", "method": None}),
+                "POST came without",
+            ),
             (
                 exchange(
                     revision=MODERN,
@@ -121,14 +128,31 @@ CASES = {
             exchange(revision=BATCHES, headers={VERSION: LEGACY}),
             exchange(revision=MODERN),
             exchange(headers={VERSION: HEADER}, known=False),
+            replace(exchange(headers={VERSION: HEADER}), revision=None),
+            exchange("initialize", headers={VERSION: HEADER}, known=True),
         ],
     ),
     "version-header-unsupported": Case(
         broken=[
             (
                 exchange(headers={VERSION: "1.0"}),
-                f"{VERSION} is 1.0, which is not spoken here; spoken are 2026-07-28, 2025-11-25, 2025-06-18, "
-                "2025-03-26 and 2024-11-05",
+                f"{VERSION} is 1.0, which is not spoken here",
+            ),
+            # Answered as if it were of the modern era, which is the one that says what is spoken.
+            (
+                exchange(
+                    headers={VERSION: "1.0"},
+                    message={"error": -32022, "outcome": 400, "era": "modern", "revision": "1.0"},
+                    era="modern",
+                    known=False,
+                ),
+                f"{VERSION} is 1.0",
+            ),
+            (
+                refused(
+                    exchange(None, http_method="GET", headers={VERSION: HEADER}), "UnsupportedRevision", 400
+                ),
+                f"{VERSION} is 2025-06-18, which is not spoken here",
             ),
             (
                 exchange(
@@ -144,6 +168,7 @@ CASES = {
             # A client may ask for what it likes best, and be told what is spoken.
             exchange("initialize", headers={VERSION: "2099-01-01"}),
             exchange(revision=MODERN, headers={VERSION: "2099-01-01"}),
+            exchange(None, path="/.well-known/oauth-protected-resource", headers={VERSION: "1.0"}),
         ],
     ),
     "version-header-on-initialize": Case(
@@ -169,6 +194,8 @@ CASES = {
         silent=[
             exchange(),
             exchange("notifications/roots/list_changed"),
+            # The tasks of that revision belong to a capability of the server.
+            exchange("tasks/get", declared=()),
             # A tool may need what no client can know of.
             exchange("tools/call", MODERN, message={"error": -32021, "outcome": 400}),
         ],
@@ -192,3 +219,13 @@ def test_a_missing_version_header_is_a_fault_from_the_revision_that_brought_it(
     link = RULES["version-header-missing"].link(revision)
     assert (link is not None) is found
     assert link is None or f"/{revision}/basic/transports#protocol-version-header" in link
+
+
+@pytest.mark.parametrize(("revision", "bound"), [(HEADER, HEADER), (LEGACY, LEGACY), (BATCHES, LEGACY)])
+def test_whoever_sends_a_version_header_is_bound_by_a_revision_that_has_it(revision: str, bound: str) -> None:
+    """2025-06-18 and 2025-11-25 basic/transports, Protocol Version Header; nothing before it has one."""
+    outcome = outcome_of(
+        RULES["version-header-unsupported"], exchange(revision=revision, headers={VERSION: "1.0"})
+    )
+    assert isinstance(outcome, Broken)
+    assert outcome.revision == bound

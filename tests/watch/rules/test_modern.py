@@ -35,7 +35,17 @@ CASES = {
             (call({"Mcp-Method": None}), "Mcp-Method is missing, and the body says tools/call"),
         ],
         held=[call(), exchange(revision=MODERN)],
-        silent=[exchange(), exchange("notifications/cancelled", MODERN, {"Mcp-Method": None})],
+        silent=[
+            exchange(),
+            exchange("notifications/cancelled", MODERN, {"Mcp-Method": None}),
+            call({"Mcp-Method": None}, path="/t/{trace}/token"),
+            # Of no era that anybody knows.
+            exchange(
+                headers={VERSION: "1.0"},
+                message={"error": -32022, "outcome": 400, "era": "modern", "revision": "1.0"},
+                era="modern",
+            ),
+        ],
     ),
     "name-header": Case(
         broken=[
@@ -53,6 +63,7 @@ CASES = {
         held=[call(), call(message={"name": "ec… (40)"}), call({"Mcp-Name": "=?base64?ZWNobw==?="})],
         silent=[
             exchange(revision=MODERN, headers={"Mcp-Name": None}),
+            exchange(revision=MODERN, headers={"Mcp-Name": None}, message={"name": "echo"}),
             call({"Mcp-Name": None}, message={"name": None}),
             mismatch("Mcp-Method is missing; the body says 'tools/call'", {"Mcp-Method": None}),
             mismatch("A header value in the base64 form is not base64", {"Mcp-Name": "=?base64?!?="}),
@@ -73,7 +84,14 @@ CASES = {
             ),
         ],
         held=[call({"Mcp-Param-Region": "eu"})],
-        silent=[call(), mismatch("Mcp-Name is missing", {"Mcp-Name": None}), exchange(revision=MODERN)],
+        silent=[
+            call(),
+            mismatch("Mcp-Name is missing", {"Mcp-Name": None}),
+            mismatch("Mcp-Name is missing", {"Mcp-Name": None, "Mcp-Param-Region": "eu"}),
+            exchange(revision=MODERN),
+            # A tool says what it likes.
+            call(message={"result": {"message": "Mcp-Param-Region is a header"}}),
+        ],
     ),
     "header-encoding": Case(
         broken=[
@@ -100,9 +118,14 @@ CASES = {
                 "mcp-method came with a request of an earlier revision",
             ),
             (exchange("tools/call", headers={"Mcp-Method": "a", "Mcp-Name": "b"}), "Mcp-Method and Mcp-Name"),
+            (exchange(headers={"Mcp-Param-A": "b"}), "Mcp-Param-A came with"),
         ],
         held=[exchange(), exchange("initialize")],
-        silent=[call(), replace(call(), era=None)],
+        silent=[
+            call(),
+            replace(exchange(headers={"Mcp-Method": "a"}), era=None),
+            exchange(headers={"Mcp-Method": "a"}, path="/t/{trace}/token"),
+        ],
     ),
     "meta-incomplete": Case(
         broken=[
@@ -112,17 +135,29 @@ CASES = {
             ),
         ],
         held=[call()],
-        silent=[exchange(), exchange("initialize", message={"params": {"lacks": ("clientInfo",)}})],
+        silent=[
+            exchange(),
+            exchange("initialize", message={"params": {"lacks": ("clientInfo",)}}),
+            exchange("initialize", MODERN, message={"params": {"lacks": ("clientInfo",)}}),
+        ],
     ),
     "meta-without-client": Case(
         broken=[
             (
                 call(message={"params": {"client": None, "client_version": None}}),
-                "tools/call has no clientInfo in _meta",
+                "tools/call names no client in _meta",
             ),
         ],
-        held=[call(), call(message={"params": {"client": None}})],
-        silent=[exchange()],
+        held=[
+            call(),
+            call(message={"params": {"client": None}}),
+            call(message={"params": {"client_version": None}}),
+        ],
+        # Its header alone is of the modern era.
+        silent=[
+            exchange(),
+            call(message={"params": {"modern": False, "client": None, "client_version": None}}),
+        ],
     ),
     "version-header-meta": Case(
         broken=[
@@ -133,7 +168,11 @@ CASES = {
             ),
         ],
         held=[call()],
-        silent=[call({VERSION: None}), exchange(headers={VERSION: "2025-06-18"})],
+        silent=[
+            call({VERSION: None}),
+            call(message={"params": {"modern": False, "protocol_version": None}}),
+            exchange(headers={VERSION: "2025-06-18"}),
+        ],
     ),
     "event-id-in-modern-era": Case(
         broken=[
@@ -152,12 +191,17 @@ CASES = {
             ),
         ],
         held=[call()],
-        silent=[exchange(None, http_method="GET", headers={"Last-Event-ID": "g1-2"}), exchange()],
+        silent=[
+            exchange(None, http_method="GET", headers={"Last-Event-ID": "g1-2"}),
+            exchange(None, MODERN, http_method="DELETE", status=405),
+            exchange(None, MODERN, http_method="GET", path="/.well-known/oauth-protected-resource"),
+            exchange(),
+        ],
     ),
     "session-id-in-modern-era": Case(
         broken=[(call({"Mcp-Session-Id": SESSION}), "Mcp-Session-Id came with a request of 2026-07-28")],
         held=[call()],
-        silent=[exchange()],
+        silent=[exchange(), call({"Mcp-Session-Id": SESSION}, path="/t/{trace}/token")],
     ),
 }
 

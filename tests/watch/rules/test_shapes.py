@@ -63,6 +63,9 @@ def test_authorization_has_a_form(values: list[str], form: str) -> None:
         ("zürich", "characters"),
         ("sess_12345", "foreign"),
         (",", "foreign"),
+        ("aba", "foreign"),
+        ('"ab', "foreign"),
+        ('"', "foreign"),
     ],
 )
 def test_a_session_id_has_a_form(value: str, form: str) -> None:

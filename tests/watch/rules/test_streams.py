@@ -36,7 +36,11 @@ CASES = {
             ),
         ],
         held=[get(headers=EVENT)],
-        silent=[get(), exchange(headers=EVENT), get(headers=EVENT, status=404, streamed=False)],
+        silent=[
+            get(),
+            exchange(headers=EVENT, streamed=True),
+            get(headers=EVENT, status=404, streamed=False),
+        ],
     ),
     "no-progress-token": Case(
         broken=[

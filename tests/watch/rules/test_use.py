@@ -27,6 +27,7 @@ CASES = {
         held=[exchange(message={"params": CURSOR}), exchange(revision=MODERN, message={"params": CURSOR})],
         silent=[
             exchange(),
+            exchange(message={"params": CURSOR, "outcome": None}),
             exchange(message={"params": CURSOR, "error": -32601, "result": {"message": "Method not found"}}),
         ],
     ),
