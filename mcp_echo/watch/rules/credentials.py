@@ -65,7 +65,6 @@ ROWS = (
     Rule(
         id="authorization-malformed",
         level="error",
-        keyword="MUST NOT",
         title="Authorization has a scheme and a credential.",
         advice="Send Authorization: Bearer, one blank and the token, with nothing around it. Look at where "
         "the token is put in: a variable may be empty, or the scheme may be in it already.",

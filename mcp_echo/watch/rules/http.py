@@ -74,10 +74,10 @@ def accept_wildcard(x: ExchangeRecord) -> Outcome | None:
 
 
 def get_accept(x: ExchangeRecord) -> Outcome | None:
-    """Ask for an event stream, if it is a client that asks, and no person with a browser."""
-    header = _accept(x)
-    if not is_mcp(x, "GET") or "text/html" in header.lower():
+    """Ask for an event stream; what names no session may be a probe of something else than a client."""
+    if not is_mcp(x, "GET") or value(x, SESSION) is None:
         return None
+    header = _accept(x)
     if parse_accept(header).names_event_stream:
         return held(x)
     shown = f"Accept is {header}" if header else "there is no Accept"

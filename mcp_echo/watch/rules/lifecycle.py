@@ -306,7 +306,7 @@ ROWS = (
     Rule(
         id="version-header-unsupported",
         level="error",
-        keyword="MUST",
+        keyword="SHOULD",
         title="MCP-Protocol-Version names a revision that the server speaks.",
         advice="Send the protocolVersion of the result of initialize. Servers answer 400 to what they do not "
         "speak.",

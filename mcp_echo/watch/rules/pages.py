@@ -48,4 +48,4 @@ def address(revision: str, place: str) -> str:
 
 def rfc(number: int, section: str) -> str:
     """Return the address of a section of an RFC."""
-    return f"https://www.rfc-editor.org/rfc/rfc{number}#section-{section}"
+    return f"https://www.rfc-editor.org/rfc/rfc{number}.html#section-{section}"

@@ -77,7 +77,8 @@ CASES = {
         silent=[
             exchange(headers={"Accept": "application/json"}),
             get(revision=MODERN, headers={"Accept": "application/json"}),
-            get(headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}),
+            # A browser, or a load balancer that looks whether somebody is there.
+            get(headers={"Accept": "text/html,*/*;q=0.8", "Mcp-Session-Id": None}),
         ],
     ),
     "content-type-wrong": Case(

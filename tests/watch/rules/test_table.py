@@ -8,8 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from mcp_echo.watch.judge import Judge
 from mcp_echo.watch.records import ExchangeRecord
+from mcp_echo.watch.rules.facts import VERSION
 from mcp_echo.watch.rules.rule import Broken, Held, Rule
 from mcp_echo.watch.rules.table import RULES, by_id
 from tests.watch.rules import (
@@ -26,7 +29,10 @@ from tests.watch.rules import (
 from tests.watch.rules.building import LEGACY, MODERN, REVISIONS, exchange
 from tests.watch.rules.cases import outcome_of
 
-HEADINGS = json.loads((Path(__file__).parents[1] / "specification_headings.json").read_text())
+DATA = Path(__file__).parents[1]
+HEADINGS = json.loads((DATA / "specification_headings.json").read_text())
+CHECKS = frozenset(json.loads((DATA / "conformance_checks.json").read_text()))
+"""The checks of clients in modelcontextprotocol/conformance at c321dd3, 0.2.0-alpha.11."""
 SITE = "https://modelcontextprotocol.io/specification/"
 
 TRIED = {
@@ -90,6 +96,12 @@ def test_a_rule_leads_to_a_heading_that_is_there(rule: Rule) -> None:
     """The specification's own headings, kept as data: pages and headings moved between the revisions."""
     for revision, page, heading in places(rule):
         assert heading in HEADINGS[revision].get(page, ()), f"{revision}: {page} has no heading {heading}"
+
+
+@each_rule
+def test_a_rule_names_a_check_that_the_official_suite_has(rule: Rule) -> None:
+    """Our choice: whoever knows the suite finds the same rule here."""
+    assert rule.conformance is None or rule.conformance in CHECKS
 
 
 def test_the_headings_are_of_each_revision_that_is_spoken() -> None:
@@ -157,3 +169,28 @@ def test_rules_that_were_kept_are_counted_for_each_revision(revision: str) -> No
     assert {"content-type-wrong", "id-null", "header-repeated"} <= kept
     assert ("method-header" in kept) is (revision == MODERN)
     assert ("version-header-differs" in kept) is (revision in ("2025-06-18", LEGACY))
+
+
+def judged(revision: str) -> Judge:
+    """Return who has judged a client that sends no version header."""
+    judge = Judge(RULES)
+    for record in life(revision):
+        judge.see(replace(record, headers=tuple(line for line in record.headers if line[0] != VERSION)))
+    return judge
+
+
+def test_a_client_of_a_revision_without_a_version_header_needs_none() -> None:
+    """2025-03-26 basic/transports: no such heading."""
+    judge = judged("2025-03-26")
+    assert judge.findings() == ()
+    assert judge.held > 15
+
+
+@pytest.mark.parametrize("revision", ["2025-06-18", LEGACY])
+def test_a_client_that_leaves_it_out_has_one_finding_with_the_link_that_binds_it(revision: str) -> None:
+    """2025-06-18 basic/transports, Protocol Version Header: all requests after ``initialize``."""
+    (finding,) = judged(revision).findings()
+    assert finding.id == "version-header-missing"
+    assert finding.count == len(list(life(revision))) - 1
+    assert finding.rule.url == f"{SITE}{revision}/basic/transports#protocol-version-header"
+    assert finding.rule.keyword == "MUST"
