@@ -19,7 +19,7 @@ def token_in_query(x: ExchangeRecord) -> Outcome | None:
         return held(x)
     return broken(
         x,
-        f"The URL has the credential {name}, and so has every log on the way",
+        f"The URL has the credential {name}, and so may each log on the way",
         f"query:{name}",
         found=f"{name} in the query",
         wanted="the header Authorization",
@@ -57,8 +57,8 @@ ROWS = (
         level="error",
         keyword="MUST NOT",
         title="Credentials are not in the URL.",
-        advice="Send the credential in Authorization, take it out of the URL, and replace it: it is in the "
-        "logs of whatever passed it on.",
+        advice="Send the credential in Authorization, take it out of the URL, and replace it: it may be in "
+        "the logs of whatever passed it on.",
         pages=pages("basic/authorization#token-requirements", *SESSIONS, R2026_07_28),
         check=token_in_query,
     ),

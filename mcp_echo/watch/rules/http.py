@@ -63,10 +63,10 @@ def accept_wildcard(x: ExchangeRecord) -> Outcome | None:
         return held(x)
     if not (accepted.json and accepted.event_stream):
         return None
-    shown = f"Accept is {header}" if header else "There is no Accept"
+    shown = f"Accept is {header}, a wildcard" if header else "There is no Accept"
     return broken(
         x,
-        f"{shown}: this server takes it for {JSON} and {EVENT_STREAM}, which it must list",
+        f"{shown}; it must list {JSON} and {EVENT_STREAM} by name",
         x.line_of("Accept"),
         found=header or None,
         wanted=_BOTH,

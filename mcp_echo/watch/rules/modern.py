@@ -92,7 +92,7 @@ def header_encoding(x: ExchangeRecord) -> Outcome | None:
         if _decoded(text) is None:
             return broken(
                 x,
-                f"{name} is {text}, which cannot be decoded",
+                f"{name} is {text}, which is neither visible ASCII nor good base64 in its wrapping",
                 f"header:{place}",
                 found=text,
                 wanted="visible ASCII, or =?base64?…?= around the UTF-8 in base64, with its padding",
@@ -130,7 +130,7 @@ def routing_header_in_legacy_era(x: ExchangeRecord) -> Outcome | None:
         return Held(x.number)
     return Broken(
         exchange=x.number,
-        summary=f"{listed(names)} came with a request of an earlier revision, where nobody reads them",
+        summary=f"{listed(names)} came with a request of an earlier revision, which has no such headers",
         subject=x.line_of(names[0]),
         found=", ".join(names),
     )

@@ -17,8 +17,7 @@ def session_id_joined(x: ExchangeRecord) -> Outcome | None:
         return _held_with_id(x)
     return broken(
         x,
-        f"{SESSION} is one id joined with itself: it was sent twice, and something on the way made one of "
-        "the two lines",
+        f"{SESSION} is one id joined with itself, as two lines of one name are joined to one",
         x.line_of(SESSION),
         found=value(x, SESSION),
         wanted="the id, once",
@@ -41,7 +40,7 @@ def session_id_characters(x: ExchangeRecord) -> Outcome | None:
 _INVENTED: dict[SessionForm, str] = {
     "undefined": "is empty, or the name of a value that was not there, and no id",
     "quoted": "is an id in quotation marks, which are no part of it",
-    "foreign": "is not as this server makes its ids: somebody else made it",
+    "foreign": "is not as this server makes its ids",
 }
 
 

@@ -56,8 +56,14 @@ CASES = {
         broken=[
             (exchange(headers={"Accept": "*/*"}), "Accept is */*"),
             (exchange(headers={"Accept": None}), "There is no Accept"),
-            (exchange(headers={"Accept": "application/json, text/*"}), "which it must list"),
-            (exchange(headers={"Accept": "text/event-stream, */*"}), "which it must list"),
+            (
+                exchange(headers={"Accept": "application/json, text/*"}),
+                "it must list application/json and text/event-stream by name",
+            ),
+            (
+                exchange(headers={"Accept": "text/event-stream, */*"}),
+                "it must list application/json and text/event-stream by name",
+            ),
         ],
         held=[exchange(), exchange(revision=MODERN)],
         silent=[
