@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -10,7 +10,7 @@ from msgspec import Meta
 from mcp_echo.http.urls import server_url
 from mcp_echo.protocol.texts import moment
 from mcp_echo.tools.base import Answer, Call, Tool, ToolError
-from mcp_echo.watch.findings import Finding, Flow, Report
+from mcp_echo.watch.findings import Finding, Report
 from mcp_echo.watch.insight import Insight
 from mcp_echo.watch.traces import Addresses, TooManyTraces, Trace, Wanted, addresses
 
@@ -20,7 +20,7 @@ _NOT_RECORDED = (
 )
 
 TraceArgument = Annotated[
-    str | None, Meta(description="A trace from createTrace; else your own session, or this address's trace.")
+    str | None, Meta(description="From createTrace; else this address's trace, or your session.")
 ]
 
 MOST_EXPECTED = 32
@@ -35,10 +35,10 @@ class CreateTraceArguments(msgspec.Struct, forbid_unknown_fields=True, frozen=Tr
     )
     expect: Annotated[
         list[Annotated[str, Meta(max_length=100)]] | None,
-        Meta(description="Names of headers that each request should bring."),
+        Meta(description="Headers each request should bring."),
     ] = None
     seconds: Annotated[
-        Annotated[int, Meta(ge=1, le=604_800)] | None, Meta(description="How long it lasts; else a day.")
+        Annotated[int, Meta(ge=1, le=604_800)] | None, Meta(description="How long it lasts.")
     ] = None
 
 
@@ -46,9 +46,20 @@ class ReportArguments(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """What clientReport takes."""
 
     trace: TraceArgument = None
-    level: Annotated[
-        Literal["error", "warning", "info"], Meta(description="The least level of the findings.")
-    ] = "info"
+    level: Annotated[Literal["error", "warning", "info"], Meta(description="The least level.")] = "info"
+
+
+class ReportResult(msgspec.Struct, rename="camel"):
+    """What clientReport answers: a `Report`, whose findings and flows are documented in docs/findings.md."""
+
+    about: str
+    verdict: str
+    findings: list[dict[str, Any]]
+    flows: list[dict[str, Any]]
+    held: int
+    not_applicable: int
+    exchanges: int
+    dropped: int
 
 
 class TimelineArguments(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -61,7 +72,7 @@ class TimelineResult(msgspec.Struct, rename="camel"):
     """What flowTimeline answers."""
 
     verdict: str
-    flows: list[Flow]
+    flows: list[dict[str, Any]]
 
 
 def create_trace(call: Call, arguments: CreateTraceArguments) -> Answer:
@@ -110,7 +121,7 @@ def client_report(call: Call, arguments: ReportArguments) -> Answer:
         "",
         f"Rules held: {report.held}; not applicable: {report.not_applicable}; exchanges: {report.exchanges}",
     ]
-    return Answer("\n".join(lines), report)
+    return Answer("\n".join(lines), msgspec.convert(msgspec.to_builtins(report), ReportResult))
 
 
 def flow_timeline(call: Call, arguments: TimelineArguments) -> Answer:
@@ -126,7 +137,7 @@ def flow_timeline(call: Call, arguments: TimelineArguments) -> Answer:
         lines += [f"- {each.step}: {each.state} ({each.count})" for each in flow.steps]
     if not report.flows:
         lines.append("No flow has begun.")
-    return Answer("\n".join(lines), TimelineResult(report.verdict, list(report.flows)))
+    return Answer("\n".join(lines), TimelineResult(report.verdict, msgspec.to_builtins(report.flows)))
 
 
 def _insight(call: Call) -> Insight:
@@ -181,10 +192,7 @@ def _finding_lines(finding: Finding) -> list[str]:
 CREATE_TRACE = Tool(
     name="createTrace",
     title="Create trace",
-    description=(
-        "Make an address of its own for a client, and return where to read what the client got wrong. "
-        "Call it to debug a client, gateway or browser; no one else's requests come there."
-    ),
+    description=("Make an address to point a client at, and return where to read what the client got wrong."),
     arguments=CreateTraceArguments,
     result=Addresses,
     run=create_trace,
@@ -196,11 +204,11 @@ CLIENT_REPORT = Tool(
     name="clientReport",
     title="Client report",
     description=(
-        "Say which rules of MCP and HTTP the client did not keep, with what was found, what was wanted, and "
-        "where to read it. Call it when a client or gateway misbehaves."
+        "Say which rules the client did not keep: what was found, what was wanted, where to read it. Call it "
+        "when a client or gateway misbehaves."
     ),
     arguments=ReportArguments,
-    result=Report,
+    result=ReportResult,
     run=client_report,
 )
 

@@ -6,7 +6,7 @@ client's text stays but names, which are masked, and fingerprints.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -96,7 +96,7 @@ def _params(method: Any, params: dict[str, Any], masker: Masker) -> Params:
     return Params(
         client=_name(info.get("name"), masker),
         client_version=_name(info.get("version"), masker),
-        capabilities=_capabilities(declared, masker) if isinstance(declared, dict) else None,
+        capabilities=capabilities(declared, masker) if isinstance(declared, dict) else None,
         protocol_version=_name(version, masker),
         modern=modern,
         lacks=tuple(_lacking(method, params, meta)),
@@ -122,7 +122,8 @@ def _print(value: Any, masker: Masker) -> str | None:
     return None if value is None else masker.fingerprint(msgspec.json.encode(value, order="sorted"))
 
 
-def _capabilities(declared: dict[str, Any], masker: Masker) -> tuple[str, ...]:
+def capabilities(declared: Mapping[str, Any], masker: Masker) -> tuple[str, ...]:
+    """Return what a client declares, with dots; see `Params.capabilities`."""
     found: list[str] = []
     for name, value in list(declared.items())[:16]:
         found.append(masker.text(cut(name, _LONGEST_NAME)))
@@ -174,9 +175,17 @@ def _result(message: dict[str, Any], masker: Masker) -> Result:
     listed = next((result[key] for key in _LISTS if isinstance(result.get(key), list)), None)
     asks = result.get("inputRequests")
     return Result(
+        message=_name(_error_text(result), masker) if result.get("isError") is True else None,
         protocol_version=_name(result.get("protocolVersion"), masker),
         next_cursor=_print(result.get("nextCursor"), masker),
         entries=None if listed is None else len(listed),
         state=_print(result.get("requestState"), masker),
         asks=tuple(asks) if isinstance(asks, dict) else (),
     )
+
+
+def _error_text(result: dict[str, Any]) -> Any:
+    """Return what a tool says of its failure."""
+    content = result.get("content")
+    first = content[0] if isinstance(content, list) and content else None
+    return _object(first).get("text")

@@ -50,7 +50,14 @@ class Insight:
             settings.max_trace_bytes,
         )
         self.traces = Traces(limits, RULES, clocks.wall)
-        self.recorder = Recorder(self.traces, self.masker, node, clocks, settings.record_body)
+        self.recorder = Recorder(
+            self.traces,
+            self.masker,
+            node,
+            clocks,
+            canonical=settings.public_url,
+            body_bytes=settings.record_body,
+        )
         self.plain: Trace | None = None
         """The trace of plain ``/mcp``; None where that is not recorded."""
         if records_plain(settings):

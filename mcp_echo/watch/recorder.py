@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from mcp_echo.host.clocks import Clocks
@@ -17,7 +18,8 @@ from mcp_echo.watch.records import (
     SessionChange,
     StreamRecord,
 )
-from mcp_echo.watch.seen import Asked, BodyEvent, Event, Seen, SessionEvent, StreamEvent
+from mcp_echo.watch.rules.shapes import shape_of_authorization, shape_of_session_id
+from mcp_echo.watch.seen import Asked, BodyEvent, Event, Head, Seen, SessionEvent, StreamEvent
 from mcp_echo.watch.traces import Trace, Traces
 
 MOST_SESSIONS = 20_000
@@ -25,6 +27,9 @@ MOST_SESSIONS = 20_000
 
 _ORDINARY = frozenset({"server", "date", "content-length", "connection", "transfer-encoding"})
 """Header lines that answers have whatever they say."""
+
+
+_FORM = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[48][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
 
 class Notes:
@@ -47,16 +52,25 @@ class Recorder:
         masker: Hides what nobody may read.
         node: The name of this node.
         clocks: The steady clock, which exchanges are timed by, and the wall clock.
+        canonical: The URL that clients reach the server at; None where the operator has not said it.
         body_bytes: Bytes of a body that are kept (``MCP_ECHO_RECORD_BODY``).
     """
 
     def __init__(
-        self, traces: Traces, masker: Masker, node: str, clocks: Clocks, body_bytes: int = 0
+        self,
+        traces: Traces,
+        masker: Masker,
+        node: str,
+        clocks: Clocks,
+        *,
+        canonical: str | None = None,
+        body_bytes: int = 0,
     ) -> None:
         self._traces = traces
         self._masker = masker
         self._node = node
         self._clocks = clocks
+        self._canonical = canonical
         self._body_bytes = body_bytes
         self._sessions: dict[str, Trace] = {}
         """Session id → its trace."""
@@ -97,29 +111,12 @@ class Recorder:
         self._traces.keep(trace, record, size)
 
     def _record(self, seen: Seen, trace: Trace) -> ExchangeRecord:
-        masker, head, notes = self._masker, seen.head, seen.notes or Notes()
-        arrived = self._clocks.wall() - (self._clocks.now() - seen.arrived)
-        caller = seen.caller
-        request: dict[str, Any] = {}
-        if head is not None:
-            sent = head.values(b"mcp-session-id")
-            session = seen.session or (sent[0] if sent else None)
-            request = {
-                "http_method": head.method.decode("latin-1"),
-                "path": masker.text(trace.masked(head.path.decode("latin-1"))),
-                "query": masker.query(head.query),
-                "http_version": head.version.decode("latin-1"),
-                "headers": tuple(
-                    (name, trace.masked(value)) for name, value in masker.headers(list(head.headers()))
-                ),
-                "session": None if session is None else masker.session(session),
-            }
-        lines = [line.decode("latin-1").rstrip().partition(": ") for line in seen.lines]
-        refusal = seen.refusal
+        masker, notes, caller = self._masker, seen.notes or Notes(), seen.caller
+        client, refusal = seen.client, seen.refusal
         return ExchangeRecord(
             number=trace.next_number(),
             node=self._node,
-            at=arrived,
+            at=self._wall_of(seen.arrived),
             connection=seen.connection,
             peer=seen.peer,
             address=caller.address,
@@ -128,27 +125,52 @@ class Recorder:
             body_hash=notes.hash,
             body=notes.body,
             status=seen.status,
-            answer_headers=tuple(
-                (name, masker.header(name, value))
-                for name, _, value in lines
-                if name.lower() not in _ORDINARY
-            ),
+            answer_headers=self._answer_headers(seen),
             sent=seen.sent,
-            first=None if seen.first is None else round(seen.first - seen.arrived, 6),
-            last=None if seen.last is None else round(seen.last - seen.arrived, 6),
+            first=_since(seen.arrived, seen.first),
+            last=_since(seen.arrived, seen.last),
             streamed=seen.streamed,
             refusal=None if refusal is None else type(refusal).__name__,
             reason=None if refusal is None else masker.text(refusal.message),
             known=seen.session is not None,
             made=seen.made,
-            principal=None if seen.principal is None else masker.text(seen.principal),
-            client=_shown(None if seen.client is None else seen.client.name, masker),
-            client_version=_shown(None if seen.client is None else seen.client.version, masker),
+            gap=seen.gap,
+            declared=None if client is None else facts.capabilities(client.capabilities, masker),
+            canonical=self._canonical,
+            expects=trace.expect,
+            principal=_shown(seen.principal, masker),
+            client=_shown(None if client is None else client.name, masker),
+            client_version=_shown(None if client is None else client.version, masker),
             era=seen.era,
             revision=seen.revision,
             messages=self._messages(seen, notes),
             batch=seen.batch is not None,
-            **request,
+            **({} if seen.head is None else self._request(seen, seen.head, trace)),
+        )
+
+    def _request(self, seen: Seen, head: Head, trace: Trace) -> dict[str, Any]:
+        masker = self._masker
+        sent = head.values(b"mcp-session-id")
+        session = seen.session or (sent[0] if sent else None)
+        return {
+            "http_method": head.method.decode("latin-1"),
+            "path": masker.text(trace.masked(head.path.decode("latin-1"))),
+            "query": masker.query(head.query),
+            "http_version": head.version.decode("latin-1"),
+            "headers": tuple(
+                (name, trace.masked(value)) for name, value in masker.headers(list(head.headers()))
+            ),
+            "authorization": shape_of_authorization(head.values(b"authorization")),
+            "session": None if session is None else masker.session(session),
+            "session_form": shape_of_session_id(sent[0], _is_ours) if sent else "none",
+        }
+
+    def _answer_headers(self, seen: Seen) -> tuple[tuple[str, str], ...]:
+        lines = (line.decode("latin-1").rstrip().partition(": ") for line in seen.lines)
+        return tuple(
+            (name, self._masker.header(name, value))
+            for name, _, value in lines
+            if name.lower() not in _ORDINARY
         )
 
     def _messages(self, seen: Seen, notes: Notes) -> tuple[MessageRecord, ...]:
@@ -232,6 +254,15 @@ class Recorder:
 
     def _wall_of(self, at: float) -> float:
         return self._clocks.wall() - (self._clocks.now() - at)
+
+
+def _since(arrived: float, at: float | None) -> float | None:
+    return None if at is None else round(at - arrived, 6)
+
+
+def _is_ours(session_id: str) -> bool:
+    """Return whether an id is of the form that this server gives its ids."""
+    return _FORM.fullmatch(session_id) is not None
 
 
 def _shown(text: str | None, masker: Masker) -> str | None:

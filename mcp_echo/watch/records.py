@@ -23,13 +23,15 @@ TokenForm = Literal["absent", "string", "integer", "other"]
 
 SessionForm = Literal["none", "ours", "elsewhere", "undefined", "quoted", "doubled", "characters", "foreign"]
 """What an ``Mcp-Session-Id`` looks like: there is none, it is as this node makes them, as another node does,
-the word that a program prints for a value it does not have, in quotation marks, joined with itself, has
+empty or what a program prints for a value it does not have, in quotation marks, joined with itself, has
 characters that no id may have, or is as somebody else makes them."""
 
-AuthorizationForm = Literal["none", "well-formed", "empty", "no-credential", "doubled", "quoted", "malformed"]
+AuthorizationForm = Literal[
+    "none", "well-formed", "empty", "no-credential", "undefined", "doubled", "quoted", "malformed"
+]
 """What ``Authorization`` looks like: there is none, it is a scheme and what belongs to it, it has no value,
-it has a scheme and nothing else, it names the scheme twice, its credential is in quotation marks, or it
-breaks the grammar otherwise."""
+it is one word, its credential is the word that a program prints for a value it does not have, it names the
+scheme twice, it is in quotation marks, or it breaks the grammar otherwise."""
 
 
 class Params(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True, rename="camel"):
@@ -106,8 +108,8 @@ class MessageRecord(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=Tru
 class Tombstone(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True, rename="camel"):
     """What is known of a session that is no more, or that is on another node. Times are of the wall clock."""
 
-    made: float
-    """When it was made."""
+    made: float | None = None
+    """When it was made; None where that is not known here."""
     node: str = ""
     """The node that made it."""
     used: float | None = None
@@ -181,10 +183,14 @@ class ExchangeRecord(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=Tr
     """Whether this exchange made it."""
     tombstone: Tombstone | None = None
     """What is known of the session that the id names, where there is none here and the caller may be told."""
+    declared: tuple[str, ...] | None = None
+    """What the client of the session has declared, as `Params.capabilities`; None where that is not known."""
     gap: str | None = None
     """Why a ``Last-Event-ID`` could not be resumed from; None where it could, and without one."""
     authorization: AuthorizationForm = "none"
     """What ``Authorization`` looked like before it was masked."""
+    canonical: str | None = None
+    """The URL that the operator says the server is reached by; None where that is not said."""
     expects: tuple[str, ...] = ()
     """The names of headers that the trace was made to wait for."""
     principal: str | None = None

@@ -8,7 +8,7 @@ left.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Protocol
 
 import msgspec
@@ -54,6 +54,10 @@ class ClientInfo(Protocol):
 
     name: str | None
     version: str | None
+
+    @property
+    def capabilities(self) -> Mapping[str, Any]:
+        """What it declares."""
 
 
 class CallerIdentity(Protocol):
@@ -146,6 +150,8 @@ class Seen(Asked, kw_only=True, eq=False):
     """What the client says of itself, in this request or in the session."""
     asks: bool = False
     """Whether a modern request was answered with questions, and a state to send back."""
+    gap: str | None = None
+    """Why the ``Last-Event-ID`` of a GET could not be resumed from; None where it could, and without one."""
     retry: bool | None = None
     """Whether the retry of such a request brings that state; None where it is no retry."""
     refusal: McpError | None = None
@@ -175,7 +181,7 @@ class Seen(Asked, kw_only=True, eq=False):
     def forget(self) -> None:
         """Know nothing of what the rungs of the ladders learn, as before the first of them."""
         self.era = self.revision = self.method = self.id = self.tool = self.outcome = self.error = None
-        self.seconds = self.batch = self.session = self.client = self.retry = None
+        self.seconds = self.batch = self.session = self.client = self.retry = self.gap = None
         self.stray = self.made = self.asks = False
 
     @property

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from mcp_echo.auth.proxies import Caller
+from mcp_echo.host.clocks import Clocks
 from mcp_echo.http.headers import Headers
 from mcp_echo.protocol.jsonrpc import encode
 from mcp_echo.protocol.progress import ProgressToken
@@ -28,6 +29,7 @@ from mcp_echo.tools.base import Answer, AskError, BackChannel, Call, Pong, Quest
 from mcp_echo.tools.catalogue import catalogue
 from mcp_echo.tools.machine import Machine
 from mcp_echo.tools.schemas import without_nulls
+from mcp_echo.watch.insight import Insight
 from tests.making import session_in
 
 MIB = 1024 * 1024
@@ -98,7 +100,9 @@ class Carried(AtOnce):
         self._headers = headers
         self.http_method = http_method
         self.arrived = arrived
+        self.is_secure = False
         self.principal = scene.principal
+        self.trace = None if scene.context.insight is None else scene.context.insight.plain
 
     def headers(self) -> Headers:
         return self._headers
@@ -145,6 +149,7 @@ class Scene:
             Subscriptions(),
             lambda work: work.close,
             Limits(effective.settings),
+            Insight(effective.settings, "here", Clocks(self.now, self.wall)),
         )
         self.caller = Caller("127.0.0.1", "127.0.0.1", False, None, None)
         self.back_channel: BackChannel = Nobody(self.advance)

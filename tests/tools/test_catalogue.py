@@ -65,6 +65,15 @@ TOOLS = {
         reaches_out=True,
         calls=({"feature": "sampling"}, {"feature": "list-changed"}, {"feature": "logging"}),
     ),
+    "createTrace": Published(
+        frozenset({"label", "expect", "seconds"}),
+        changes=True,
+        calls=({}, {"label": "x", "expect": ["X-Tenant"], "seconds": 60}),
+    ),
+    "clientReport": Published(
+        frozenset({"trace", "level"}), calls=({"trace": "nonsense"}, {"level": "error"})
+    ),
+    "flowTimeline": Published(frozenset({"trace"}), calls=({"trace": "nonsense"},)),
 }
 
 NAMES = list(TOOLS)

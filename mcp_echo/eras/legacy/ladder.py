@@ -224,6 +224,8 @@ class LegacyEra:
         """
         session, last_seen = self._existing_session(exchange), exchange.last_event_id
         has_gap = last_seen is not None and session.log.has_gap(last_seen)
+        if has_gap:
+            exchange.seen.gap = "what came after it is kept no more, or it is of no stream of this session"
         is_open = self._is_open(session, last_seen)
         limits = self._context.limits
         if not is_open:

@@ -32,7 +32,8 @@ class Broken:
     summary: str
     """What is wrong, in one sentence with the values in it: subject, verb, what was wanted."""
     subject: str = ""
-    """The line it is about: ``header:3``, ``body:/params/_meta``, ``query:token``, ``absence:Accept``."""
+    """The line it is about: ``header:3``, ``body:/params/_meta``, ``query:token``, ``path``,
+    ``absence:Accept``."""
     found: str | None = None
     wanted: str | None = None
     differs_in: tuple[str, ...] = ()

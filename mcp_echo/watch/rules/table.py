@@ -1,8 +1,36 @@
-"""All rules."""
+"""The table of rules. No I/O."""
 
 from __future__ import annotations
 
+from mcp_echo.watch.rules import cors, credentials, hops, http, lifecycle, modern, sessions, streams, use
 from mcp_echo.watch.rules.rule import Rule
 
-RULES: dict[str, Rule] = {}
-"""Id → rule."""
+
+def by_id(*rows: Rule) -> dict[str, Rule]:
+    """Return rules by their ids, in their order.
+
+    Raises:
+        ValueError: Two have one id, or one has no way to be held, or two.
+    """
+    rules: dict[str, Rule] = {}
+    for rule in rows:
+        if rule.id in rules:
+            raise ValueError(f"two rules are called {rule.id}")
+        if (rule.check is None) is (rule.begin is None):
+            raise ValueError(f"{rule.id} needs check or begin, and one of them")
+        rules[rule.id] = rule
+    return rules
+
+
+RULES = by_id(
+    *http.ROWS,
+    *credentials.ROWS,
+    *hops.ROWS,
+    *cors.ROWS,
+    *lifecycle.ROWS,
+    *sessions.ROWS,
+    *streams.ROWS,
+    *modern.ROWS,
+    *use.ROWS,
+)
+"""Each rule by its id: what a client, a proxy or a browser is held to."""

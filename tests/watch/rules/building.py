@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from mcp_echo.protocol.revisions import KNOWN
 from mcp_echo.watch.records import ExchangeRecord, MessageRecord, Params, Result
 
@@ -65,7 +67,31 @@ def exchange(
     return ExchangeRecord(**{"headers": lines, **usual})
 
 
-def message_of(method: str, revision: str = LEGACY, **fields: Any) -> MessageRecord:
+def refused(record: ExchangeRecord, refusal: str, status: int, **facts: Any) -> ExchangeRecord:
+    """Return what is known of a request that is refused before its message is looked at.
+
+    Args:
+        record: What would have been known of it.
+        refusal: The name of the reason.
+        status: The HTTP status.
+        facts: Other fields that differ.
+    """
+    unknown: dict[str, Any] = {
+        "refusal": refusal,
+        "status": status,
+        "messages": (),
+        "era": None,
+        "revision": None,
+        "session": None,
+        "session_form": "none",
+        "known": False,
+        "client": None,
+        "client_version": None,
+    }
+    return replace(record, **{**unknown, **facts})
+
+
+def message_of(method: str, revision: str = LEGACY, /, **fields: Any) -> MessageRecord:
     """Return a well-formed message and its good answer; ``params`` and ``result`` may be mappings.
 
     Args:
