@@ -126,6 +126,11 @@ def test_code_and_fences_have_more_backticks_than_what_is_in_them() -> None:
     assert fence(["a", "````"], "sh") == "`````sh\na\n````\n`````"
 
 
+def test_a_line_is_one_line() -> None:
+    """Our choice: nobody can write a line that looks as if it had been sent."""
+    assert fence(["X-A: 1\nX-B: 2"], "http") == "```http\nX-A: 1\\nX-B: 2\n```"
+
+
 def test_our_own_sentences_are_read_as_they_stand() -> None:
     """CommonMark 0.31.2, 2.4: any punctuation may have a backslash before it."""
     assert prose("<a> *b* [c](d) `e`") == r"\<a\> \*b\* \[c\]\(d\) \`e\`"
