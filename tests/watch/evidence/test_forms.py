@@ -55,7 +55,8 @@ def checked(form: str, whole: Report, records: list[Record]) -> Any:
 
 def test_the_published_schema_is_that_of_the_structs() -> None:
     """Our choice: the file is what programs are written against."""
-    assert SCHEMAS["json"] == json.loads(json.dumps(schema()))
+    wanted = json.loads(json.dumps(schema()))
+    assert SCHEMAS["json"] == wanted, f"docs/evidence.schema.json must be:\n{json.dumps(wanted, indent=2)}"
 
 
 def test_json_has_the_whole_report_and_the_records() -> None:

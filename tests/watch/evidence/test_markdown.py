@@ -7,11 +7,13 @@ import shlex
 import subprocess
 from functools import partial
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from mcp_echo import __version__
 from mcp_echo.watch.evidence.markdown import markdown
 from mcp_echo.watch.evidence.markup import code, fence, prose
 from mcp_echo.watch.evidence.wire import curl
@@ -218,3 +220,12 @@ def test_what_stands_for_an_address_is_not_sent() -> None:
     """Our choice: a pseudonym as Host would only be refused."""
     host = partial(exchange, headers=(("Host", "a1:3000"), ("Origin", "http://a2"), ("X-Real-IP", "a1")))
     assert headers_of(sent(curl(host()))) == ["Accept:", "User-Agent:", "Content-Type:"]
+
+
+def test_the_example_of_the_documentation_is_real() -> None:
+    """Our choice: what is documented is what is written."""
+    text = (Path(__file__).parents[3] / "docs/evidence.md").read_text(encoding="utf-8")
+    documented = text.partition("````markdown\n")[2].partition("````\n")[0]
+    client = ClientName("probe", "1.2")
+    made = markdown(report(finding(), client=client, revision="2025-11-25", exchanges=1), [exchange()])
+    assert documented == made.decode().replace(__version__, "…")
