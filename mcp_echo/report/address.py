@@ -30,6 +30,11 @@ def trace_address(url: str) -> str:
     raise ValueError("the address is not that of a trace, which has /t/{trace}/ or /v/{key}/ in its path")
 
 
+def key_in(url: str) -> str:
+    """Return the trace's id, or the key of its share, in an address right below it."""
+    return url.rsplit("/", 2)[1]
+
+
 def origin_of(url: str) -> str:
     """Return the scheme and the host of an address, which may be shown to everybody."""
     parts = urlsplit(url)

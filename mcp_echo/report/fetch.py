@@ -13,7 +13,7 @@ from twisted.web.client import ResponseFailed
 from twisted.web.http_headers import Headers
 
 from mcp_echo.redaction import excerpt, one_line
-from mcp_echo.report.address import origin_of
+from mcp_echo.report.address import key_in, origin_of
 
 MOST = 8 * 1024 * 1024
 """Bytes of one answer that are read."""
@@ -44,7 +44,7 @@ async def fetch(client: HTTPClient, url: str, headers: list[tuple[str, str]]) ->
 
     Args:
         client: Sends the request.
-        url: The address.
+        url: The address, right below that of a trace.
         headers: Name, value of headers to send.
 
     Raises:
@@ -62,7 +62,7 @@ async def fetch(client: HTTPClient, url: str, headers: list[tuple[str, str]]) ->
     except Exception as error:
         raise CannotFetch(_why(origin_of(url), error)) from None
     if response.code != 200:
-        raise CannotFetch(_refused(origin_of(url), response.code, body))
+        raise CannotFetch(_refused(url, response.code, body))
     return body
 
 
@@ -96,12 +96,14 @@ def _why(origin: str, error: Exception) -> str:
     return f"{origin} did not answer as it should ({named}): see that it is mcp-echo, and try again"
 
 
-def _refused(origin: str, status: int, body: bytes) -> str:
+def _refused(url: str, status: int, body: bytes) -> str:
     if 300 <= status < 400:
         todo = "redirects are not followed: give the address that it leads to"
     else:
         todo = _WHAT_TO_DO.get(status, "see that it is the address of a trace of mcp-echo")
     said = ""
     with suppress(msgspec.MsgspecError):
-        said = f" ({one_line(excerpt(msgspec.json.decode(body, type=_Refusal).error.message))})"
-    return f"{origin} answered {status}{said}; {todo}"
+        message = msgspec.json.decode(body, type=_Refusal).error.message
+        # A server may repeat the address, and whoever knows the key in it may read.
+        said = f" ({one_line(excerpt(message.replace(key_in(url), '{trace}')))})"
+    return f"{origin_of(url)} answered {status}{said}; {todo}"

@@ -130,6 +130,7 @@ class ReportTests(SynchronousTestCase):
                 b'{"error":{"message":"Ended\\nat 14:02"}}',
                 "(Ended\\nat 14:02); there is",
             ),
+            (404, b'{"error":{"message":"no /t/abc/report here"}}', "no /t/{trace}/report here"),
             (404, b"<html>", "404; there is no such trace, or it has ended"),
             (401, b"", "--header"),
             (503, b"", "try again"),
