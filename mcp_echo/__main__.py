@@ -1,11 +1,20 @@
-"""Run the daemon in the foreground: ``python -m mcp_echo`` and the ``mcp-echo`` script."""
+"""The ``mcp-echo`` script and ``python -m mcp_echo``: the daemon in the foreground, or ``report``."""
 
 import os
 import sys
 
 
 def main() -> None:
-    """Run ``twistd --nodaemon --pidfile= mcp-echo`` with this command's arguments."""
+    """Run ``twistd --nodaemon --pidfile= mcp-echo`` with this command's arguments, or ``report``."""
+    if "--_shell-completion" in sys.argv:
+        # twistd would complete options of its own.
+        from mcp_echo.tap import Options
+
+        Options().parseOptions(sys.argv[1:])  # type: ignore[no-untyped-call]  # nor is usage
+    if sys.argv[1:2] == ["report"]:
+        from mcp_echo.report.command import main as report
+
+        report(sys.argv[2:])
     from twisted.scripts.twistd import run
 
     outer = ["--nodaemon", "--pidfile=", *_as_worker()]

@@ -18,6 +18,7 @@ from twisted.python import usage
 from mcp_echo import __version__
 from mcp_echo.host.signals import SignalReactions, StopRequests
 from mcp_echo.redaction import mask_tokens
+from mcp_echo.report.options import ReportOptions
 from mcp_echo.settings.load import Effective, load
 from mcp_echo.settings.table import DECLARED, ConfigError, Settings
 from mcp_echo.workers.assignment import Assignment, assignment_in
@@ -36,6 +37,9 @@ class Options(usage.Options):
     """The command line of ``twistd mcp-echo``; every setting is an option."""
 
     synopsis = "[options]"
+    subCommands: ClassVar = [
+        ["report", None, ReportOptions, "Print what was seen of a client; exit with 1 if it is wrong."]
+    ]
     longdesc = (
         "A stateful diagnostic MCP server. Every option has an environment variable, named in brackets; "
         "the option wins. Flags have a --no- form."
@@ -75,7 +79,10 @@ class Options(usage.Options):
 
         Raises:
             SystemExit: A setting is not possible; the message is one line.
+            UsageError: There is a command that twistd does not run.
         """
+        if self.subCommand is not None:
+            raise usage.UsageError(f"This is run as mcp-echo {self.subCommand}, without options before it.")
         environ = dict(os.environ)
         try:
             self.assignment = assignment_in(environ)

@@ -31,7 +31,7 @@ ROOMS = [
     "fixtures|eras|cluster",
     "transport|stores",
     "metrics",
-    "workers",
+    "workers|report",
     "service",
     "tap",
     "__main__",

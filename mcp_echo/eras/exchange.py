@@ -16,7 +16,6 @@ from mcp_echo.sessions.held import STREAM_BYTES
 from mcp_echo.sessions.limits import Limits
 from mcp_echo.sessions.session import Session
 from mcp_echo.watch.seen import Seen
-from mcp_echo.watch.traces import Trace
 
 
 class Reply:
@@ -118,10 +117,6 @@ class Exchange(Effects, Protocol):
     @property
     def is_secure(self) -> bool:
         """Whether it came by TLS."""
-
-    @property
-    def trace(self) -> Trace | None:
-        """The trace that it belongs to; None where it is not recorded."""
 
     def reject_ambiguous(self) -> None:
         """Refuse a request whose session, version or event is named twice, differently."""

@@ -28,8 +28,7 @@ from mcp_echo.settings.table import Settings
 from mcp_echo.tools.machine import Machine
 from mcp_echo.tools.schemas import Schema, input_schema, output_schema
 from mcp_echo.watch.insight import Insight
-from mcp_echo.watch.seen import ClientInfo
-from mcp_echo.watch.traces import Trace
+from mcp_echo.watch.seen import ClientInfo, Seen
 
 PROGRESS = "notifications/progress"
 """The notification that belongs to one request and ends with it."""
@@ -187,14 +186,12 @@ class HttpRequest(Effects, Protocol):
     arrived: float
     """Seconds of the steady clock when it was complete."""
     http_method: str
+    seen: Seen
+    """What observers will be told of it."""
 
     @property
     def is_secure(self) -> bool:
         """Whether it came by TLS."""
-
-    @property
-    def trace(self) -> Trace | None:
-        """The trace that it belongs to; None where it is not recorded."""
 
     def headers(self) -> Headers:
         """Return the header fields as they came."""

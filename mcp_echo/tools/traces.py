@@ -19,6 +19,11 @@ _NOT_RECORDED = (
     "start the server with --watch on."
 )
 
+_ALONE = (
+    "This is about your own request alone: it is of no session, and nobody vouches for who you are. Call "
+    "createTrace, and use the address it returns."
+)
+
 TraceArgument = Annotated[
     str | None, Meta(description="From createTrace; else this address's trace, or your session.")
 ]
@@ -59,7 +64,6 @@ class ReportResult(msgspec.Struct, rename="camel"):
     held: int
     not_applicable: int
     exchanges: int
-    dropped: int
 
 
 class TimelineArguments(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -117,6 +121,7 @@ def client_report(call: Call, arguments: ReportArguments) -> Answer:
         f"📋 Client Report ({report.about})",
         "",
         report.verdict,
+        *((_ALONE,) if report.about == "exchange" else ()),
         *(line for finding in findings for line in _finding_lines(finding)),
         "",
         f"Rules held: {report.held}; not applicable: {report.not_applicable}; exchanges: {report.exchanges}",
@@ -151,7 +156,8 @@ def _report(call: Call, named: str | None) -> Report:
     insight = _insight(call)
     if named is not None:
         return insight.report(_named(insight, named))
-    trace = call.request.trace
+    seen = call.request.seen
+    trace: Trace | None = seen.trace
     if trace is None:
         raise ToolError(_NOT_RECORDED)
     if trace is not insight.plain:
@@ -161,10 +167,7 @@ def _report(call: Call, named: str | None) -> Report:
     principal = call.caller().principal
     if principal is not None:
         return insight.report_about_principal(trace, principal)
-    raise ToolError(
-        "Revision 2026-07-28 has no session, and nobody vouches for who you are: call createTrace, use the "
-        "address it returns, and ask there."
-    )
+    return insight.report_about_exchange(seen, trace)
 
 
 def _named(insight: Insight, trace_id: str) -> Trace:
@@ -192,7 +195,9 @@ def _finding_lines(finding: Finding) -> list[str]:
 CREATE_TRACE = Tool(
     name="createTrace",
     title="Create trace",
-    description=("Make an address to point a client at, and return where to read what the client got wrong."),
+    description=(
+        "Make an address to point a client at, and return it. Call it to see what the client gets wrong."
+    ),
     arguments=CreateTraceArguments,
     result=Addresses,
     run=create_trace,
@@ -204,8 +209,8 @@ CLIENT_REPORT = Tool(
     name="clientReport",
     title="Client report",
     description=(
-        "Say which rules the client did not keep: what was found, what was wanted, where to read it. Call it "
-        "when a client or gateway misbehaves."
+        "Return the rules the client did not keep: found, wanted, where to read it. Call it when a client or "
+        "gateway misbehaves."
     ),
     arguments=ReportArguments,
     result=ReportResult,
@@ -215,7 +220,7 @@ CLIENT_REPORT = Tool(
 FLOW_TIMELINE = Tool(
     name="flowTimeline",
     title="Flow timeline",
-    description="Say what the client did step by step, and which step never came.",
+    description="Return what the client did step by step. Call it to find the step that never came.",
     arguments=TimelineArguments,
     result=TimelineResult,
     run=flow_timeline,

@@ -19,7 +19,6 @@ from mcp_echo.transport.edge.exchange import HttpExchange
 from mcp_echo.transport.edge.head import text_of
 from mcp_echo.transport.identity import CallerIdentity, header_values
 from mcp_echo.watch.seen import Seen, SessionEvent
-from mcp_echo.watch.traces import Trace
 
 Carry = Callable[[HttpExchange, StreamResponse, bytes | None], Deferred[None]]
 Send = Callable[[HttpExchange, Reply], None]
@@ -125,11 +124,6 @@ class McpExchange:
     def is_secure(self) -> bool:
         """Whether it came by TLS."""
         return self._http.is_secure
-
-    @property
-    def trace(self) -> Trace | None:
-        """The trace that it belongs to; None where it is not recorded."""
-        return self.seen.trace  # type: ignore[no-any-return]  # `Seen` does not know what a trace is
 
     def reject_ambiguous(self) -> None:
         """Refuse a request whose session, version or event is named twice, differently.

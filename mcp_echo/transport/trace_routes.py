@@ -27,6 +27,7 @@ from mcp_echo.transport.edge.exchange import HttpExchange
 from mcp_echo.transport.guards import Guards
 from mcp_echo.transport.routing import Handler, wrong_method
 from mcp_echo.transport.trace_events import TraceEvents
+from mcp_echo.watch.evidence.formats import EVIDENCE, Evidence
 from mcp_echo.watch.insight import Insight
 from mcp_echo.watch.judge import iso
 from mcp_echo.watch.records import ExchangeRecord
@@ -85,6 +86,7 @@ class TraceRoutes:
             "/report": self._report,
             "/exchanges": self._exchanges,
             "/events": self._events,
+            **{f"/evidence.{name}": self._evidence(each) for name, each in EVIDENCE.items()},
         }
 
     def find(self, exchange: HttpExchange, handler: Handler | None, of_route: OfRoute) -> Handler | None:
@@ -228,6 +230,14 @@ class TraceRoutes:
             200,
             {"exchanges": shown[:MOST_SHOWN], "dropped": trace.dropped, "unrecorded": trace.unrecorded},
         )
+
+    def _evidence(self, evidence: Evidence) -> Callable[[HttpExchange, Trace], None]:
+        def answer(http: HttpExchange, trace: Trace) -> None:
+            body = evidence.write(self._insight.report(trace), list(trace.records))
+            http.lines.extend((line(b"Content-Type", evidence.content_type.encode()), *PRIVATE))
+            http.reply(200, body)
+
+        return answer
 
     def _events(self, http: HttpExchange, trace: Trace) -> None:
         last = http.joined(b"last-event-id")

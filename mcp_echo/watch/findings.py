@@ -110,6 +110,8 @@ class Report(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True, rena
     """Errors first, then warnings, then the rest; each by when it was seen first."""
     held: int
     """Rules that applied and were kept."""
+    held_rules: tuple[str, ...] = ()
+    """The ids of these."""
     not_applicable: int
     """Rules that nothing applied to."""
     flows: tuple[Flow, ...]

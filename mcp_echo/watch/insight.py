@@ -112,6 +112,10 @@ class Insight:
         of_it = [each for each in trace.records if isinstance(each, ExchangeRecord)]
         return self._about([each for each in of_it if each.principal == shown], "principal")
 
+    def report_about_exchange(self, seen: Seen, trace: Trace) -> Report:
+        """Return what is known of an exchange by itself, which goes on."""
+        return self._about([self.recorder.record(seen, trace, number=0)], "exchange")
+
     def _about(self, records: Sequence[Record], about: str) -> Report:
         return report_about(records, RULES, self.clocks.wall(), about)
 

@@ -78,7 +78,12 @@ class Judge:
     @property
     def held(self) -> int:
         """How many rules were kept whenever they applied."""
-        return sum(not tally.count and tally.held > 0 for tally in self._tallies.values())
+        return len(self.held_rules)
+
+    @property
+    def held_rules(self) -> tuple[str, ...]:
+        """The ids of the rules that were kept whenever they applied."""
+        return tuple(rule for rule, tally in self._tallies.items() if not tally.count and tally.held > 0)
 
     @property
     def not_applicable(self) -> int:

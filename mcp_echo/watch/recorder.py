@@ -104,17 +104,18 @@ class Recorder:
         trace.exchanges += 1
         if seen.session is not None:
             self._learn(seen.session, trace)
-        record = self._record(seen, trace)
+        record = self.record(seen, trace, trace.next_number())
         broken = trace.judge.see(record)
         seen.findings = tuple(broken)
         size = 0 if seen.head is None else len(seen.head.raw)
         self._traces.keep(trace, record, size)
 
-    def _record(self, seen: Seen, trace: Trace) -> ExchangeRecord:
+    def record(self, seen: Seen, trace: Trace, number: int) -> ExchangeRecord:
+        """Return what is known of an exchange by now, masked."""
         masker, notes, caller = self._masker, seen.notes or Notes(), seen.caller
         client, refusal = seen.client, seen.refusal
         return ExchangeRecord(
-            number=trace.next_number(),
+            number=number,
             node=self._node,
             at=self._wall_of(seen.arrived),
             connection=seen.connection,

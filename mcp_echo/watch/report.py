@@ -64,6 +64,7 @@ def _report(
         verdict=_verdict(findings, exchanges),
         findings=findings,
         held=judge.held,
+        held_rules=judge.held_rules,
         not_applicable=judge.not_applicable,
         flows=(),
         exchanges=exchanges,

@@ -30,6 +30,8 @@ from mcp_echo.tools.catalogue import catalogue
 from mcp_echo.tools.machine import Machine
 from mcp_echo.tools.schemas import without_nulls
 from mcp_echo.watch.insight import Insight
+from mcp_echo.watch.observer import Watch
+from mcp_echo.watch.seen import Seen
 from tests.making import session_in
 
 MIB = 1024 * 1024
@@ -102,7 +104,15 @@ class Carried(AtOnce):
         self.arrived = arrived
         self.is_secure = False
         self.principal = scene.principal
-        self.trace = None if scene.context.insight is None else scene.context.insight.plain
+        self.seen = Seen(
+            watch=Watch((), scene.now, lambda _: None),
+            peer="127.0.0.1",
+            connection=1,
+            head=None,
+            received=0,
+            arrived=arrived,
+            trace=None if scene.context.insight is None else scene.context.insight.plain,
+        )
 
     def headers(self) -> Headers:
         return self._headers
