@@ -57,7 +57,7 @@ class Settings:
         "endpoint description; empty for none.",
     )
     debug: bool = _setting(
-        values.flag, "false", "MCP_ECHO_DEBUG", "Log every request and answer, secrets redacted."
+        values.flag, "false", "MCP_ECHO_DEBUG", "Log every request and its answer whole, secrets redacted."
     )
     store: str = _setting(
         values.store,
@@ -406,6 +406,13 @@ class Settings:
         "text",
         "MCP_ECHO_LOG_FORMAT",
         "Log lines for people or one JSON object each.",
+    )
+    access_log: Literal["auto", "on", "off"] = _setting(
+        values.one_of("auto", "on", "off"),
+        "auto",
+        "MCP_ECHO_ACCESS_LOG",
+        "One log line for each request: on, off, or auto: for each where standard output is a terminal, "
+        "and else for those that are refused or have findings.",
     )
 
     def __post_init__(self) -> None:

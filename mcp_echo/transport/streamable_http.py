@@ -244,6 +244,8 @@ class StreamableHttp:
         if stream_response.has_gap:
             opening = sse.GAP_COMMENT + opening
         keep_alive = self._keep_alive(http, stream_response)
+        if self._watch.bodies:
+            self._tell_answer(http, 200)
         running = self._streams.carry(EventStream(http, stream_response, opening, keep_alive, self._streams))
         if stream_response.stream.listening or stream_response.farewell is not None:
             http.forget()
@@ -267,8 +269,6 @@ class StreamableHttp:
         if reply is None:
             return
         body = reply.body
-        if self._watch.bodies:
-            self._watch.tell(BodyEvent(http.seen, body, reply.status))
         if body:
             lines = _JSON
             # The answer to a POST is not cached unless it says so (RFC 9110 section 9.3.3).
@@ -279,7 +279,14 @@ class StreamableHttp:
                 body = self._compressed(http, body)
         if reply.headers:
             http.lines.extend(lines_of(reply.headers.items()))
+        if self._watch.bodies:
+            self._tell_answer(http, reply.status, reply.body)
         http.reply(reply.status, body)
+
+    def _tell_answer(self, http: HttpExchange, status: int, body: bytes = b"") -> None:
+        """Tell of an answer that is about to be sent: its client is there, and has no other one."""
+        if http.transport is not None and not http.begun:
+            self._watch.tell(BodyEvent(http.seen, body, status, tuple(http.lines)))
 
     @staticmethod
     def _compressed(http: HttpExchange, body: bytes) -> bytes:

@@ -139,6 +139,7 @@ class Seen(Asked):
         "batch",
         "client",
         "connection",
+        "findings",
         "first",
         "head",
         "identity",
@@ -187,6 +188,8 @@ class Seen(Asked):
     """The same of the last byte; None as long as a stream is open, and where the client left before."""
     streamed: bool
     """Whether a stream answers."""
+    findings: tuple[str, ...]
+    """The ids of the rules that it breaks, as far as they are held to it before observers are told."""
     pending: int
     """How much goes on yet: the HTTP exchange, and each message that is answered whether its client stays or
     not. What begins is counted where it cannot begin twice."""
@@ -200,6 +203,7 @@ class Seen(Asked):
         self.arrived = watch.now()
         self.pending = 1
         self.sent = 0
+        self.findings = ()
         self.principal = self.identity = self.refusal = self.status = self.first = self.last = None
         # As `forget` does it, without a call for each exchange.
         self.era = self.revision = self.method = self.id = self.tool = self.outcome = self.error = None
@@ -242,6 +246,8 @@ class BodyEvent(NamedTuple):
     data: bytes
     status: int | None
     """The HTTP status of the answer it is of; None for a request's body."""
+    lines: Sequence[bytes] = ()
+    """Of an answer, its header lines with their line ends, beside those that every answer has."""
 
 
 class StreamEvent(NamedTuple):

@@ -77,6 +77,7 @@ SAMPLES: dict[str, tuple[tuple[str, object], tuple[str, object]]] = {
     "log_level": (("debug", "DEBUG"), ("Error", "ERROR"), ("warn", "WARNING")),
     "log_file": (("/tmp/a", "/tmp/a"), ("b", "b")),
     "log_format": (("json", "json"), ("JSON", "json")),
+    "access_log": (("on", "on"), ("OFF", "off")),
 }
 
 BAD: dict[str, list[str]] = {
@@ -137,6 +138,7 @@ BAD: dict[str, list[str]] = {
     "max_batch": ["0"],
     "log_level": ["", "LOUD", "0", "15", "-10", "1", "30.0", "info,mcp=debug", "off"],
     "log_format": ["xml"],
+    "access_log": ["", "yes"],
 }
 
 every_setting = pytest.mark.parametrize("setting", DECLARED, ids=lambda setting: setting.name)
@@ -216,6 +218,7 @@ def test_the_defaults_are_those_that_are_documented() -> None:
         log_level="INFO",
         log_file=None,
         log_format="text",
+        access_log="auto",
     )
 
 
