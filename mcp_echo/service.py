@@ -27,7 +27,7 @@ from mcp_echo.eras.running import InMemory, InTransactions, Runner
 from mcp_echo.eras.server import Server
 from mcp_echo.host.clocks import CLOCKS, Clocks
 from mcp_echo.host.listening import STOP_MARGIN, Place, endpoint, endpoint_description, metrics_description
-from mcp_echo.host.logs import FailureCount
+from mcp_echo.host.logs import FailureCount, on_terminal
 from mcp_echo.host.notify import Notices
 from mcp_echo.metrics.exposition import MetricsSite, Scrapes
 from mcp_echo.metrics.figures import Sources, registry_of
@@ -56,7 +56,8 @@ from mcp_echo.transport.timers import ReactorTimers
 from mcp_echo.transport.trace_routes import TraceRoutes
 from mcp_echo.watch.insight import Insight
 from mcp_echo.watch.journal import Journal
-from mcp_echo.watch.observer import Watch
+from mcp_echo.watch.observer import Observer, Watch
+from mcp_echo.watch.request_log import RequestLog
 from mcp_echo.watch.seen import SessionEvent
 from mcp_echo.watch.tally import Tally
 from mcp_echo.workers.assignment import Assignment
@@ -150,6 +151,7 @@ class EchoService(MultiService):
             self.journal.see,
             self._offer.observer,
             None if self.tally is None else self.tally.see,
+            self._request_log(settings),
         )
         observers = tuple(observer for observer in told if observer is not None)
         self.watch = Watch(observers, clocks.now, self.journal.failure, bodies=self.journal.verbose)
@@ -219,6 +221,16 @@ class EchoService(MultiService):
         self.server = self._server(seal, InTransactions(store, self._spawn))
         self._keeping = StoreService(self._reactor, store, seal, settings.state_key, self._spawn)
         self._keeping.setServiceParent(self)
+
+    def _request_log(self, settings: Settings) -> Observer | None:
+        """Return what writes a line for each exchange; None where none would be written.
+
+        A debug log has each exchange whole.
+        """
+        if settings.access_log == "off" or self.journal.verbose or settings.log_level != "INFO":
+            return None
+        everything = settings.access_log == "on" or on_terminal(settings)
+        return RequestLog(Logger("mcp_echo"), self._reactor.callLater, everything=everything).see
 
     @staticmethod
     def _store_limits(settings: Settings) -> StoreLimits:

@@ -24,6 +24,7 @@ from mcp_echo.settings.load import load
 from mcp_echo.settings.table import DECLARED, Declared, Settings
 from mcp_echo.tap import Options, makeService
 from mcp_echo.tools.base import Answer, Call, Tool
+from mcp_echo.watch import request_log
 from tests.metrics.scraping import MetricsTestCase
 from tests.tools.test_catalogue import TOOLS, free_texts
 from tests.transport.support import (
@@ -57,8 +58,10 @@ EXEMPT = {
 }
 """Planted at → why it may come out. A line that nothing comes out for is out of date and fails."""
 
-IN_BODIES = frozenset({"header of bearerDecode", "trace of clientReport", "trace of flowTimeline"})
-"""Planted where no name tells of a secret: a debug log, which is confidential, has it with the body."""
+IN_EXCHANGES = frozenset(
+    {"header of bearerDecode", "trace of clientReport", "trace of flowTimeline", "Host", "Last-Event-ID"}
+)
+"""Planted where no name tells of a secret: a debug log, which is confidential, has it with the exchange."""
 
 OWN = "session id of the caller"
 """The one thing that its owner is shown and a log never has."""
@@ -591,10 +594,32 @@ class CanaryTests(CanaryCase):
         assert {*EXEMPT, OWN} - found == set()
 
 
+class RequestLogTests(CanaryCase):
+    """The same with a line for each exchange, and without the debug log."""
+
+    settings = {**CanaryCase.settings, "MCP_ECHO_DEBUG": "false", "MCP_ECHO_ACCESS_LOG": "on"}
+
+    def setUp(self) -> None:
+        self.patch(request_log, "MOST_LINES", 1_000_000)
+        super().setUp()
+
+    def check(self) -> None:
+        """Fail if a secret has got out, or if there are no lines that one could be in."""
+        super().check()
+        assert all(" ms" in output.getvalue() for output in self.logs.values())
+
+    test_no_error_shows_a_secret = CanaryTests.test_no_error_shows_a_secret
+    test_no_list_resource_or_prompt_shows_a_secret = (
+        CanaryTests.test_no_list_resource_or_prompt_shows_a_secret
+    )
+    test_no_refusal_shows_a_secret = CanaryTests.test_no_refusal_of_the_http_layer_shows_a_secret
+    test_the_stream_shows_no_secret = CanaryTests.test_the_stream_and_the_transport_of_2024_show_no_secret
+
+
 def may_come_out(where: str, output: str) -> bool:
     """Return whether what was planted there may be in this output."""
-    in_body = where in IN_BODIES and output.startswith("the DEBUG log")
-    return where in EXEMPT or in_body or (where == OWN and output == "an answer")
+    in_exchange = where in IN_EXCHANGES and output.startswith("the DEBUG log")
+    return where in EXEMPT or in_exchange or (where == OWN and output == "an answer")
 
 
 def test_every_secret_setting_is_planted() -> None:

@@ -20,8 +20,8 @@ ROOT = Path(__file__).parents[1]
 
 # Each room imports only what stands to its left; rooms in one place know nothing of each other.
 ROOMS = [
-    # What connects the daemon with its machine knows no MCP.
-    "host|http",
+    # What connects the daemon with its machine knows no MCP, and what clients' tests use knows no daemon.
+    "host|http|testing",
     "protocol",
     "auth",
     "watch",
@@ -40,7 +40,12 @@ PLACE = {name: place for place, names in enumerate(ROOMS) for name in names.spli
 # May be imported from anywhere, and import nothing of the rooms.
 LEAVES = {"settings", "redaction"}
 # Rooms that nobody else may import.
-ONLY_FOR = {"cluster": {"service", "stores"}, "fixtures": {"service"}, "stores": {"service"}}
+ONLY_FOR = {
+    "cluster": {"service", "stores"},
+    "fixtures": {"service"},
+    "stores": {"service"},
+    "testing": {"testing"},
+}
 
 GROUND_FLOOR = {
     "http",
@@ -52,6 +57,7 @@ GROUND_FLOOR = {
     "offer",
     "fixtures",
     "eras",
+    "testing",
 }
 GROUND_FLOOR |= LEAVES
 TWISTED_FLOOR = {"twisted", "klein", "treq", "zope"}

@@ -33,15 +33,24 @@ FIELDS = (
     "session_id",
     "client_name",
     "protocol_version",
+    "http_method",
+    "path",
     "method",
+    "tool",
     "kind",
     "peer",
     "status",
-    "body",
+    "milliseconds",
+    "error",
+    "refusal",
+    "findings",
 )
-"""Event fields that are shown beside the text, in this order."""
+"""Event fields that are shown beside the text, in this order; for people those that it does not name."""
 
-_BARE = re.compile(r"[\w.:/-]+")
+WHOLE = {"request": "> ", "answer": "< "}
+"""Event fields that are lines of their own → what each begins with."""
+
+_BARE = re.compile(r"[\w.:/,-]+")
 
 _LEVELS = {
     "DEBUG": LogLevel.debug,
@@ -87,6 +96,11 @@ class LogOutput:
             self._torn = written < len(line)
         if written < len(line):
             raise OSError(errno.ENOSPC, f"only {written} of {len(line)} bytes were taken")
+
+
+def on_terminal(settings: Settings) -> bool:
+    """Return whether the log goes to standard output, and that is a terminal."""
+    return settings.log_file is None and sys.__stdout__ is not None and sys.__stdout__.isatty()
 
 
 class LogFile(LogOutput):
@@ -192,12 +206,17 @@ class LineObserver:
 
 
 def render_text(event: LogEvent) -> str:
-    """Return the event for people; a traceback is indented under it."""
-    fields = "".join(f" {name}={_quoted(value)}" for name, value in _fields(event))
+    """Return the event for people; a traceback or an exchange is indented under it."""
+    said = event.get("log_format") or ""
+    beside = [(name, value) for name, value in _fields(event) if f"{{{name}}}" not in said]
+    fields = "".join(f" {name}={_quoted(value)}" for name, value in beside)
     source = event.get("log_namespace", "-")
     line = f"{_time(event)} [{source}#{_level(event)}] {one_line(_text(event))}{fields}"
     trace = _traceback(event)
-    return line if trace is None else "\n\t".join([line, *map(one_line, trace.splitlines())])
+    below = [] if trace is None else trace.splitlines()
+    for name, mark in WHOLE.items():
+        below += [f"{mark}{each}" for each in event.get(name, ())]
+    return "\n\t".join([line, *map(one_line, below)])
 
 
 def render_json(event: LogEvent) -> str:
@@ -208,6 +227,7 @@ def render_json(event: LogEvent) -> str:
         "logger": event.get("log_namespace", "-"),
         "message": _text(event),
         **dict(_fields(event)),
+        **{name: event[name] for name in WHOLE if name in event},
     }
     trace = _traceback(event)
     if trace is not None:
@@ -251,16 +271,15 @@ def _masked(text: str) -> str:
 
 
 def _fields(event: LogEvent) -> list[tuple[str, Any]]:
-    return [(name, _field(name, event[name])) for name in FIELDS if event.get(name) is not None]
+    return [(name, _field(event[name])) for name in FIELDS if event.get(name) is not None]
 
 
-def _field(name: str, value: Any) -> Any:
-    # What a body may show has been decided where it was read, member by member.
-    return _masked(excerpt(value, _LONGEST_FIELD)) if isinstance(value, str) and name != "body" else value
+def _field(value: Any) -> Any:
+    return _masked(excerpt(value, _LONGEST_FIELD)) if isinstance(value, str) else value
 
 
 def _quoted(value: Any) -> str:
-    text = one_line(str(value))
+    text = one_line(",".join(value) if isinstance(value, list) else str(value))
     if _BARE.fullmatch(text):
         return text
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')

@@ -47,7 +47,7 @@ class Settings:
         "Port for Prometheus to scrape at /metrics, on 127.0.0.1 when it is a number, or any Twisted "
         "endpoint description; empty for none.",
     )
-    debug: bool = _flag("Log every request and answer, secrets redacted.")
+    debug: bool = _flag("Log every request and its answer whole, secrets redacted.")
     store: str = _setting(
         values.store,
         "memory:",
@@ -322,6 +322,12 @@ class Settings:
     )
     log_format: Literal["text", "json"] = _setting(
         values.one_of("text", "json"), "text", "Log lines for people or one JSON object each."
+    )
+    access_log: Literal["auto", "on", "off"] = _setting(
+        values.one_of("auto", "on", "off"),
+        "auto",
+        "One log line for each request: on, off, or auto: for each where standard output is a terminal, "
+        "and else for those that are refused or have findings.",
     )
 
     def __post_init__(self) -> None:

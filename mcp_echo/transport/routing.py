@@ -8,20 +8,19 @@ A path is a route exactly or it is none: nothing is unquoted, merged or complete
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Callable
 from functools import partial
 from typing import cast
 
 from klein import Klein
 
+from mcp_echo.http.paths import shown_path
 from mcp_echo.protocol.errors import RouteNotFound, WrongHttpMethod
 from mcp_echo.redaction import quoted
 from mcp_echo.transport.edge.exchange import HttpExchange
 
-_LONGEST_SHOWN = 200
-_WORD = re.compile(r"[A-Za-z._-]{0,24}|[vV]?[0-9]{1,3}|%[0-9A-Fa-f]{2}[a-z]{0,6}", re.ASCII)
-"""A part of a path that is shown; anything else may be a secret, such as a token where a query belongs."""
+_LONGEST_MEANT = 200
+"""Bytes of a path that is looked at for what is meant."""
 
 Handler = Callable[[HttpExchange], None]
 
@@ -59,11 +58,10 @@ class Routes:
         allowed = self._methods.get(path)
         if allowed is not None:
             return wrong_method(sorted(allowed), self._instead.get(path))
-        came = path[:_LONGEST_SHOWN].decode("latin-1")
-        shown = "/".join(part if _WORD.fullmatch(part) else "…" for part in came.split("/"))
+        came = path[:_LONGEST_MEANT].decode("latin-1")
         plain = "/".join(filter(None, came.lower().split("/")))
         advice = self._meant.get(plain, self._otherwise)
-        return RouteNotFound(f"Not found: there is no {quoted(shown)} here; {advice}")
+        return RouteNotFound(f"Not found: there is no {quoted(shown_path(path))} here; {advice}")
 
 
 def wrong_method(allowed: list[str], instead: str | None = None) -> WrongHttpMethod:

@@ -247,6 +247,8 @@ class StreamableHttp:
         if stream_response.has_gap:
             opening = sse.GAP_COMMENT + opening
         keep_alive = self._keep_alive(http, stream_response)
+        if http.seen.watch.bodies or http.seen.trace is not None:
+            _tell_answer(http, 200)
         running = self._streams.carry(EventStream(http, stream_response, opening, keep_alive, self._streams))
         if stream_response.stream.listening or stream_response.farewell is not None:
             http.forget()
@@ -270,9 +272,6 @@ class StreamableHttp:
         if reply is None:
             return
         body = reply.body
-        seen = http.seen
-        if seen.watch.bodies or seen.trace is not None:
-            seen.watch.tell(BodyEvent(seen, body, reply.status))
         if body:
             lines = _JSON
             # The answer to a POST is not cached unless it says so (RFC 9110 section 9.3.3).
@@ -283,6 +282,8 @@ class StreamableHttp:
                 body = self._compressed(http, body)
         if reply.headers:
             http.lines.extend(lines_of(reply.headers.items()))
+        if http.seen.watch.bodies or http.seen.trace is not None:
+            _tell_answer(http, reply.status, reply.body)
         http.reply(reply.status, body)
 
     @staticmethod
@@ -301,6 +302,12 @@ def _check_post_strictly(http: HttpExchange, accepted: Accepted) -> None:
     media_type = (http.joined(b"content-type") or "").partition(";")[0].strip().lower()
     if media_type != "application/json":
         raise WrongMediaType("Unsupported media type: Content-Type must be application/json")
+
+
+def _tell_answer(http: HttpExchange, status: int, body: bytes = b"") -> None:
+    """Tell of an answer that is about to be sent: its client is there, and has no other one."""
+    if http.transport is not None and not http.begun:
+        http.seen.watch.tell(BodyEvent(http.seen, body, status, tuple(http.lines)))
 
 
 def _query(http: HttpExchange) -> dict[str, list[str]]:

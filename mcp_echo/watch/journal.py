@@ -8,17 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import msgspec
-
-from mcp_echo.protocol import strict_json
 from mcp_echo.protocol.errors import McpError, OtherProtocol
-from mcp_echo.redaction import mask_body, mask_json, mask_session_ids, short_id
+from mcp_echo.redaction import short_id
+from mcp_echo.watch.request_log import entry_of
 from mcp_echo.watch.seen import Asked, BodyEvent, Event, Seen, SessionEvent
-
-_MOST_READ = 64 * 1024
-"""Bytes of a body that is read to be shown: it is held as JSON, masked, and as a line at once."""
-_MOST_VALUES_READ = 20_000
-"""JSON values of a body that is read to be shown."""
+from mcp_echo.watch.whole import WholeExchanges
 
 _WITH_SLASH = b"/mcp/"
 _MOST_TOLD = 64
@@ -34,7 +28,7 @@ class Journal:
     Args:
         log: Where to; a `twisted.logger.Logger`.
         verbose: Whether details are wanted at all; preparing them costs time.
-        reveal: Whether bodies are logged with their secrets.
+        reveal: Whether exchanges are logged with their secrets.
         secrets: The operator's own, which no traceback must show.
         is_session: Tells whether a UUID is the id of a session, rather than one of a client's own making.
     """
@@ -49,9 +43,8 @@ class Journal:
     ) -> None:
         self._log = log
         self.verbose = verbose
-        self._reveal = reveal
+        self._whole = WholeExchanges(reveal, is_session)
         self._secrets = tuple(secrets)
-        self._is_session = is_session
         self._with_slash: set[str] = set()
 
     def see(self, event: Event) -> None:
@@ -59,14 +52,14 @@ class Journal:
         if isinstance(event, Seen):
             if event.refusal is not None:
                 self._refusal(event.peer, event.refusal)
-            elif self.verbose and event.session is not None:
+            if self.verbose:
                 self._detail(event)
             if event.head is not None and event.head.path == _WITH_SLASH:
                 self._note_slash(event)
         elif isinstance(event, SessionEvent):
             self._session(event)
         elif isinstance(event, BodyEvent) and self.verbose:
-            self._body(event)
+            self._whole.take(event)
 
     def _refusal(self, peer: str, refusal: McpError) -> None:
         if isinstance(refusal, OtherProtocol):
@@ -88,19 +81,18 @@ class Journal:
         )
 
     def _detail(self, seen: Seen) -> None:
-        session_id = short_id(seen.session or "")
+        """Write down an exchange whole, and what of its messages an answer does not tell."""
+        text, fields = entry_of(seen)
+        request, answer = self._whole.finish(seen)
+        self._log.debug(text, peer=seen.caller.address, request=request, answer=answer, **fields)
+        if seen.refusal is not None or seen.session is None:
+            return
+        session_id = short_id(seen.session)
         for each in seen.messages:
             if each.stray:
                 self._log.debug("An answer to nothing that was asked here", session_id=session_id)
             if _is_taken(each):
                 self._log.debug("Message received", session_id=session_id, kind=each.method or "response")
-
-    def _body(self, event: BodyEvent) -> None:
-        shown = self._shown(event.data)
-        if event.status is None:
-            self._log.debug("Request", body=shown, peer=event.seen.caller.address)
-        else:
-            self._log.debug("Answer", body=shown, status=event.status)
 
     def note(self, sentence: str) -> None:
         """Write down what an operator wants to know of the state of the server."""
@@ -129,26 +121,7 @@ class Journal:
         except Exception:
             self.failure(text, session_id, secrets=secrets, method=method)
 
-    def _shown(self, body: bytes) -> str:
-        if self._reveal:
-            shown = body[:_MOST_READ].decode("utf-8", "backslashreplace")
-            return shown if len(body) <= _MOST_READ else f"{shown} [{len(body)} bytes in all]"
-        return mask_session_ids(_masked_body(body), self._is_session)
-
 
 def _is_taken(asked: Asked) -> bool:
     """Return whether a message wants no answer and gets none."""
     return asked.era is not None and asked.outcome is None and (asked.method is None or asked.id is None)
-
-
-def _masked_body(body: bytes) -> str:
-    """Return a body member by member, masked; of one that is too long for that, its beginning."""
-    if len(body) > _MOST_READ:
-        return mask_body(body, len(body))
-    try:
-        value = strict_json.read(body, _MOST_VALUES_READ)
-    except strict_json.TooManyValues:
-        return mask_body(body, len(body))
-    except strict_json.NotJson:
-        return f"({len(body)} bytes that are not JSON)"
-    return msgspec.json.encode(mask_json(value)).decode()

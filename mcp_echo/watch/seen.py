@@ -214,6 +214,8 @@ class BodyEvent(NamedTuple):
     data: bytes
     status: int | None
     """The HTTP status of the answer it is of; None for a request's body."""
+    lines: Sequence[bytes] = ()
+    """Of an answer, its header lines with their line ends, beside those that every answer has."""
 
 
 class StreamEvent(NamedTuple):

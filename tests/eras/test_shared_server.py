@@ -123,10 +123,11 @@ class RivalTests(OnARivalEngine, MetricsTestCase):
     def test_a_request_that_was_worked_on_again_counts_once(self) -> None:
         session = self.initialize()
         self.kept.rivals = 5
-        logged: list[str] = []
+        answered: list[LogEvent] = []
 
         def note(event: LogEvent) -> None:
-            logged.append(str(event.get("log_format")))
+            if event.get("answer") and event.get("tool") == "echo":
+                answered.append(event)
 
         globalLogPublisher.addObserver(note)
         self.addCleanup(globalLogPublisher.removeObserver, note)
@@ -134,7 +135,7 @@ class RivalTests(OnARivalEngine, MetricsTestCase):
         assert self.kept.rivals == 0
         calls = [count for labels, count in self.counted().items() if labels[0] == "tools/call"]
         assert calls == [1]
-        assert logged.count("Answer") == 1
+        assert len(answered) == 1
 
     def test_the_rate_of_calls_is_charged_once(self) -> None:
         """MCP_ECHO_CALL_RATE: ten at once, here, and then one a second."""

@@ -61,6 +61,39 @@ class RenderingTests(SynchronousTestCase):
             "session_id": "ab12",
         }
 
+    def test_a_field_that_the_text_has_is_not_repeated_beside_it(self) -> None:
+        """Our choice: a line is read by people, an object by programs that ask for fields by name."""
+        event = {**EVENT, "log_format": "{method} {status}", "method": "ping", "status": 200, "peer": "::1"}
+        text, json_lines = Recorded(), Recorded(MCP_ECHO_LOG_FORMAT="json")
+        for recorded in (text, json_lines):
+            recorded.observe(event)
+        assert text.lines[0].endswith("] ping 200 peer=::1")
+        told = json.loads(json_lines.lines[0])
+        assert (told["message"], told["method"], told["status"], told["peer"]) == (
+            "ping 200",
+            "ping",
+            200,
+            "::1",
+        )
+
+    def test_several_values_of_a_field_are_one_list(self) -> None:
+        text, json_lines = Recorded(), Recorded(MCP_ECHO_LOG_FORMAT="json")
+        for recorded in (text, json_lines):
+            recorded.log.info("x", findings=["a-b", "c"])
+        assert text.lines[0].endswith("x findings=a-b,c")
+        assert json.loads(json_lines.lines[0])["findings"] == ["a-b", "c"]
+
+    def test_an_exchange_is_indented_under_its_line_or_two_members(self) -> None:
+        """MCP_ECHO_DEBUG; what a client sends must not forge log entries (CWE-117)."""
+        text, json_lines = Recorded(), Recorded(MCP_ECHO_LOG_FORMAT="json")
+        for recorded in (text, json_lines):
+            recorded.log.info("x", request=["GET / HTTP/1.1", HOSTILE], answer=["HTTP/1.1 404"])
+        first, *rest = text.lines
+        assert first.endswith("] x")
+        assert [line[:8] for line in rest] == ["\t> GET /", "\t> x\\n20", "\t< HTTP/"]
+        told = json.loads(json_lines.lines[0])
+        assert (told["request"], told["answer"]) == (["GET / HTTP/1.1", HOSTILE], ["HTTP/1.1 404"])
+
     def test_a_worker_says_which_it_is_in_every_line(self) -> None:
         """MCP_ECHO_WORKERS: several processes write to one log."""
         text, json_lines = Recorded(3), Recorded(3, MCP_ECHO_LOG_FORMAT="json")

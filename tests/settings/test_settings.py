@@ -85,6 +85,7 @@ SAMPLES: dict[str, tuple[tuple[str, object], tuple[str, object]]] = {
     "log_level": (("debug", "DEBUG"), ("Error", "ERROR"), ("warn", "WARNING")),
     "log_file": (("/tmp/a", "/tmp/a"), ("b", "b")),
     "log_format": (("json", "json"), ("JSON", "json")),
+    "access_log": (("on", "on"), ("OFF", "off")),
 }
 
 BAD: dict[str, list[str]] = {
@@ -153,6 +154,7 @@ BAD: dict[str, list[str]] = {
     "public_url": ["a.example", "https://a.example/mcp", "ftp://a.example", "https://a@b"],
     "log_level": ["", "LOUD", "0", "15", "-10", "1", "30.0", "info,mcp=debug", "off"],
     "log_format": ["xml"],
+    "access_log": ["", "yes"],
 }
 
 every_setting = pytest.mark.parametrize("setting", DECLARED, ids=lambda setting: setting.name)
@@ -240,6 +242,7 @@ def test_the_defaults_are_those_that_are_documented() -> None:
         log_level="INFO",
         log_file=None,
         log_format="text",
+        access_log="auto",
     )
 
 

@@ -129,8 +129,11 @@ class ServerTestCase(SynchronousTestCase):
         return None
 
     def serve(self, environ: dict[str, str]) -> None:
-        """Start over with a server that has these settings."""
-        effective = load({}, environ)
+        """Start over with a server that has these settings, and no request log unless they say so.
+
+        What that one writes would depend on whether the tests run on a terminal.
+        """
+        effective = load({}, {"MCP_ECHO_ACCESS_LOG": "off", **environ})
         self.service = EchoService(
             self.clock,
             effective,
