@@ -19,6 +19,7 @@ from tests.watch.rules import (
     test_http,
     test_lifecycle,
     test_modern,
+    test_over_time,
     test_sessions,
     test_streams,
     test_use,
@@ -39,6 +40,7 @@ TRIED = {
     *test_streams.CASES,
     *test_modern.CASES,
     *test_use.CASES,
+    *test_over_time.CASES,
 }
 """The rules that the tests have something for which breaks them, and something which does not."""
 
@@ -66,7 +68,7 @@ def test_a_rule_is_about_one_exchange_or_about_several() -> None:
 @each_rule
 def test_a_rule_is_told_in_sentences(rule: Rule) -> None:
     """Our choice: what it asks for, and what to do next."""
-    assert re.fullmatch(r"[a-z]+(-[a-z]+)*", rule.id)
+    assert re.fullmatch(r"[a-z]+(-[a-z0-9]+)*", rule.id)
     for text in (rule.title, rule.advice):
         assert text.endswith(".")
         assert "  " not in text
