@@ -153,7 +153,7 @@ class LegacyFlow:
 
     def _verdict(self, missing: set[str]) -> tuple[FlowState, str]:
         if "initialize" in self.steps and not self._made:
-            return "failed", f"initialize was answered {self._failure or 'without a session id'}"
+            return "failed", f"initialize got {self._failure or 'an answer without a session id'}"
         if self._lost is not None:
             return "failed", f"The session was answered 404 at {clock(self._lost)}, and {self._since_lost()}"
         if missing:
@@ -161,7 +161,7 @@ class LegacyFlow:
         if self.steps.worked(("list", "call", "get-stream", "resume")):
             return "complete", self._done()
         if self._failure and ("list" in self.steps or "call" in self.steps):
-            return "failed", f"Every request failed; the last was answered {self._failure}"
+            return "failed", f"Every request failed; the last got {self._failure}"
         return "running", self._so_far()
 
     def _since_lost(self) -> str:
@@ -211,10 +211,10 @@ def failure_of(record: ExchangeRecord, message: MessageRecord | None = None) -> 
     if message is not None and message.error is not None:
         return f"{record.status} ({message.error})"
     if record.left is not None:
-        return f"too late (the client had left after {seconds(record.left)})"
-    if record.status is None or record.status >= 400:
-        return str(record.status or "not at all")
-    return None
+        return f"no answer (the client had left after {seconds(record.left)})"
+    if record.status is None:
+        return "no answer"
+    return str(record.status) if record.status >= 400 else None
 
 
 def _client(record: ExchangeRecord) -> ClientName | None:

@@ -107,7 +107,7 @@ class ModernFlow:
             calls = self.steps["call"].count + self.steps["retry"].count
             failures = self.steps.failures(_WORK)
             return "complete", f"{counted(calls)}; the last request came at {clock(self._last)}{failures}"
-        return "failed", f"Every request failed; the last was answered {self._failure or 'not at all'}"
+        return "failed", f"Every request failed; the last got {self._failure or 'no answer'}"
 
 
 def _step(message: MessageRecord) -> str | None:

@@ -75,7 +75,7 @@ class Steps:
     def failures(self, steps: Iterable[str]) -> str:
         """Return for people which of some steps have come to nothing the last time; empty where none has."""
         every = ((step, self[step].failure) for step in steps)
-        return "".join(f"; {step} was answered {failure}" for step, failure in every if failure is not None)
+        return "".join(f"; {step} got {failure}" for step, failure in every if failure is not None)
 
     def shown(self, missing: Container[str], optional: Container[str]) -> tuple[Step, ...]:
         """Return the steps as everybody is shown them.

@@ -124,7 +124,7 @@ def test_an_initialize_that_was_refused_has_failed() -> None:
     """Our choice: no session, no next step."""
     message = {"error": -32602}
     flow = flow_of(Story().initialize(None, status=400, message=message).initialize(None, status=400))
-    assert (flow.state, flow.verdict) == ("failed", "initialize was answered 400 at 08:00:01.002")
+    assert (flow.state, flow.verdict) == ("failed", "initialize got 400 at 08:00:01.002")
     assert steps_of(flow) == "initialize:failed"
     assert flow.steps[0].count == 2
 
@@ -181,11 +181,13 @@ def test_a_flow_tells_what_has_failed_in_the_end() -> None:
     flow = flow_of(Story().ready().post("tools/list").call(status=503, message={"outcome": 503}))
     assert flow.state == "complete"
     assert flow.verdict.endswith(
-        "1 call, the last at 08:00:03.000; the session is open; call was answered 503 at 08:00:03.002"
+        "1 call, the last at 08:00:03.000; the session is open; call got 503 at 08:00:03.002"
     )
+    flow = flow_of(Story().ready().call(status=None, last=None))
+    assert flow.verdict == "Every request failed; the last got no answer at 08:00:02.002"
     flow = flow_of(Story().ready().call(left=60.0, status=None))
     assert flow.state == "failed"
-    assert "too late (the client had left after 60 s)" in flow.verdict
+    assert "no answer (the client had left after 60 s)" in flow.verdict
 
 
 def test_a_session_says_how_it_ended() -> None:
@@ -216,7 +218,7 @@ def test_a_modern_flow_in_which_nothing_worked_has_failed() -> None:
     story = retry(Story(MODERN), {"error": -32022}, "server/discover", status=400)
     flow = flow_of(story)
     assert flow.state == "failed"
-    assert flow.verdict == "Every request failed; the last was answered 400 (-32022) at 08:00:00.002"
+    assert flow.verdict == "Every request failed; the last got 400 (-32022) at 08:00:00.002"
     assert flow_of(story.post("server/discover")).state == "complete"
 
 
@@ -225,7 +227,7 @@ def test_what_was_refused_before_its_name_was_read_is_of_the_client_from_there()
     story = Story(MODERN).post("server/discover").call(client=None, status=400, message={"error": -32020})
     flow = flow_of(story)
     assert steps_of(flow) == "discover:done call:failed"
-    assert flow.verdict.endswith("; call was answered 400 (-32020) at 08:00:01.002")
+    assert flow.verdict.endswith("; call got 400 (-32020) at 08:00:01.002")
 
 
 def test_clients_of_one_address_have_flows_of_their_own() -> None:

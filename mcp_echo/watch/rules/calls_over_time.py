@@ -14,11 +14,11 @@ from mcp_echo.watch.rules.over_time import (
     called,
     crossed,
     earlier,
+    holder_of,
     requests_of,
     revision_of,
     seconds,
     session_of,
-    who,
 )
 from mcp_echo.watch.rules.pages import sessions
 from mcp_echo.watch.rules.rule import Broken, Held, Outcome, Rule
@@ -146,9 +146,18 @@ def _same_request(record: ExchangeRecord) -> tuple[str, ...] | None:
     """Return what is equal for requests that ask the same; None for those of which that is not known."""
     message = record.message
     if message is None:
-        return (who(record), record.http_method, record.path, record.body_hash) if record.body_hash else None
+        return (
+            (holder_of(record), record.http_method, record.path, record.body_hash)
+            if record.body_hash
+            else None
+        )
     params = message.params
-    return (who(record), message.method or "", message.name or "", params.arguments or params.cursor or "")
+    return (
+        holder_of(record),
+        message.method or "",
+        message.name or "",
+        params.arguments or params.cursor or "",
+    )
 
 
 class CallRepeated(OverTime):
@@ -164,7 +173,7 @@ class CallRepeated(OverTime):
                 yield from self._call(record, message, message.params.arguments)
 
     def _call(self, record: ExchangeRecord, message: MessageRecord, arguments: str) -> Iterator[Outcome]:
-        key = (who(record), message.name or "", arguments)
+        key = (holder_of(record), message.name or "", arguments)
         before = self._failed.take(key)
         if before is not None and 0 <= record.at - before[0].answered <= REPEATED_WITHIN:
             yield self._again(record, message, *before)

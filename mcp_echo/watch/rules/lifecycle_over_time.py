@@ -50,16 +50,16 @@ class _Used(NamedTuple):
     """A request id that was used."""
 
     number: int
-    lost: str | None
-    """The fingerprint of a request that was not answered: it may be sent anew."""
+    in_vain: str | None
+    """The fingerprint of a request that was not answered, or refused: it may be sent anew."""
 
 
 class IdReused(OverTime):
     """A request has an id that the client has used in this session before.
 
     2025-11-25 basic/index, Requests: it MUST NOT have been used before within the same session. The same
-    bytes again, after a connection that was lost before the answer, are left alone: something on the way may
-    have sent them anew.
+    bytes again, after a refusal or a connection that was lost before the answer, are left alone: clients send
+    them anew once they have a token, or have waited, and so may something on the way.
     """
 
     def __init__(self) -> None:
@@ -79,9 +79,9 @@ class IdReused(OverTime):
     ) -> Outcome:
         key = (session, isinstance(number, str), number)
         before = self._ids.get(key)
-        if before is None or (before.lost is not None and before.lost == record.body_hash):
-            lost = record.left is not None or record.status is None
-            self._ids.put(key, _Used(record.number, record.body_hash if lost else None))
+        if before is None or (before.in_vain is not None and before.in_vain == record.body_hash):
+            in_vain = record.left is not None or (record.status or 500) >= 400
+            self._ids.put(key, _Used(record.number, record.body_hash if in_vain else None))
             return Held(record.number, revision_of(record))
         return Broken(
             exchange=record.number,

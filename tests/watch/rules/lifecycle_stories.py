@@ -30,12 +30,19 @@ CASES = {
         broken=[
             (Story().ready().call(message={"id": 7}).call(message={"id": 7}), "The id 7 of tools/call"),
             (Story().initialize(message={"id": "a"}).call(message={"id": "a"}), "by request 1"),
+            # Not what was refused, but another request.
+            (
+                Story().call(message={"id": 7}, status=401).call(message={"id": 7}, body_hash="other"),
+                "The id 7",
+            ),
         ],
         kept=[
             Story().ready().call(message={"id": 7}).call(message={"id": "7"}),
             Story().ready().call(message={"id": 7}).ready("s2").call("s2", message={"id": 7}),
             # The connection was lost and the same bytes came again.
             Story().call(message={"id": 7}, left=0.1, status=None).call(message={"id": 7}),
+            # It was refused for want of a token.
+            Story().call(message={"id": 7}, status=401).call(message={"id": 7}),
             Story(MODERN).call(message={"id": 7}).call(message={"id": 7}),
         ],
     ),

@@ -127,7 +127,8 @@ CASES = {
         kept=[
             busy().wait(10).call(),
             busy().post(TOOLS),
-            busy().call(address="192.0.2.8"),
+            busy().call("s2", address="192.0.2.8"),
+            busy().call("s2"),
             busy().wait(-0.9).call(connection=2),
             Story().ready().call(status=503).call(),
         ],
