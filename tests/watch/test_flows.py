@@ -211,6 +211,7 @@ def test_a_modern_flow_waits_for_the_retry() -> None:
     flow = flow_of(back(asked()).wait(600))
     assert (flow.state, steps_of(flow)) == ("complete", "call:done input-required:done retry:done")
     assert flow.verdict == "2 calls; the last request came at 08:00:01.000"
+    assert "retry:done" in steps_of(flow_of(back(asked(None), None)))
 
 
 def test_a_modern_flow_in_which_nothing_worked_has_failed() -> None:

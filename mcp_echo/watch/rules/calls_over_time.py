@@ -144,20 +144,11 @@ class RetryAfterIgnored(OverTime):
 
 def _same_request(record: ExchangeRecord) -> tuple[str, ...] | None:
     """Return what is equal for requests that ask the same; None for those of which that is not known."""
-    message = record.message
-    if message is None:
-        return (
-            (holder_of(record), record.http_method, record.path, record.body_hash)
-            if record.body_hash
-            else None
-        )
-    params = message.params
-    return (
-        holder_of(record),
-        message.method or "",
-        message.name or "",
-        params.arguments or params.cursor or "",
-    )
+    message, holder = record.message, holder_of(record)
+    if message is not None:
+        params = message.params
+        return (holder, message.method or "", message.name or "", params.arguments or params.cursor or "")
+    return None if record.body_hash is None else (holder, record.http_method, record.path, record.body_hash)
 
 
 class CallRepeated(OverTime):

@@ -81,7 +81,7 @@ class IdNotReturned(OverTime):
                 self._callers.put(connection_of(record), given)
         elif brings_session(record):
             yield from self._back(record, record.session or "")
-        elif record.http_method == "POST" and record.messages and not _begins_anew(record):
+        elif record.http_method == "POST" and not _needs_none(record):
             yield from self._without(record)
 
     def _back(self, record: ExchangeRecord, session: str) -> Iterator[Outcome]:
@@ -118,8 +118,9 @@ class IdNotReturned(OverTime):
         )
 
 
-def _begins_anew(record: ExchangeRecord) -> bool:
-    return is_modern(record) or asked(record, "initialize") is not None
+def _needs_none(record: ExchangeRecord) -> bool:
+    """Return whether what comes needs no session; a ping without one may be a prober's."""
+    return is_modern(record) or all(each.method in ("initialize", "ping") for each in record.messages)
 
 
 class KeptAfterGone(OverTime):

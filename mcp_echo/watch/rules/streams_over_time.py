@@ -15,6 +15,7 @@ from mcp_echo.watch.rules.over_time import (
     Earlier,
     Holders,
     OverTime,
+    answered,
     brings_session,
     crossed,
     earlier,
@@ -32,6 +33,9 @@ STORM_WITHIN = 10.0
 
 SHORT = 1.0
 """Seconds below which a stream is over at once."""
+
+NO_WAIT = 1.0
+"""Seconds from the end of one to the next, below which a client does not wait."""
 
 HEARD_WITHIN = 30.0
 """Seconds that messages wait before it is told that nobody listens."""
@@ -83,10 +87,10 @@ class GetRetriedAfter405(OverTime):
 
 
 class GetStorm(OverTime):
-    """A client opens one stream after the other, each of which is over at once."""
+    """A client opens one stream after the other without waiting, each of which is over at once."""
 
     def __init__(self) -> None:
-        self._times: Remembered[str, list[float]] = Remembered()
+        self._ends: Remembered[str, list[float]] = Remembered()
         self._holders = Holders()
 
     def exchange(self, record: ExchangeRecord) -> Iterable[Outcome]:
@@ -94,7 +98,7 @@ class GetStorm(OverTime):
         self._holders.note(record)
         if record.http_method != "GET" or record.streamed or not brings_session(record):
             return ()
-        return self._short(record.session or "", record.number, record.at)
+        return self._short(record.session or "", record.number, record.at, answered(record))
 
     def stream(self, record: StreamRecord) -> Iterable[Outcome]:
         """Count what the client itself has left, or replaced by another."""
@@ -105,18 +109,20 @@ class GetStorm(OverTime):
             return () if holder is None else (Held(record.number, holder.revision),)
         if record.why not in ("left", "replaced"):
             return ()
-        return self._short(record.session, record.number, record.at)
+        return self._short(record.session, record.number, record.at - (record.seconds or 0.0), record.at)
 
-    def _short(self, session: str, number: int, at: float) -> Iterator[Outcome]:
-        times = self._times.get(session)
-        if times is None:
-            times = self._times.put(session, [])
-        times.append(at)
-        del times[:-STORM]
-        span = times[-1] - times[0]
-        if len(times) < STORM or not 0 <= span <= STORM_WITHIN:
+    def _short(self, session: str, number: int, begun: float, ended: float) -> Iterator[Outcome]:
+        ends = self._ends.get(session)
+        if ends is None:
+            ends = self._ends.put(session, [])
+        if ends and begun - ends[-1] >= NO_WAIT:
+            ends.clear()
+        ends.append(ended)
+        del ends[:-STORM]
+        span = ends[-1] - ends[0]
+        if len(ends) < STORM or not 0 <= span <= STORM_WITHIN:
             return
-        times.clear()
+        ends.clear()
         holder = self._holders.of(session)
         yield Broken(
             exchange=number,

@@ -54,6 +54,7 @@ CASES = {
             Story().initialize().wait(60).call(None),
             Story().initialize().get(None, status=400, streamed=False),
             Story().initialize(None).call(None),
+            Story().initialize().post("ping", None).ready("s2"),
             Story(MODERN).call(),
         ],
     ),

@@ -71,6 +71,8 @@ CASES = {
         kept=[
             streams(4),
             streams(9, pause=10),
+            # It waits a second each time.
+            streams(9, pause=0.5),
             streams(9, seconds=30.0),
             # The server has ended them.
             streams(9, why="stopping"),
