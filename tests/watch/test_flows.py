@@ -176,6 +176,16 @@ def test_what_comes_more_often_than_needed_is_repeated() -> None:
     )
 
 
+def test_what_may_be_left_out_is_told_once_the_flow_is_there() -> None:
+    """Our choice: as long as it runs, it may come yet."""
+    assert [step.step for step in flow_of(Story().ready()).steps] == ["initialize", "initialized"]
+    skipped = {step.step for step in flow_of(Story().ready().call()).steps if step.state == "skipped"}
+    assert skipped == {"list", "get-stream", "resume", "delete"}
+    assert [step.step for step in flow_of(asked()).steps] == ["call", "input-required"]
+    skipped = {step.step for step in flow_of(back(asked())).steps if step.state == "skipped"}
+    assert skipped == {"discover", "list", "listen"}
+
+
 def test_a_flow_tells_what_has_failed_in_the_end() -> None:
     """Our choice: a client whose last call failed is not simply done."""
     flow = flow_of(Story().ready().post("tools/list").call(status=503, message={"outcome": 503}))
