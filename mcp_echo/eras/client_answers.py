@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
+import msgspec
 from msgspec import Raw
 
 from mcp_echo.protocol import strict_json
+from mcp_echo.protocol.jsonrpc import Response
 from mcp_echo.tools.base import AskError
 
 MAX_ANSWER = 256 * 1024
@@ -14,6 +17,19 @@ MAX_ANSWER = 256 * 1024
 
 MAX_ANSWER_VALUES = 10_000
 """Most JSON values in one: it is held as it came and masked, with a sentence for whatever is wrong in it."""
+
+
+class _Error(msgspec.Struct):
+    code: int
+
+
+def error_code(response: Response) -> int | None:
+    """Return the JSON-RPC code of an error that a client answers with; None for a result."""
+    if response.error is None:
+        return None
+    with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return msgspec.json.decode(response.error, type=_Error).code
+    return None
 
 
 def read_answer(raw: Raw) -> Any:

@@ -10,10 +10,15 @@ from zope.interface import implementer
 from mcp_echo.protocol.errors import TooManyRequests
 from mcp_echo.transport.edge.answer import line, lines_of
 from mcp_echo.transport.edge.exchange import HttpExchange
-from mcp_echo.watch.records import ExchangeRecord, Record, SessionChange, StreamRecord
+from mcp_echo.watch.records import ExchangeRecord, Record, SentRecord, SessionChange, StreamRecord
 from mcp_echo.watch.traces import MOST_READERS, Trace
 
-_KINDS = {ExchangeRecord: b"exchange", StreamRecord: b"stream", SessionChange: b"session"}
+_KINDS = {
+    ExchangeRecord: b"exchange",
+    StreamRecord: b"stream",
+    SessionChange: b"session",
+    SentRecord: b"sent",
+}
 
 BEAT_SECONDS = 15.0
 """Seconds between two beats, which tell how many records were left out."""

@@ -15,7 +15,7 @@ from mcp_echo.watch.recorder import Recorder
 from mcp_echo.watch.records import ExchangeRecord, Record
 from mcp_echo.watch.report import report_about, report_of
 from mcp_echo.watch.rules.table import RULES
-from mcp_echo.watch.seen import Seen
+from mcp_echo.watch.seen import Seen, SentEvent, SentState
 from mcp_echo.watch.traces import Trace, TraceLimits, Traces, Wanted
 
 PER_PRINCIPAL = 10
@@ -80,6 +80,11 @@ class Insight:
         else:
             plain.exchanges += 1
             plain.unrecorded += 1
+
+    def queued(self, method: str, session_id: str, *, listening: bool) -> None:
+        """Record a notification to a session, which a stream takes or which waits for one."""
+        state: SentState = "written" if listening else "waiting"
+        self.recorder.see(SentEvent(state, self.clocks.now(), "notification", method, session_id))
 
     def plan(self, wanted: Wanted, caller: Caller) -> Trace:
         """Return a trace for a caller, which is not there before it is added.

@@ -15,11 +15,12 @@ from mcp_echo.watch.records import (
     MessageRecord,
     Record,
     Result,
+    SentRecord,
     SessionChange,
     StreamRecord,
 )
 from mcp_echo.watch.rules.shapes import shape_of_authorization, shape_of_session_id
-from mcp_echo.watch.seen import Asked, BodyEvent, Event, Head, Seen, SessionEvent, StreamEvent
+from mcp_echo.watch.seen import Asked, BodyEvent, Event, Head, Seen, SentEvent, SessionEvent, StreamEvent
 from mcp_echo.watch.traces import Trace, Traces
 
 MOST_SESSIONS = 20_000
@@ -84,6 +85,8 @@ class Recorder:
             self._body(event)
         elif isinstance(event, StreamEvent):
             self._stream(event)
+        elif isinstance(event, SentEvent):
+            self._sent(event)
         else:
             self._session(event)
 
@@ -105,7 +108,7 @@ class Recorder:
         if seen.session is not None:
             self._learn(seen.session, trace)
         record = self.record(seen, trace, trace.next_number())
-        broken = trace.judge.see(record)
+        broken = trace.see(record)
         seen.findings = tuple(broken)
         size = 0 if seen.head is None else len(seen.head.raw)
         self._traces.keep(trace, record, size)
@@ -222,6 +225,26 @@ class Recorder:
             ),
         )
 
+    def _sent(self, event: SentEvent) -> None:
+        trace = self._sessions.get(event.session)
+        if trace is None:
+            return
+        self._keep(
+            trace,
+            SentRecord(
+                number=trace.next_number(),
+                node=self._node,
+                at=self._wall_of(event.at),
+                state=event.state,
+                kind=event.kind,
+                method=event.method,
+                id=event.id,
+                error=event.error,
+                seconds=event.seconds,
+                session=self._masker.session(event.session),
+            ),
+        )
+
     def _session(self, event: SessionEvent) -> None:
         trace = event.trace or self._sessions.get(event.session)
         if trace is None:
@@ -245,7 +268,7 @@ class Recorder:
         )
 
     def _keep(self, trace: Trace, record: Record) -> None:
-        trace.judge.see(record)
+        trace.see(record)
         self._traces.keep(trace, record, 0)
 
     def _learn(self, session_id: str, trace: Trace) -> None:

@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from mcp_echo.watch.seen import Ending, Era, StreamEventKind
+from mcp_echo.watch.seen import Ending, Era, SentState, StreamEventKind
 
 JsonId = int | str
 
@@ -32,6 +32,11 @@ AuthorizationForm = Literal[
 """What ``Authorization`` looks like: there is none, it is a scheme and what belongs to it, it has no value,
 it is one word, its credential is the word that a program prints for a value it does not have, it names the
 scheme twice, it is in quotation marks, or it breaks the grammar otherwise."""
+
+
+StreamKind = StreamEventKind | Literal["stalled"]
+"""As of `StreamEventKind`; also: its client has read nothing for half of the time after which it is
+disconnected."""
 
 
 class Params(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True, rename="camel"):
@@ -166,6 +171,8 @@ class ExchangeRecord(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=Tr
     """Seconds from the arrival to the first byte of the answer."""
     last: float | None = None
     """The same of the last byte; None as long as a stream is open, and where the client left before."""
+    left: float | None = None
+    """Seconds from the arrival until the client hung up, where it did so before the answer had ended."""
     streamed: bool = False
     """Whether an event stream answers."""
     refusal: str | None = None
@@ -240,7 +247,7 @@ class StreamRecord(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True
     """Counted with the exchanges of the trace."""
     node: str = ""
     at: float
-    kind: StreamEventKind
+    kind: StreamKind
     session: str | None = None
     """As of `ExchangeRecord`; None in the modern era."""
     tag: str = ""
@@ -248,7 +255,35 @@ class StreamRecord(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True
     why: Ending | None = None
     """Of a close."""
     seconds: float | None = None
-    """Of a close, how long the connection has carried it."""
+    """Of a close, how long the connection has carried it; of a stall, how long nothing was read."""
+    retry: int | None = None
+    """Of a hang-up, the milliseconds that the client was told to wait."""
+    waiting: int = 0
+    """Of a stall, the bytes that wait."""
+
+
+class SentRecord(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True, rename="camel"):
+    """What becomes of a request or notification that the server sends of itself."""
+
+    number: int
+    """Counted with the exchanges of the trace."""
+    node: str = ""
+    at: float
+    state: SentState
+    """It waits for a stream to go out on; a stream that is read has taken it; of a request: the client has
+    answered, or has not in the time it has."""
+    kind: Literal["request", "notification"]
+    method: str
+    id: JsonId | None = None
+    """Of a request."""
+    error: int | None = None
+    """The JSON-RPC error code that the client answered with."""
+    seconds: float | None = None
+    """Of a request that was answered or not, since it was sent."""
+    session: str | None = None
+    """As of `ExchangeRecord`; None in the modern era."""
+    caller: str = ""
+    """As of `ExchangeRecord`; empty where it is not known."""
 
 
 class SessionChange(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True, rename="camel"):
@@ -267,4 +302,4 @@ class SessionChange(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=Tru
     """Of an end: ``expired``, ``closed`` or ``displaced``."""
 
 
-Record = ExchangeRecord | StreamRecord | SessionChange
+Record = ExchangeRecord | StreamRecord | SentRecord | SessionChange

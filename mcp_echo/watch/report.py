@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from mcp_echo.watch.findings import ClientName, Finding, Report
+from mcp_echo.watch.flows import Flows
 from mcp_echo.watch.judge import Judge, iso
 from mcp_echo.watch.records import ExchangeRecord, Record
 from mcp_echo.watch.rules.rule import Level, Rule
@@ -24,6 +25,7 @@ def report_of(trace: Trace, now: float, level: Level = "info") -> Report:
         trace.records,
         trace.judge,
         level,
+        flows=trace.flows.flows(now),
         about="trace",
         exchanges=trace.exchanges,
         dropped=trace.dropped,
@@ -42,12 +44,22 @@ def report_about(records: Sequence[Record], rules: Mapping[str, Rule], now: floa
         now: Seconds of the wall clock.
         about: What they are of; see `Report.about`.
     """
-    judge = Judge(rules)
+    judge, flows = Judge(rules), Flows()
     for record in records:
         judge.see(record)
+        flows.see(record)
     judge.due(now)
     exchanges = sum(isinstance(record, ExchangeRecord) for record in records)
-    return _report(records, judge, "info", about=about, exchanges=exchanges, dropped=0, unrecorded=0)
+    return _report(
+        records,
+        judge,
+        "info",
+        flows=flows.flows(now),
+        about=about,
+        exchanges=exchanges,
+        dropped=0,
+        unrecorded=0,
+    )
 
 
 def _report(
@@ -66,7 +78,6 @@ def _report(
         held=judge.held,
         held_rules=judge.held_rules,
         not_applicable=judge.not_applicable,
-        flows=(),
         exchanges=exchanges,
         **more,  # type: ignore[arg-type]  # fields of the report
     )

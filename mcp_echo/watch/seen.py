@@ -32,6 +32,11 @@ Ending = Literal["ended", "left", "hang-up", "replaced", "stopping"]
 the client back, another connection carries it, or the server stops."""
 
 
+SentState = Literal["waiting", "written", "answered", "unanswered"]
+"""It waits for a stream to go out on; a stream that is read has taken it; of a request: the client has
+answered, or has not in the time it has."""
+
+
 class Head(Protocol):
     """The head of an HTTP request."""
 
@@ -234,6 +239,24 @@ class StreamEvent(NamedTuple):
     """Of a close, how long the connection has carried it."""
 
 
+class SentEvent(NamedTuple):
+    """What becomes of a request or notification that the server sends of itself."""
+
+    state: SentState
+    at: float
+    """Seconds of the steady clock."""
+    kind: Literal["request", "notification"]
+    method: str
+    session: str
+    """The id of its session."""
+    id: MessageId | None = None
+    """Of a request."""
+    error: int | None = None
+    """The JSON-RPC error code that the client answered with."""
+    seconds: float | None = None
+    """Of a request that was answered or not, since it was sent."""
+
+
 class SessionEvent(NamedTuple):
     """A session begins, or it or a handle ends."""
 
@@ -252,4 +275,4 @@ class SessionEvent(NamedTuple):
     """Of a beginning, the trace that the session is made in; see `Seen.trace`."""
 
 
-Event = Seen | BodyEvent | StreamEvent | SessionEvent
+Event = Seen | BodyEvent | StreamEvent | SentEvent | SessionEvent

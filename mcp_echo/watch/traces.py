@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from mcp_echo.watch.flows import Flows
 from mcp_echo.watch.judge import Judge, iso
 from mcp_echo.watch.records import Record
 from mcp_echo.watch.rules.rule import Rule
@@ -101,6 +102,7 @@ class Trace:
         self.readers: list[Callable[[Record | None], None]] = []
         """Told of each record, and of None at the end."""
         self.judge = Judge(rules)
+        self.flows = Flows()
         self.scope: str | None = f"trace {hashlib.sha256(self.id.encode()).hexdigest()[:16]}"
         """What tells its sessions and handles from those of others; None where they are nobody else's."""
         self._sizes: deque[int] = deque()
@@ -110,6 +112,11 @@ class Trace:
         """Return the number of a new record."""
         self._number += 1
         return self._number
+
+    def see(self, record: Record) -> list[str]:
+        """Judge a record, and take the steps that it shows; return the ids of the rules that it breaks."""
+        self.flows.see(record)
+        return self.judge.see(record)
 
     def keep(self, record: Record, size: int, limits: TraceLimits) -> int:
         """Keep a record in the place of the oldest ones, where there is no room; tell the readers.

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import Raw
 
-from mcp_echo.eras.client_answers import read_answer
+from mcp_echo.eras.client_answers import error_code, read_answer
 from mcp_echo.eras.exchange import Exchange, Promise, Reply, StreamResponse, Timers
 from mcp_echo.protocol.jsonrpc import Response, notification_bytes, request_bytes
 from mcp_echo.protocol.modern import is_declared, required_capability
@@ -17,6 +17,7 @@ from mcp_echo.sessions.event_log import Stream
 from mcp_echo.sessions.session import Session, shown_id
 from mcp_echo.sessions.store import Clock
 from mcp_echo.tools.base import PROGRESS, SESSION_MADE, AskError, NoAnswer, Pong, Question
+from mcp_echo.watch.seen import SentEvent, SentState
 
 PING = Question("ping", {})
 
@@ -45,11 +46,12 @@ class _Open:
         now: The steady clock, in seconds.
     """
 
-    __slots__ = ("_begun", "_now", "number", "promise", "seconds", "send", "strays")
+    __slots__ = ("_now", "begun", "method", "number", "promise", "seconds", "send", "strays")
 
     def __init__(self, promise: Promise, send: Callable[[bytes], bool], now: Clock) -> None:
         self.number: int | str = 0
         """Its id, once it has one."""
+        self.method = ""
         self.promise = promise
         self.send = send
         self.strays: list[str] = []
@@ -57,12 +59,12 @@ class _Open:
         self.seconds: float | None = None
         """How long the answer took; None while there is none."""
         self._now = now
-        self._begun = now()
+        self.begun = now()
 
     def keep(self, response: Response | None) -> None:
         """Here is the answer; None where the session has ended."""
         if response is not None:
-            self.seconds = self._now() - self._begun
+            self.seconds = self._now() - self.begun
         self.promise.keep(response)
 
     def astray(self, what: str) -> None:
@@ -242,7 +244,16 @@ class LegacyBackChannel:
             raise AskError(
                 f"No stream of the session has taken {question.method}, so the client is not asked"
             )
+        opened.method = question.method
+        self._tell(opened, "written" if self._has_stream or self.session.log.listeners else "waiting")
         return opened
+
+    def _tell(self, opened: _Open, state: SentState, error: int | None = None) -> None:
+        now = self._asking.now()
+        seconds = None if state in ("waiting", "written") else now - opened.begun
+        self.exchange.seen.watch.tell(
+            SentEvent(state, now, "request", opened.method, self.session.id, opened.number, error, seconds)
+        )
 
     def _close(self, opened: _Open, reason: str) -> None:
         """Wait no longer for an answer: cancel the question if it is open, and note what came instead."""
@@ -256,9 +267,11 @@ class LegacyBackChannel:
         try:
             response: Response | None = await opened.promise
         except TimeoutError:
+            self._tell(opened, "unanswered")
             return NoAnswer(f"No answer came in this session within {self._asking.seconds:g} s")
         if response is None:
             return NoAnswer("The session ended before the client answered")
+        self._tell(opened, "answered", error_code(response))
         try:
             if response.result is not None:
                 return read_answer(response.result)

@@ -16,6 +16,7 @@ from mcp_echo.redaction import quoted
 from mcp_echo.sessions.session import Session
 from mcp_echo.sessions.subscriptions import LISTS, List
 from mcp_echo.tools.base import Call
+from mcp_echo.watch.insight import Insight
 
 MAX_SUBSCRIPTIONS = 64
 """Subscriptions per session; there are far fewer resources."""
@@ -31,12 +32,16 @@ _read_level = msgspec.json.Decoder(_Level).decode
 class _SessionListener:
     """Queues for a session the news it asked for."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, insight: Insight | None) -> None:
         self._session = session
+        self._insight = insight
         self.reader = session.id
 
     def list_changed(self, which: List) -> None:
         """Queue that a list has changed."""
+        if self._insight is not None:
+            method = f"notifications/{which}/list_changed"
+            self._insight.queued(method, self._session.id, listening=bool(self._session.log.listeners))
         self._session.tell_list_changed(which)
 
     def resource_updated(self, uri: str) -> None:
@@ -58,6 +63,7 @@ class SessionMethods:
     def __init__(self, methods: Methods) -> None:
         self._methods = methods
         self._news = methods.context.subscriptions
+        self._insight = methods.context.insight
         self._listeners: dict[str, _SessionListener] = {}
         self.table = MethodTable(
             {
@@ -85,7 +91,7 @@ class SessionMethods:
 
     def _listener(self, session: Session) -> _SessionListener:
         session.stay()
-        return self._listeners.setdefault(session.id, _SessionListener(session))
+        return self._listeners.setdefault(session.id, _SessionListener(session, self._insight))
 
     def _subscribe(self, params: Raw, call: Call) -> Any:
         session, uri = _session_of(call), read_params(read_uri, params).uri

@@ -12,7 +12,7 @@ from mcp_echo import __version__
 from mcp_echo.watch.evidence.room import FOR_FINDINGS, FOR_FLOWS, MOST, first_that_fit, last_that_fit
 from mcp_echo.watch.evidence.veil import veiled
 from mcp_echo.watch.findings import Report
-from mcp_echo.watch.records import ExchangeRecord, Record, SessionChange, StreamRecord
+from mcp_echo.watch.records import ExchangeRecord, Record, SentRecord, SessionChange, StreamRecord
 
 _FOR_NOTES = 4096
 """Bytes of what stands around the records."""
@@ -24,6 +24,7 @@ class Cut(msgspec.Struct, kw_only=True, frozen=True):
     exchanges: int = 0
     streams: int = 0
     sessions: int = 0
+    sent: int = 0
     flows: int = 0
     findings: int = 0
 
@@ -43,6 +44,8 @@ class EvidenceFile(msgspec.Struct, kw_only=True, frozen=True):
     """What happened to event streams."""
     sessions: Sequence[SessionChange] = ()
     """Which sessions began and ended."""
+    sent: Sequence[SentRecord] = ()
+    """What the server has sent of itself, and what became of it."""
 
 
 def as_json(report: Report, records: Sequence[Record]) -> bytes:
@@ -62,6 +65,7 @@ def as_json(report: Report, records: Sequence[Record]) -> bytes:
         exchanges=len(_of(ExchangeRecord, lost)),
         streams=len(_of(StreamRecord, lost)),
         sessions=len(_of(SessionChange, lost)),
+        sent=len(_of(SentRecord, lost)),
     )
     return encode(
         EvidenceFile(
@@ -71,6 +75,7 @@ def as_json(report: Report, records: Sequence[Record]) -> bytes:
             exchanges=_of(ExchangeRecord, kept),
             streams=_of(StreamRecord, kept),
             sessions=_of(SessionChange, kept),
+            sent=_of(SentRecord, kept),
         )
     )
 

@@ -12,7 +12,7 @@ from mcp_echo.watch.evidence.veil import veiled
 from mcp_echo.watch.evidence.wire import answer_head, curl, request_head, target
 from mcp_echo.watch.findings import ClientName, Evidence, Finding, Flow, Report, Step
 from mcp_echo.watch.judge import iso
-from mcp_echo.watch.records import ExchangeRecord, Record, SessionChange, StreamRecord
+from mcp_echo.watch.records import ExchangeRecord, Record, SentRecord, SessionChange, StreamRecord
 
 _FOR_NOTES = 4096
 """Bytes that headings and what is said of cuts may take."""
@@ -174,6 +174,8 @@ def _record(record: Record) -> str:
     if isinstance(record, SessionChange):
         reason = f", {code(record.reason)}" if record.reason else ""
         return f"- {record.number}: Session {code(record.session)}: {record.kind}{reason}, {when}"
+    if isinstance(record, SentRecord):
+        return f"- {record.number}: Sent by the server: {code(record.method)}, {record.state}, {when}"
     return "\n".join(_exchange(record))
 
 

@@ -2,7 +2,23 @@
 
 from __future__ import annotations
 
-from mcp_echo.watch.rules import cors, credentials, hops, http, lifecycle, modern, sessions, streams, use
+from mcp_echo.watch.rules import (
+    cors,
+    cors_over_time,
+    credentials,
+    hops,
+    http,
+    lifecycle,
+    lifecycle_over_time,
+    modern,
+    modern_over_time,
+    sessions,
+    sessions_over_time,
+    streams,
+    streams_over_time,
+    use,
+    use_over_time,
+)
 from mcp_echo.watch.rules.rule import Rule
 
 
@@ -27,10 +43,16 @@ RULES = by_id(
     *credentials.ROWS,
     *hops.ROWS,
     *cors.ROWS,
+    *cors_over_time.ROWS,
     *lifecycle.ROWS,
+    *lifecycle_over_time.ROWS,
     *sessions.ROWS,
+    *sessions_over_time.ROWS,
     *streams.ROWS,
+    *streams_over_time.ROWS,
     *modern.ROWS,
+    *modern_over_time.ROWS,
     *use.ROWS,
+    *use_over_time.ROWS,
 )
 """Each rule by its id: what a client, a proxy or a browser is held to."""

@@ -22,6 +22,7 @@ from tests.watch.rules import (
     test_http,
     test_lifecycle,
     test_modern,
+    test_over_time,
     test_sessions,
     test_streams,
     test_use,
@@ -45,6 +46,7 @@ TRIED = {
     *test_streams.CASES,
     *test_modern.CASES,
     *test_use.CASES,
+    *test_over_time.CASES,
 }
 """The rules that the tests have something for which breaks them, and something which does not."""
 

@@ -1,0 +1,107 @@
+"""Real clients, as they were recorded: what is found, and what is not."""
+
+from __future__ import annotations
+
+import pytest
+
+from mcp_echo.watch.findings import Finding
+from mcp_echo.watch.judge import Judge
+from mcp_echo.watch.records import ExchangeRecord, Record, SessionChange
+from mcp_echo.watch.rules.table import RULES
+from tests.watch.recordings import names, records
+
+LATER = 3600.0
+"""Seconds after which what has not come does not come any more."""
+
+
+def ends(record: Record) -> float:
+    return record.at + ((record.last or 0.0) if isinstance(record, ExchangeRecord) else 0.0)
+
+
+def found(name: str, *more: Record) -> dict[str, Finding]:
+    """Return what is found in a recording, and in the silence after it."""
+    judge = Judge(RULES)
+    kept = [*records(name), *more]
+    for record in kept:
+        judge.due(record.at)
+        judge.see(record)
+    judge.due(max(map(ends, kept)) + LATER)
+    return {finding.id: finding for finding in judge.findings()}
+
+
+PLAIN = {
+    "plain-fastmcp": set[str](),
+    "plain-insp1": set(),
+    "plain-insp2": set(),
+    "plain-mcpremote": {"routing-header-in-legacy-era", "session-duplicate", "tool-unlisted"},
+    "plain-py1": set(),
+    "plain-py2": set(),
+    "plain-ts1": set(),
+    "plain-ts2auto": set(),
+    "plain-ts2default": set(),
+}
+
+DRILLS = {
+    "drill-404-py1": {"session-not-reestablished"},
+    "drill-404-ts1": {"session-not-reestablished"},
+    "drill-404-ts2": {"session-not-reestablished"},
+    "drill-429-py1": set[str](),
+    "drill-429-ts2": set(),
+    "drill-503-ts1": set(),
+    "drill-cut-py1": {"get-retried-after-405"},
+    "drill-cut-py2modern": {"event-id-in-modern-era"},
+    "drill-cut-ts1": set(),
+    "drill-html-py1": {"get-retried-after-405"},
+    "drill-wrongid-py1": {"get-retried-after-405"},
+    "drill-wrongid-py2modern": set(),
+    "drill-wrongid-ts1": set(),
+}
+
+
+def test_every_recording_is_told_of_here() -> None:
+    """A new recording must not go unread."""
+    assert sorted({*PLAIN, *DRILLS}) == sorted([*names("plain"), *names("drill")])
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_a_client_that_goes_about_its_business_gets_no_error(name: str) -> None:
+    """Our choice: no rule accuses a client that is right; these nine are in daily use."""
+    findings = found(name)
+    assert findings.keys() == PLAIN[name], [finding.summary for finding in findings.values()]
+    assert [finding.id for finding in findings.values() if finding.level == "error"] == []
+
+
+@pytest.mark.parametrize("name", DRILLS)
+def test_what_a_client_makes_of_a_fault_is_found(name: str) -> None:
+    """2025-11-25 basic/transports, Session Management: a client that gets 404 MUST begin a new session."""
+    assert found(name).keys() == DRILLS[name]
+
+
+@pytest.mark.parametrize("name", ["plain-ts1", "plain-insp1", "plain-insp2", "plain-mcpremote"])
+def test_a_session_that_a_client_leaves_behind_is_told_when_it_expires(name: str) -> None:
+    """2025-11-25 basic/transports, Session Management: clients SHOULD send DELETE when they are done."""
+    kept = records(name)
+    made = [each for each in kept if isinstance(each, ExchangeRecord) and each.made]
+    ended = [
+        SessionChange(
+            number=len(kept) + place,
+            at=each.at + 1800,
+            kind="end",
+            session=each.session or "",
+            reason="expired",
+        )
+        for place, each in enumerate(made, 1)
+    ]
+    assert found(name, *ended)["session-never-deleted"].count == len(made)
+
+
+def test_what_was_recorded_is_read_whole() -> None:
+    """A record that a loader has dropped could break no rule."""
+    kept = [each for each in records("plain-py1") if isinstance(each, ExchangeRecord)]
+    methods = [each.message.method if each.message else each.http_method for each in kept]
+    wanted = ["initialize", "notifications/initialized", "GET", "tools/list", "tools/call", "DELETE"]
+    assert methods == wanted
+    assert [each.status for each in kept] == [200, 202, 200, 200, 200, 204]
+    assert {each.revision for each in kept} == {"2025-11-25"}
+    assert {each.client for each in kept} == {"mcp"}
+    assert len({each.session for each in kept}) == 1
