@@ -16,6 +16,14 @@ _IDS = {"t": "{trace}", "v": "{key}"}
 """Part of a path → what stands for the part behind it, which is the right to read a record."""
 
 
+_ADDRESS = re.compile(r"""(/(?P<kind>[tv])/|"trace" ?: ?")[A-Za-z0-9_-]{32}(?![A-Za-z0-9_-])""")
+
+
+def without_traces(text: str) -> str:
+    """Return a text in which no address of a trace lets anybody read it, in URLs and as a member of JSON."""
+    return _ADDRESS.sub(lambda found: f"{found[1]}{_IDS[found['kind'] or 't']}", text)
+
+
 def shown_path(path: bytes) -> str:
     """Return a path with ``{trace}`` in the place of a trace's id, and ``…`` in that of what is no word.
 

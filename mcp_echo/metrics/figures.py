@@ -74,6 +74,9 @@ HELD_REFUSED = Figure(
     "(MCP_ECHO_MAX_HELD_BYTES_PER_CLIENT).",
     ("reason",),
 )
+FINDINGS = Figure(
+    "mcp_echo_findings", "Rules that clients, gateways and browsers did not keep, by the rule's id.", "rule"
+)
 HTTP_REFUSED = Figure(
     "http_refused",
     "HTTP requests answered with an error before a JSON-RPC message was looked at, by HTTP status.",
@@ -227,6 +230,8 @@ class ServerCollector(Collector):
         held = self._from.context.limits.held
         yield gauge(HELD_BYTES, held.total)
         yield counter(HELD_REFUSED, {"full": held.refused, "client": held.refused_to_holders})
+        insight = self._from.context.insight
+        yield counter(FINDINGS, {} if insight is None else dict(insight.found))
         yield counter(HTTP_REFUSED, {str(status): count for status, count in tally.refused.items()})
 
     def _sessions(self) -> Iterator[Metric]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 
 from mcp_echo.auth.networks import network_of
@@ -14,6 +15,7 @@ from mcp_echo.watch.masking import Masker
 from mcp_echo.watch.recorder import Recorder
 from mcp_echo.watch.records import ExchangeRecord, Record
 from mcp_echo.watch.report import report_about, report_of
+from mcp_echo.watch.rules.rule import Rule
 from mcp_echo.watch.rules.table import RULES
 from mcp_echo.watch.seen import Seen, SentEvent, SentState
 from mcp_echo.watch.traces import Trace, TraceLimits, Traces, Wanted
@@ -49,7 +51,7 @@ class Insight:
             settings.trace_bytes,
             settings.max_trace_bytes,
         )
-        self.traces = Traces(limits, RULES, clocks.wall)
+        self.traces = Traces(limits, RULES, clocks.wall, self._count)
         self.recorder = Recorder(
             self.traces,
             self.masker,
@@ -63,8 +65,13 @@ class Insight:
         if records_plain(settings):
             self.plain = self.traces.standing("/mcp")
             self.traces.add(self.plain)
+        self.found: Counter[str] = Counter()
+        """Id of a rule → how often it was broken, in all traces since the start."""
         self._second = 0
         self._in_second = 0
+
+    def _count(self, rule: Rule, _number: int) -> None:
+        self.found[rule.id] += 1
 
     def admit(self, seen: Seen) -> None:
         """Have an exchange with plain ``/mcp`` recorded, or counted where there are too many in a second."""

@@ -63,6 +63,9 @@ class Wanted(NamedTuple):
     """How long it lasts; None for `TraceLimits.seconds`."""
 
 
+Noticed = Callable[[Rule, int], object]
+
+
 class TooManyTraces(Exception):
     """There are as many as there may be; the message says of what, and what to do."""
 
@@ -73,13 +76,21 @@ class Trace:
     Args:
         wanted: What it is to be.
         rules: What its records are held to.
+        noticed: Told of each occurrence of a finding.
         begun: When it is made, by the wall clock.
         expires: When it ends; None for never.
         holder: Whose share it counts in.
     """
 
     def __init__(
-        self, wanted: Wanted, rules: dict[str, Rule], *, begun: float, expires: float | None, holder: str
+        self,
+        wanted: Wanted,
+        rules: dict[str, Rule],
+        noticed: Noticed,
+        *,
+        begun: float,
+        expires: float | None,
+        holder: str,
     ) -> None:
         self.id = secrets.token_urlsafe(ID_BYTES)
         self.share = secrets.token_urlsafe(ID_BYTES)
@@ -101,7 +112,7 @@ class Trace:
         """How many exchanges were only counted."""
         self.readers: list[Callable[[Record | None], None]] = []
         """Told of each record, and of None at the end."""
-        self.judge = Judge(rules)
+        self.judge = Judge(rules, noticed)
         self.flows = Flows()
         self.scope: str | None = f"trace {hashlib.sha256(self.id.encode()).hexdigest()[:16]}"
         """What tells its sessions and handles from those of others; None where they are nobody else's."""
@@ -172,14 +183,22 @@ class Traces:
         limits: What they may take.
         rules: What their records are held to.
         wall: The wall clock.
+        noticed: Told of each occurrence of a finding: the rule, and the number of the record.
     """
 
-    def __init__(self, limits: TraceLimits, rules: dict[str, Rule], wall: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        limits: TraceLimits,
+        rules: dict[str, Rule],
+        wall: Callable[[], float],
+        noticed: Noticed = lambda _rule, _number: None,
+    ) -> None:
         self.limits = limits
         self.bytes = 0
         """Bytes of all records."""
         self._rules = rules
         self._wall = wall
+        self._noticed = noticed
         self._traces: dict[str, Trace] = {}
         self._shares: dict[str, Trace] = {}
         self._ended: dict[str, Ended] = {}
@@ -209,11 +228,11 @@ class Traces:
                 "one expires"
             )
         seconds = self.limits.seconds if wanted.seconds is None else wanted.seconds
-        return Trace(wanted, self._rules, begun=now, expires=now + seconds, holder=holder)
+        return Trace(wanted, self._rules, self._noticed, begun=now, expires=now + seconds, holder=holder)
 
     def standing(self, label: str) -> Trace:
         """Return the trace of plain ``/mcp``, which nobody asked for and which does not expire."""
-        trace = Trace(Wanted(label), self._rules, begun=self._wall(), expires=None, holder="")
+        trace = Trace(Wanted(label), self._rules, self._noticed, begun=self._wall(), expires=None, holder="")
         trace.scope = None
         return trace
 

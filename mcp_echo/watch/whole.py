@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from mcp_echo.http.paths import shown_path
+from mcp_echo.http.paths import shown_path, without_traces
 from mcp_echo.protocol import strict_json
 from mcp_echo.redaction import excerpt, mask, mask_body, mask_header, mask_json, mask_session_ids
 from mcp_echo.watch.seen import BodyEvent, Head, Seen
@@ -113,7 +113,7 @@ class WholeExchanges:
         return self._ids_cut(_masked_body(body))
 
     def _ids_cut(self, text: str) -> str:
-        return mask_session_ids(text, self._is_session)
+        return without_traces(mask_session_ids(text, self._is_session))
 
 
 def _parted(line: bytes) -> tuple[str, str]:
