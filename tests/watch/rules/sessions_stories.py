@@ -104,6 +104,7 @@ CASES = {
         kept=[
             Story().ready().call(),
             Story().initialize().ready("s2"),
+            Story().ready().initialize("s2").call("s2", status=400),
             Story().ready().wait(60).ready("s2"),
             Story().ready().ready("s2", address="192.0.2.8"),
         ],

@@ -123,10 +123,13 @@ CASES = {
         broken=[
             (busy().wait(2).call(), "came again after 3.0 s; Retry-After of the 429 asked for 10 s"),
             (busy(503).call(), "of the 503 asked for 10 s"),
+            # It was refused before it was read, and is the same to the byte.
+            (Story().post(None, status=429, **LATER).post(None), "POST came again after 998 ms"),
         ],
         kept=[
             busy().wait(10).call(),
             busy().post(TOOLS),
+            Story().post(None, status=429, **LATER).post(None, body_hash="another"),
             busy().call("s2", address="192.0.2.8"),
             busy().call("s2"),
             busy().wait(-0.9).call(connection=2),
