@@ -163,7 +163,7 @@ class EchoService(MultiService):
         self.health = Health(self.context)
         if self.tally is not None:
             self.tally.expect(self.server.methods, self._offer.tools, self.server.supported.names)
-        self.streams = Streams(reactor, settings.keepalive_interval, self.watch)
+        self.streams = Streams(reactor, settings.keepalive_interval, self.watch, settings.stall_timeout / 2)
         try:
             self.http = StreamableHttp(
                 server=self.server,

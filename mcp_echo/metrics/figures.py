@@ -75,7 +75,7 @@ HELD_REFUSED = Figure(
     ("reason",),
 )
 FINDINGS = Figure(
-    "mcp_echo_findings", "Rules that clients, gateways and browsers did not keep, by the rule's id.", "rule"
+    "findings", "Rules that clients, gateways and browsers did not keep, by the rule's id.", ("rule",)
 )
 HTTP_REFUSED = Figure(
     "http_refused",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IPushProducer, IReactorTime
@@ -14,6 +14,7 @@ from zope.interface import implementer
 from mcp_echo.eras.exchange import StreamResponse
 from mcp_echo.transport import sse
 from mcp_echo.transport.edge.exchange import HttpExchange
+from mcp_echo.transport.edge.writing import unsent
 from mcp_echo.transport.stream_states import NEXT, Event, State
 from mcp_echo.watch.observer import Watch
 from mcp_echo.watch.seen import Ending, StreamEvent, StreamEventKind
@@ -64,7 +65,9 @@ class EventStream:
         "_log",
         "_opened",
         "_opening",
+        "_paused",
         "_quiet",
+        "_stalled",
         "_state",
         "_stream",
         "_stream_response",
@@ -91,7 +94,8 @@ class EventStream:
         self._why: Ending = "ended"
         self._done: Deferred[None] = Deferred(self._left)
         self._state: State = "open"
-        self._quiet = False
+        self._quiet = self._stalled = False
+        self._paused = 0.0
 
     @property
     def _is_read(self) -> bool:
@@ -126,15 +130,14 @@ class EventStream:
         self.wake()
         return self._done
 
-    def _tell(self, kind: StreamEventKind, why: Ending | None = None) -> None:
+    def _tell(self, kind: StreamEventKind, **more: Any) -> None:
         watch, stream_response = self._streams.watch, self._stream_response
-        now = watch.now()
-        seconds = None if why is None else now - self._opened
-        watch.tell(StreamEvent(kind, now, stream_response.session, stream_response.stream.tag, why, seconds))
+        session, tag = stream_response.session, stream_response.stream.tag
+        watch.tell(StreamEvent(kind, watch.now(), session, tag, **more))
 
     def closed(self) -> None:
         """Tell of the end."""
-        self._tell("close", self._why)
+        self._tell("close", why=self._why, seconds=self._streams.watch.now() - self._opened)
 
     def _step(self, event: Event) -> None:
         self._state = NEXT[self._state].get(event, self._state)
@@ -192,7 +195,7 @@ class EventStream:
 
     def leave(self) -> None:
         """End this response: the server hangs up, and its client is to come back."""
-        self._tell("hang-up")
+        self._tell("hang-up", retry=RECONNECT_MILLISECONDS if self._stream_response.resumable else None)
         self._leave("hang-up")
 
     def _leave(self, why: Ending) -> None:
@@ -215,9 +218,21 @@ class EventStream:
         if self._quiet and self._state == "open":
             self._exchange.write(self._keep_alive)
         self._quiet = True
+        if self._state == "paused":
+            self._look_at_stall()
+
+    def _look_at_stall(self) -> None:
+        """Tell once of a client that has read nothing for long."""
+        seconds = self._streams.watch.now() - self._paused
+        if seconds >= self._streams.stall and not self._stalled:
+            self._stalled = True
+            size, sent = unsent(self._exchange.transport)
+            self._tell("stalled", seconds=seconds, waiting=size - sent)
 
     def pauseProducing(self) -> None:
         """The client does not keep up; called again with every write until it does."""
+        if self._state == "open":
+            self._paused, self._stalled = self._streams.watch.now(), False
         self._step("paused")
 
     def resumeProducing(self) -> None:
@@ -246,12 +261,14 @@ class Streams:
         clock: Times the keep-alives.
         interval: Seconds between two of them.
         watch: Is told when a stream is opened and closed.
+        stall: Seconds that a client may read nothing before that is told of.
     """
 
     _log = Logger()
 
-    def __init__(self, clock: IReactorTime, interval: float, watch: Watch) -> None:
+    def __init__(self, clock: IReactorTime, interval: float, watch: Watch, stall: float) -> None:
         self.watch = watch
+        self.stall = stall
         self._interval = interval
         self._open: set[EventStream] = set()
         self._stopping = False

@@ -133,6 +133,7 @@ class Recorder:
             sent=seen.sent,
             first=_since(seen.arrived, seen.first),
             last=_since(seen.arrived, seen.last),
+            left=_since(seen.arrived, seen.left),
             streamed=seen.streamed,
             refusal=None if refusal is None else type(refusal).__name__,
             reason=None if refusal is None else masker.text(refusal.message),
@@ -222,6 +223,8 @@ class Recorder:
                 tag=event.tag,
                 why=event.why,
                 seconds=event.seconds,
+                retry=event.retry,
+                waiting=event.waiting,
             ),
         )
 

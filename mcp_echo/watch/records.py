@@ -34,11 +34,6 @@ it is one word, its credential is the word that a program prints for a value it 
 scheme twice, it is in quotation marks, or it breaks the grammar otherwise."""
 
 
-StreamKind = StreamEventKind | Literal["stalled"]
-"""As of `StreamEventKind`; also: its client has read nothing for half of the time after which it is
-disconnected."""
-
-
 class Params(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True, rename="camel"):
     """What rules want to know of the params of a message."""
 
@@ -247,7 +242,7 @@ class StreamRecord(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True
     """Counted with the exchanges of the trace."""
     node: str = ""
     at: float
-    kind: StreamKind
+    kind: StreamEventKind
     session: str | None = None
     """As of `ExchangeRecord`; None in the modern era."""
     tag: str = ""

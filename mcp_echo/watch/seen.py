@@ -23,9 +23,10 @@ CANCELLED = "cancelled"
 
 Era = Literal["legacy", "modern"]
 
-StreamEventKind = Literal["open", "resume", "hang-up", "close"]
-"""A stream opens, or is taken up again by a client that comes back; the server closes its connection, for the
-client to come back; its connection is done, or is lost."""
+StreamEventKind = Literal["open", "resume", "stalled", "hang-up", "close"]
+"""A stream opens, or is taken up again by a client that comes back; its client has read nothing for half of
+the time after which it is disconnected; the server closes its connection, for the client to come back; its
+connection is done, or is lost."""
 
 Ending = Literal["ended", "left", "hang-up", "replaced", "stopping"]
 """Why a connection carries a stream no more: the stream has ended, its client has left, the server has asked
@@ -169,6 +170,8 @@ class Seen(Asked, kw_only=True, eq=False):
     """Seconds of the steady clock when the first byte of the answer was written; None while none was."""
     last: float | None = None
     """The same of the last byte; None as long as a stream is open, and where the client left before."""
+    left: float | None = None
+    """Seconds of the steady clock when the client left before the answer had ended; None where it did not."""
     streamed: bool = False
     """Whether a stream answers."""
     lines: Sequence[bytes] = ()
@@ -236,7 +239,11 @@ class StreamEvent(NamedTuple):
     why: Ending | None = None
     """Of a close."""
     seconds: float | None = None
-    """Of a close, how long the connection has carried it."""
+    """Of a close, how long the connection has carried it; of a stall, how long nothing was read."""
+    retry: int | None = None
+    """Of a hang-up, the milliseconds that the client was told to wait."""
+    waiting: int = 0
+    """Of a stall, the bytes that wait at least."""
 
 
 class SentEvent(NamedTuple):

@@ -199,7 +199,7 @@ class ServiceTests(ModernTestCase):
     def written(self, environ: dict[str, str], on_terminal: bool = False) -> list[str]:
         """Return the lines about a call, and about one in a session that is not there."""
         with terminal(on_terminal):
-            self.serve({"MCP_ECHO_ACCESS_LOG": "auto", **environ})
+            self.serve({"MCP_ECHO_ACCESS_LOG": "auto", "MCP_ECHO_WATCH": "off", **environ})
         session = self.initialize("2025-11-25")
         events = Events()
         with observed(events.append):

@@ -186,6 +186,7 @@ class HttpExchange:
     def lose(self) -> None:
         """The client has gone away."""
         self._connection = None
+        self.seen.left = self.seen.watch.now()
         left, self._left = self._left, None
         if left is not None:
             left()

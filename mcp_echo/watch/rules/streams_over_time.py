@@ -289,7 +289,7 @@ class StreamNotRead(OverTime):
         broken = Broken(
             exchange=record.number,
             summary=f"The client has not read its stream for {seconds(record.seconds or 0.0)};"
-            f" {record.waiting} bytes wait",
+            f" {record.waiting} bytes wait at least",
             subject="stream",
             found=f"{record.waiting} bytes not read",
             wanted="that the client reads what it asked for",
