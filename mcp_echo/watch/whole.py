@@ -93,7 +93,8 @@ class WholeExchanges:
     def _request_line(self, head: Head) -> str:
         method, target, version = head.raw.partition(b"\r\n")[0].decode("latin-1").split(" ")
         _, mark, query = target.partition("?")
-        shown = self._ids_cut(excerpt(query, _LONGEST_QUERY))
+        # A credential is told by its blanks, too, which a query writes as plus signs.
+        shown = self._ids_cut(excerpt(query.replace("+", " "), _LONGEST_QUERY)).replace(" ", "+")
         return f"{method} {shown_path(head.path)}{mark}{shown} {version}"
 
     def _line(self, name: str, value: str) -> str:
