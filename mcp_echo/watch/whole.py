@@ -93,9 +93,7 @@ class WholeExchanges:
     def _request_line(self, head: Head) -> str:
         method, target, version = head.raw.partition(b"\r\n")[0].decode("latin-1").split(" ")
         _, mark, query = target.partition("?")
-        # A credential is told by its blanks, too, which a query writes as plus signs.
-        shown = self._ids_cut(excerpt(query.replace("+", " "), _LONGEST_QUERY)).replace(" ", "+")
-        return f"{method} {shown_path(head.path)}{mark}{shown} {version}"
+        return f"{method} {shown_path(head.path)}{mark}{self._ids_cut(_masked_query(query))} {version}"
 
     def _line(self, name: str, value: str) -> str:
         if self._reveal:
@@ -120,6 +118,14 @@ class WholeExchanges:
 def _parted(line: bytes) -> tuple[str, str]:
     name, _, value = line.decode("latin-1").partition(":")
     return name, value.strip()
+
+
+def _masked_query(query: str) -> str:
+    """Return a query without the credentials in it, also those with blanks, which it writes as plus signs."""
+    shown = excerpt(query, _LONGEST_QUERY)
+    spaced = shown.replace("+", " ")
+    masked = excerpt(spaced, _LONGEST_QUERY)
+    return shown if masked == spaced else masked
 
 
 def _with_body(lines: list[str], body: str | None) -> list[str]:
