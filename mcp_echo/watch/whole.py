@@ -121,11 +121,16 @@ def _parted(line: bytes) -> tuple[str, str]:
 
 
 def _masked_query(query: str) -> str:
-    """Return a query without the credentials in it, also those with blanks, which it writes as plus signs."""
+    """Return a query without the credentials in it.
+
+    A plus sign may be a blank, by which some are told, or part of one: where there are both, the whole of a
+    query that has a credential is hidden.
+    """
     shown = excerpt(query, _LONGEST_QUERY)
-    spaced = shown.replace("+", " ")
-    masked = excerpt(spaced, _LONGEST_QUERY)
-    return shown if masked == spaced else masked
+    spaced = query.replace("+", " ")
+    if spaced != query and (shown != query or excerpt(spaced, _LONGEST_QUERY) != spaced):
+        return mask(query)
+    return shown
 
 
 def _with_body(lines: list[str], body: str | None) -> list[str]:
