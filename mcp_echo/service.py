@@ -54,7 +54,7 @@ from mcp_echo.transport.streamable_http import StreamableHttp
 from mcp_echo.transport.streams import Streams
 from mcp_echo.transport.timers import ReactorTimers
 from mcp_echo.transport.trace_routes import TraceRoutes
-from mcp_echo.watch.insight import Insight
+from mcp_echo.watch.insight import LOOK_SECONDS, Insight
 from mcp_echo.watch.journal import Journal
 from mcp_echo.watch.observer import Observer, Watch
 from mcp_echo.watch.request_log import RequestLog
@@ -65,41 +65,45 @@ from mcp_echo.workers.worker import shared_endpoint
 
 
 class Sweeper(Service):
-    """Ends expired sessions from time to time.
+    """Does something again and again while the service runs, whatever comes of it.
 
     Args:
-        clock: Times the sweeps.
-        store: Where the sessions are.
-        interval: Seconds between two sweeps.
+        clock: Times it.
+        sweep: What is done.
+        what: What that is, for the log.
+        interval: Seconds between two times.
     """
 
     _log = Logger("mcp_echo")
 
-    def __init__(self, clock: IReactorTime, store: SessionStore, interval: float) -> None:
-        self._store = store
+    def __init__(self, clock: IReactorTime, sweep: Callable[[], object], what: str, interval: float) -> None:
+        self._sweep = sweep
+        self._what = what
         self._interval = interval
-        self._loop = LoopingCall(self._sweep)
+        self._loop = LoopingCall(self._once)
         self._loop.clock = clock
 
     def startService(self) -> None:
-        """Sweep every interval from now on."""
+        """Do it every interval from now on."""
         super().startService()
-        # The loop ends only when the service stops: `_sweep` lets nothing out.
+        # The loop ends only when the service stops: `_once` lets nothing out.
         self._loop.start(self._interval, now=False)
 
     def stopService(self) -> None:
-        """Sweep no more."""
+        """Do it no more."""
         super().stopService()
         if self._loop.running:
             self._loop.stop()
 
-    def _sweep(self) -> None:
-        # An exception would end the LoopingCall, and sessions would pile up from then on.
+    def _once(self) -> None:
+        # An exception would end the LoopingCall, and what is swept would pile up from then on.
         try:
-            self._store.expire()
+            self._sweep()
         except Exception:
             self._log.failure(
-                "The session cleanup failed; it runs again in {interval:g} s", interval=self._interval
+                "The {what} failed; it runs again in {interval:g} s",
+                what=self._what,
+                interval=self._interval,
             )
 
 
@@ -171,7 +175,7 @@ class EchoService(MultiService):
                 health=self.health,
                 streams=self.streams,
                 journal=self.journal,
-                traces=None if self.insight is None else TraceRoutes(self.insight, settings, reactor),
+                traces=self._trace_routes(),
             )
         except ValueError as error:
             raise ConfigError(str(error)) from None
@@ -179,7 +183,10 @@ class EchoService(MultiService):
         self.listener: Listener | None = None
         self.metrics: MetricsPort | None = None
         self.notices = Notices(reactor, environ, self.status)
-        Sweeper(reactor, self.store, settings.session_cleanup_interval).setServiceParent(self)
+        every = settings.session_cleanup_interval
+        Sweeper(reactor, self.store.expire, "session cleanup", every).setServiceParent(self)
+        if self.insight is not None:
+            Sweeper(reactor, self.insight.look, "look at traces", LOOK_SECONDS).setServiceParent(self)
 
     def _build_alone(self, node: str) -> None:
         """Make a server whose sessions live in this process."""
@@ -260,6 +267,13 @@ class EchoService(MultiService):
             insight=self.insight,
             agreed=agreed,
         )
+
+    def _trace_routes(self) -> TraceRoutes | None:
+        if self.insight is None:
+            return None
+        routes = TraceRoutes(self.insight, self._effective.settings, self._reactor)
+        self.streams.also_stop.append(routes.stop)
+        return routes
 
     def _server(self, seal: Seal, runner: Runner) -> Server:
         methods = Methods(self.context, self._offer, _supported(self.context.settings))

@@ -59,7 +59,7 @@ class SweeperTests(SynchronousTestCase):
     def test_one_failing_sweep_does_not_end_the_sweeping(self) -> None:
         """LoopingCall stops for good on an exception; sessions would pile up."""
         clock, store = Clock(), FailingStore()
-        sweeper = Sweeper(clock, cast(Any, store), 60)
+        sweeper = Sweeper(clock, cast(Any, store).expire, "session cleanup", 60)
         sweeper.startService()
         clock.pump([60, 60, 60])
         assert store.sweeps == 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from typing import Any, Literal, get_args
 
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -273,6 +274,8 @@ class Streams:
         self._open: set[EventStream] = set()
         self._stopping = False
         self.written = Written()
+        self.also_stop: list[Callable[[], None]] = []
+        """Called when all streams are ended, for those that are none of a session."""
         self._beat = LoopingCall(self._beat_all)
         self._beat.clock = clock
 
@@ -309,6 +312,8 @@ class Streams:
     def stop(self) -> None:
         """End every stream that would go on for ever; the others are kept alive until they end."""
         self._stopping = True
+        for stop in self.also_stop:
+            stop()
         # A copy: a stream that ends leaves the set at once.
         for stream in list(self._open):
             stream.leave_unless_answering()

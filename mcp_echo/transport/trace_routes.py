@@ -105,6 +105,11 @@ class TraceRoutes:
             self._insight.admit(exchange.seen)
         return handler
 
+    def stop(self) -> None:
+        """End every stream of events: the server stops."""
+        for stream in list(self.events):
+            stream.end()
+
     def _find(self, exchange: HttpExchange, of_route: OfRoute) -> Handler | None:
         path = exchange.head.path
         if path in (b"/t", b"/t/"):

@@ -29,6 +29,12 @@ PER_ADDRESS = 20
 FULL_RECORDS = 50
 """Exchanges with plain ``/mcp`` that are recorded in one second; more are counted."""
 
+LOOK_SECONDS = 1.0
+"""Seconds between two looks at what has not come by its deadline."""
+
+LOOKED_AT = 180.0
+"""Seconds after its last exchange for which a trace is looked at: longer than the longest deadline."""
+
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -69,6 +75,14 @@ class Insight:
         """Id of a rule → how often it was broken, in all traces since the start."""
         self._second = 0
         self._in_second = 0
+
+    def look(self) -> None:
+        """End the traces whose time is over, and judge what has not come by its deadline in the others."""
+        self.traces.expire()
+        now = self.clocks.wall()
+        for trace in self.traces:
+            if now - trace.used < LOOKED_AT:
+                trace.judge.due(now)
 
     def _count(self, rule: Rule, _number: int) -> None:
         self.found[rule.id] += 1
