@@ -288,7 +288,9 @@ def sweep_milliseconds() -> float:
         revision = next(iter(Supported().legacy.values()))
         for number in range(STORED):
             now[0] = 0.0 if number < EXPIRED else 50.0
-            store.create(session_key(None), Terms(revision, UNKNOWN_CLIENT, store.timeout), "10.0.0.1")
+            store.create(
+                session_key(None, "0000"), Terms(revision, UNKNOWN_CLIENT, store.timeout), "10.0.0.1"
+            )
         now[0] = 100.0
         before = time.process_time()
         expired = store.expire()

@@ -26,9 +26,16 @@ class SessionKey(NamedTuple):
         return (_HANDLE if self.handle else _ID).fullmatch(self.id) is not None
 
 
-def session_key(owner: str | None) -> SessionKey:
-    """Return the key of a session that is to be made."""
-    return SessionKey(str(uuid.uuid4()), owner, False)
+def session_key(owner: str | None, tag: str) -> SessionKey:
+    """Return the key of a session that is to be made: a UUID of version 8 (RFC 9562 section 5.8).
+
+    Args:
+        owner: Who makes it, or None.
+        tag: Four hex digits that name the node; see `mcp_echo.protocol.session_ids`.
+    """
+    # Version 4 has 122 random bits and the variant in place; the tag takes 16 of them.
+    random = str(uuid.uuid4())
+    return SessionKey(f"{random[:9]}{tag}-8{random[15:]}", owner, False)
 
 
 def handle_key(owner: str | None) -> SessionKey:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mcp_echo import __version__
+from mcp_echo.protocol.session_ids import node_tag
 from mcp_echo.redaction import mask_tokens
 from mcp_echo.tools.base import ServerContext
 
@@ -24,8 +25,10 @@ class Health:
     def health(self) -> dict[str, Any]:
         """Return the counts of the server, which is alive since it answers.
 
+        ``node_tag`` is the second group of the ids of the sessions that are made here.
         Those of ``sessions`` are of all nodes that share the store, since it was made; ``this_node`` has what
-        this process has done since it started, where that is another question.
+        this process has done since it started, where that is another question. ``node_tag`` is the second
+        group of the ids of the sessions that are made here.
         """
         store = self._context.store
         own, counts = store.statistics, store.counts
@@ -41,6 +44,7 @@ class Health:
             **({} if counts is None else {"this_node": this_node}),
             "store": self._store(),
             "node": store.node,
+            "node_tag": node_tag(store.node),
             "uptime_seconds": int(self._context.uptime),
             "version": __version__,
         }

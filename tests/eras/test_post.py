@@ -45,10 +45,10 @@ class InitializeTests(ServerTestCase):
         answer = self.rpc("initialize", {"protocolVersion": "2025-11-25"})
         assert answer.json["result"]["protocolVersion"] == "2025-06-18"
 
-    def test_the_session_id_is_a_uuid4_in_the_response_head(self) -> None:
-        """Session Management, rule 1: visible ASCII, cryptographically secure."""
+    def test_the_session_id_is_a_uuid_of_version_8_in_the_response_head(self) -> None:
+        """Session Management, rule 1: visible ASCII, cryptographically secure; RFC 9562 section 5.8."""
         assert re.search(
-            r"\A[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\Z", self.initialize()
+            r"\A[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\Z", self.initialize()
         )
 
     def test_a_refused_initialize_leaves_nothing_behind(self) -> None:

@@ -24,6 +24,7 @@ class HealthTests(ServerTestCase):
             "sessions": {"active": 1, "total_created": 2, "expired": 1},
             "store": MEMORY,
             "node": self.store.node,
+            "node_tag": self.initialize()[9:13],
             "uptime_seconds": 15,
             "version": __version__,
         }

@@ -38,6 +38,7 @@ from mcp_echo.protocol.handshake import (
 from mcp_echo.protocol.jsonrpc import Message, Request, result_bytes
 from mcp_echo.protocol.meta import check_meta
 from mcp_echo.protocol.revisions import LEGACY, Revision
+from mcp_echo.protocol.session_ids import node_tag
 from mcp_echo.sessions.event_log import Stream
 from mcp_echo.sessions.held import STREAM_BYTES
 from mcp_echo.sessions.key import session_key
@@ -67,6 +68,7 @@ class LegacyEra:
     def __init__(self, methods: Methods, journal: Journal, timers: Timers, runner: Runner) -> None:
         self._methods = methods
         self._context = methods.context
+        self._tag = node_tag(methods.context.store.node)
         self._supported = methods.supported
         self._own = SessionMethods(methods)
         self.answering = Answering(methods.context, self._own.table, journal, timers, runner)
@@ -152,7 +154,7 @@ class LegacyEra:
         self._context.limits.admit_session(address, exchange.arrived, exchange)
         store = self._context.store
         terms = Terms(revision, client, store.timeout)
-        session = store.create(session_key(exchange.principal), terms, address)
+        session = store.create(session_key(exchange.principal, self._tag), terms, address)
         exchange.then(exchange.began, session)
         return session
 
