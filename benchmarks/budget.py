@@ -42,6 +42,7 @@ EXPIRED = 100
 
 BOUNDS = {
     "CPU of an echo ÷ CPU of the bare resource": (0.75, 0.85),
+    "CPU of an echo with /mcp recorded ÷ without": (1.07, 1.15),
     "KiB of resident memory a session": (0.9, 1.1),
     "KiB of resident memory an idle stream": (8.0, 9.6),
     f"ms to sweep {STORED} sessions of which {EXPIRED} have expired": (2.0, 2.4),
@@ -215,6 +216,10 @@ def _daemon(port: int) -> list[str]:
     return [sys.executable, "-m", "mcp_echo", "--port", str(port), *options]
 
 
+def _unrecorded(port: int) -> list[str]:
+    return [*_daemon(port), "--watch", "off"]
+
+
 def _bare(port: int) -> list[str]:
     return [sys.executable, str(HERE / "peers" / "floor.py"), str(port)]
 
@@ -236,12 +241,22 @@ def _round(server: Server, connections: list[Connection], sessions: list[bytes],
 
 
 def echo_ratio() -> float:
-    """Return the CPU of an echo over that of the bare resource: the median of several rounds in turns."""
-    with running(_daemon) as ours, running(_bare) as bare:
+    """Return the CPU of an echo over that of the bare resource."""
+    return _in_turns(_daemon, _bare)
+
+
+def recording_ratio() -> float:
+    """Return the CPU of an echo where /mcp is recorded over that where it is not."""
+    return _in_turns(_daemon, _unrecorded)
+
+
+def _in_turns(one: Callable[[int], list[str]], other: Callable[[int], list[str]]) -> float:
+    """Return the CPU of an echo on one server over that on another: the median of several rounds in turns."""
+    with running(one) as first, running(other) as second:
         sides = []
-        for server in (ours, bare):
+        for server, command in ((first, one), (second, other)):
             connections = [Connection(server.port) for _ in range(CONNECTIONS)]
-            sessions = [connections[0].session() if server is ours else b"x" for _ in range(CONNECTIONS)]
+            sessions = [b"x" if command is _bare else connections[0].session() for _ in range(CONNECTIONS)]
             sides.append((server, connections, sessions))
             _round(server, connections, sessions, first=1)
         ratios = []
@@ -349,7 +364,7 @@ def main() -> int:
     """Measure everything; return 1 if something is over its bound."""
     allow_many_files()
     failed = 0
-    measures = (echo_ratio, session_kib, stream_kib, sweep_milliseconds, worst_delay)
+    measures = (echo_ratio, recording_ratio, session_kib, stream_kib, sweep_milliseconds, worst_delay)
     for (name, (goal, bound)), measure in zip(BOUNDS.items(), measures, strict=True):
         found = measure()
         verdict = "ok" if found <= bound else "OVER"

@@ -18,6 +18,9 @@ _SESSION = "mcp-session-id"
 LONGEST_VALUE = 512
 """Characters of one header or parameter that are kept."""
 
+MOST_SHOWN = 1000
+"""Header fields whose shape is remembered."""
+
 MOST_LINES = 100
 """Header lines and parameters of one request that are kept."""
 
@@ -31,6 +34,8 @@ class Masker:
 
     def __init__(self, key: bytes) -> None:
         self._key = key
+        self._shown: dict[bytes, str] = {}
+        """Digest of a header field → how it is shown. Most come again and again; no secret is kept for it."""
 
     def fingerprint(self, text: str | bytes) -> str:
         """Return 8 hexadecimal digits that are equal for equal texts."""
@@ -48,6 +53,15 @@ class Masker:
 
     def header(self, name: str, value: str) -> str:
         """Return the value of a header field."""
+        digest = hashlib.blake2b(f"{name}\n{value}".encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        shown = self._shown.get(digest)
+        if shown is None:
+            shown = self._shown[digest] = self._header(name, value)
+            if len(self._shown) > MOST_SHOWN:
+                del self._shown[next(iter(self._shown))]
+        return shown
+
+    def _header(self, name: str, value: str) -> str:
         if name.lower() == _SESSION:
             return ", ".join(self.session(each) for each in value[:LONGEST_VALUE].split(", "))
         if name.lower() == "last-event-id":

@@ -7,10 +7,13 @@ still compare them. Times are seconds of the wall clock.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Literal
 
 import msgspec
 
+from mcp_echo.protocol.modern import VERSION_HEADER
+from mcp_echo.protocol.revisions import BY_NAME
 from mcp_echo.watch.seen import Ending, Era, SentState, StreamEventKind
 
 JsonId = int | str
@@ -122,7 +125,9 @@ class Tombstone(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True, r
     """Whether all nodes have one store, so that a session of one is there for each."""
 
 
-class ExchangeRecord(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True, rename="camel"):
+class ExchangeRecord(
+    msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True, rename="camel", dict=True
+):
     """One HTTP request and its answer, refused ones included."""
 
     number: int
@@ -208,8 +213,20 @@ class ExchangeRecord(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=Tr
 
     def values(self, name: str) -> list[str]:
         """Return every value of a request header, masked, in the order of its lines."""
-        wanted = name.lower()
-        return [value for key, value in self.headers if key.lower() == wanted]
+        return self._by_name.get(name.lower(), [])
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for name, value in self.headers:
+            found.setdefault(name.lower(), []).append(value)
+        return found
+
+    @cached_property
+    def is_modern(self) -> bool:
+        """Whether its client speaks the modern era, as the body or the header says."""
+        header = BY_NAME.get(next(iter(self.values(VERSION_HEADER)), ""))
+        return any(each.params.modern for each in self.messages) or (header is not None and header.stateless)
 
     def line_of(self, name: str) -> str:
         """Return the ``subject`` of a finding about a request header: its place among the lines, from 0."""

@@ -49,8 +49,7 @@ def value(x: ExchangeRecord, name: str) -> str | None:
 
 def is_modern(x: ExchangeRecord) -> bool:
     """Return whether a client speaks the modern era, as the body or the header of its request says."""
-    header = REVISIONS.get(value(x, VERSION) or "")
-    return any(each.params.modern for each in x.messages) or (header is not None and header.stateless)
+    return x.is_modern
 
 
 def revision_of(x: ExchangeRecord) -> Revision:
