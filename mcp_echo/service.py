@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from twisted.application.service import MultiService, Service
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IListeningPort, IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -29,6 +29,7 @@ from mcp_echo.host.clocks import CLOCKS, Clocks
 from mcp_echo.host.listening import STOP_MARGIN, Place, endpoint, endpoint_description, metrics_description
 from mcp_echo.host.logs import FailureCount, on_terminal
 from mcp_echo.host.notify import Notices
+from mcp_echo.host.private_file import PrivateFile
 from mcp_echo.metrics.exposition import MetricsSite, Scrapes
 from mcp_echo.metrics.figures import Sources, registry_of
 from mcp_echo.offer.offer import Offer, diagnostic_offer
@@ -54,12 +55,13 @@ from mcp_echo.transport.streamable_http import StreamableHttp
 from mcp_echo.transport.streams import Streams
 from mcp_echo.transport.timers import ReactorTimers
 from mcp_echo.transport.trace_routes import TraceRoutes
-from mcp_echo.watch.insight import LOOK_SECONDS, Insight
+from mcp_echo.watch.insight import LOOK_SECONDS, Insight, has_traces
 from mcp_echo.watch.journal import Journal
 from mcp_echo.watch.observer import Observer, Watch
 from mcp_echo.watch.request_log import RequestLog
 from mcp_echo.watch.seen import SessionEvent
 from mcp_echo.watch.tally import Tally
+from mcp_echo.watch.traces import Trace
 from mcp_echo.workers.assignment import Assignment
 from mcp_echo.workers.worker import shared_endpoint
 
@@ -149,7 +151,7 @@ class EchoService(MultiService):
         self.engine = open_engine(reactor, settings, node) if engine is None else engine
         self.tally = Tally() if settings.metrics_port is not None else None
         self._offer = _offer(settings)
-        self.insight = None if settings.watch == "off" else Insight(settings, node, clocks)
+        self.insight = Insight(settings, node, clocks) if has_traces(settings) else None
         told = (
             None if self.insight is None else self.insight.recorder.see,
             self.journal.see,
@@ -181,6 +183,7 @@ class EchoService(MultiService):
             raise ConfigError(str(error)) from None
         self.site = EchoSite(self.http, reactor, settings, watch=self.watch)
         self.listener: Listener | None = None
+        self._own_trace: PrivateFile | None = None
         self.metrics: MetricsPort | None = None
         self.notices = Notices(reactor, environ, self.status)
         every = settings.session_cleanup_interval
@@ -287,9 +290,29 @@ class EchoService(MultiService):
             self._drain_timeout,
             health=self.health,
             streams=self.streams,
-            listening=self.notices.ready,
+            listening=self._listening,
         )
         self.listener.setServiceParent(self)
+
+    def _listening(self, port: IListeningPort) -> None:
+        self.notices.ready()
+        if self.insight is not None and self.insight.plain is not None:
+            self._tell_of_own_trace(self.insight.plain, getattr(port.getHost(), "port", None))
+
+    def _tell_of_own_trace(self, trace: Trace, port: int | None) -> None:
+        """Tell the operator, and nobody else, where it is shown what comes to /mcp."""
+        settings = self._effective.settings
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        url = f"{settings.public_url or f'http://{host}:{port}'}/t/{trace.id}/"
+        if on_terminal(settings):
+            self.journal.note(f"What comes to /mcp is shown at {url}")
+            return
+        try:
+            self._own_trace = PrivateFile("mcp-echo-trace-", f"{url}\n")
+        except OSError as error:
+            self.journal.note(f"Where it is shown what comes to /mcp cannot be written down: {error}")
+            return
+        self.journal.note(f"What comes to /mcp is shown at the address in {self._own_trace.path}")
 
     def show_metrics(self, place: Place) -> None:
         """Show the figures at a place while the service runs; see `MetricsPort`.
@@ -330,6 +353,8 @@ class EchoService(MultiService):
         return cast(StoreService, self._keeping).stop().addBoth(lambda _: outcome)
 
     def _stopped(self, outcome: object) -> object:
+        if self._own_trace is not None:
+            self._own_trace.remove()
         self.notices.stopped()
         return outcome
 

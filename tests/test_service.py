@@ -162,7 +162,7 @@ class ListenerTests(SynchronousTestCase):
             10,
             health=self.whole.health,
             streams=self.whole.streams,
-            listening=lambda: self.told.append("listening"),
+            listening=lambda _port: self.told.append("listening"),
         )
 
     def started(self, endpoint: Endpoint) -> Listener:

@@ -15,6 +15,7 @@ from mcp_echo.tools.probe import CLIENT_PROBE
 from mcp_echo.tools.session import SESSION_INFO
 from mcp_echo.tools.system import ENVIRONMENT_DUMP, HEALTH_PROBE, REQUEST_TIMING
 from mcp_echo.tools.traces import CLIENT_REPORT, CREATE_TRACE, FLOW_TIMELINE
+from mcp_echo.watch.insight import has_traces
 
 
 def catalogue(settings: Settings) -> Catalogue:
@@ -34,6 +35,6 @@ def catalogue(settings: Settings) -> Catalogue:
         create_tool(settings.session_timeout, settings.store),
         CLOSE_ECHO_SESSION,
         CLIENT_PROBE,
-        *((CREATE_TRACE, CLIENT_REPORT, FLOW_TIMELINE) if settings.watch != "off" else ()),
+        *((CREATE_TRACE, CLIENT_REPORT, FLOW_TIMELINE) if has_traces(settings) else ()),
     )
     return {tool.name: tool for tool in tools}

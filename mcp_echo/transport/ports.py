@@ -68,7 +68,7 @@ class Listener(Port):
         drain_timeout: Seconds the requests in flight may take.
         health: Told when the end begins.
         streams: Ended before the connections are waited for.
-        listening: Called once the port listens.
+        listening: Told of the port once it listens.
     """
 
     _serves = "MCP at /mcp"
@@ -81,7 +81,7 @@ class Listener(Port):
         *,
         health: Health,
         streams: Streams,
-        listening: Callable[[], None],
+        listening: Callable[[IListeningPort], None],
     ) -> None:
         super().__init__(place, site, drain_timeout)
         self._health = health
@@ -99,7 +99,7 @@ class Listener(Port):
 
     def _take_connections(self, port: IListeningPort) -> IListeningPort:
         super()._take_connections(port)
-        self._listening()
+        self._listening(port)
         return port
 
     def stopService(self) -> Deferred[Any]:

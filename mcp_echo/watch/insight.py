@@ -146,6 +146,18 @@ class Insight:
         return report_about(records, RULES, self.clocks.wall(), about)
 
 
+def has_traces(settings: Settings) -> bool:
+    """Return whether there are traces at all.
+
+    They live in the memory of one process. Where several take the requests of one client, another one than
+    knows its trace would refuse it: so there are none with several workers, and with a store that nodes share
+    only where the operator has switched them on.
+    """
+    if settings.watch == "off" or settings.workers > 1:
+        return False
+    return settings.watch == "on" or not settings.store.startswith(("redis", "valkey"))
+
+
 def records_plain(settings: Settings) -> bool:
     """Return whether plain ``/mcp`` is recorded.
 

@@ -21,7 +21,8 @@ def post(url, message, **headers):
 
 
 def converse(url, **headers):
-    params = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "c", "version": "1"}}
+    client = {"name": "c", "version": "1"}
+    params = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": client}
     begun = post(url, {"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params})
     own = {"Mcp-Session-Id": begun["Mcp-Session-Id"], **headers}
     post(url, {"jsonrpc": "2.0", "method": "notifications/initialized"}, **own)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from mcp_echo.settings.load import load
+from mcp_echo.watch.insight import has_traces
 from tests.transport.support import BOTH, Listening, ServerTestCase, modern_message, routing_headers
 
 JSON = {"Content-Type": "application/json"}
@@ -352,3 +354,14 @@ class OwnTests(TraceTestCase):
     def trace(self, made: Any) -> Any:
         assert self.service.insight is not None
         return self.service.insight.traces.find(made["trace"])
+
+    def test_there_are_none_where_another_process_may_take_the_next_request(self) -> None:
+        """README: a trace lives in the memory of one process."""
+        for options, has in (
+            ({"store": "sqlite:/tmp/x.db", "workers": "2"}, False),
+            ({"store": "redis://localhost"}, False),
+            ({"store": "redis://localhost", "watch": "on"}, True),
+            ({"store": "sqlite:/tmp/x.db"}, True),
+            ({}, True),
+        ):
+            assert has_traces(load(options, {}).settings) == has, options
