@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Coroutine, Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -30,6 +31,7 @@ from mcp_echo.host.listening import STOP_MARGIN, Place, endpoint, endpoint_descr
 from mcp_echo.host.logs import FailureCount, on_terminal
 from mcp_echo.host.notify import Notices
 from mcp_echo.host.private_file import PrivateFile
+from mcp_echo.host.trace_file import read_named
 from mcp_echo.metrics.exposition import MetricsSite, Scrapes
 from mcp_echo.metrics.figures import Sources, registry_of
 from mcp_echo.offer.offer import Offer, diagnostic_offer
@@ -61,7 +63,7 @@ from mcp_echo.watch.observer import Observer, Watch
 from mcp_echo.watch.request_log import RequestLog
 from mcp_echo.watch.seen import SessionEvent
 from mcp_echo.watch.tally import Tally
-from mcp_echo.watch.traces import Trace
+from mcp_echo.watch.traces import Trace, new_key
 from mcp_echo.workers.assignment import Assignment
 from mcp_echo.workers.worker import shared_endpoint
 
@@ -151,7 +153,7 @@ class EchoService(MultiService):
         self.engine = open_engine(reactor, settings, node) if engine is None else engine
         self.tally = Tally() if settings.metrics_port is not None else None
         self._offer = _offer(settings)
-        self.insight = Insight(settings, node, clocks) if has_traces(settings) else None
+        self.insight = self._insight(settings, node) if has_traces(settings) else None
         told = (
             None if self.insight is None else self.insight.recorder.see,
             self.journal.see,
@@ -270,6 +272,13 @@ class EchoService(MultiService):
             insight=self.insight,
             agreed=agreed,
         )
+
+    def _insight(self, settings: Settings, node: str) -> Insight:
+        insight = Insight(settings, node, self._clocks)
+        if settings.trace_file is not None:
+            for label, trace_id, share in read_named(Path(settings.trace_file), new_key):
+                insight.traces.add(insight.traces.named(label, trace_id, share))
+        return insight
 
     def _trace_routes(self) -> TraceRoutes | None:
         if self.insight is None:

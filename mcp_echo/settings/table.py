@@ -302,6 +302,12 @@ class Settings:
     record_body: int = _whole(
         "0", (0, 16_384), "bytes", "Bytes of each request's body that a trace keeps, masked."
     )
+    trace_file: str | None = _setting(
+        values.optional_text,
+        "",
+        "File with a name in each line, for traces that keep their addresses over restarts; the server adds "
+        "the addresses. Empty for none.",
+    )
     public_url: str | None = _setting(
         values.public_url,
         "",

@@ -92,8 +92,8 @@ class Trace:
         expires: float | None,
         holder: str,
     ) -> None:
-        self.id = secrets.token_urlsafe(ID_BYTES)
-        self.share = secrets.token_urlsafe(ID_BYTES)
+        self.id = new_key()
+        self.share = new_key()
         """The key that lets read."""
         self.label = wanted.label
         self.expect = wanted.expect
@@ -114,7 +114,7 @@ class Trace:
         """Told of each record, and of None at the end."""
         self.judge = Judge(rules, noticed)
         self.flows = Flows()
-        self.scope: str | None = f"trace {hashlib.sha256(self.id.encode()).hexdigest()[:16]}"
+        self.scope: str | None = scope_of(self.id)
         """What tells its sessions and handles from those of others; None where they are nobody else's."""
         self._sizes: deque[int] = deque()
         self._number = 0
@@ -236,6 +236,12 @@ class Traces:
         trace.scope = None
         return trace
 
+    def named(self, label: str, trace_id: str, share: str) -> Trace:
+        """Return a trace that keeps its id and its share key, and does not expire."""
+        trace = Trace(Wanted(label), self._rules, self._noticed, begun=self._wall(), expires=None, holder="")
+        trace.id, trace.share, trace.scope = trace_id, share, scope_of(trace_id)
+        return trace
+
     def add(self, trace: Trace) -> None:
         """Have a trace from now on, in the place of another one where there are as many as may be."""
         self.expire()
@@ -295,6 +301,16 @@ class Traces:
             biggest = max(held, key=lambda holder: held[holder])
             own = (trace for trace in self if trace.holder == biggest)
             self.end(min(own, key=lambda trace: trace.used), "displaced")
+
+
+def scope_of(trace_id: str) -> str:
+    """Return what tells the sessions of a trace from those of others, and does not tell its id."""
+    return f"trace {hashlib.sha256(trace_id.encode()).hexdigest()[:16]}"
+
+
+def new_key() -> str:
+    """Return an id, or a share key, that nobody can guess."""
+    return secrets.token_urlsafe(ID_BYTES)
 
 
 def _is_over(trace: Trace, now: float) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from mcp_echo.settings.load import load
@@ -365,3 +366,14 @@ class OwnTests(TraceTestCase):
             ({}, True),
         ):
             assert has_traces(load(options, {}).settings) == has, options
+
+    def test_a_trace_that_a_file_names_is_at_the_same_address_after_a_restart(self) -> None:
+        """docs: MCP_ECHO_TRACE_FILE."""
+        path = Path(self.mktemp())
+        path.write_text("my-client\n")
+        addresses = []
+        for _ in range(2):
+            self.serve({"MCP_ECHO_TRACE_FILE": str(path)})
+            addresses.append(path.read_text().split()[1])
+            assert self.get(f"/t/{addresses[-1]}/report")["label"] == "my-client"
+        assert addresses[0] == addresses[1]
