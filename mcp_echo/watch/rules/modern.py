@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from mcp_echo.protocol.errors import HeaderMismatch
 from mcp_echo.protocol.modern import NAMED_BY, decode_header
 from mcp_echo.watch.records import ExchangeRecord
@@ -22,6 +24,8 @@ from mcp_echo.watch.rules.rule import Broken, Held, Outcome, Rule
 
 _MISMATCH = HeaderMismatch.code
 _PARAMETER = "mcp-param-"
+_MASKED = re.compile(r"…|\d characters\b")
+"""What stands in a record in the place of a session id, of a secret, or of what is too long."""
 
 # Headers that mirror the body.
 
@@ -87,6 +91,8 @@ def header_encoding(x: ExchangeRecord) -> Outcome | None:
         (place, name, text)
         for place, (name, text) in enumerate(x.headers)
         if name.lower() == "mcp-name" or name.lower().startswith(_PARAMETER)
+        # How what is masked was encoded cannot be seen any more.
+        if not _MASKED.search(text)
     ]
     for place, name, text in mirroring:
         if _decoded(text) is None:

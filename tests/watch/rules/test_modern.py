@@ -7,14 +7,18 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from mcp_echo.watch.masking import Masker
 from mcp_echo.watch.records import ExchangeRecord
 from mcp_echo.watch.rules.rule import Broken, Held
 from mcp_echo.watch.rules.table import RULES
+from tests.credentials import jws, plain
 from tests.watch.rules.building import LEGACY, MODERN, SESSION, exchange
 from tests.watch.rules.cases import Case, assert_case, outcome_of
 
 VERSION = "MCP-Protocol-Version"
 WRAPPED = "=?base64?SGVsbG8=?="
+MASKER = Masker(b"a key")
+SECRET = jws("a secret").text
 
 
 def call(headers: dict[str, Any] | None = None, **facts: Any) -> ExchangeRecord:
@@ -108,8 +112,15 @@ CASES = {
             # Not wrapped exactly, it stands for itself.
             call({"Mcp-Param-A": "=?base64?SGVsbG8"}),
             call({"Mcp-Param-A": "SGVsbG8"}),
+            call({"Mcp-Param-Token": MASKER.header("Mcp-Param-Token", WRAPPED)}),
         ],
-        silent=[exchange(revision=MODERN), exchange("tools/call", headers={"Mcp-Name": "=?base64?!?="})],
+        silent=[
+            exchange(revision=MODERN),
+            exchange("tools/call", headers={"Mcp-Name": "=?base64?!?="}),
+            # As records have what may not be read there: a handle in a URI, and a secret.
+            call({"Mcp-Name": MASKER.header("Mcp-Name", f"echo://session/es_{'A' * 43}")}),
+            call({"Mcp-Name": MASKER.header("Mcp-Name", f"=?base64?{plain(SECRET)}?=")}),
+        ],
     ),
     "routing-header-in-legacy-era": Case(
         broken=[
