@@ -44,5 +44,10 @@ def _row(cells: list[str]) -> Row:
     return Row(name.strip("`"), product, era, seen, tuple(sorted(_ID.findall(findings))), meaning)
 
 
-TRUE_FAULTS: dict[str, dict[str, str]] = {}
+TRUE_FAULTS: dict[str, dict[str, str]] = {
+    "gemini-cli": {
+        "version-header-missing": "2025-06-18 basic/transports, Protocol Version Header: it MUST come "
+        "with every request after initialize; the notification, the GET and the ping have none."
+    }
+}
 """Client → the errors that it does make: id → why it is one."""
