@@ -125,7 +125,8 @@ def version_header_meta(x: ExchangeRecord) -> Outcome | None:
 
 def routing_header_in_legacy_era(x: ExchangeRecord) -> Outcome | None:
     """Notice headers of the modern era outside it."""
-    if not is_mcp(x, "POST") or x.era != "legacy":
+    # A server that speaks no modern revision takes a modern request for one of the other era.
+    if not is_mcp(x, "POST") or x.era != "legacy" or is_modern(x):
         return None
     names = [
         name
