@@ -200,6 +200,15 @@ def test_a_flow_tells_what_has_failed_in_the_end() -> None:
     assert "no answer (the client had left after 60 s)" in flow.verdict
 
 
+def test_what_worked_once_has_not_failed_every_time() -> None:
+    """As above: the sentence says no more than was seen."""
+    flow = flow_of(Story().ready().call().call(status=503, message={"outcome": 503}))
+    assert flow.state == "complete"
+    assert flow.verdict.endswith(
+        "2 calls, the last at 08:00:03.000; the session is open; call got 503 at 08:00:03.002"
+    )
+
+
 def test_a_session_says_how_it_ended() -> None:
     """Our choice: by its client, by time, or for want of room."""
     assert "ended the session with DELETE" in flow_of(Story().ready().call().delete()).verdict
@@ -252,7 +261,9 @@ def test_a_session_beside_a_modern_flow_that_works_is_nothing_to_tell() -> None:
     story.revision = LEGACY
     story.ready().revision = MODERN
     story.post("server/discover", status=400, message={"error": -32020, "outcome": 400})
-    assert "begun" not in flows_of(story.records, story.now)[0].verdict
+    modern, _ = flows_of(story.records, story.now)
+    assert modern.state == "complete"
+    assert modern.verdict.endswith("; discover got 400 (-32020) at 08:00:03.002")
 
 
 def test_what_was_refused_before_its_name_was_read_is_of_the_client_from_there() -> None:
