@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
@@ -12,6 +12,7 @@ from mcp_echo.protocol.texts import moment
 from mcp_echo.tools.base import Answer, Call, Tool, ToolError
 from mcp_echo.watch.findings import Finding, Report
 from mcp_echo.watch.insight import Insight
+from mcp_echo.watch.rules.rule import LEVELS, Level
 from mcp_echo.watch.traces import Addresses, TooManyTraces, Trace, Wanted, addresses
 
 _NOT_RECORDED = (
@@ -51,7 +52,7 @@ class ReportArguments(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """What clientReport takes."""
 
     trace: TraceArgument = None
-    level: Annotated[Literal["error", "warning", "info"], Meta(description="The least level.")] = "info"
+    level: Annotated[Level, Meta(description="The least level.")] = "info"
 
 
 class ReportResult(msgspec.Struct, rename="camel"):
@@ -180,9 +181,8 @@ def _named(insight: Insight, trace_id: str) -> Trace:
     raise ToolError(f"This trace has ended ({ended.reason}, {moment(ended.at)}). Call createTrace again.")
 
 
-def _reaches(finding: Finding, level: str) -> bool:
-    order = ("error", "warning", "info")
-    return order.index(finding.level) <= order.index(level)
+def _reaches(finding: Finding, level: Level) -> bool:
+    return LEVELS.index(finding.level) <= LEVELS.index(level)
 
 
 def _finding_lines(finding: Finding) -> list[str]:

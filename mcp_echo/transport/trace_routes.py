@@ -31,6 +31,8 @@ from mcp_echo.watch.evidence.formats import EVIDENCE, Evidence
 from mcp_echo.watch.insight import Insight
 from mcp_echo.watch.judge import iso
 from mcp_echo.watch.records import ExchangeRecord
+from mcp_echo.watch.rules.rule import LEVELS
+from mcp_echo.watch.rules.table import RULES
 from mcp_echo.watch.traces import TooManyTraces, Trace, Wanted, addresses
 
 _PLACE = re.compile(rb"/(t|v)/([A-Za-z0-9_-]{32})(/.*)?")
@@ -225,10 +227,14 @@ class TraceRoutes:
         asked = parse_qs(http.head.query.decode("latin-1"))
         after = _whole((asked.get("after") or ["0"])[0])
         wanted = (asked.get("q") or [""])[0].lower()
+        level = (asked.get("level") or [""])[0]
         shown = [
             each
             for each in trace.records
-            if isinstance(each, ExchangeRecord) and each.number > after and _matches(each, wanted)
+            if isinstance(each, ExchangeRecord)
+            and each.number > after
+            and _matches(each, wanted)
+            and _reaches(each, level)
         ]
         self._answer(
             http,
@@ -260,6 +266,16 @@ def _whole(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 16):
         raise InvalidRequest("Invalid request: after and Last-Event-ID are the number of a record")
     return int(text)
+
+
+def _reaches(record: ExchangeRecord, level: str) -> bool:
+    """Return whether a record has a finding of a level or above; of any where none is asked for."""
+    if not level:
+        return True
+    if level not in LEVELS:
+        raise InvalidRequest(f"Invalid request: level is one of {', '.join(LEVELS)}")
+    wanted = LEVELS[: LEVELS.index(level) + 1]
+    return any(RULES[each].level in wanted for each in record.findings)
 
 
 def _matches(record: ExchangeRecord, wanted: str) -> bool:

@@ -64,6 +64,10 @@ class Flows:
         before = self._legacy.get(self._newest.get(who(record)) or "")
         if before is not None:
             before.begun_anew(record.at)
+        # What was refused for its revision may not have been read as far as its name.
+        modern = self._modern.get(record.caller) or self._modern.get(who(record))
+        if modern is not None:
+            modern.fell_back(record.at)
         self._newest.put(who(record), session)
 
     def _modern_exchange(self, record: ExchangeRecord) -> None:

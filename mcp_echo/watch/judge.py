@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 
 from mcp_echo.watch.findings import MOST_EVIDENCE, ClientName, Evidence, Finding, RuleLink
 from mcp_echo.watch.records import ExchangeRecord, Record
-from mcp_echo.watch.rules.rule import Broken, Held, Level, Outcome, Rule
+from mcp_echo.watch.rules.rule import LEVELS, Broken, Held, Level, Outcome, Rule
 from mcp_echo.watch.seen import Era
 
 MOST_OCCURRENCES = 1000
 """Keys of occurrences that are told apart, for each rule."""
 
-_ORDER: dict[Level, int] = {"error": 0, "warning": 1, "info": 2}
+_ORDER: dict[Level, int] = {level: place for place, level in enumerate(LEVELS)}
 
 
 class _Tally:

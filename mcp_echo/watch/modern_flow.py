@@ -36,6 +36,8 @@ class ModernFlow:
         """Method and name of a call → what it was asked, and when."""
         self._listed: set[tuple[str, str | None]] = set()
         self._last = record.at
+        self._fell_back: float | None = None
+        """When its client began a session instead, where nothing had worked."""
 
     def exchange(self, record: ExchangeRecord) -> None:
         """Take the steps that an exchange shows."""
@@ -75,6 +77,11 @@ class ModernFlow:
             again=again,
         )
 
+    def fell_back(self, at: float) -> None:
+        """Learn that its client has begun a session of the legacy era, where nothing has worked here."""
+        if self._fell_back is None and not self.steps.worked(_WORK):
+            self._fell_back = at
+
     def flow(self, now: float) -> Flow:
         """Return the flow as it stands.
 
@@ -107,7 +114,10 @@ class ModernFlow:
             calls = self.steps["call"].count + self.steps["retry"].count
             failures = self.steps.failures(_WORK)
             return "complete", f"{counted(calls)}; the last request came at {clock(self._last)}{failures}"
-        return "failed", f"Every request failed; the last got {self._failure or 'no answer'}"
+        return "failed", f"Every request failed; the last got {self._failure or 'no answer'}{self._instead()}"
+
+    def _instead(self) -> str:
+        return f", and a session was begun at {clock(self._fell_back)}" if self._fell_back is not None else ""
 
 
 def _step(message: MessageRecord) -> str | None:

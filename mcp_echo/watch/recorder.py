@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import msgspec
+
 from mcp_echo.host.clocks import Clocks
 from mcp_echo.redaction import cut
 from mcp_echo.watch import facts
@@ -108,8 +110,9 @@ class Recorder:
         if seen.session is not None:
             self._learn(seen.session, trace)
         record = self.record(seen, trace, trace.next_number())
-        broken = trace.see(record)
-        seen.findings = tuple(broken)
+        seen.findings = tuple(trace.see(record))
+        if seen.findings:
+            record = msgspec.structs.replace(record, findings=seen.findings)
         size = 0 if seen.head is None else len(seen.head.raw)
         self._traces.keep(trace, record, size)
 

@@ -210,6 +210,8 @@ class ExchangeRecord(
     messages: tuple[MessageRecord, ...] = ()
     batch: bool = False
     """Whether the messages came as an array."""
+    findings: tuple[str, ...] = ()
+    """The ids of the rules that it breaks, as far as it shows by itself or with what came before it."""
 
     def values(self, name: str) -> list[str]:
         """Return every value of a request header, masked, in the order of its lines."""

@@ -14,7 +14,7 @@ MOST_EXCHANGES = 10
 class Taken:
     """One step, as often as it was taken."""
 
-    __slots__ = ("again", "at", "count", "exchanges", "failure", "last")
+    __slots__ = ("again", "at", "count", "exchanges", "failure", "last", "worked")
 
     def __init__(self) -> None:
         self.count = 0
@@ -23,6 +23,8 @@ class Taken:
         """When it was taken first, and last; seconds of the wall clock."""
         self.failure: str | None = None
         """What it came to the last time, if to nothing."""
+        self.worked = False
+        """Whether it has come to something, at any time."""
         self.again = False
         """Whether it was taken more often than needed."""
 
@@ -57,6 +59,7 @@ class Steps:
         taken.at = taken.at or at
         taken.last = at
         taken.failure = failure
+        taken.worked = taken.worked or failure is None
         taken.again = taken.again or again
         if len(taken.exchanges) < MOST_EXCHANGES:
             taken.exchanges.append(exchange)
@@ -70,7 +73,7 @@ class Steps:
 
     def worked(self, steps: Iterable[str]) -> bool:
         """Return whether any of some steps has come to something."""
-        return any(step in self._taken and self._taken[step].failure is None for step in steps)
+        return any(step in self._taken and self._taken[step].worked for step in steps)
 
     def failures(self, steps: Iterable[str]) -> str:
         """Return for people which of some steps have come to nothing the last time; empty where none has."""

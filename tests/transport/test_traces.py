@@ -170,6 +170,10 @@ class ReadingTests(TraceTestCase):
         found = self.get(self.path(made, "exchanges?q=TWO"))["exchanges"]
         assert [each["messages"][0]["name"] for each in found] == ["two"]
         assert self.request("GET", self.path(made, "exchanges?after=-1")).status == 400
+        self.request("GET", self.path(made, "mcp/"))
+        wrong = self.get(self.path(made, "exchanges?level=warning"))["exchanges"]
+        assert ["path-spelling" in each["findings"] for each in wrong][-1:] == [True]
+        assert self.request("GET", self.path(made, "exchanges?level=loud")).status == 400
 
     def test_the_oldest_records_give_way_and_it_is_said_how_many(self) -> None:
         """docs: MCP_ECHO_TRACE_EXCHANGES."""

@@ -13,7 +13,7 @@ from mcp_echo.watch.flows import MOST_FLOWS, Flows
 from mcp_echo.watch.records import Record
 from mcp_echo.watch.steps import MOST_EXCHANGES
 from tests.watch.recordings import names, records
-from tests.watch.rules.building import MODERN
+from tests.watch.rules.building import LEGACY, MODERN
 from tests.watch.rules.modern_stories import asked, back
 from tests.watch.rules.over_time import BEGUN, Story, retry
 from tests.watch.rules.sessions_stories import GONE
@@ -200,6 +200,15 @@ def test_a_flow_tells_what_has_failed_in_the_end() -> None:
     assert "no answer (the client had left after 60 s)" in flow.verdict
 
 
+def test_what_worked_once_has_not_failed_every_time() -> None:
+    """As above: the sentence says no more than was seen."""
+    flow = flow_of(Story().ready().call().call(status=503, message={"outcome": 503}))
+    assert flow.state == "complete"
+    assert flow.verdict.endswith(
+        "2 calls, the last at 08:00:03.000; the session is open; call got 503 at 08:00:03.002"
+    )
+
+
 def test_a_session_says_how_it_ended() -> None:
     """Our choice: by its client, by time, or for want of room."""
     assert "ended the session with DELETE" in flow_of(Story().ready().call().delete()).verdict
@@ -231,6 +240,30 @@ def test_a_modern_flow_in_which_nothing_worked_has_failed() -> None:
     assert flow.state == "failed"
     assert flow.verdict == "Every request failed; the last got 400 (-32022) at 08:00:00.002"
     assert flow_of(story.post("server/discover")).state == "complete"
+
+
+@pytest.mark.parametrize("client", ["example", None])
+def test_a_client_that_goes_back_to_sessions_is_told_from_one_that_gives_up(client: str | None) -> None:
+    """2026-07-28 basic/versioning, Backward Compatibility: the client sends initialize then."""
+    message = {"error": -32600, "outcome": 400}
+    story = Story(MODERN).post("server/discover", status=400, message=message, client=client)
+    (modern,) = flows_of(story.records, story.now)
+    assert modern.verdict == "Every request failed; the last got 400 (-32600) at 08:00:00.002"
+    story.revision = LEGACY
+    modern, *legacy = flows_of(story.ready().call().ready("s2").call("s2").records, story.now)
+    assert modern.verdict.endswith("at 08:00:00.002, and a session was begun at 08:00:01.000")
+    assert [flow.state for flow in (modern, *legacy)] == ["failed", "complete", "complete"]
+
+
+def test_a_session_beside_a_modern_flow_that_works_is_nothing_to_tell() -> None:
+    """As above."""
+    story = Story(MODERN).post("server/discover")
+    story.revision = LEGACY
+    story.ready().revision = MODERN
+    story.post("server/discover", status=400, message={"error": -32020, "outcome": 400})
+    modern, _ = flows_of(story.records, story.now)
+    assert modern.state == "complete"
+    assert modern.verdict.endswith("; discover got 400 (-32020) at 08:00:03.002")
 
 
 def test_what_was_refused_before_its_name_was_read_is_of_the_client_from_there() -> None:

@@ -4,30 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from mcp_echo.watch.findings import Finding
-from mcp_echo.watch.judge import Judge
-from mcp_echo.watch.records import ExchangeRecord, Record, SessionChange
-from mcp_echo.watch.rules.table import RULES
+from mcp_echo.watch.records import ExchangeRecord
 from tests.watch.recordings import names, records
-
-LATER = 3600.0
-"""Seconds after which what has not come does not come any more."""
-
-
-def ends(record: Record) -> float:
-    return record.at + ((record.last or 0.0) if isinstance(record, ExchangeRecord) else 0.0)
-
-
-def found(name: str, *more: Record) -> dict[str, Finding]:
-    """Return what is found in a recording, and in the silence after it."""
-    judge = Judge(RULES)
-    kept = [*records(name), *more]
-    for record in kept:
-        judge.due(record.at)
-        judge.see(record)
-    judge.due(max(map(ends, kept)) + LATER)
-    return {finding.id: finding for finding in judge.findings()}
-
+from tests.watch.replay import found, left
 
 PLAIN = {
     "plain-fastmcp": set[str](),
@@ -66,7 +45,7 @@ def test_every_recording_is_told_of_here() -> None:
 @pytest.mark.parametrize("name", PLAIN)
 def test_a_client_that_goes_about_its_business_gets_no_error(name: str) -> None:
     """Our choice: no rule accuses a client that is right; these nine are in daily use."""
-    findings = found(name)
+    findings = found(records(name))
     assert findings.keys() == PLAIN[name], [finding.summary for finding in findings.values()]
     assert [finding.id for finding in findings.values() if finding.level == "error"] == []
 
@@ -74,7 +53,7 @@ def test_a_client_that_goes_about_its_business_gets_no_error(name: str) -> None:
 @pytest.mark.parametrize("name", DRILLS)
 def test_what_a_client_makes_of_a_fault_is_found(name: str) -> None:
     """2025-11-25 basic/transports, Session Management: a client that gets 404 MUST begin a new session."""
-    assert found(name).keys() == DRILLS[name]
+    assert found(records(name)).keys() == DRILLS[name]
 
 
 @pytest.mark.parametrize("name", ["plain-ts1", "plain-insp1", "plain-insp2", "plain-mcpremote"])
@@ -82,17 +61,7 @@ def test_a_session_that_a_client_leaves_behind_is_told_when_it_expires(name: str
     """2025-11-25 basic/transports, Session Management: clients SHOULD send DELETE when they are done."""
     kept = records(name)
     made = [each for each in kept if isinstance(each, ExchangeRecord) and each.made]
-    ended = [
-        SessionChange(
-            number=len(kept) + place,
-            at=each.at + 1800,
-            kind="end",
-            session=each.session or "",
-            reason="expired",
-        )
-        for place, each in enumerate(made, 1)
-    ]
-    assert found(name, *ended)["session-never-deleted"].count == len(made)
+    assert found(left(kept))["session-never-deleted"].count == len(made)
 
 
 def test_what_was_recorded_is_read_whole() -> None:

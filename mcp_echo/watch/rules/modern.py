@@ -24,7 +24,7 @@ from mcp_echo.watch.rules.rule import Broken, Held, Outcome, Rule
 
 _MISMATCH = HeaderMismatch.code
 _PARAMETER = "mcp-param-"
-_MASKED = re.compile(r"…|\[\d+ characters\b")
+_MASKED = re.compile(r"…|\d characters\b")
 """What stands in a record in the place of a session id, of a secret, or of what is too long."""
 
 # Headers that mirror the body.
@@ -125,7 +125,8 @@ def version_header_meta(x: ExchangeRecord) -> Outcome | None:
 
 def routing_header_in_legacy_era(x: ExchangeRecord) -> Outcome | None:
     """Notice headers of the modern era outside it."""
-    if not is_mcp(x, "POST") or x.era != "legacy":
+    # A server that speaks no modern revision takes a modern request for one of the other era.
+    if not is_mcp(x, "POST") or x.era != "legacy" or is_modern(x):
         return None
     names = [
         name

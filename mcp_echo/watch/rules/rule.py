@@ -16,6 +16,9 @@ from mcp_echo.watch.records import ExchangeRecord, Record
 Level = Literal["error", "warning", "info"]
 """A MUST is broken or the flow has stopped; a SHOULD is, or what is lawful is known to fail; good to know."""
 
+LEVELS: tuple[Level, ...] = ("error", "warning", "info")
+"""From the one that weighs most."""
+
 Confidence = Literal["certain", "likely"]
 """Likely is what is said of something that has not come."""
 

@@ -136,6 +136,8 @@ CASES = {
             call(),
             replace(exchange(headers={"Mcp-Method": "a"}), era=None),
             exchange(headers={"Mcp-Method": "a"}, path="/t/{trace}/token"),
+            # As a server has it that speaks earlier revisions only.
+            exchange("server/discover", MODERN, era="legacy", status=400),
         ],
     ),
     "meta-incomplete": Case(
