@@ -302,6 +302,13 @@ class Settings:
     record_body: int = _whole(
         "0", (0, 16_384), "bytes", "Bytes of each request's body that a trace keeps, masked."
     )
+    tombstones: int = _whole(
+        "10000",
+        (0, 1_000_000),
+        "sessions",
+        "Ended sessions that are remembered, to tell their owners when and why they ended; the oldest give "
+        "way.",
+    )
     public_url: str | None = _setting(
         values.public_url,
         "",
