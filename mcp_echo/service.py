@@ -36,13 +36,16 @@ from mcp_echo.metrics.exposition import MetricsSite, Scrapes
 from mcp_echo.metrics.figures import Sources, registry_of
 from mcp_echo.offer.offer import Offer, diagnostic_offer
 from mcp_echo.protocol.revisions import Supported
+from mcp_echo.protocol.session_ids import node_tag
 from mcp_echo.sessions.budget import StateBudget
 from mcp_echo.sessions.event_log import EventLog
+from mcp_echo.sessions.key import SessionKey
 from mcp_echo.sessions.limits import Limits, share_of
 from mcp_echo.sessions.memory import MemoryStore
 from mcp_echo.sessions.session import Session
 from mcp_echo.sessions.store import Clock, EndReason, SessionStore, StoreLimits, new_node
 from mcp_echo.sessions.subscriptions import Subscriptions
+from mcp_echo.sessions.tombstones import Life, Tombstones
 from mcp_echo.settings.load import Effective
 from mcp_echo.settings.table import ConfigError, Settings
 from mcp_echo.stores.choose import StoreService, open_engine
@@ -153,6 +156,8 @@ class EchoService(MultiService):
         self.engine = open_engine(reactor, settings, node) if engine is None else engine
         self.tally = Tally() if settings.metrics_port is not None else None
         self._offer = _offer(settings)
+        tag = node_tag(node)
+        self.tombstones = Tombstones(settings.tombstones, tag, clocks.wall, alone=self.engine is None)
         self.insight = self._insight(settings, node) if has_traces(settings) else None
         told = (
             None if self.insight is None else self.insight.recorder.see,
@@ -269,6 +274,7 @@ class EchoService(MultiService):
             subscriptions=subscriptions,
             spawn=self._spawn,
             limits=self._limits,
+            tombstones=self.tombstones,
             insight=self.insight,
             agreed=agreed,
         )
@@ -377,9 +383,17 @@ class EchoService(MultiService):
             self.journal.failure("Work in the background failed", failure=failure)
 
     def _session_ended(self, session: Session, reason: EndReason) -> None:
+        now, key = self._clocks.now(), SessionKey(session.id, session.principal, session.handle)
+        idle = now - session.last_activity
+        life = Life(self.store.node, now - session.created, idle, session.timeout)
+        self.tombstones.bury(key, life, reason)
         self._ended(session.id, session.client.name, session.revision.name, reason)
 
     def _shared_session_ended(self, session_id: str, reason: EndReason, cached: CachedSession | None) -> None:
+        if cached is not None:
+            age = self.context.agreed_now - cached.created / 1000
+            life = Life(cached.stored.minted, age, None, cached.stored.timeout / 1000)
+            self.tombstones.bury(SessionKey(cached.id, cached.owner, cached.handle), life, reason)
         self._ended(session_id, None, None if cached is None else cached.stored.revision, reason)
 
     def _ended(self, session_id: str, client: str | None, revision: str | None, reason: EndReason) -> None:

@@ -459,12 +459,16 @@ class InternalError(McpError):
 
 
 class SessionNotFound(InternalError):
-    """The session id is unknown, expired, closed or someone else's; all read the same."""
+    """The session id is unknown, expired, closed or someone else's; all read the same but to its owner.
+
+    Args:
+        fate: What became of it, for its owner alone; None for all others, and where that is not known.
+    """
 
     status = 404
 
-    def __init__(self) -> None:
-        super().__init__("Session not found or expired")
+    def __init__(self, fate: str | None = None) -> None:
+        super().__init__("Session not found or expired" + ("" if fate is None else f": {fate}"))
 
 
 class TooManySessions(InternalError):

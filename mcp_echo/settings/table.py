@@ -308,6 +308,13 @@ class Settings:
         "File with a name in each line, for traces that keep their addresses over restarts; the server adds "
         "the addresses. Empty for none.",
     )
+    tombstones: int = _whole(
+        "10000",
+        (0, 1_000_000),
+        "sessions",
+        "Ended sessions that are remembered, to tell their owners when and why they ended; the oldest give "
+        "way.",
+    )
     public_url: str | None = _setting(
         values.public_url,
         "",

@@ -23,6 +23,7 @@ from mcp_echo.sessions.limits import Limits
 from mcp_echo.sessions.session import Client, Session
 from mcp_echo.sessions.store import Clock, SessionStore
 from mcp_echo.sessions.subscriptions import Subscriptions
+from mcp_echo.sessions.tombstones import Tombstones
 from mcp_echo.settings.load import Effective
 from mcp_echo.settings.table import Settings
 from mcp_echo.tools.machine import Machine
@@ -54,6 +55,8 @@ class ServerContext:
     """Starts work that outlives its request, and returns what cancels it."""
     limits: Limits
     """How much one client may ask for."""
+    tombstones: Tombstones
+    """What became of sessions that are gone."""
     insight: Insight | None = None
     """What is known of clients; None where nothing is recorded."""
     agreed: Clock | None = None

@@ -51,6 +51,8 @@ class SessionInfoResult(msgspec.Struct, rename="camel"):
     served_by: str
     principal: PrincipalShown
     share: Share
+    findings: list[str] | None
+    """The ids of the rules that were broken in it, the worst first; None where it is not recorded."""
 
 
 def session_info(call: Call, arguments: SessionArguments) -> Answer:
@@ -88,7 +90,16 @@ def describe_session(call: Call, session: Session) -> SessionInfoResult:
         served_by=call.context.store.node,
         principal=shown_principal(call),
         share=_share(call, session),
+        findings=_findings(call, session),
     )
+
+
+def _findings(call: Call, session: Session) -> list[str] | None:
+    insight, trace = call.context.insight, call.request.seen.trace
+    # Records name protocol sessions alone.
+    if insight is None or trace is None or session.handle:
+        return None
+    return [each.id for each in insight.report_about_session(trace, session.id, "session").findings]
 
 
 def _share(call: Call, session: Session) -> Share:
@@ -119,6 +130,12 @@ def _share_text(share: Share) -> str:
         f"- Messages and Last Echoes: {state}\n"
         f"- This Session: {share.streams_left} more streams, {share.queue_left} more messages\n\n"
     )
+
+
+def _findings_text(findings: list[str] | None) -> str:
+    if findings is None:
+        return ""
+    return f"- Findings: {', '.join(findings) or 'none in what was recorded'}\n"
 
 
 def _text(result: SessionInfoResult) -> str:
@@ -156,6 +173,7 @@ def _text(result: SessionInfoResult) -> str:
         "🧠 Session State:\n"
         f"- Initialized: {initialized}\n"
         f"- Protocol Version: {result.protocol_version}\n"
+        f"{_findings_text(result.findings)}"
         f"- Client: {client}"
     )
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import msgspec
 
 from mcp_echo.host.clocks import Clocks
+from mcp_echo.protocol.session_ids import is_untagged, node_tag, tag_in
 from mcp_echo.redaction import cut
 from mcp_echo.watch import facts
 from mcp_echo.watch.masking import Masker
@@ -19,6 +19,7 @@ from mcp_echo.watch.records import (
     Result,
     SentRecord,
     SessionChange,
+    SessionForm,
     StreamRecord,
 )
 from mcp_echo.watch.rules.shapes import shape_of_authorization, shape_of_session_id
@@ -30,9 +31,6 @@ MOST_SESSIONS = 20_000
 
 _ORDINARY = frozenset({"server", "date", "content-length", "connection", "transfer-encoding"})
 """Header lines that answers have whatever they say."""
-
-
-_FORM = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[48][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
 
 class Notes:
@@ -72,6 +70,7 @@ class Recorder:
         self._traces = traces
         self._masker = masker
         self._node = node
+        self._tag = node_tag(node)
         self._clocks = clocks
         self._canonical = canonical
         self._body_bytes = body_bytes
@@ -142,6 +141,7 @@ class Recorder:
             reason=None if refusal is None else masker.text(refusal.message),
             known=seen.session is not None,
             made=seen.made,
+            tombstone=seen.tombstone,
             gap=seen.gap,
             declared=None if client is None else facts.capabilities(client.capabilities, masker),
             canonical=self._canonical,
@@ -170,8 +170,16 @@ class Recorder:
             ),
             "authorization": shape_of_authorization(head.values(b"authorization")),
             "session": None if session is None else masker.session(session),
-            "session_form": shape_of_session_id(sent[0], _is_ours) if sent else "none",
+            "session_form": self._form_of(sent[0]) if sent else "none",
         }
+
+    def _form_of(self, session_id: str) -> SessionForm:
+        """Return what an id looks like; those of a version before say nothing of their node."""
+        return shape_of_session_id(
+            session_id,
+            lambda text: tag_in(text) == self._tag or is_untagged(text),
+            lambda text: tag_in(text) is not None,
+        )
 
     def _answer_headers(self, seen: Seen) -> tuple[tuple[str, str], ...]:
         lines = (line.decode("latin-1").rstrip().partition(": ") for line in seen.lines)
@@ -288,11 +296,6 @@ class Recorder:
 
 def _since(arrived: float, at: float | None) -> float | None:
     return None if at is None else round(at - arrived, 6)
-
-
-def _is_ours(session_id: str) -> bool:
-    """Return whether an id is of the form that this server gives its ids."""
-    return _FORM.fullmatch(session_id) is not None
 
 
 def _shown(text: str | None, masker: Masker) -> str | None:

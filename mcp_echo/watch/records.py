@@ -114,7 +114,7 @@ class Tombstone(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True, r
     made: float | None = None
     """When it was made; None where that is not known here."""
     node: str = ""
-    """The node that made it."""
+    """The node that made it; its tag alone, where it is on another one."""
     used: float | None = None
     """When it was last used."""
     ended: float | None = None

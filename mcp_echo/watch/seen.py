@@ -152,6 +152,9 @@ class Seen(Asked, kw_only=True, eq=False):
     """The id of the session that it belongs to; None for none, and for one that is not there."""
     made: bool = False
     """Whether that session was made by this exchange."""
+    tombstone: Any = None
+    """What the caller may be told of the session that it names and that is not there; None for nothing. See
+    `mcp_echo.watch.records.Tombstone`."""
     client: ClientInfo | None = None
     """What the client says of itself, in this request or in the session."""
     asks: bool = False
@@ -190,6 +193,7 @@ class Seen(Asked, kw_only=True, eq=False):
         """Know nothing of what the rungs of the ladders learn, as before the first of them."""
         self.era = self.revision = self.method = self.id = self.tool = self.outcome = self.error = None
         self.seconds = self.batch = self.session = self.client = self.retry = self.gap = None
+        self.tombstone = None
         self.stray = self.made = self.asks = False
 
     @property

@@ -20,7 +20,7 @@ from tests.transport.engine_support import OnAnEngine
 from tests.transport.support import ServerTestCase
 
 ROOMS = (tests.eras, tests.fixtures, tests.metrics, tests.transport)
-NOT_AGAIN = ("test_shared", "test_shared_server", "test_twice")
+NOT_AGAIN = ("test_shared", "test_shared_server", "test_shared_tombstones", "test_twice")
 """Modules whose servers have an engine already."""
 MODULES = [
     importlib.import_module(f"{room.__name__}.{module.name}")
@@ -34,7 +34,13 @@ _OWN = "looks at how the memory of the server counts"
 _SHARES = "an engine has no sums of what each client's sessions hold"
 _REPORT = "looks into the observer, or expects the report to have the request that asks for it"
 _TEXT = "reckons with a number as the id of a question, which is a text where a node has to be named"
+_ENDS = "a node does not know when others used a session last, and hears of ends late, or at the next sweep"
 OTHERWISE: dict[str, str] = {
+    "TombstoneFindingTests.test_a_session_of_another_node_is_told_of": "all nodes have one store",
+    "TombstoneFindingTests.test_calls_with_an_expired_id_are_told_of": _ENDS,
+    "TombstoneOwnerTests.test_a_session_that_expired_unseen_is_remembered": _ENDS,
+    "TombstoneOwnerTests.test_the_owner_of_a_displaced_session_is_told_so": _ENDS,
+    "TombstoneOwnerTests.test_the_owner_of_an_expired_session_is_told_its_life": _ENDS,
     "ReportTests.test_only_so_many_clients_are_remembered": _REPORT,
     "StateTests.test_messages_from_the_queue_to_the_stream": _DIRECT,
     "StateTests.test_totals_outlive_the_sessions_that_made_them": _DIRECT,

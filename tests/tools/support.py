@@ -24,6 +24,7 @@ from mcp_echo.sessions.memory import MemoryStore
 from mcp_echo.sessions.session import Client, Session
 from mcp_echo.sessions.store import StoreLimits
 from mcp_echo.sessions.subscriptions import Subscriptions
+from mcp_echo.sessions.tombstones import Tombstones
 from mcp_echo.settings.load import load
 from mcp_echo.tools.base import Answer, AskError, BackChannel, Call, Pong, Question, ServerContext, ToolError
 from mcp_echo.tools.catalogue import catalogue
@@ -159,6 +160,7 @@ class Scene:
             Subscriptions(),
             lambda work: work.close,
             Limits(effective.settings),
+            Tombstones(0, "0000", self.wall, alone=True),
             Insight(effective.settings, "here", Clocks(self.now, self.wall)),
         )
         self.caller = Caller("127.0.0.1", "127.0.0.1", False, None, None)

@@ -53,6 +53,7 @@ def test_session_info_tells_what_the_server_knows_of_the_session() -> None:
         "🧠 Session State:\n"
         "- Initialized: ✅\n"
         "- Protocol Version: 2025-06-18\n"
+        "- Findings: none in what was recorded\n"
         "- Client: test-client v1.0"
     )
     structured = wire(answer)

@@ -300,6 +300,27 @@ class OwnTests(TraceTestCase):
         report = self.call("clientReport", session=mine)["structuredContent"]
         assert (report["about"], report["exchanges"]) == ("session", 2)
 
+    def test_session_info_names_the_findings_of_its_own_session(self) -> None:
+        """Our choice: whoever looks at a session sees that there is more to read, and of no other session."""
+        session, other = self.initialize(), self.initialize()
+        for name in ("tools/list", "resources/list"):
+            body = {"jsonrpc": "2.0", "id": name, "method": name}
+            headers = {"Mcp-Session-Id": session, "Accept": BOTH, "Authorization": "Bearer undefined", **JSON}
+            assert self.request("POST", "/mcp", body, headers).status == 200
+        shown = self.call("sessionInfo", session=session)
+        assert "authorization-malformed" in shown["structuredContent"]["findings"]
+        (line,) = (each for each in shown["content"][0]["text"].splitlines() if "Findings" in each)
+        assert "authorization-malformed" in line
+        of_other = self.call("sessionInfo", session=other)["structuredContent"]
+        assert "authorization-malformed" not in of_other["findings"]
+
+    def test_session_info_has_no_findings_where_nothing_is_recorded(self) -> None:
+        """Our choice: none were found is another thing than nobody looked."""
+        self.serve({"MCP_ECHO_WATCH": "off"})
+        shown = self.call("sessionInfo", session=self.initialize())
+        assert "findings" not in shown["structuredContent"]
+        assert "Findings" not in shown["content"][0]["text"]
+
     def test_a_modern_caller_whom_nobody_knows_is_told_of_its_own_exchange_alone(self) -> None:
         """Our choice: in the modern era nothing else holds requests together."""
         self.modern(None, "echo", message="somebody else's")

@@ -24,6 +24,7 @@ from mcp_echo.protocol.errors import (
     InvalidParams,
     InvalidRequest,
     McpError,
+    SessionNotFound,
     SessionRequired,
     WrongHttpMethod,
 )
@@ -43,6 +44,7 @@ from mcp_echo.sessions.event_log import Stream
 from mcp_echo.sessions.held import STREAM_BYTES
 from mcp_echo.sessions.key import session_key
 from mcp_echo.sessions.session import UNKNOWN_CLIENT, Client, Session, Terms
+from mcp_echo.sessions.tombstones import fate
 from mcp_echo.watch.journal import Journal
 
 _SESSION_REQUIRED = {
@@ -132,7 +134,7 @@ class LegacyEra:
     ) -> Session:
         """Return the session a request belongs to; without an id one is made, where that is allowed."""
         if exchange.session_id is not None:
-            session = self._context.store.use(exchange.session_id, exchange.principal, notice=notice)
+            session = self._use(exchange.session_id, exchange, notice=notice)
             seen = exchange.seen
             seen.session, seen.client, seen.revision = session.id, session.client, session.revision.name
             return session
@@ -142,6 +144,15 @@ class LegacyEra:
         session = self.new_session(exchange, revision, UNKNOWN_CLIENT)
         exchange.then(exchange.announce, session)
         return session
+
+    def _use(self, session_id: str, exchange: Exchange, *, notice: bool = False) -> Session:
+        """Return a session; see `SessionStore.use`. Its owner is told what became of one that is gone."""
+        try:
+            return self._context.store.use(session_id, exchange.principal, notice=notice)
+        except SessionNotFound:
+            tombstone = self._context.tombstones.find(session_id, exchange.principal)
+            exchange.seen.tombstone = tombstone
+            raise SessionNotFound(None if tombstone is None else fate(tombstone)) from None
 
     def new_session(self, exchange: Exchange, revision: Revision, client: Client) -> Session:
         """Make a session of a request's caller.
@@ -168,7 +179,7 @@ class LegacyEra:
 
     def _initialize(self, request: Request, exchange: Exchange) -> Reply | None:
         if exchange.session_id is not None:
-            self._context.store.use(exchange.session_id, exchange.principal)
+            self._use(exchange.session_id, exchange)
             raise InvalidRequest(
                 "This session has begun already; send initialize without Mcp-Session-Id to begin another"
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mcp_echo.protocol.session_ids import node_tag
 from mcp_echo.watch.judge import iso
 from mcp_echo.watch.records import ExchangeRecord, SessionForm, Tombstone
 from mcp_echo.watch.rules.facts import SESSION, broken, held, value
@@ -116,14 +117,15 @@ def session_made_elsewhere(x: ExchangeRecord) -> Outcome | None:
     grave = x.tombstone
     if x.known:
         return Held(x.number)
-    if grave is None or grave.shared or not grave.node or grave.node == x.node:
+    if grave is None or grave.shared or not grave.node or grave.ended is not None:
         return None
+    here = node_tag(x.node)
     return Broken(
         exchange=x.number,
-        summary=f"The session was made on node {grave.node}, and its request arrived at node {x.node}, which "
-        "does not have it",
+        summary=f"The id names the node of tag {grave.node}, and its request arrived at the one of tag "
+        f"{here} ({x.node}), which does not have the session; a node that was started again has a new tag",
         subject=x.line_of(SESSION),
-        found=x.node,
+        found=here,
         wanted=grave.node,
     )
 
@@ -183,7 +185,7 @@ ROWS = (
         confidence="likely",
         title="A request reaches the node that has its session.",
         advice="Have the load balancer send requests with one Mcp-Session-Id to one node, or give all nodes "
-        "one store.",
+        "one store, which also keeps sessions while a node is started again. /health shows a node's tag.",
         check=session_made_elsewhere,
     ),
 )

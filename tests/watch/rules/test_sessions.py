@@ -79,7 +79,7 @@ CASES = {
         broken=[
             (
                 exchange(session_form="elsewhere", tombstone=ELSEWHERE, **UNKNOWN),
-                "The session was made on node b, and its request arrived at node a",
+                "The id names the node of tag b, and its request arrived at the one of tag ca97 (a)",
             ),
         ],
         held=[exchange(), exchange(session_form="elsewhere")],
@@ -88,7 +88,7 @@ CASES = {
             exchange(session_form="elsewhere", **UNKNOWN),
             exchange(tombstone=ENDED, **UNKNOWN),
             exchange(tombstone=Tombstone(shared=False), **UNKNOWN),
-            exchange(tombstone=Tombstone(node="a", ended=MADE, shared=False), **UNKNOWN),
+            exchange(tombstone=Tombstone(node="b", ended=MADE, shared=False), **UNKNOWN),
         ],
     ),
 }
