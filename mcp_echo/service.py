@@ -159,14 +159,7 @@ class EchoService(MultiService):
         tag = node_tag(node)
         self.tombstones = Tombstones(settings.tombstones, tag, clocks.wall, alone=self.engine is None)
         self.insight = self._insight(settings, node) if has_traces(settings) else None
-        told = (
-            None if self.insight is None else self.insight.recorder.see,
-            self.journal.see,
-            self._offer.observer,
-            None if self.tally is None else self.tally.see,
-            self._request_log(settings),
-        )
-        observers = tuple(observer for observer in told if observer is not None)
+        observers = self._observers()
         self.watch = Watch(observers, clocks.now, self.journal.failure, bodies=self.journal.verbose)
         self.store: SessionStore
         if self.engine is None:
@@ -193,10 +186,26 @@ class EchoService(MultiService):
         self._own_trace: PrivateFile | None = None
         self.metrics: MetricsPort | None = None
         self.notices = Notices(reactor, environ, self.status)
-        every = settings.session_cleanup_interval
-        Sweeper(reactor, self.store.expire, "session cleanup", every).setServiceParent(self)
+        self._sweep()
+
+    def _observers(self) -> tuple[Observer, ...]:
+        """Return who is told of what passes; the recorder first, since others say what it finds."""
+        told = (
+            None if self.insight is None else self.insight.recorder.see,
+            self.journal.see,
+            self._offer.observer,
+            None if self.tally is None else self.tally.see,
+            self._request_log(self._effective.settings),
+        )
+        return tuple(observer for observer in told if observer is not None)
+
+    def _sweep(self) -> None:
+        """Have sessions expire, and traces looked at, while the service runs."""
+        every = self._effective.settings.session_cleanup_interval
+        Sweeper(self._reactor, self.store.expire, "session cleanup", every).setServiceParent(self)
         if self.insight is not None:
-            Sweeper(reactor, self.insight.look, "look at traces", LOOK_SECONDS).setServiceParent(self)
+            look = Sweeper(self._reactor, self.insight.look, "look at traces", LOOK_SECONDS)
+            look.setServiceParent(self)
 
     def _build_alone(self, node: str) -> None:
         """Make a server whose sessions live in this process."""

@@ -118,9 +118,7 @@ class TraceRoutes:
             return self._create if exchange.head.method == b"POST" else _only("POST")
         place = _PLACE.fullmatch(path)
         if place is None:
-            within = _WITHIN.search(path)
-            if within is not None:
-                exchange.seen.trace = self._traces.find(within[1].decode())
+            self._note_misdirected(exchange)
             return None
         key, rest = place[2].decode(), (place[3] or b"/").decode("latin-1")
         if place[1] == b"v":
@@ -132,6 +130,12 @@ class TraceRoutes:
         if rest == "/" and exchange.head.method == b"DELETE":
             return lambda http: self._delete(http, trace)
         return self._reading(exchange, trace, rest, records=True)
+
+    def _note_misdirected(self, exchange: HttpExchange) -> None:
+        """Have a request recorded that names a trace where none is looked for, such as a well-known place."""
+        within = _WITHIN.search(exchange.head.path)
+        if within is not None:
+            exchange.seen.trace = self._traces.find(within[1].decode())
 
     def _reading(
         self, exchange: HttpExchange, trace: Trace, rest: str, *, records: bool = False

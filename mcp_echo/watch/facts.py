@@ -138,9 +138,7 @@ def _lacking(method: Any, params: dict[str, Any], meta: dict[str, Any]) -> Itera
     basic/lifecycle, Initialization; 2026-07-28 basic, _meta.
     """
     if any(key.startswith(PREFIX) for key in meta):
-        yield from (key for key in (VERSION_KEY, CAPABILITIES_KEY) if key not in meta)
-        if _CLIENT_KEY not in meta:
-            yield _CLIENT_KEY
+        yield from (key for key in (VERSION_KEY, CAPABILITIES_KEY, _CLIENT_KEY) if key not in meta)
     elif method == "initialize":
         yield from (key for key in ("protocolVersion", "capabilities") if key not in params)
         info = _object(params.get("clientInfo"))

@@ -34,6 +34,15 @@ class _Tally:
         self.evidence: list[Evidence] = []
         self.keys: dict[str, None] = {}
 
+    def is_new(self, broken: Broken) -> bool:
+        """Return whether this is another occurrence than those before, and remember it."""
+        if broken.key in self.keys:
+            self.latest = broken
+            return False
+        if broken.key and len(self.keys) < MOST_OCCURRENCES:
+            self.keys[broken.key] = None
+        return True
+
 
 class Judge:
     """Judges the records of one trace, in order.
@@ -111,8 +120,7 @@ class Judge:
     def _count(self, rule: Rule, outcome: Outcome, at: float, record: Record | None) -> bool:
         """Count an outcome; return whether it is a new occurrence of a broken rule."""
         exchange = record if isinstance(record, ExchangeRecord) else None
-        revision = None if exchange is None else exchange.revision
-        revision = outcome.revision or revision
+        revision = outcome.revision or (None if exchange is None else exchange.revision)
         if not rule.applies_to(revision):
             return False
         tally = self._tallies.get(rule.id)
@@ -121,11 +129,8 @@ class Judge:
         if isinstance(outcome, Held):
             tally.held += 1
             return False
-        if outcome.key in tally.keys:
-            tally.latest = outcome
+        if not tally.is_new(outcome):
             return False
-        if outcome.key and len(tally.keys) < MOST_OCCURRENCES:
-            tally.keys[outcome.key] = None
         _note(tally, outcome, outcome.at or at)
         if exchange is not None:
             tally.era, tally.client = exchange.era, _client(exchange)
