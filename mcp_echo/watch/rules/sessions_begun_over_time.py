@@ -101,7 +101,7 @@ class SessionDuplicate(OverTime):
             span = seconds(used[-1].at - used[0].at)
             yield Broken(
                 exchange=record.number,
-                summary=f"{len(used)} sessions were begun within {span} by one caller, and all are used",
+                summary=f"{len(used)} sessions were begun within {span} from one place, and all are used",
                 subject="header:Mcp-Session-Id",
                 found=f"{len(used)} sessions",
                 wanted="one session",
@@ -198,7 +198,8 @@ ROWS = (
         id="session-duplicate",
         level="info",
         title="A client needs no more than one session at a time.",
-        advice="Where a client only tries the server out, let it go on with that session, or DELETE it.",
+        advice="Where they are of one client that only tries the server out first, let it go on with"
+        " that session, or DELETE it.",
         pages=sessions("session-management"),
         begin=SessionDuplicate,
     ),

@@ -100,7 +100,7 @@ CASES = {
         ],
     ),
     "session-duplicate": Case(
-        broken=[(Story().ready().ready("s2"), "2 sessions were begun within 2.0 s by one caller")],
+        broken=[(Story().ready().ready("s2"), "2 sessions were begun within 2.0 s from one place")],
         kept=[
             Story().ready().call(),
             Story().initialize().ready("s2"),
