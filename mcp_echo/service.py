@@ -35,6 +35,7 @@ from mcp_echo.host.trace_file import read_named
 from mcp_echo.metrics.exposition import MetricsSite, Scrapes
 from mcp_echo.metrics.figures import Sources, registry_of
 from mcp_echo.offer.offer import Offer, diagnostic_offer
+from mcp_echo.offer.trace_resources import news_of_traces
 from mcp_echo.protocol.revisions import Supported
 from mcp_echo.protocol.session_ids import node_tag
 from mcp_echo.sessions.budget import StateBudget
@@ -166,6 +167,8 @@ class EchoService(MultiService):
             self._build_alone(node)
         else:
             self._build_shared(self.engine)
+        if self.insight is not None:
+            self.insight.recorder.found = news_of_traces(self.context.subscriptions)
         self.health = Health(self.context)
         if self.tally is not None:
             self.tally.expect(self.server.methods, self._offer.tools, self.server.supported.names)
@@ -392,10 +395,7 @@ class EchoService(MultiService):
             self.journal.failure("Work in the background failed", failure=failure)
 
     def _session_ended(self, session: Session, reason: EndReason) -> None:
-        now, key = self._clocks.now(), SessionKey(session.id, session.principal, session.handle)
-        idle = now - session.last_activity
-        life = Life(self.store.node, now - session.created, idle, session.timeout)
-        self.tombstones.bury(key, life, reason)
+        self.tombstones.bury(session.key, Life.of(session, self.store.node, self._clocks.now()), reason)
         self._ended(session.id, session.client.name, session.revision.name, reason)
 
     def _shared_session_ended(self, session_id: str, reason: EndReason, cached: CachedSession | None) -> None:

@@ -312,7 +312,7 @@ class Methods:
         """
         if uri in self.offer.resources:
             return True
-        fits = any(template.match(uri) is not None for template in self.offer.templates)
+        fits = any(template.leads_to(self.context, uri) for template in self.offer.templates)
         return fits and may_watch(self.context.store, principal, uri)
 
     @staticmethod
@@ -367,7 +367,7 @@ class Methods:
     def _template_completions(self, ref: _Reference) -> list[str]:
         if not any(template.uri == ref.uri for template in self.offer.templates):
             raise InvalidParams(f"Unknown resource template: {excerpt(ref.uri or '')}")
-        # The variable is a handle: suggesting one would hand it to whoever asks.
+        # The variable is a handle or a trace: suggesting one would hand it to whoever asks.
         return []
 
     def _page(self, key: str, entries: Iterable[Any], params: Raw) -> dict[str, Any]:

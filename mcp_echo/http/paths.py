@@ -16,7 +16,7 @@ _IDS = {"t": "{trace}", "v": "{key}"}
 """Part of a path → what stands for the part behind it, which is the right to read a record."""
 
 
-_ADDRESS = re.compile(r"""(/(?P<kind>[tv])/|"trace" ?: ?")[A-Za-z0-9_-]{32}(?![A-Za-z0-9_-])""")
+_ADDRESS = re.compile(r"""(/(?P<kind>[tv])/|echo://trace/|"trace" ?: ?")[A-Za-z0-9_-]{32}(?![A-Za-z0-9_-])""")
 
 
 def without_traces(text: str) -> str:

@@ -10,6 +10,7 @@ from msgspec import Raw
 
 from mcp_echo.offer.prompts import PROMPTS, Prompt
 from mcp_echo.offer.resources import RESOURCES, TEMPLATES, Resource, Template
+from mcp_echo.offer.trace_resources import TRACE_RESOURCES, TRACE_TEMPLATES
 from mcp_echo.settings.table import Settings
 from mcp_echo.tools.base import Call, Catalogue
 from mcp_echo.tools.catalogue import catalogue
@@ -36,4 +37,7 @@ class Offer:
 
 def diagnostic_offer(settings: Settings) -> Offer:
     """Return what the server offers for diagnosis."""
-    return Offer(catalogue(settings), RESOURCES, TEMPLATES, PROMPTS)
+    tools = catalogue(settings)
+    if settings.watch == "off":
+        return Offer(tools, RESOURCES, TEMPLATES, PROMPTS)
+    return Offer(tools, {**RESOURCES, **TRACE_RESOURCES}, (*TEMPLATES, *TRACE_TEMPLATES), PROMPTS)

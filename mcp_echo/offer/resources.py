@@ -15,7 +15,7 @@ from mcp_echo.protocol.jsonrpc import encode
 from mcp_echo.protocol.revisions import Revision
 from mcp_echo.redaction import excerpt
 from mcp_echo.sessions.session import Session
-from mcp_echo.tools.base import Call
+from mcp_echo.tools.base import Call, ServerContext
 from mcp_echo.tools.handles import MESSAGES_URI, STATE_URI
 from mcp_echo.tools.session import describe_session
 from mcp_echo.tools.system import effective_settings, measure
@@ -70,10 +70,17 @@ class Template:
     description: str
     read: Callable[[Call, str], Content]
     mime_type: str = JSON
+    exists: Callable[[ServerContext, str], bool] = lambda _context, _variable: True
+    """Whether the variable leads to something; of handles, it is their owner's alone to know."""
 
     def describe(self, revision: Revision) -> dict[str, Any]:
         """Return the entry in ``resources/templates/list``, with only what ``revision`` knows."""
         return {"uriTemplate": self.uri, **_described(self, revision)}
+
+    def leads_to(self, context: ServerContext, uri: str) -> bool:
+        """Return whether ``uri`` fits, and there may be something behind it."""
+        variable = self.match(uri)
+        return variable is not None and self.exists(context, variable)
 
     def match(self, uri: str) -> str | None:
         """Return what stands in the place of the variable in ``uri``, or None if it does not fit."""

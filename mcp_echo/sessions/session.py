@@ -242,6 +242,11 @@ class Session:
         return self._log
 
     @property
+    def key(self) -> SessionKey:
+        """What it is found by."""
+        return SessionKey(self.id, self.principal, self.handle)
+
+    @property
     def node(self) -> str | None:
         """The node that made it; None where no other node can serve it."""
         return None

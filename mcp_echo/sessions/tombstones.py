@@ -14,6 +14,7 @@ from typing import NamedTuple
 from mcp_echo.protocol.session_ids import tag_in
 from mcp_echo.protocol.texts import moment
 from mcp_echo.sessions.key import SessionKey
+from mcp_echo.sessions.session import Session
 from mcp_echo.sessions.store import EndReason
 from mcp_echo.watch.records import Tombstone
 
@@ -35,6 +36,17 @@ class Life(NamedTuple):
     """Since it was used last; None where that is not known."""
     timeout: float
     """How long it is kept without being used."""
+
+    @classmethod
+    def of(cls, session: Session, node: str, now: float) -> Life:
+        """Return the life of a session that no other node can serve.
+
+        Args:
+            session: The session.
+            node: The name of this node.
+            now: Seconds of the steady clock.
+        """
+        return cls(node, now - session.created, now - session.last_activity, session.timeout)
 
 
 class Tombstones:

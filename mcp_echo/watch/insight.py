@@ -81,8 +81,8 @@ class Insight:
         self.traces.expire()
         now = self.clocks.wall()
         for trace in self.traces:
-            if now - trace.used < LOOKED_AT:
-                trace.judge.due(now)
+            if now - trace.used < LOOKED_AT and trace.are_new(trace.judge.due(now)):
+                self.recorder.found(trace)
 
     def _count(self, rule: Rule, _number: int) -> None:
         self.found[rule.id] += 1

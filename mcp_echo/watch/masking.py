@@ -13,6 +13,9 @@ from mcp_echo.redaction.names import is_secret_parameter
 _FINGERPRINT = re.compile(r"sha256 ([0-9a-f]{8})")
 """What `mcp_echo.redaction` puts in the place of a secret: a guess could be compared with it."""
 
+_TRACE = re.compile(r"(?<=echo://trace/)[A-Za-z0-9_-]{32}")
+"""The id of a trace in the URI of a resource."""
+
 _SESSION = "mcp-session-id"
 
 LONGEST_VALUE = 512
@@ -47,8 +50,9 @@ class Masker:
         return f"{one_line(short_id(session_id[:64]))}… #{self.fingerprint(session_id)}"
 
     def text(self, text: str) -> str:
-        """Return a client's text on one line, without the secrets and session ids in it."""
-        shown = mask_session_ids(mask_tokens(cut(text, LONGEST_VALUE)), lambda _: True)
+        """Return a client's text on one line, without the secrets and ids of sessions and traces in it."""
+        named = _TRACE.sub("{trace}", cut(text, LONGEST_VALUE))
+        shown = mask_session_ids(mask_tokens(named), lambda _: True)
         return self._rekeyed(one_line(shown))
 
     def header(self, name: str, value: str) -> str:
@@ -66,7 +70,8 @@ class Masker:
             return ", ".join(self.session(each) for each in value[:LONGEST_VALUE].split(", "))
         if name.lower() == "last-event-id":
             return one_line(cut(value, LONGEST_VALUE))
-        return self._rekeyed(one_line(mask_session_ids(mask_header(name, value), lambda _: True)))
+        shown = mask_header(name, _TRACE.sub("{trace}", value))
+        return self._rekeyed(one_line(mask_session_ids(shown, lambda _: True)))
 
     def headers(self, fields: list[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
         """Return header fields in their order; a value that is too long is cut."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -76,6 +77,8 @@ class Recorder:
         self._body_bytes = body_bytes
         self._sessions: dict[str, Trace] = {}
         """Session id → its trace."""
+        self.found: Callable[[Trace], object] = lambda _trace: None
+        """Told of a trace in which a rule is broken that was not broken there before."""
 
     def see(self, event: Event) -> None:
         """Record an event, if it belongs to a trace."""
@@ -109,11 +112,7 @@ class Recorder:
         if seen.session is not None:
             self._learn(seen.session, trace)
         record = self.record(seen, trace, trace.next_number())
-        seen.findings = tuple(trace.see(record))
-        if seen.findings:
-            record = msgspec.structs.replace(record, findings=seen.findings)
-        size = 0 if seen.head is None else len(seen.head.raw)
-        self._traces.keep(trace, record, size)
+        seen.findings = tuple(self._keep(trace, record, 0 if seen.head is None else len(seen.head.raw)))
 
     def record(self, seen: Seen, trace: Trace, number: int) -> ExchangeRecord:
         """Return what is known of an exchange by now, masked."""
@@ -281,9 +280,15 @@ class Recorder:
             ),
         )
 
-    def _keep(self, trace: Trace, record: Record) -> None:
-        trace.see(record)
-        self._traces.keep(trace, record, 0)
+    def _keep(self, trace: Trace, record: Record, size: int = 0) -> list[str]:
+        """Keep a record; return the ids of the rules that it breaks."""
+        broken = trace.see(record)
+        if broken and isinstance(record, ExchangeRecord):
+            record = msgspec.structs.replace(record, findings=tuple(broken))
+        self._traces.keep(trace, record, size)
+        if trace.are_new(broken):
+            self.found(trace)
+        return broken
 
     def _learn(self, session_id: str, trace: Trace) -> None:
         self._sessions[session_id] = trace

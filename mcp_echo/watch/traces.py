@@ -11,7 +11,7 @@ import hashlib
 import re
 import secrets
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import msgspec
@@ -118,6 +118,8 @@ class Trace:
         """What tells its sessions and handles from those of others; None where they are nobody else's."""
         self._sizes: deque[int] = deque()
         self._number = 0
+        self._found: set[str] = set()
+        """The ids of the rules that records have broken."""
 
     def next_number(self) -> int:
         """Return the number of a new record."""
@@ -128,6 +130,12 @@ class Trace:
         """Judge a record, and take the steps that it shows; return the ids of the rules that it breaks."""
         self.flows.see(record)
         return self.judge.see(record)
+
+    def are_new(self, broken: Iterable[str]) -> bool:
+        """Note the ids of rules that a record breaks; return whether one is told of for the first time."""
+        known = len(self._found)
+        self._found.update(broken)
+        return len(self._found) > known
 
     def keep(self, record: Record, size: int, limits: TraceLimits) -> int:
         """Keep a record in the place of the oldest ones, where there is no room; tell the readers.

@@ -132,10 +132,16 @@ def hold(command: Sequence[str], revision: str, client_name: str, cwd: Path | No
 def _check_offer(heard: Mapping[str, Any], revision: str) -> None:
     assert heard["tools"] == list(TOOLS)
     # A modern client has no session that the server could show under a fixed name.
-    assert heard["resources"] == (
-        ["echo://server", "echo://session"] if revision == LEGACY else ["echo://server"]
-    )
-    assert heard["templates"] == ["echo://session/{session}", "echo://session/{session}/messages"]
+    own = ["echo://session"] if revision == LEGACY else []
+    assert heard["resources"] == ["echo://server", *own, "echo://findings"]
+    assert heard["templates"] == [
+        "echo://session/{session}",
+        "echo://session/{session}/messages",
+        "echo://trace/{trace}",
+        "echo://trace/{trace}/timeline",
+        "echo://trace/{trace}/evidence.md",
+        "echo://trace/{trace}/evidence.json",
+    ]
     assert heard["prompts"] == ["diagnose-auth", "diagnose-session"]
     assert heard["prompt"].endswith("What was reported: a lost session")
     assert heard["completion"] == [SYMPTOM]

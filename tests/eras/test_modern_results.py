@@ -78,7 +78,7 @@ class EveryResultTests(ModernTestCase):
     def test_every_listed_resource_can_be_read(self) -> None:
         """server/resources: the list has what there is; the legacy session's resource is not of this era."""
         uris = [each["uri"] for each in self.result("resources/list", {})["resources"]]
-        assert uris == ["echo://server"]
+        assert uris == ["echo://server", "echo://findings"]
         assert all(self.result("resources/read", {"uri": uri})["contents"] for uri in uris)
 
     def test_discover_has_the_shape_of_its_schema(self) -> None:

@@ -478,7 +478,7 @@ class OtherMethodTests(ServerTestCase):
         """Resources, Listing and Reading."""
         session = self.initialize()
         listed = self.rpc("resources/list", session=session).json["result"]["resources"]
-        assert [each["uri"] for each in listed] == ["echo://server", "echo://session"]
+        assert [each["uri"] for each in listed] == ["echo://server", "echo://session", "echo://findings"]
         for each in listed:
             contents = self.rpc("resources/read", {"uri": each["uri"]}, session=session).json["result"][
                 "contents"

@@ -10,6 +10,7 @@ import pytest
 from mcp_echo.offer.offer import diagnostic_offer
 from mcp_echo.offer.prompts import PROMPTS
 from mcp_echo.offer.resources import RESOURCES, TEMPLATES, Template
+from mcp_echo.offer.trace_resources import TRACE_RESOURCES, TRACE_TEMPLATES
 from mcp_echo.protocol.errors import ResourceNotFound
 from mcp_echo.protocol.revisions import KNOWN, Revision
 from tests.tools.support import Scene, wire
@@ -39,7 +40,8 @@ def test_the_server_offers_its_tools_resources_and_prompts_and_nothing_else() ->
     scene = Scene()
     offer = diagnostic_offer(scene.context.settings)
     assert list(offer.tools) == list(scene.tools)
-    assert (list(offer.resources), offer.templates) == (["echo://server", "echo://session"], TEMPLATES)
+    assert list(offer.resources) == ["echo://server", "echo://session", "echo://findings"]
+    assert offer.templates == (*TEMPLATES, *TRACE_TEMPLATES)
     assert list(offer.prompts) == list(PROMPTS)
     assert (dict(offer.extensions), dict(offer.methods), offer.observer) == ({}, {}, None)
 
@@ -48,20 +50,21 @@ def test_the_server_offers_its_tools_resources_and_prompts_and_nothing_else() ->
 def test_an_entry_has_only_what_its_revision_knows(revision: Revision) -> None:
     """Changelog of 2025-06-18: title; schema, Resource and ResourceTemplate: name and uri are required."""
     title = {"title"} if revision.name >= "2025-06-18" else set()
-    for resource in RESOURCES.values():
+    for resource in (*RESOURCES.values(), *TRACE_RESOURCES.values()):
         entry = resource.describe(revision)
         assert set(entry) == {"uri", "name", "description", "mimeType"} | title
         assert (entry["uri"], entry["mimeType"]) == (resource.uri, "application/json")
-    for template in TEMPLATES:
+    for template in (*TEMPLATES, *TRACE_TEMPLATES):
         assert set(template.describe(revision)) == {"uriTemplate", "name", "description", "mimeType"} | title
 
 
 def test_every_entry_explains_itself() -> None:
     """Our choice: what a person chooses from has a title and a sentence."""
-    for thing in (*RESOURCES.values(), *TEMPLATES):
+    things = (*RESOURCES.values(), *TRACE_RESOURCES.values(), *TEMPLATES, *TRACE_TEMPLATES)
+    for thing in things:
         assert thing.description.endswith(".")
         assert thing.title
-        assert thing.name not in {other.name for other in (*RESOURCES.values(), *TEMPLATES) if other != thing}
+        assert thing.name not in {other.name for other in things if other != thing}
 
 
 # Reading.

@@ -69,6 +69,20 @@ class FindingsTests(ServerTestCase):
         found = self.findings("error")
         assert "1 of 1" in found["session-id-not-returned"]["summary"]
 
+    def test_what_never_comes_is_noticed_before_anybody_asks(self) -> None:
+        """Our choice: whoever watches, scrapes or subscribes hears of it in time."""
+        own = self.begin_session("2025-11-25", initialized=False)
+        self.post("tools/list", None, 1, **own, **self.version("2025-11-25"))
+        told: list[object] = []
+        insight = self.service.insight
+        assert insight is not None
+        insight.recorder.found = told.append
+        for _ in range(12):
+            self.clock.advance(1)
+            insight.look()
+        assert insight.found["initialized-never-sent"] == 1
+        assert len(told) == 1
+
     def test_a_client_that_does_both_is_accused_of_neither(self) -> None:
         own = self.begin_session("2025-11-25")
         self.post("tools/list", None, 1, **own, **self.version("2025-11-25"))
