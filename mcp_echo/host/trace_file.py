@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from mcp_echo.redaction import mask_tokens
 from mcp_echo.settings.table import ConfigError
 
 
@@ -37,8 +38,10 @@ def read_named(path: Path, new_key: Callable[[], str]) -> list[Named]:
         wanted = [" ".join(named[place]) if place in named else line for place, line in enumerate(lines)]
         if wanted != lines:
             _write(path, "".join(f"{line}\n" for line in wanted))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"MCP_ECHO_TRACE_FILE {str(path)!r}: {error}") from None
+    except OSError as error:
+        raise ConfigError(f"MCP_ECHO_TRACE_FILE {mask_tokens(str(path))}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"MCP_ECHO_TRACE_FILE {mask_tokens(str(path))} is no text in UTF-8") from None
     return list(named.values())
 
 
