@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Coroutine, Mapping
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -294,7 +293,7 @@ class EchoService(MultiService):
     def _insight(self, settings: Settings, node: str) -> Insight:
         insight = Insight(settings, node, self._clocks)
         if settings.trace_file is not None:
-            for label, trace_id, share in read_named(Path(settings.trace_file), new_key):
+            for label, trace_id, share in read_named(settings.trace_file, new_key):
                 insight.traces.add(insight.traces.named(label, trace_id, share))
         return insight
 

@@ -19,19 +19,20 @@ class Named(NamedTuple):
     share: str
 
 
-def read_named(path: Path, new_key: Callable[[], str]) -> list[Named]:
+def read_named(name: str, new_key: Callable[[], str]) -> list[Named]:
     """Return what a file names, once each line of it has its keys.
 
     A line is a name, and behind it two keys; where they are missing they are made, and the file is written
     anew, for its user alone. Empty lines and those that begin with ``#`` stay.
 
     Args:
-        path: The file.
+        name: The file.
         new_key: Makes a key.
 
     Raises:
         ConfigError: It cannot be read or written, or a line is none.
     """
+    path = Path(name)
     try:
         lines = path.read_text().splitlines()
         named = {place: _named(line, new_key) for place, line in enumerate(lines) if _says_something(line)}
@@ -39,9 +40,9 @@ def read_named(path: Path, new_key: Callable[[], str]) -> list[Named]:
         if wanted != lines:
             _write(path, "".join(f"{line}\n" for line in wanted))
     except OSError as error:
-        raise ConfigError(f"MCP_ECHO_TRACE_FILE {mask_tokens(str(path))}: {error.strerror}") from None
+        raise ConfigError(f"MCP_ECHO_TRACE_FILE {mask_tokens(name)}: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise ConfigError(f"MCP_ECHO_TRACE_FILE {mask_tokens(str(path))} is no text in UTF-8") from None
+        raise ConfigError(f"MCP_ECHO_TRACE_FILE {mask_tokens(name)} is no text in UTF-8") from None
     return list(named.values())
 
 

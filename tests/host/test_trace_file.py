@@ -17,11 +17,11 @@ def test_a_name_gets_its_keys_once_and_keeps_them(tmp_path: Path) -> None:
     path, numbers = tmp_path / "traces", count()
     path.write_text("# ours\n\nmy-client\nother a b\n")
     path.chmod(0o644)
-    first = read_named(path, lambda: f"key{next(numbers)}")
+    first = read_named(str(path), lambda: f"key{next(numbers)}")
     assert first == [Named("my-client", "key0", "key1"), Named("other", "a", "b")]
     assert path.read_text() == "# ours\n\nmy-client key0 key1\nother a b\n"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert read_named(path, lambda: "another") == first
+    assert read_named(str(path), lambda: "another") == first
 
 
 @pytest.mark.parametrize("text", ["two words\n", "a b c d\n", "\udcff"])
@@ -30,11 +30,11 @@ def test_what_is_no_line_is_refused_and_the_file_stays(tmp_path: Path, text: str
     path = tmp_path / "traces"
     path.write_bytes(text.encode("utf-8", "surrogateescape"))
     with pytest.raises(ConfigError, match="MCP_ECHO_TRACE_FILE"):
-        read_named(path, lambda: "key")
+        read_named(str(path), lambda: "key")
     assert path.read_bytes() == text.encode("utf-8", "surrogateescape")
 
 
 def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
     """Our choice: a setting that does nothing is worse than none."""
     with pytest.raises(ConfigError, match="No such file"):
-        read_named(tmp_path / "nothing", lambda: "key")
+        read_named(str(tmp_path / "nothing"), lambda: "key")
