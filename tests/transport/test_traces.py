@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -394,7 +395,9 @@ class OwnTests(TraceTestCase):
 
     def test_a_trace_that_a_file_names_is_at_the_same_address_after_a_restart(self) -> None:
         """docs: MCP_ECHO_TRACE_FILE."""
-        path = Path(self.mktemp())
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        path = Path(directory.name) / "traces"
         path.write_text("my-client\n")
         addresses = []
         for _ in range(2):
