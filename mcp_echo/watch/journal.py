@@ -6,6 +6,7 @@ An exception with its traceback is nothing that was seen on the wire, and is wri
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -25,34 +26,25 @@ _MOST_TOLD = 64
 """Clients that are told of for asking for it."""
 
 
+@dataclass(eq=False)
 class Journal:
     """Writes down what the server does.
 
     Of session ids it has the beginning: enough for the owner to find the session, and too little for whoever
     reads the log to take it over.
-
-    Args:
-        log: Where to; a `twisted.logger.Logger`.
-        verbose: Whether details are wanted at all; preparing them costs time.
-        reveal: Whether bodies are logged with their secrets.
-        secrets: The operator's own, which no traceback must show.
-        is_session: Tells whether a UUID is the id of a session, rather than one of a client's own making.
     """
 
-    def __init__(
-        self,
-        log: Any,
-        verbose: bool = False,
-        reveal: bool = False,
-        secrets: Iterable[str] = (),
-        is_session: Callable[[str], bool] = lambda _: True,
-    ) -> None:
-        self._log = log
-        self.verbose = verbose
-        self._reveal = reveal
-        self._secrets = tuple(secrets)
-        self._is_session = is_session
-        self._with_slash: set[str] = set()
+    log: Any
+    """Where to; a `twisted.logger.Logger`."""
+    verbose: bool = False
+    """Whether details are wanted at all; preparing them costs time."""
+    reveal: bool = False
+    """Whether bodies are logged with their secrets."""
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    """The operator's own, which no traceback must show."""
+    is_session: Callable[[str], bool] = lambda _: True
+    """Tells whether a UUID is the id of a session, rather than one of a client's own making."""
+    _with_slash: set[str] = field(default_factory=set, init=False)
 
     def see(self, event: Event) -> None:
         """Write down what an operator wants to see of an event."""
@@ -70,17 +62,17 @@ class Journal:
 
     def _refusal(self, peer: str, refusal: McpError) -> None:
         if isinstance(refusal, OtherProtocol):
-            self._log.warn("{reason}", peer=peer, reason=refusal.message)
+            self.log.warn("{reason}", peer=peer, reason=refusal.message)
 
     def _note_slash(self, seen: Seen) -> None:
         """Tell once of each client that asks for /mcp/, or of so many: other servers may not serve it."""
         if seen.identity is None or seen.peer in self._with_slash or len(self._with_slash) >= _MOST_TOLD:
             return
         self._with_slash.add(seen.peer)
-        self._log.info("Requests for /mcp/ are served as those for /mcp", peer=seen.peer)
+        self.log.info("Requests for /mcp/ are served as those for /mcp", peer=seen.peer)
 
     def _session(self, event: SessionEvent) -> None:
-        self._log.info(
+        self.log.info(
             "Session created" if event.kind == "begin" else f"Session {event.reason}",
             session_id=short_id(event.session),
             client_name=event.client,
@@ -91,20 +83,20 @@ class Journal:
         session_id = short_id(seen.session or "")
         for each in seen.messages:
             if each.stray:
-                self._log.debug("An answer to nothing that was asked here", session_id=session_id)
+                self.log.debug("An answer to nothing that was asked here", session_id=session_id)
             if _is_taken(each):
-                self._log.debug("Message received", session_id=session_id, kind=each.method or "response")
+                self.log.debug("Message received", session_id=session_id, kind=each.method or "response")
 
     def _body(self, event: BodyEvent) -> None:
         shown = self._shown(event.data)
         if event.status is None:
-            self._log.debug("Request", body=shown, peer=event.seen.caller.address)
+            self.log.debug("Request", body=shown, peer=event.seen.caller.address)
         else:
-            self._log.debug("Answer", body=shown, status=event.status)
+            self.log.debug("Answer", body=shown, status=event.status)
 
     def note(self, sentence: str) -> None:
         """Write down what an operator wants to know of the state of the server."""
-        self._log.info("{sentence}", sentence=sentence)
+        self.log.info("{sentence}", sentence=sentence)
 
     def failure(
         self, text: str, session_id: str | None = None, *, secrets: Iterable[str] = (), **fields: Any
@@ -118,7 +110,7 @@ class Journal:
             fields: Further fields of the event.
         """
         shown = None if session_id is None else short_id(session_id)
-        self._log.failure(text, session_id=shown, secrets=(*self._secrets, *secrets), **fields)
+        self.log.failure(text, session_id=shown, secrets=(*self.secrets, *secrets), **fields)
 
     def failed(
         self, text: str, error: Exception, session_id: str | None, method: str, secrets: Iterable[str]
@@ -130,10 +122,10 @@ class Journal:
             self.failure(text, session_id, secrets=secrets, method=method)
 
     def _shown(self, body: bytes) -> str:
-        if self._reveal:
+        if self.reveal:
             shown = body[:_MOST_READ].decode("utf-8", "backslashreplace")
             return shown if len(body) <= _MOST_READ else f"{shown} [{len(body)} bytes in all]"
-        return mask_session_ids(_masked_body(body), self._is_session)
+        return mask_session_ids(_masked_body(body), self.is_session)
 
 
 def _is_taken(asked: Asked) -> bool:
