@@ -146,10 +146,13 @@ class SharedSubscriptions(Subscriptions):
     def watch(self, uri: str, listener: Listener) -> None:
         """Tell ``listener`` when this resource changes; state behind a handle, on whichever node it does."""
         super().watch(uri, listener)
-        handle = self._handle_of(uri)
-        cached = None if handle is None else self._bus.cache.get(handle)
+        cached = self._replica_behind(uri)
         if cached is not None:
             self._watch_replica(uri, listener, cached)
+
+    def _replica_behind(self, uri: str) -> CachedSession | None:
+        handle = self._handle_of(uri)
+        return None if handle is None else self._bus.cache.get(handle)
 
     def _watch_replica(self, uri: str, listener: Listener, cached: CachedSession) -> None:
         if not cached.watched:
@@ -160,16 +163,14 @@ class SharedSubscriptions(Subscriptions):
 
     def rewatch(self, uri: str, listener: Listener, owner: str | None) -> None:
         """Tell ``listener`` on this node, too, of a resource it watches; see `Subscriptions.rewatch`."""
-        handle = self._handle_of(uri)
-        if handle is not None:
-            self._rewatch(uri, listener, handle, owner)
 
-    def _rewatch(self, uri: str, listener: Listener, handle: str, owner: str | None) -> None:
         def begin(cached: CachedSession) -> None:
             super(SharedSubscriptions, self).watch(uri, listener)
             self._watch_replica(uri, listener, cached)
 
-        self._bus.maintenance.bring_for(SessionKey(handle, owner, True), begin)
+        handle = self._handle_of(uri)
+        if handle is not None:
+            self._bus.maintenance.bring_for(SessionKey(handle, owner, True), begin)
 
     def _add_watcher(self, draft: Draft) -> None:
         others = [node for node in draft.stored.watchers if node != self._bus.node]
@@ -179,8 +180,7 @@ class SharedSubscriptions(Subscriptions):
     def unwatch(self, uri: str, listener: Listener) -> None:
         """Tell ``listener`` no more of this resource."""
         super().unwatch(uri, listener)
-        handle = self._handle_of(uri)
-        cached = None if handle is None else self._bus.cache.get(handle)
+        cached = self._replica_behind(uri)
         if cached is None or not cached.watched:
             return
         if not any(self._handle_of(each) == cached.id for each in self.uris):

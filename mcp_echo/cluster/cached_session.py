@@ -11,6 +11,7 @@ import re
 from collections import deque
 from collections.abc import Callable
 from copy import copy
+from dataclasses import InitVar, dataclass, field
 from typing import Any
 
 import msgspec
@@ -78,94 +79,69 @@ Operation = Callable[["Draft"], None]
 """A change that can be worked out anew on whatever is kept by then."""
 
 
+@dataclass(slots=True, eq=False)
 class CachedSession:
-    """A copy of one session.
+    """A copy of one session."""
 
-    Args:
-        key: What it is found by.
-        record: What is kept.
-        bounds: How much its log keeps.
-        node: The name of this node.
-    """
+    key: SessionKey
+    """What it is found by."""
+    record: InitVar[Record]
+    """What is kept."""
+    bounds: InitVar[Bounds]
+    """How much its log keeps."""
+    node: InitVar[str]
+    """The name of this node."""
+    id: str = field(init=False)
+    owner: str | None = field(init=False)
+    handle: bool = field(init=False)
+    version: int = UNKNOWN
+    stored: StoredSession = field(init=False)
+    echo: Echo | None = None
+    stream_log: StreamLog = field(init=False)
+    held: Held = field(init=False)
+    """What it holds, as it is kept."""
+    cache_bytes: int = 0
+    """The memory that it takes, about, as the cache has counted it."""
+    created: int = field(init=False)
+    used: int = field(init=False)
+    streams: dict[str, HeldStream] = field(default_factory=dict)
+    """Tag → stream, of those that a connection on this node reads."""
+    busy: bool = False
+    """Whether a change of it is under way on this node."""
+    waiting: deque[Any] = field(default_factory=deque)
+    """Promises to those that wait for their turn to change it."""
+    later: list[tuple[Operation, int]] = field(default_factory=list)
+    """Changes that are to be made as soon as may be, and the bytes of messages in each."""
+    leaving: dict[str, HeldStream] = field(default_factory=dict)
+    """Tag → stream, of those that lost their connection here, until it is kept that they did."""
+    settling: list[Any] = field(default_factory=list)
+    """Promises to those that wait until these changes are kept."""
+    tried: dict[int, int] = field(default_factory=dict)
+    """Mark → how many of them a try took, for tries of which it is not known how they ended."""
+    unclaimed: list[Unkept] = field(default_factory=list)
+    """Messages that were not kept, for streams that have no connection here yet."""
+    uncounted: int = 0
+    """Messages lost on the way to a connection here, which what is kept does not tell yet."""
+    has_ended: bool = False
+    look_is_due: bool = False
+    """Whether this node is about to look whether others have changed it."""
+    stays: bool = False
+    """Whether something on this node has to hear of its end."""
+    watched: bool = False
+    """Whether its echoes have a listener on this node."""
+    seen_echoes: int = 0
+    """The echo count that was told here, while its echoes have a listener."""
+    running: dict[int | str, Running] = field(default_factory=dict)
+    expected: dict[str, Any] = field(default_factory=dict)
+    asked: int = 0
+    in_flight: int = 0
+    calls_due: float = 0.0
 
-    __slots__ = (
-        "asked",
-        "busy",
-        "cache_bytes",
-        "calls_due",
-        "created",
-        "echo",
-        "expected",
-        "handle",
-        "has_ended",
-        "held",
-        "id",
-        "in_flight",
-        "later",
-        "leaving",
-        "look_is_due",
-        "owner",
-        "running",
-        "seen_echoes",
-        "settling",
-        "stays",
-        "stored",
-        "stream_log",
-        "streams",
-        "tried",
-        "unclaimed",
-        "uncounted",
-        "used",
-        "version",
-        "waiting",
-        "watched",
-    )
-
-    def __init__(self, key: SessionKey, record: Record, bounds: Bounds, node: str) -> None:
-        self.id, self.owner, self.handle = key
-        self.version = UNKNOWN
-        self.stored: StoredSession
-        self.echo: Echo | None = None
-        self.stream_log = StreamLog(Summary(), (), bounds, node)
-        self.held: Held
-        """What it holds, as it is kept."""
-        self.cache_bytes = 0
-        """The memory that it takes, about, as the cache has counted it."""
+    def __post_init__(self, record: Record, bounds: Bounds, node: str) -> None:
+        self.id, self.owner, self.handle = self.key
         self.created = record.created
-        self.used = record.used
-        self.streams: dict[str, HeldStream] = {}
-        """Tag → stream, of those that a connection on this node reads."""
-        self.busy = False
-        """Whether a change of it is under way on this node."""
-        self.waiting: deque[Any] = deque()
-        """Promises to those that wait for their turn to change it."""
-        self.later: list[tuple[Operation, int]] = []
-        """Changes that are to be made as soon as may be, and the bytes of messages in each."""
-        self.leaving: dict[str, HeldStream] = {}
-        """Tag → stream, of those that lost their connection here, until it is kept that they did."""
-        self.settling: list[Any] = []
-        """Promises to those that wait until these changes are kept."""
-        self.tried: dict[int, int] = {}
-        """Mark → how many of them a try took, for tries of which it is not known how they ended."""
-        self.unclaimed: list[Unkept] = []
-        """Messages that were not kept, for streams that have no connection here yet."""
-        self.uncounted = 0
-        """Messages lost on the way to a connection here, which what is kept does not tell yet."""
-        self.has_ended = False
-        self.look_is_due = False
-        """Whether this node is about to look whether others have changed it."""
-        self.stays = False
-        """Whether something on this node has to hear of its end."""
-        self.watched = False
-        """Whether its echoes have a listener on this node."""
-        self.running: dict[int | str, Running] = {}
-        self.expected: dict[str, Any] = {}
-        self.asked = 0
-        self.in_flight = 0
-        self.calls_due = 0.0
+        self.stream_log = StreamLog(Summary(), [], bounds, node)
         self.follow(record)
-        self.seen_echoes = 0
-        """The echo count that was told here, while its echoes have a listener."""
 
     def go_astray(self, message_id: MessageId | None, *, refused: bool) -> None:
         """Tell the questions that this node has asked of an answer that is none to any of them.
@@ -419,53 +395,39 @@ class CachedSession:
         return lost + self.deliver(unkept)
 
 
+@dataclass(slots=True, eq=False)
 class Draft:
-    """A change of a session while it is worked out.
+    """A change of a session while it is worked out."""
 
-    Args:
-        cached: The copy it begins from, which stays as it is.
-        now: Milliseconds of the engine's clock.
-        has_room: Whether all sessions together may hold so many bytes more.
-        patient: Whether leases of other nodes are left alone though they have run out.
-    """
+    cached: CachedSession
+    """The copy it begins from, which stays as it is."""
+    now: int
+    """Milliseconds of the engine's clock."""
+    has_room: Callable[[int], bool]
+    """Whether all sessions together may hold so many bytes more."""
+    patient: bool = False
+    """Whether leases of other nodes are left alone though they have run out."""
+    version: int = field(init=False)
+    stored: StoredSession = field(init=False)
+    echo: Echo | None = field(init=False)
+    echo_refused: bool = False
+    """Whether there was no room to keep the last echo."""
+    touch: bool = False
+    counted: int = 0
+    """Messages lost here that the change tells of."""
+    worked_log: StreamLog | None = None
 
-    __slots__ = (
-        "_has_room",
-        "_patient",
-        "cached",
-        "counted",
-        "echo",
-        "echo_refused",
-        "now",
-        "stored",
-        "touch",
-        "version",
-        "worked_log",
-    )
-
-    def __init__(
-        self, cached: CachedSession, now: int, has_room: Callable[[int], bool], patient: bool = False
-    ) -> None:
-        self.cached = cached
-        self.version = cached.version
+    def __post_init__(self) -> None:
+        cached = self.cached
+        self.version, self.echo = cached.version, cached.echo
         # Its log is copied when that is changed.
         self.stored = msgspec.structs.replace(cached.stored, record=copy(cached.stored.record))
-        self.echo = cached.echo
-        self.echo_refused = False
-        """Whether there was no room to keep the last echo."""
-        self.touch = False
-        self.counted = 0
-        """Messages lost here that the change tells of."""
-        self.worked_log: StreamLog | None = None
-        self.now = now
-        self._has_room = has_room
-        self._patient = patient
 
     @property
     def stream_log(self) -> StreamLog:
         """The log, to be changed."""
         if self.worked_log is None:
-            self.worked_log = self.cached.stream_log.copy(self.now, self._has_room, self._patient)
+            self.worked_log = self.cached.stream_log.copy(self.now, self.has_room, self.patient)
             self.counted = self.cached.uncounted
             self.worked_log.summary.dropped += self.counted
             for stream in self.cached.streams.values():

@@ -154,7 +154,7 @@ class SharedSession(Session):
     @property
     def queue_bytes(self) -> int:
         """Bytes of messages in the log."""
-        return self.stream_log.bytes
+        return self.stream_log.size
 
     @property
     def in_flight(self) -> int:  # type: ignore[override]

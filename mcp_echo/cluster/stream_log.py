@@ -20,8 +20,9 @@ Rules: https://modelcontextprotocol.io/specification/2025-11-25/basic/transports
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container
 from copy import copy
+from dataclasses import InitVar, dataclass, field
 from typing import NamedTuple
 
 import msgspec
@@ -89,73 +90,50 @@ class Unkept(NamedTuple):
     data: bytes
 
 
+@dataclass(slots=True, eq=False)
 class StreamLog:
-    """A copy of one session's log, to read and to work out a change with.
+    """A copy of one session's log, to read and to work out a change with."""
 
-    Args:
-        summary: What is known beside the messages; it belongs to the log from now on.
-        entries: The messages, oldest first.
-        bounds: How much is kept.
-        node: The name of this node.
-        size: Bytes of the messages; None to have them counted.
-    """
+    summary: Summary
+    """What is known beside the messages; it belongs to the log from now on."""
+    entries: list[Entry]
+    """The messages, oldest first; they belong to the log as well."""
+    bounds: Bounds
+    """How much is kept."""
+    node: str
+    """The name of this node."""
+    counted: InitVar[int | None] = None
+    """Bytes of the messages; None to have them counted."""
+    now: int = 0
+    """Milliseconds of the engine's clock at which the change is worked out."""
+    has_room: Callable[[int], bool] = lambda _size: True  # the default of a field
+    """Whether all sessions together may hold so many bytes more."""
+    patient: bool = False
+    """Whether leases of other nodes are left alone though they have run out."""
+    states: dict[str, StreamState] = field(init=False)
+    size: int = field(init=False)
+    """Bytes of the messages."""
+    before: int = field(init=False)
+    """Bytes when the copy was made, which all sessions' bytes together include."""
+    here: set[str] = field(default_factory=set)
+    """Tags of the streams that a connection on this node reads, or is about to."""
+    added: dict[int, Entry] = field(default_factory=dict)
+    """What was added since the copy was made, by sequence."""
+    removed: list[int] = field(default_factory=list)
+    """Sequences of what was taken out since then."""
+    unkept: list[Unkept] = field(default_factory=list)
+    """What found no room, but has a connection on this node that may take it yet."""
+    queued: int = 0
+    """Messages that have come since then, lost ones aside."""
+    lost: list[int] = field(default_factory=list)
+    """Sizes of the messages lost since the copy was made."""
+    changed: bool = False
+    """Whether anything was changed since then."""
 
-    __slots__ = (
-        "added",
-        "before",
-        "bounds",
-        "bytes",
-        "changed",
-        "entries",
-        "has_room",
-        "here",
-        "lost",
-        "node",
-        "now",
-        "patient",
-        "queued",
-        "removed",
-        "states",
-        "summary",
-        "unkept",
-    )
-
-    def __init__(
-        self,
-        summary: Summary,
-        entries: Iterable[Entry],
-        bounds: Bounds,
-        node: str,
-        size: int | None = None,
-    ) -> None:
-        self.summary = summary
-        self.entries = list(entries)
-        self.states = {state.tag: state for state in summary.states}
-        self.bounds = bounds
-        self.node = node
-        self.bytes = sum(len(entry.data) for entry in self.entries) if size is None else size
-        self.before = self.bytes
-        """Bytes when the copy was made, which all sessions' bytes together include."""
-        self.now = 0
-        """Milliseconds of the engine's clock at which the change is worked out."""
-        self.here: set[str] = set()
-        """Tags of the streams that a connection on this node reads, or is about to."""
-        self.patient = False
-        """Whether leases of other nodes are left alone though they have run out."""
-        self.has_room: Callable[[int], bool] = lambda _size: True
-        """Whether all sessions together may hold so many bytes more."""
-        self.added: dict[int, Entry] = {}
-        """What was added since the copy was made, by sequence."""
-        self.removed: list[int] = []
-        """Sequences of what was taken out since then."""
-        self.unkept: list[Unkept] = []
-        """What found no room, but has a connection on this node that may take it yet."""
-        self.queued = 0
-        """Messages that have come since then, lost ones aside."""
-        self.lost: list[int] = []
-        """Sizes of the messages lost since the copy was made."""
-        self.changed = False
-        """Whether anything was changed since then."""
+    def __post_init__(self, counted: int | None) -> None:
+        self.states = {state.tag: state for state in self.summary.states}
+        self.size = sum(len(entry.data) for entry in self.entries) if counted is None else counted
+        self.before = self.size
 
     def copy(self, now: int, has_room: Callable[[int], bool], patient: bool = False) -> StreamLog:
         """Return a copy to work out a change with.
@@ -165,28 +143,16 @@ class StreamLog:
             has_room: Whether all sessions together may hold so many bytes more.
             patient: Whether leases of other nodes are left alone though they have run out.
         """
-        summary = self.summary
-        twin = StreamLog(
-            Summary(
-                summary.sequence,
-                summary.first,
-                summary.moves,
-                summary.listened,
-                summary.dropped,
-                [copy(state) for state in summary.states],
-            ),
-            self.entries,
-            self.bounds,
-            self.node,
-            self.bytes,
-        )
+        states = [copy(state) for state in self.summary.states]
+        summary = msgspec.structs.replace(self.summary, states=states)
+        twin = StreamLog(summary, [*self.entries], self.bounds, self.node, self.size)
         twin.now, twin.has_room, twin.patient = now, has_room, patient
         return twin
 
     def adopt(self) -> StreamLog:
         """Return it as what is kept from now on: what it changed has been carried out."""
         self.added, self.removed, self.unkept, self.lost, self.changed = {}, [], [], [], False
-        self.queued, self.before = 0, self.bytes
+        self.queued, self.before = 0, self.size
         return self
 
     # What there is.
@@ -202,7 +168,7 @@ class StreamLog:
 
     def held(self, echo: Echo | None) -> Held:
         """Return what it holds, with the last echo."""
-        return Held(self.bytes, 0 if echo is None else echo.size, self.waiting)
+        return Held(self.size, 0 if echo is None else echo.size, self.waiting)
 
     def _is_written(self, entry: Entry) -> bool:
         if not entry.stream:
@@ -227,19 +193,16 @@ class StreamLog:
     def queue(self, data: bytes) -> None:
         """Append a message for whichever listening stream reads, now or later."""
         listener = self._listener()
-        self._append("" if listener is None else listener.tag, data)
-
-    def append(self, tag: str, data: bytes) -> None:
-        """Append a message that belongs on one stream alone."""
-        self._append(tag, data)
+        self.append("" if listener is None else listener.tag, data)
 
     def _listener(self) -> StreamState | None:
         return next((state for state in self.held_streams() if state.listening and not state.ended), None)
 
-    def _append(self, tag: str, data: bytes) -> None:
+    def append(self, tag: str, data: bytes) -> None:
+        """Append a message that belongs on one stream alone, or on none yet."""
         self.changed = True
         elsewhere = self._is_elsewhere(tag)
-        if elsewhere and self.has_room(self.bytes - self.before + len(data)):
+        if elsewhere and self.has_room(self.size - self.before + len(data)):
             self._send(tag, data)
         elif not elsewhere and self._make_room(len(data)):
             self._add(tag, data)
@@ -265,7 +228,7 @@ class StreamLog:
         entry = Entry(self._next(), tag, data)
         self.entries.append(entry)
         self.added[entry.sequence] = entry
-        self.bytes += len(data)
+        self.size += len(data)
         if tag and tag not in self.states:
             # It was forgotten when the last that could be resumed from it made room for this.
             self._remember(StreamState(tag, tag.startswith("g"), acknowledged=entry.sequence - 1))
@@ -278,7 +241,7 @@ class StreamLog:
     def _make_room(self, size: int) -> bool:
         """Push the oldest messages out for one of ``size`` bytes; return whether it can be kept then."""
         resting, rest = self._resting()
-        if size > self.bounds.bytes or not self.has_room(self.bytes - self.before - rest + size):
+        if size > self.bounds.bytes or not self.has_room(self.size - self.before - rest + size):
             return False
         self._trim(resting, rest, 1, size)
         return True
@@ -286,7 +249,7 @@ class StreamLog:
     def _resting(self) -> tuple[list[Entry], int]:
         """Return the messages that are not on their way to another node, and their bytes."""
         if not any(self._is_elsewhere(tag) for tag in self.states):
-            return self.entries, self.bytes
+            return self.entries, self.size
         resting = [entry for entry in self.entries if not self._is_in_transit(entry)]
         return resting, sum(len(entry.data) for entry in resting)
 
@@ -308,7 +271,7 @@ class StreamLog:
             size: Their bytes.
         """
         pushed: list[Entry] = []
-        count, total = len(resting) + more, self.bytes - self.before + size
+        count, total = len(resting) + more, self.size - self.before + size
         for entry in resting:
             if (
                 count <= self.bounds.messages
@@ -350,7 +313,7 @@ class StreamLog:
 
     def _take_out(self, entry: Entry) -> None:
         self.entries.remove(entry)
-        self.bytes -= len(entry.data)
+        self.size -= len(entry.data)
         if self.added.pop(entry.sequence, None) is None:
             self.removed.append(entry.sequence)
 

@@ -52,8 +52,7 @@ class Transaction:
         self._store = store
         self._repository = store.repository
         self._cache = store.repository.cache
-        self._wants: dict[str, SessionKey] = {}
-        self._want(wants)
+        self._wants = {want.id: want for want in wants}
         self._locked: dict[str, CachedSession] = {}
         """Those that are this transaction's to change."""
         self._missing: set[str] = set()
@@ -65,10 +64,6 @@ class Transaction:
         """Those that it has closed."""
         self.late: list[str] = []
         """Sessions whose part of the work is kept late, for which the answer has to wait."""
-
-    def _want(self, wants: Iterable[SessionKey]) -> None:
-        for want in wants:
-            self._wants[want.id] = want
 
     def begin(self) -> None:
         """Begin an attempt: nothing of an earlier one has happened."""
@@ -216,7 +211,7 @@ class Transaction:
     async def _learn(self) -> None:
         """Come to know what the attempt lacked."""
         if self._unread:
-            self._want(self._unread)
+            self._wants.update((want.id, want) for want in self._unread)
             # All of them are obtained anew, in their order.
             self.release()
             return

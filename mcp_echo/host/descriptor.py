@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from twisted.internet.interfaces import IReactorFDSet, IReadDescriptor
 from twisted.python.failure import Failure
@@ -10,39 +11,36 @@ from zope.interface import implementer
 
 
 @implementer(IReadDescriptor)
+@dataclass(eq=False)
 class Reader:
-    """Calls a function whenever there is something to read, the end included.
+    """Calls a function whenever there is something to read, the end included."""
 
-    Args:
-        reactor: Watches the descriptor.
-        descriptor: Which; it stays its owner's to close.
-        readable: What to call.
-    """
-
-    def __init__(self, reactor: IReactorFDSet, descriptor: int, readable: Callable[[], None]) -> None:
-        self._reactor = reactor
-        self._descriptor = descriptor
-        self._readable = readable
+    reactor: IReactorFDSet
+    """Watches the descriptor."""
+    descriptor: int
+    """Which; it stays its owner's to close."""
+    readable: Callable[[], None]
+    """What to call."""
 
     def start(self) -> None:
         """Watch from now on."""
-        self._reactor.addReader(self)
+        self.reactor.addReader(self)
 
     def stop(self) -> None:
         """Watch no more."""
-        self._reactor.removeReader(self)
+        self.reactor.removeReader(self)
 
     def fileno(self) -> int:
         """Return the descriptor."""
-        return self._descriptor
+        return self.descriptor
 
     def doRead(self) -> None:
         """Tell that there is something to read."""
-        self._readable()
+        self.readable()
 
     def connectionLost(self, reason: Failure) -> None:  # noqa: ARG002  # Twisted's interface
         """Tell that the other end has gone: some reactors say so instead of letting the end be read."""
-        self._readable()
+        self.readable()
 
     def logPrefix(self) -> str:
         """Return what Twisted logs errors of this descriptor with."""

@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
@@ -160,40 +161,32 @@ def _complain(text: str) -> None:
 
 
 @implementer(ILogObserver)
+@dataclass(eq=False)
 class LineObserver:
-    """Writes each event as one line. Where that fails, it counts what is lost, and the server goes on.
+    """Writes each event as one line. Where that fails, it counts what is lost, and the server goes on."""
 
-    Args:
-        output: Where to.
-        render: Turns an event into a line without its end.
-        complain: Told once when lines begin to be lost. Not a log: this is the log.
-    """
-
-    def __init__(
-        self,
-        output: Output,
-        render: Callable[[LogEvent], str],
-        complain: Callable[[str], None] = _complain,
-    ) -> None:
-        self._output = output
-        self._render = render
-        self._complain = complain
-        self._lost = 0
+    output: Output
+    """Where to."""
+    render: Callable[[LogEvent], str]
+    """Turns an event into a line without its end."""
+    complain: Callable[[str], None] = _complain
+    """Told once when lines begin to be lost. Not a log: this is the log."""
+    _lost: int = field(default=0, init=False)
 
     def __call__(self, event: LogEvent) -> None:
-        line = self._render(event)
+        line = self.render(event)
         try:
             if self._lost:
-                self._write(self._render(self._loss(event)))
+                self._write(self.render(self._loss(event)))
                 self._lost = 0
             self._write(line)
         except OSError as error:
             if not self._lost:
-                self._complain(f"log lines are lost until they can be written again: {error}")
+                self.complain(f"log lines are lost until they can be written again: {error}")
             self._lost += 1
 
     def _write(self, line: str) -> None:
-        self._output.write(f"{line}\n")
+        self.output.write(f"{line}\n")
 
     def _loss(self, event: LogEvent) -> LogEvent:
         return {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
@@ -43,33 +44,29 @@ class SignalReactions(Service):
         self._reactor.callFromThread(self._reactions[signal.Signals(number)])
 
 
+@dataclass(eq=False)
 class StopRequests:
-    """What asks the server to stop: once for an orderly end, twice for an end at once.
+    """What asks the server to stop: once for an orderly end, twice for an end at once."""
 
-    Args:
-        stop: Stops the reactor.
-        hurry: Drops the connections that are waited for.
-        drain_timeout: Seconds the requests in flight may take.
-    """
-
+    stop: Callable[[], None]
+    """Stops the reactor."""
+    hurry: Callable[[], None]
+    """Drops the connections that are waited for."""
+    drain_timeout: float
+    """Seconds the requests in flight may take."""
+    _asked: bool = field(default=False, init=False)
     _log = Logger("mcp_echo")
-
-    def __init__(self, stop: Callable[[], None], hurry: Callable[[], None], drain_timeout: float) -> None:
-        self._stop = stop
-        self._hurry = hurry
-        self._drain_timeout = drain_timeout
-        self._asked = False
 
     def __call__(self) -> None:
         """Take one request to stop."""
         if self._asked:
             self._log.warn("Asked to stop again: dropping the connections that are left")
-            self._hurry()
+            self.hurry()
             return
         self._asked = True
         self._log.info(
             "Asked to stop: requests in flight have {timeout:g} s (MCP_ECHO_DRAIN_TIMEOUT); "
             "asked again, the server stops at once",
-            timeout=self._drain_timeout,
+            timeout=self.drain_timeout,
         )
-        self._stop()
+        self.stop()

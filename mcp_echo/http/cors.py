@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -63,23 +64,20 @@ class Verdict(NamedTuple):
     """What would be a problem, and may be none, since a hop may have added it."""
 
 
+@dataclass(frozen=True)
 class CorsPolicy:
-    """What one server tells browsers.
+    """What one server tells browsers."""
 
-    Args:
-        allowed: The origins let in.
-        credentials: Whether browsers may send cookies.
-        max_age: Seconds a preflight answer may be kept.
-    """
+    allowed: AllowedOrigins
+    """The origins let in."""
+    credentials: bool
+    """Whether browsers may send cookies."""
+    max_age: int
+    """Seconds a preflight answer may be kept."""
 
     methods = METHODS
     headers = REQUEST_HEADERS
     exposed = EXPOSED_HEADERS
-
-    def __init__(self, allowed: AllowedOrigins, credentials: bool, max_age: int) -> None:
-        self.allowed = allowed
-        self.credentials = credentials
-        self.max_age = max_age
 
     @staticmethod
     @lru_cache(maxsize=8)

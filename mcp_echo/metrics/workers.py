@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from prometheus_client.core import Metric
@@ -101,34 +102,25 @@ def _only_grows(family: Metric) -> bool:
     return family.type in ("counter", "histogram")
 
 
+@dataclass(eq=False)
 class ParentCollector(Collector):
-    """What only the parent knows.
+    """What only the parent knows."""
 
-    Args:
-        workers: Returns how many workers there are by state.
-        restarts: Returns how many were started again.
-        failures: Returns how many unexpected exceptions the parent has logged.
-        uptime: Returns the seconds since it started.
-    """
-
-    def __init__(
-        self,
-        workers: Callable[[], Mapping[str, int]],
-        restarts: Callable[[], int],
-        failures: Callable[[], int],
-        uptime: Callable[[], float],
-    ) -> None:
-        self._workers = workers
-        self._restarts = restarts
-        self._failures = failures
-        self._uptime = uptime
+    workers: Callable[[], Mapping[str, int]]
+    """Returns how many workers there are by state."""
+    restarts: Callable[[], int]
+    """Returns how many were started again."""
+    failures: Callable[[], int]
+    """Returns how many unexpected exceptions the parent has logged."""
+    uptime: Callable[[], float]
+    """Returns the seconds since it started."""
 
     def collect(self) -> Iterator[Metric]:
         """Yield every metric."""
-        yield gauge(WORKERS, self._workers())
-        yield counter(RESTARTS, self._restarts())
-        yield counter(metrics.FAILURES, self._failures())
-        yield gauge(metrics.UPTIME, self._uptime())
+        yield gauge(WORKERS, self.workers())
+        yield counter(RESTARTS, self.restarts())
+        yield counter(metrics.FAILURES, self.failures())
+        yield gauge(metrics.UPTIME, self.uptime())
 
 
 class FleetCollector(Collector):

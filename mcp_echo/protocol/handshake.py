@@ -82,7 +82,7 @@ def asked_for(params: Raw) -> str | None:
     """Return the revision that an ``initialize`` with these params asks for; None where it names none."""
     try:
         return _decode_asked(params).protocolVersion
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return None
 
 

@@ -179,13 +179,10 @@ def decode(
         del whole
         return _read_message(body)
     if not whole:
-        return Malformed(InvalidRequest("Invalid request: an empty array holds no message"))
+        return _malformed("an empty array holds no message")
     if len(whole) > max_batch:
-        return Malformed(
-            InvalidRequest(
-                f"Invalid request: a batch of {len(whole)} messages, more than MCP_ECHO_MAX_BATCH allows "
-                f"({max_batch})"
-            )
+        return _malformed(
+            f"a batch of {len(whole)} messages, more than MCP_ECHO_MAX_BATCH allows ({max_batch})"
         )
     del whole
     return [_read_message(bytes(raw)) for raw in _decode_elements(body)]
@@ -196,15 +193,17 @@ def _read_message(body: bytes) -> Message:
     try:
         envelope = _decode_envelope(body)
     except msgspec.ValidationError as error:
-        return Malformed(InvalidRequest(f"Invalid request: {error}"), _readable_id(body))
+        return _malformed(str(error), _readable_id(body))
     if envelope.method is UNSET or _may_repeat(body):
         repeated = _repeated(body)
         if repeated is not None:
-            return Malformed(
-                InvalidRequest(f"Invalid request: the member {repeated} is given more than once"),
-                None if repeated == "id" else _readable_id(body),
-            )
+            known_id = None if repeated == "id" else _readable_id(body)
+            return _malformed(f"the member {repeated} is given more than once", known_id)
     return _checked(envelope)
+
+
+def _malformed(what: str, message_id: MessageId | None = None, *, is_response: bool = False) -> Malformed:
+    return Malformed(InvalidRequest(f"Invalid request: {what}"), message_id, is_response)
 
 
 def _readable_id(body: bytes) -> MessageId | None:
@@ -249,12 +248,11 @@ def _checked(envelope: _Envelope) -> Message:
     if envelope.method is UNSET:
         return _checked_response(envelope)
     if bytes(params)[:1] != b"{":
-        known = message_id if message_id is not UNSET else None
-        return Malformed(InvalidRequest("Invalid request: params must be an object"), known)
+        return _malformed("params must be an object", None if message_id is UNSET else message_id)
     if message_id is UNSET:
         return Notification(envelope.method, params)
     if message_id is None:
-        return Malformed(InvalidRequest("Invalid request: id must be a string or an integer, not null"))
+        return _malformed("id must be a string or an integer, not null")
     return Request(message_id, envelope.method, params)
 
 
@@ -263,13 +261,9 @@ def _checked_response(envelope: _Envelope) -> Response | Malformed:
     result = None if envelope.result is UNSET else envelope.result
     error = None if envelope.error is UNSET else envelope.error
     if result is None and error is None:
-        return Malformed(
-            InvalidRequest("Invalid request: a message has a method, a result or an error"), message_id
-        )
+        return _malformed("a message has a method, a result or an error", message_id)
     if result is not None and error is not None:
-        both = InvalidRequest("Invalid request: a response has a result or an error, not both")
-        return Malformed(both, message_id, is_response=True)
+        return _malformed("a response has a result or an error, not both", message_id, is_response=True)
     if message_id is None and error is None:
-        nameless = InvalidRequest("Invalid request: a result needs the id of its request")
-        return Malformed(nameless, is_response=True)
+        return _malformed("a result needs the id of its request", is_response=True)
     return Response(message_id, result, error)

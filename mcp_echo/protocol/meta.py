@@ -13,6 +13,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from mcp_echo.protocol.errors import MetaInvalid
+from mcp_echo.protocol.params import UNREADABLE
 from mcp_echo.protocol.progress import WrongToken, progress_token
 from mcp_echo.protocol.revisions import Revision
 from mcp_echo.redaction import quoted
@@ -48,7 +49,7 @@ def check_meta(params: Raw, revision: Revision) -> None:
         return
     try:
         meta = _decode(params).meta
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise MetaInvalid(f"Invalid params: {error}") from None
     for key, value in {} if meta is UNSET else meta.items():
         _check_member(key, value, revision)

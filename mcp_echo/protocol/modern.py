@@ -89,7 +89,7 @@ def is_claimed(params: Raw) -> bool:
         return False
     try:
         meta = _decode_claim(params).meta
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return False
     return meta is not UNSET and meta.version is not UNSET
 
@@ -135,7 +135,7 @@ def what_is_lacking(params: Raw) -> str:
     """Return the sentence that says what keeps a request without a claim from being a modern one."""
     try:
         return told_lacking(_decode_meta(params).meta)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         return str(error)
 
 
@@ -144,7 +144,7 @@ def claimed_version(params: Raw) -> str | None:
     try:
         claim = _decode_claim(params).meta
         version = None if claim is UNSET or claim.version is UNSET else msgspec.json.decode(claim.version)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return None
     return version if isinstance(version, str) else None
 
@@ -240,7 +240,7 @@ def check_routing_headers(values: HeaderValues, method: str, params: Raw) -> Non
         return
     try:
         named = getattr(_decode_named[member](params), member)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         # The body names nothing, so there is nothing to agree with: the method's own check tells.
         one_value(values, "Mcp-Name")
         return

@@ -10,6 +10,8 @@ from typing import NamedTuple
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
+from mcp_echo.protocol.params import UNREADABLE
+
 
 class WrongToken(NamedTuple):
     """What stands where a progress token would, and cannot be one."""
@@ -46,7 +48,7 @@ def progress_token(params: Raw) -> ProgressToken:
         return None
     try:
         return _token(params)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         # What is wrong then is not the token, and is told by whoever reads the rest.
         return None
 

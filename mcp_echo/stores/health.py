@@ -46,7 +46,7 @@ class Trouble:
         self.shown = shown
         self._now = now
         self._notice = notice
-        self._times = 0
+        self.times = 0
         """How often it was seen since it was over."""
         self._last = 0.0
         self._since: float | None = None
@@ -55,10 +55,10 @@ class Trouble:
 
     def seen(self, reason: str) -> None:
         """It has happened."""
-        self._times += 1
+        self.times += 1
         notice, now = self._notice, self._now()
         self._last = now
-        if self._since is not None or self._times < notice.threshold or now < self._quiet_until:
+        if self._since is not None or self.times < notice.threshold or now < self._quiet_until:
             return
         self._since = now if notice.ends else None
         self._quiet_until = now + notice.quiet
@@ -66,9 +66,9 @@ class Trouble:
 
     def over(self) -> None:
         """It has not happened where it could have."""
-        if not self._times or self._now() - self._last < self._notice.calm:
+        if not self.times or self._now() - self._last < self._notice.calm:
             return
-        self._times = 0
+        self.times = 0
         if self._since is not None:
             self._log.info(self._notice.ends, where=self.where, seconds=self._now() - self._since)
             self._since = None

@@ -6,6 +6,7 @@ An exception with its traceback is nothing that was seen on the wire, and is wri
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
 from mcp_echo.protocol.errors import McpError, OtherProtocol
@@ -19,33 +20,29 @@ _MOST_TOLD = 64
 """Clients that are told of for asking for it."""
 
 
+@dataclass(eq=False)
 class Journal:
     """Writes down what the server does.
 
     Of session ids it has the beginning: enough for the owner to find the session, and too little for whoever
     reads the log to take it over.
-
-    Args:
-        log: Where to; a `twisted.logger.Logger`.
-        verbose: Whether details are wanted at all; preparing them costs time.
-        reveal: Whether exchanges are logged with their secrets.
-        secrets: The operator's own, which no traceback must show.
-        is_session: Tells whether a UUID is the id of a session, rather than one of a client's own making.
     """
 
-    def __init__(
-        self,
-        log: Any,
-        verbose: bool = False,
-        reveal: bool = False,
-        secrets: Iterable[str] = (),
-        is_session: Callable[[str], bool] = lambda _: True,
-    ) -> None:
-        self._log = log
-        self.verbose = verbose
-        self._whole = WholeExchanges(reveal, is_session)
-        self._secrets = tuple(secrets)
-        self._with_slash: set[str] = set()
+    log: Any
+    """Where to; a `twisted.logger.Logger`."""
+    verbose: bool = False
+    """Whether details are wanted at all; preparing them costs time."""
+    reveal: bool = False
+    """Whether exchanges are logged with their secrets."""
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    """The operator's own, which no traceback must show."""
+    is_session: Callable[[str], bool] = lambda _: True
+    """Tells whether a UUID is the id of a session, rather than one of a client's own making."""
+    _with_slash: set[str] = field(default_factory=set, init=False)
+    _whole: WholeExchanges = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._whole = WholeExchanges(self.reveal, self.is_session)
 
     def see(self, event: Event) -> None:
         """Write down what an operator wants to see of an event."""
@@ -63,17 +60,17 @@ class Journal:
 
     def _refusal(self, peer: str, refusal: McpError) -> None:
         if isinstance(refusal, OtherProtocol):
-            self._log.warn("{reason}", peer=peer, reason=refusal.message)
+            self.log.warn("{reason}", peer=peer, reason=refusal.message)
 
     def _note_slash(self, seen: Seen) -> None:
         """Tell once of each client that asks for /mcp/, or of so many: other servers may not serve it."""
         if seen.identity is None or seen.peer in self._with_slash or len(self._with_slash) >= _MOST_TOLD:
             return
         self._with_slash.add(seen.peer)
-        self._log.info("Requests for /mcp/ are served as those for /mcp", peer=seen.peer)
+        self.log.info("Requests for /mcp/ are served as those for /mcp", peer=seen.peer)
 
     def _session(self, event: SessionEvent) -> None:
-        self._log.info(
+        self.log.info(
             "Session created" if event.kind == "begin" else f"Session {event.reason}",
             session_id=short_id(event.session),
             client_name=event.client,
@@ -84,19 +81,19 @@ class Journal:
         """Write down an exchange whole, and what of its messages an answer does not tell."""
         text, fields = entry_of(seen)
         request, answer = self._whole.finish(seen)
-        self._log.debug(text, peer=seen.caller.address, request=request, answer=answer, **fields)
+        self.log.debug(text, peer=seen.caller.address, request=request, answer=answer, **fields)
         if seen.refusal is not None or seen.session is None:
             return
         session_id = short_id(seen.session)
         for each in seen.messages:
             if each.stray:
-                self._log.debug("An answer to nothing that was asked here", session_id=session_id)
+                self.log.debug("An answer to nothing that was asked here", session_id=session_id)
             if _is_taken(each):
-                self._log.debug("Message received", session_id=session_id, kind=each.method or "response")
+                self.log.debug("Message received", session_id=session_id, kind=each.method or "response")
 
     def note(self, sentence: str) -> None:
         """Write down what an operator wants to know of the state of the server."""
-        self._log.info("{sentence}", sentence=sentence)
+        self.log.info("{sentence}", sentence=sentence)
 
     def failure(
         self, text: str, session_id: str | None = None, *, secrets: Iterable[str] = (), **fields: Any
@@ -110,7 +107,7 @@ class Journal:
             fields: Further fields of the event.
         """
         shown = None if session_id is None else short_id(session_id)
-        self._log.failure(text, session_id=shown, secrets=(*self._secrets, *secrets), **fields)
+        self.log.failure(text, session_id=shown, secrets=(*self.secrets, *secrets), **fields)
 
     def failed(
         self, text: str, error: Exception, session_id: str | None, method: str, secrets: Iterable[str]

@@ -10,6 +10,7 @@ that its client reads a list: the method that reads it says so, within the work 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 from mcp_echo.watch.seen import Event
@@ -19,31 +20,19 @@ Observer = Callable[[Event], None]
 that, but its head holds all header lines."""
 
 
+@dataclass(slots=True, eq=False)
 class Watch:
-    """Tells observers of what passes.
+    """Tells observers of what passes."""
 
-    Args:
-        observers: Who is told, in this order.
-        now: The steady clock, in seconds.
-        failed: Told, while the exception is handled, of an observer that raises one; of each observer once.
-        bodies: Whether one of them wants the bodies.
-    """
-
-    __slots__ = ("_broken", "_failed", "bodies", "now", "observers")
-
-    def __init__(
-        self,
-        observers: tuple[Observer, ...],
-        now: Callable[[], float],
-        failed: Callable[[str], Any],
-        *,
-        bodies: bool = False,
-    ) -> None:
-        self.observers = observers
-        self.now = now
-        self._failed = failed
-        self.bodies = bodies
-        self._broken: set[Observer] = set()
+    observers: tuple[Observer, ...]
+    """Who is told, in this order."""
+    now: Callable[[], float]
+    """The steady clock, in seconds."""
+    failed: Callable[[str], Any]
+    """Told, while the exception is handled, of an observer that raises one; of each observer once."""
+    bodies: bool = False
+    """Whether one of them wants the bodies."""
+    _broken: set[Observer] = field(default_factory=set, init=False)
 
     def tell(self, event: Event) -> None:
         """Tell every observer; one that fails harms neither the others nor what it is told of."""
@@ -53,4 +42,4 @@ class Watch:
             except Exception:
                 if observer not in self._broken:
                     self._broken.add(observer)
-                    self._failed("An observer failed; that it does so again is not logged")
+                    self.failed("An observer failed; that it does so again is not logged")

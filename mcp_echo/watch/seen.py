@@ -8,8 +8,8 @@ left.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple, Protocol
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 import msgspec
 
@@ -17,6 +17,9 @@ from mcp_echo.auth.proxies import Caller
 from mcp_echo.http.headers import Headers
 from mcp_echo.protocol.errors import McpError
 from mcp_echo.protocol.jsonrpc import MessageId, Notification, Request
+
+if TYPE_CHECKING:
+    from mcp_echo.watch.observer import Watch
 
 CANCELLED = "cancelled"
 """Stands for the HTTP status of a request that gets no answer because its client cancelled it."""
@@ -73,16 +76,6 @@ class CallerIdentity(Protocol):
         """Return what is known and believed of the caller."""
 
 
-class Point(Protocol):
-    """See `mcp_echo.watch.observer.Watch`."""
-
-    now: Callable[[], float]
-    bodies: bool
-
-    def tell(self, event: Event) -> None:
-        """Tell every observer."""
-
-
 class Asked(msgspec.Struct, eq=False):
     """One JSON-RPC message, and what it came to."""
 
@@ -130,7 +123,7 @@ class Seen(Asked, kw_only=True, eq=False):
     to listen on is told of when that is open; a `StreamEvent` tells of the end, which may be days later.
     """
 
-    watch: Point
+    watch: Watch
     """Tells the observers."""
     peer: str
     """The other end of the connection: its address, or ``unix``."""

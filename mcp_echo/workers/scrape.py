@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
 from prometheus_client.core import Metric
@@ -27,30 +28,20 @@ Ask = Callable[[str], Deferred[bytes]]
 """Returns what the server on a Unix socket answers at /metrics."""
 
 
+@dataclass(eq=False)
 class Scrape:
-    """Has a collector know what the workers count now.
+    """Has a collector know what the workers count now."""
 
-    Args:
-        clock: Times the answers.
-        workers: Returns the workers to ask.
-        collector: Is told.
-        ask: Asks one.
-    """
-
+    clock: Any
+    """Times the answers."""
+    workers: Callable[[], Iterable[WorkerProcess]]
+    """Returns the workers to ask."""
+    collector: FleetCollector
+    """Is told."""
+    ask: Ask
+    """Asks one."""
+    _waiting: list[Deferred[None]] = field(default_factory=list, init=False)
     _log = Logger("mcp_echo")
-
-    def __init__(
-        self,
-        clock: Any,
-        workers: Callable[[], Iterable[WorkerProcess]],
-        collector: FleetCollector,
-        ask: Ask,
-    ) -> None:
-        self._clock = clock
-        self._workers = workers
-        self._collector = collector
-        self._ask = ask
-        self._waiting: list[Deferred[None]] = []
 
     def __call__(self) -> Deferred[None]:
         """Return a Deferred that fires when every worker has answered or has had its time."""
@@ -58,7 +49,7 @@ class Scrape:
         waiting: Deferred[None] = Deferred()
         self._waiting.append(waiting)
         if len(self._waiting) == 1:
-            DeferredList([self._scrape(worker) for worker in self._workers()]).addCallback(self._over)
+            DeferredList([self._scrape(worker) for worker in self.workers()]).addCallback(self._over)
         return waiting
 
     def _over(self, _: object) -> None:
@@ -67,14 +58,14 @@ class Scrape:
             each.callback(None)
 
     def _scrape(self, worker: WorkerProcess) -> Deferred[None]:
-        asked = self._ask(worker.assignment.metrics).addTimeout(SCRAPE_SECONDS, self._clock)
+        asked = self.ask(worker.assignment.metrics).addTimeout(SCRAPE_SECONDS, self.clock)
         return asked.addCallback(self._told, worker).addErrback(self._not_told, worker)
 
     def _told(self, body: bytes, worker: WorkerProcess) -> None:
         figures: list[Metric] = list(text_string_to_metric_families(body.decode()))
         # One that has ended meanwhile has been counted among those that are gone.
-        if worker in self._workers():
-            self._collector.told(worker, figures)
+        if worker in self.workers():
+            self.collector.told(worker, figures)
 
     def _not_told(self, failure: Failure, worker: WorkerProcess) -> None:
         self._log.warn(
@@ -85,21 +76,16 @@ class Scrape:
 
 
 @implementer(IAgentEndpointFactory)
+@dataclass(frozen=True)
 class _ToSocket:
-    """Connects to a Unix socket, whatever the URI.
+    """Connects to a Unix socket, whatever the URI."""
 
-    Args:
-        reactor: Connects.
-        path: The socket.
-    """
-
-    def __init__(self, reactor: Any, path: str) -> None:
-        self._reactor = reactor
-        self._path = path
+    reactor: Any
+    path: str
 
     def endpointForURI(self, uri: object) -> UNIXClientEndpoint:  # noqa: ARG002  # Twisted's interface
         """Return where to connect."""
-        return UNIXClientEndpoint(self._reactor, self._path)
+        return UNIXClientEndpoint(self.reactor, self.path)
 
 
 def asking(reactor: Any) -> Ask:

@@ -186,7 +186,7 @@ class LifeOfASessionTests(ServerTestCase):
     def test_creation_expiry_and_closing_are_logged_with_their_fields(self) -> None:
         """The README's structured logging."""
         events: list[dict[str, Any]] = []
-        self.patch(self.service.journal, "_log", Logger("test", observer=events.append))
+        self.patch(self.service.journal, "log", Logger("test", observer=events.append))
         client = {"name": "probe", "version": "1"}
         first = self.initialize("2025-06-18", clientInfo=client)
         second = self.initialize("2025-06-18", clientInfo=client)

@@ -203,7 +203,8 @@ class Server:
     def answered(self, seconds: float | None) -> None:
         """A batch was answered; the time it took is None if it was for nobody."""
         self.health.answered(seconds)
-        self._shortage.over()
+        if self._shortage.times:
+            self._shortage.over()
 
     def failed(self, shard: int, reason: str, *, unusable: bool) -> None:
         """A batch, or a part of one, was not carried out.
