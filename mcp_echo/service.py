@@ -19,7 +19,7 @@ from mcp_echo.cluster.budget import SharedBudget
 from mcp_echo.cluster.bus import SharedSubscriptions
 from mcp_echo.cluster.cached_session import CachedSession
 from mcp_echo.cluster.engine import Engine
-from mcp_echo.cluster.repository import Hooks
+from mcp_echo.cluster.repository import StoreHooks
 from mcp_echo.cluster.store import Runtime, SharedStore
 from mcp_echo.cluster.stream_log import Bounds
 from mcp_echo.eras.methods import Methods
@@ -236,7 +236,7 @@ class EchoService(MultiService):
                 settings.max_state_bytes, engine, self.journal.note, self._state_share(settings)
             ),
             runtime=Runtime(self._clocks.now, ReactorTimers(self._reactor), self._spawn),
-            hooks=Hooks(
+            hooks=StoreHooks(
                 self._shared_session_ended,
                 lambda handle: subscriptions.echoed(state_uris(handle)),
                 self.journal.note,

@@ -16,20 +16,20 @@ from mcp_echo.cluster.engine import (
     Counted,
     Create,
     Ended,
+    EngineListener,
     Entry,
     Found,
     Full,
-    Held,
-    Listener,
+    KeptRecord,
     Load,
     Missing,
     Operation,
     Outcome,
     Peek,
-    Record,
     RecordLimits,
     Secret,
     SecretKept,
+    SessionBytes,
     Sweep,
     Swept,
     Totals,
@@ -68,17 +68,17 @@ class Kept:
     in_use: bool = False
     echo: bytes | None = None
     entries: dict[int, Entry] = field(default_factory=dict)
-    held: Held = field(default_factory=Held)
+    held: SessionBytes = field(default_factory=SessionBytes)
 
     @property
     def expires(self) -> int:
         """Milliseconds of the clock from which on it is gone."""
         return self.used + self.timeout
 
-    def seen(self, known: int) -> Record:
+    def seen(self, known: int) -> KeptRecord:
         """Return it as it is told to one who has the entries up to ``known``."""
         entries = tuple(entry for sequence, entry in sorted(self.entries.items()) if sequence > known)
-        return Record(self.version, self.state, self.echo, self.created, self.used, entries)
+        return KeptRecord(self.version, self.state, self.echo, self.created, self.used, entries)
 
     def change(self, change: Change, now: int) -> None:
         """Carry out a change that was found to be right."""
@@ -105,7 +105,7 @@ class DictRecords:
     counts: Counts = field(default_factory=Counts)
     ended: list[Ended] = field(default_factory=list)
     """What was taken away and no sweep has told of yet."""
-    nodes: dict[str, Listener] = field(default_factory=dict)
+    nodes: dict[str, EngineListener] = field(default_factory=dict)
     bus: list[tuple[int, str, bytes]] = field(default_factory=list)
     """When, by whom, and what was broadcast."""
     secret: bytes | None = None
@@ -152,7 +152,9 @@ class DictRecords:
         return Totals(
             len(self.records),
             sum(kept.handle for kept in self.records.values()),
-            Held(*(sum(held[place] for held in all_held) for place in range(len(Held._fields)))),
+            SessionBytes(
+                *(sum(held[place] for held in all_held) for place in range(len(SessionBytes._fields)))
+            ),
         )
 
 
@@ -191,7 +193,7 @@ class DictEngine:
     def open(self) -> None:
         """Do nothing: it is always open."""
 
-    def start(self, listener: Listener) -> None:
+    def start(self, listener: EngineListener) -> None:
         """Listen; see `Engine.start`."""
         self.records.nodes[self.node] = listener
         self.totals = self.records.totals()

@@ -11,7 +11,7 @@ from twisted.internet.task import Clock
 from mcp_echo.cluster.budget import SharedBudget
 from mcp_echo.cluster.cached_session import CachedSession
 from mcp_echo.cluster.engine import Operation, Outcome
-from mcp_echo.cluster.repository import Hooks
+from mcp_echo.cluster.repository import StoreHooks
 from mcp_echo.cluster.session import SharedSession
 from mcp_echo.cluster.store import Runtime, SharedStore
 from mcp_echo.cluster.stream_log import Bounds
@@ -177,7 +177,7 @@ class Node:
             bounds=bounds,
             budget=SharedBudget(1 << 20, self.engine),
             runtime=Runtime(clock.seconds, ReactorTimers(clock), self._spawn),
-            hooks=Hooks(self._note_end, self.echoed.append),
+            hooks=StoreHooks(self._note_end, self.echoed.append),
         )
         self.engine.start(self.store)
 

@@ -33,7 +33,7 @@ from mcp_echo.sessions.store import SessionStore, StoreLimits
 from mcp_echo.settings.load import load
 from mcp_echo.settings.table import Settings
 from mcp_echo.tools.base import Call
-from mcp_echo.transport.edge.reader import Limits, RequestReader
+from mcp_echo.transport.edge.reader import RequestLimits, RequestReader
 from tests.growth import FAMILIES, ONE_AT_A_TIME, check_linear, repeated
 
 pytestmark = [pytest.mark.slow, ONE_AT_A_TIME]
@@ -217,7 +217,7 @@ def test_nulls_are_left_out_in_time_proportional_to_their_number() -> None:
 @pytest.mark.parametrize("pieces", [1, 1000])
 def test_a_request_is_read_in_time_proportional_to_its_length(pieces: int) -> None:
     """Our choice, as above: in one piece and in a thousand, heads and chunks, and what may end them."""
-    limits = Limits(head_bytes=10**9, fields=10**9, body=10**9, chunked=10**9)
+    limits = RequestLimits(head_bytes=10**9, fields=10**9, body=10**9, chunked=10**9)
     chunked = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 
     def read(data: bytes) -> None:

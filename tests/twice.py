@@ -26,8 +26,8 @@ from mcp_echo.cluster.store import SharedStore
 from mcp_echo.cluster.transaction import Transaction
 from mcp_echo.eras.exchange import Reply
 from mcp_echo.service import EchoService
-from mcp_echo.sessions.held import Held
-from mcp_echo.sessions.limits import AddressRates, Limits, Refused
+from mcp_echo.sessions.held import HeldBytes
+from mcp_echo.sessions.limits import AddressRates, Limits, RefusalCounts
 from mcp_echo.sessions.subscriptions import Subscriptions
 from mcp_echo.tools.machine import Machine
 from mcp_echo.transport.exchange import McpExchange
@@ -40,8 +40,8 @@ OUTSIDE: tuple[tuple[type, tuple[str, ...]], ...] = (
     (SharedSubscriptions, ("watch", "rewatch", "unwatch", "list_changed", "note_read", "announce")),
     (Limits, ("begin", "finish", "hold")),
     (AddressRates, ("count",)),
-    (Refused, ("count",)),
-    (Held, ("hold", "count")),
+    (RefusalCounts, ("count",)),
+    (HeldBytes, ("hold", "count")),
     (Bus, ("publish",)),
     (EchoService, ("_spawn",)),
 )

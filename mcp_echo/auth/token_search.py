@@ -29,7 +29,7 @@ _KNOWN = frozenset({*_AUTHORIZATION, *(name.lower() for name in TOKEN_HEADERS)})
 """Names in lower case that may be repeated, whatever the request has."""
 
 
-class Found(NamedTuple):
+class FoundToken(NamedTuple):
     """A token, or why there is none."""
 
     source: str
@@ -39,32 +39,34 @@ class Found(NamedTuple):
     """What is wrong around the token; without one, why."""
 
 
-def in_argument(text: str) -> Found:
+def in_argument(text: str) -> FoundToken:
     """Return the token in an argument, whatever it was pasted with."""
     given = credentials.read_token(text)
-    return Found("argument", given.token, given.problems)
+    return FoundToken("argument", given.token, given.problems)
 
 
-def in_header(headers: Headers, name: str) -> Found:
+def in_header(headers: Headers, name: str) -> FoundToken:
     """Return the token in the header of this name.
 
     A name that neither the request has nor a gateway is known for is not repeated: a token may have been
     pasted in its place.
     """
     if not _NAME.fullmatch(name):
-        return Found("header", None, (f"Nothing to decode: header is no name of a header{_length(name)}",))
+        return FoundToken(
+            "header", None, (f"Nothing to decode: header is no name of a header{_length(name)}",)
+        )
     lines = headers.all(name)
     if not lines and name.lower() not in _KNOWN:
         problem = f"Nothing to decode: the request has no header of that name{_length(name)}"
-        return Found("header", None, (problem,))
+        return FoundToken("header", None, (problem,))
     source = f"{name} header"
     if not lines:
-        return Found(source, None, (f"Nothing to decode: the request has no header {name}",))
+        return FoundToken(source, None, (f"Nothing to decode: the request has no header {name}",))
     given = credentials_in(name, lines[0])
     twice = (f"{name} came in {len(lines)} lines, and the first is decoded",) if len(lines) > 1 else ()
     if not given.token:
-        return Found(source, None, twice + (given.problems or (f"Nothing to decode: {name} is empty",)))
-    return Found(source, given.token, twice + given.problems)
+        return FoundToken(source, None, twice + (given.problems or (f"Nothing to decode: {name} is empty",)))
+    return FoundToken(source, given.token, twice + given.problems)
 
 
 def _length(name: str) -> str:
@@ -76,7 +78,7 @@ def credentials_in(name: str, value: str) -> Credentials:
     return credentials.read(value) if name.lower() in _AUTHORIZATION else credentials.read_token(value)
 
 
-def in_request(headers: Headers) -> Found:
+def in_request(headers: Headers) -> FoundToken:
     """Return the token in ``Authorization`` or else in the first known header that has one."""
     value = headers.get("Authorization")
     given = None if value is None else credentials.read(value)
@@ -91,9 +93,9 @@ def tokens_elsewhere(headers: Headers) -> Iterator[str]:
     return (name for name in TOKEN_HEADERS if headers.get(name))
 
 
-def _nothing(given: Credentials | None) -> Found:
+def _nothing(given: Credentials | None) -> FoundToken:
     said = "Nothing to decode: no token argument, and of the Authorization header "
     if given is None:
-        return Found("Authorization header", None, (f"{said}the request has none",))
+        return FoundToken("Authorization header", None, (f"{said}the request has none",))
     reason = "it is not a Bearer token" if given.token else "it has no token"
-    return Found("Authorization header", None, (f"{said}{reason}", *given.problems))
+    return FoundToken("Authorization header", None, (f"{said}{reason}", *given.problems))

@@ -14,7 +14,7 @@ from mcp_echo.cluster.maintenance import Maintenance
 from mcp_echo.cluster.session_cache import SessionCache
 from mcp_echo.protocol.jsonrpc import MessageId, Response
 from mcp_echo.sessions.key import SessionKey
-from mcp_echo.sessions.subscriptions import LISTS, List, Listener, Subscriptions
+from mcp_echo.sessions.subscriptions import LISTS, List, NewsListener, Subscriptions
 
 
 class _Answer(msgspec.Struct, tag="answer"):
@@ -143,7 +143,7 @@ class SharedSubscriptions(Subscriptions):
         self._readers: dict[str, None] = {}
         bus.subscriptions = self
 
-    def watch(self, uri: str, listener: Listener) -> None:
+    def watch(self, uri: str, listener: NewsListener) -> None:
         """Tell ``listener`` when this resource changes; state behind a handle, on whichever node it does."""
         super().watch(uri, listener)
         cached = self._replica_behind(uri)
@@ -154,14 +154,14 @@ class SharedSubscriptions(Subscriptions):
         handle = self._handle_of(uri)
         return None if handle is None else self._bus.cache.get(handle)
 
-    def _watch_replica(self, uri: str, listener: Listener, cached: CachedSession) -> None:
+    def _watch_replica(self, uri: str, listener: NewsListener, cached: CachedSession) -> None:
         if not cached.watched:
             cached.watched = True
             cached.seen_echoes = cached.stored.record.echo_count
             self._bus.maintenance.later(cached, self._add_watcher)
         listener.told_until(uri, cached.seen_echoes)
 
-    def rewatch(self, uri: str, listener: Listener, owner: str | None) -> None:
+    def rewatch(self, uri: str, listener: NewsListener, owner: str | None) -> None:
         """Tell ``listener`` on this node, too, of a resource it watches; see `Subscriptions.rewatch`."""
 
         def begin(cached: CachedSession) -> None:
@@ -177,7 +177,7 @@ class SharedSubscriptions(Subscriptions):
         # Nodes that have died are never taken out; those that came last are the ones that live.
         draft.stored.watchers = [*others[-(MAX_WATCHERS - 1) :], self._bus.node]
 
-    def unwatch(self, uri: str, listener: Listener) -> None:
+    def unwatch(self, uri: str, listener: NewsListener) -> None:
         """Tell ``listener`` no more of this resource."""
         super().unwatch(uri, listener)
         cached = self._replica_behind(uri)

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from mcp_echo.cluster.engine import Change, Held, Record
+from mcp_echo.cluster.engine import Change, KeptRecord, SessionBytes
 from mcp_echo.cluster.record import StoredSession, decode, decode_echo, encode, encode_echo
 from mcp_echo.cluster.stream_log import Bounds, StreamLog, StreamState, Summary, Unkept
 from mcp_echo.protocol.jsonrpc import MessageId
@@ -85,7 +85,7 @@ class CachedSession:
 
     key: SessionKey
     """What it is found by."""
-    record: InitVar[Record]
+    record: InitVar[KeptRecord]
     """What is kept."""
     bounds: InitVar[Bounds]
     """How much its log keeps."""
@@ -98,7 +98,7 @@ class CachedSession:
     stored: StoredSession = field(init=False)
     echo: Echo | None = None
     stream_log: StreamLog = field(init=False)
-    held: Held = field(init=False)
+    held: SessionBytes = field(init=False)
     """What it holds, as it is kept."""
     cache_bytes: int = 0
     """The memory that it takes, about, as the cache has counted it."""
@@ -137,7 +137,7 @@ class CachedSession:
     in_flight: int = 0
     calls_due: float = 0.0
 
-    def __post_init__(self, record: Record, bounds: Bounds, node: str) -> None:
+    def __post_init__(self, record: KeptRecord, bounds: Bounds, node: str) -> None:
         self.id, self.owner, self.handle = self.key
         self.created = record.created
         self.stream_log = StreamLog(Summary(), [], bounds, node)
@@ -168,7 +168,7 @@ class CachedSession:
         """The highest sequence whose messages are here, as far as the copy can be believed."""
         return 0 if self.version == UNKNOWN else self.stream_log.summary.sequence
 
-    def follow(self, record: Record, known: int = 0) -> bool:
+    def follow(self, record: KeptRecord, known: int = 0) -> bool:
         """Take over what is kept.
 
         Args:
@@ -471,7 +471,7 @@ class Draft:
             echo,
             tuple(stream_log.removed),
             tuple(stream_log.added.values()),
-            Held(held.queued, 0 if self.echo is None else self.echo.size, held.waiting),
+            SessionBytes(held.queued, 0 if self.echo is None else self.echo.size, held.waiting),
             cached.known,
             tuple(sorted(tell)),
             stored.record.used,
@@ -493,7 +493,7 @@ def _marked(marks: dict[str, int], node: str, mark: int) -> dict[str, int]:
     return marked
 
 
-def _is_sound(record: Record) -> bool:
+def _is_sound(record: KeptRecord) -> bool:
     """Return whether a record has the types that it was kept with; what keeps it need not know of any."""
     numbers = (record.version, record.created, record.used, *(entry.sequence for entry in record.entries))
     messages = ((type(entry.stream), type(entry.data)) for entry in record.entries)

@@ -34,7 +34,7 @@ class Entry(NamedTuple):
     """The message, JSON in UTF-8."""
 
 
-class Held(NamedTuple):
+class SessionBytes(NamedTuple):
     """What one session holds, or all together."""
 
     queued: int = 0
@@ -50,7 +50,7 @@ class Totals(NamedTuple):
 
     records: int = 0
     handles: int = 0
-    held: Held = Held()
+    held: SessionBytes = SessionBytes()
 
 
 class RecordLimits(NamedTuple):
@@ -67,7 +67,7 @@ class RecordLimits(NamedTuple):
         return self.per_address if owner is None else self.per_owner
 
 
-class Record(NamedTuple):
+class KeptRecord(NamedTuple):
     """A record as it is kept."""
 
     version: int
@@ -124,7 +124,7 @@ class Change(NamedTuple):
     """Sequences of entries to take out of the log; those that are not there are no harm."""
     add: tuple[Entry, ...] = ()
     """Entries to append, in order; all sequences are higher than any before."""
-    held: Held = Held()
+    held: SessionBytes = SessionBytes()
     """What the session holds from now on."""
     known: int = 0
     """In case of conflict: the highest sequence whose entries need not be told again."""
@@ -206,13 +206,13 @@ class Applied(NamedTuple):
 class Found(NamedTuple):
     """Here it is."""
 
-    record: Record
+    record: KeptRecord
 
 
 class Conflict(NamedTuple):
     """Nothing was changed: the record has another version than the change was worked out from."""
 
-    record: Record
+    record: KeptRecord
 
 
 class Missing(NamedTuple):
@@ -260,7 +260,7 @@ class SecretKept(NamedTuple):
 Outcome = Applied | Found | Conflict | Missing | Full | Counted | Swept | SecretKept
 
 
-class Listener(Protocol):
+class EngineListener(Protocol):
     """The part of a node that hears what other nodes do."""
 
     def invalidated(self, record_id: str) -> None:
@@ -305,7 +305,7 @@ class Engine(Protocol):
             EngineRefused: It cannot be used; the message is one line for the operator.
         """
 
-    def start(self, listener: Listener) -> None:
+    def start(self, listener: EngineListener) -> None:
         """Begin to work, and to tell ``listener`` what other nodes do."""
 
     def stop(self) -> Awaitable[None]:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from mcp_echo.cluster.cached_session import UNKNOWN, CachedSession, Draft, Operation
 from mcp_echo.cluster.engine import Applied, Broadcast, Conflict, Found, Peek, Sweep, Swept
 from mcp_echo.cluster.repository import Repository
-from mcp_echo.cluster.session_cache import SessionCache, Timers
+from mcp_echo.cluster.session_cache import SessionCache, Waits
 from mcp_echo.protocol.errors import StoreUnavailable
 from mcp_echo.sessions.key import SessionKey
 from mcp_echo.sessions.store import Statistics
@@ -31,7 +31,7 @@ class Maintenance:
         spawn: Starts work that goes on by itself.
     """
 
-    def __init__(self, repository: Repository, cache: SessionCache, timers: Timers, spawn: Spawn) -> None:
+    def __init__(self, repository: Repository, cache: SessionCache, timers: Waits, spawn: Spawn) -> None:
         self._repository = repository
         self._cache = cache
         self._timers = timers
@@ -148,19 +148,19 @@ class Maintenance:
                 self._look(cached)
 
     def invalidated(self, record_id: str) -> None:
-        """A record has changed, or has ended; see `mcp_echo.cluster.engine.Listener.invalidated`."""
+        """A record has changed, or has ended; see `mcp_echo.cluster.engine.EngineListener.invalidated`."""
         cached = self._cache.get(record_id)
         if cached is not None and cached.needed:
             self._look(cached)
 
     def caught_up(self) -> None:
-        """Look at everything held; see `mcp_echo.cluster.engine.Listener.caught_up`."""
+        """Look at everything held; see `mcp_echo.cluster.engine.EngineListener.caught_up`."""
         for cached in self._cache:
             if cached.needed:
                 self._look(cached)
 
     def replaced(self) -> None:
-        """Believe no copy any more; see `mcp_echo.cluster.engine.Listener.replaced`."""
+        """Believe no copy any more; see `mcp_echo.cluster.engine.EngineListener.replaced`."""
         for cached in self._cache:
             if cached.needed:
                 cached.version = UNKNOWN

@@ -12,7 +12,7 @@ import msgspec
 
 from mcp_echo.cluster.budget import SharedBudget
 from mcp_echo.cluster.cached_session import CachedSession, Draft
-from mcp_echo.cluster.engine import Change, Engine, Found, Load, Outcome, Peek, Record
+from mcp_echo.cluster.engine import Change, Engine, Found, KeptRecord, Load, Outcome, Peek
 from mcp_echo.cluster.engine import Operation as EngineOperation
 from mcp_echo.cluster.session_cache import SessionCache
 from mcp_echo.cluster.stream_log import LEASE, Bounds, Unkept
@@ -29,7 +29,7 @@ SPOILT_RETRY = 30
 """Seconds after which a record that cannot be used may be another one."""
 
 
-class Hooks(NamedTuple):
+class StoreHooks(NamedTuple):
     """Who is told of what happens to shared sessions."""
 
     ended: Callable[[str, EndReason, CachedSession | None], None]
@@ -57,7 +57,7 @@ class Repository:
         cache: SessionCache,
         budget: SharedBudget,
         bounds: Bounds,
-        hooks: Hooks,
+        hooks: StoreHooks,
     ) -> None:
         self.engine = engine
         self.node = engine.node
@@ -76,7 +76,7 @@ class Repository:
         self._cut_off = -LEASE
         """Milliseconds of the engine's clock when it could not be reached last."""
 
-    def copy_of(self, key: SessionKey, record: Record) -> CachedSession:
+    def copy_of(self, key: SessionKey, record: KeptRecord) -> CachedSession:
         """Return a copy of a session, from what is kept of it."""
         return CachedSession(key, record, self.bounds, self.node)
 
@@ -189,7 +189,7 @@ class Repository:
             finally:
                 self.telling = None
 
-    async def follow(self, cached: CachedSession, record: Record, known: int) -> None:
+    async def follow(self, cached: CachedSession, record: KeptRecord, known: int) -> None:
         """Take over what another node has kept.
 
         A record may have gone back: to the copy that an operator has put in the place of a file, or to what

@@ -18,7 +18,7 @@ _COPY_BYTES = 3000
 """Memory of a copy without messages and echo, about."""
 
 
-class Timers(Protocol):
+class Waits(Protocol):
     """Ways to wait."""
 
     def sleep(self, seconds: float) -> Awaitable[None]:

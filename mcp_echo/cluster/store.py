@@ -36,9 +36,9 @@ from mcp_echo.cluster.bus import Bus
 from mcp_echo.cluster.engine import Engine
 from mcp_echo.cluster.maintenance import Maintenance
 from mcp_echo.cluster.record import StoredSession, describe
-from mcp_echo.cluster.repository import Hooks, Repository
+from mcp_echo.cluster.repository import Repository, StoreHooks
 from mcp_echo.cluster.session import SharedSession
-from mcp_echo.cluster.session_cache import SessionCache, Timers
+from mcp_echo.cluster.session_cache import SessionCache, Waits
 from mcp_echo.cluster.stream_log import Bounds
 from mcp_echo.cluster.transaction import Transaction
 from mcp_echo.sessions.key import SessionKey
@@ -67,7 +67,7 @@ class Runtime(NamedTuple):
 
     now: Clock
     """The steady clock."""
-    timers: Timers
+    timers: Waits
     """Ways to wait."""
     spawn: Callable[[Coroutine[Any, Any, None]], Callable[[], None]]
     """Starts work that goes on by itself."""
@@ -95,7 +95,7 @@ class SharedStore:
         bounds: Bounds,
         budget: SharedBudget,
         runtime: Runtime,
-        hooks: Hooks,
+        hooks: StoreHooks,
     ) -> None:
         self.engine = engine
         self.node = engine.node
@@ -244,7 +244,7 @@ class SharedStore:
         """Return what ``work`` returns, which is tried for as long as the engine cannot be reached."""
         return await self.maintenance.surely(work)
 
-    # What happens elsewhere; see `Listener`.
+    # What happens elsewhere; see `EngineListener`.
 
     def invalidated(self, record_id: str) -> None:
         """A record has changed, or has ended."""

@@ -27,7 +27,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from mcp_echo.cluster.engine import Entry, Held
+from mcp_echo.cluster.engine import Entry, SessionBytes
 from mcp_echo.sessions.event_log import surplus
 from mcp_echo.sessions.session import Echo
 
@@ -166,9 +166,9 @@ class StreamLog:
             for entry in self.entries
         )
 
-    def held(self, echo: Echo | None) -> Held:
+    def held(self, echo: Echo | None) -> SessionBytes:
         """Return what it holds, with the last echo."""
-        return Held(self.size, 0 if echo is None else echo.size, self.waiting)
+        return SessionBytes(self.size, 0 if echo is None else echo.size, self.waiting)
 
     def _is_written(self, entry: Entry) -> bool:
         if not entry.stream:

@@ -14,8 +14,8 @@ from mcp_echo.cluster.engine import (
     Counted,
     Create,
     Full,
+    KeptRecord,
     Missing,
-    Record,
 )
 from mcp_echo.cluster.record import StoredSession, encode
 from mcp_echo.cluster.session import Keeper, SharedSession
@@ -125,7 +125,7 @@ class Transaction:
         if self._refusal is not None:
             raise self._refusal
         now = self._repository.engine.now()
-        record = Record(0, encode(stored), None, now, now, ())
+        record = KeptRecord(0, encode(stored), None, now, now, ())
         session = self._session(self._repository.copy_of(key, record), revision)
         self.new.append((session, Create(*key, stored.timeout, b"", address)))
         return session

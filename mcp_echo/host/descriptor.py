@@ -12,7 +12,7 @@ from zope.interface import implementer
 
 @implementer(IReadDescriptor)
 @dataclass(eq=False)
-class Reader:
+class DescriptorReader:
     """Calls a function whenever there is something to read, the end included."""
 
     reactor: IReactorFDSet

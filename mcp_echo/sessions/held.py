@@ -43,7 +43,7 @@ class Hold:
 
     __slots__ = ("_held", "_holder", "_size")
 
-    def __init__(self, held: Held, holder: str, size: int) -> None:
+    def __init__(self, held: HeldBytes, holder: str, size: int) -> None:
         self._held = held
         self._holder = holder
         self._size = size
@@ -55,7 +55,7 @@ class Hold:
             self._held.subtract(self._holder, size)
 
 
-class Held:
+class HeldBytes:
     """The bytes that are held, and how many there may be.
 
     Args:

@@ -14,7 +14,7 @@ from mcp_echo.auth.networks import network_of
 from mcp_echo.auth.proxies import Caller
 from mcp_echo.protocol.errors import CallsTooFast, McpError, SessionsTooFast, TooManyStreams, TooMuchInFlight
 from mcp_echo.sessions.effects import AT_ONCE, Effects
-from mcp_echo.sessions.held import Held, Hold
+from mcp_echo.sessions.held import HeldBytes, Hold
 from mcp_echo.sessions.session import Session
 from mcp_echo.settings.table import Settings
 
@@ -128,7 +128,7 @@ def share_of(configured: int, bound: int) -> int:
 
 
 @dataclass(slots=True)
-class Refused:
+class RefusalCounts:
     """How often each limit has refused something since the server started."""
 
     sessions_too_fast: int = 0
@@ -150,7 +150,7 @@ class Limits:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self.refused = Refused()
+        self.refused = RefusalCounts()
         self._sessions = Rate(settings.initialize_rate, SESSION_BURST)
         self._calls = Rate(settings.call_rate, CALL_BURST)
         self._sessions_by_address = AddressRates(self._sessions)
@@ -160,7 +160,7 @@ class Limits:
         self._max_streams = settings.max_streams_per_session
         self._in_flight: dict[str, int] = {}
         most = settings.max_held_bytes
-        self.held = Held(most, share_of(settings.max_held_bytes_per_client, most))
+        self.held = HeldBytes(most, share_of(settings.max_held_bytes_per_client, most))
 
     @property
     def limits_calls(self) -> bool:

@@ -11,7 +11,7 @@ List = Literal["tools", "prompts", "resources"]
 LISTS: tuple[List, ...] = ("tools", "prompts", "resources")
 
 
-class Listener(Protocol):
+class NewsListener(Protocol):
     """One that is told of changes: a session, or the stream of a subscription."""
 
     @property
@@ -40,22 +40,22 @@ class Subscriptions:
     """Tells listeners of the changes they asked for."""
 
     def __init__(self) -> None:
-        self._by_list: dict[List, set[Listener]] = {}
-        self._by_uri: dict[str, set[Listener]] = {}
+        self._by_list: dict[List, set[NewsListener]] = {}
+        self._by_uri: dict[str, set[NewsListener]] = {}
         self._reads: dict[str, _Reads] = {}
 
     def __len__(self) -> int:
         return sum(len(listeners) for listeners in (*self._by_list.values(), *self._by_uri.values()))
 
-    def watch_list(self, which: List, listener: Listener) -> None:
+    def watch_list(self, which: List, listener: NewsListener) -> None:
         """Tell ``listener`` when this list changes."""
         self._by_list.setdefault(which, set()).add(listener)
 
-    def watch(self, uri: str, listener: Listener) -> None:
+    def watch(self, uri: str, listener: NewsListener) -> None:
         """Tell ``listener`` when this resource changes."""
         self._by_uri.setdefault(uri, set()).add(listener)
 
-    def rewatch(self, uri: str, listener: Listener, owner: str | None) -> None:
+    def rewatch(self, uri: str, listener: NewsListener, owner: str | None) -> None:
         """See that ``listener`` hears on this node of a resource it watches.
 
         Args:
@@ -64,7 +64,7 @@ class Subscriptions:
             owner: The principal it belongs to.
         """
 
-    def unwatch(self, uri: str, listener: Listener) -> None:
+    def unwatch(self, uri: str, listener: NewsListener) -> None:
         """Tell ``listener`` no more of this resource."""
         listeners = self._by_uri.get(uri)
         if listeners is not None:
@@ -72,7 +72,7 @@ class Subscriptions:
             if not listeners:
                 del self._by_uri[uri]
 
-    def forget(self, listener: Listener) -> None:
+    def forget(self, listener: NewsListener) -> None:
         """Tell ``listener`` nothing more."""
         for which in [which for which, listeners in self._by_list.items() if listener in listeners]:
             self._by_list[which].discard(listener)

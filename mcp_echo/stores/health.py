@@ -74,7 +74,7 @@ class Trouble:
             self._since = None
 
 
-class Health:
+class EngineHealth:
     """Counts what works and what does not, and has outages logged.
 
     Args:

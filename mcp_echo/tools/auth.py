@@ -14,7 +14,7 @@ from mcp_echo.auth.identity_headers import ANY_SERVICE, Fact, row_of
 from mcp_echo.auth.jwt_claims import LAST_SECOND
 from mcp_echo.auth.jwt_problems import problems_of
 from mcp_echo.auth.token_search import (
-    Found,
+    FoundToken,
     credentials_in,
     in_argument,
     in_header,
@@ -84,7 +84,7 @@ def bearer_decode(call: Call, arguments: BearerDecodeArguments) -> Answer:
     return _decoded(token, found, others, call.context.wall())
 
 
-def _found(headers: Headers, arguments: BearerDecodeArguments) -> tuple[Found, list[str]]:
+def _found(headers: Headers, arguments: BearerDecodeArguments) -> tuple[FoundToken, list[str]]:
     """Return the token to decode, and the other headers that have one where none was asked for."""
     if arguments.token is not None and arguments.header is not None:
         raise ToolError("Give bearerDecode a token or the name of a header, not both")
@@ -96,7 +96,7 @@ def _found(headers: Headers, arguments: BearerDecodeArguments) -> tuple[Found, l
     return found, [name for name in tokens_elsewhere(headers) if f"{name} header" != found.source]
 
 
-def _not_a_token(found: Found, others: list[str]) -> Answer:
+def _not_a_token(found: FoundToken, others: list[str]) -> Answer:
     lines = ["🔍 JWT Token Analysis", "", "⏱️ Token Status:", "- Status: NOT A JWT"]
     lines.extend(f"- Problem: {problem}" for problem in found.problems)
     lines.extend(_origin(found, others))
@@ -105,7 +105,7 @@ def _not_a_token(found: Found, others: list[str]) -> Answer:
     return Answer(printable("\n".join(lines)), result)
 
 
-def _origin(found: Found, others: list[str]) -> list[str]:
+def _origin(found: FoundToken, others: list[str]) -> list[str]:
     """Return the lines that say where a token came from, where that is not where everybody looks."""
     lines = [f"- Source: {found.source}"] if found.source not in ("argument", "Authorization header") else []
     if others:
@@ -113,7 +113,7 @@ def _origin(found: Found, others: list[str]) -> list[str]:
     return lines
 
 
-def _decoded(token: jwt.Token, found: Found, others: list[str], wall: float) -> Answer:
+def _decoded(token: jwt.Token, found: FoundToken, others: list[str], wall: float) -> Answer:
     times = {
         name: None if seconds is None else _time(seconds)
         for name, seconds in (

@@ -12,7 +12,7 @@ from mcp_echo.tools.base import SESSION_MADE, Answer, Call, Tool
 from mcp_echo.tools.handles import SessionArguments, needed_session, with_handle_where_stateless
 
 
-class Share(msgspec.Struct, rename="camel"):
+class ShareShown(msgspec.Struct, rename="camel"):
     """What the caller has of what there is, and how much more it may have."""
 
     sessions: int
@@ -50,7 +50,7 @@ class SessionInfoResult(msgspec.Struct, rename="camel"):
     minted_by: str
     served_by: str
     principal: PrincipalShown
-    share: Share
+    share: ShareShown
     findings: list[str] | None
     """The ids of the rules that were broken in it, the worst first; None where it is not recorded."""
 
@@ -102,12 +102,12 @@ def _findings(call: Call, session: Session) -> list[str] | None:
     return [each.id for each in insight.report_about_session(trace, session.id, "session").findings]
 
 
-def _share(call: Call, session: Session) -> Share:
+def _share(call: Call, session: Session) -> ShareShown:
     """Return the caller's share; streams and queue are those of the session."""
     caller, settings, held = call.caller(), call.context.settings, call.context.limits.held
     sessions, most, state, state_left = call.context.store.share(caller.principal, caller.address)
     holds = held.of(call.context.limits.owner(caller.principal, caller.address))
-    return Share(
+    return ShareShown(
         sessions=sessions,
         sessions_left=max(0, most - sessions),
         held_bytes=holds,
@@ -119,7 +119,7 @@ def _share(call: Call, session: Session) -> Share:
     )
 
 
-def _share_text(share: Share) -> str:
+def _share_text(share: ShareShown) -> str:
     state = "bounded for all together, in the session store"
     if share.state_bytes is not None and share.state_left is not None:
         state = f"{size(share.state_bytes)} ({size(share.state_left)} more)"

@@ -27,7 +27,7 @@ from mcp_echo.transport.edge.exchange import HttpExchange
 from mcp_echo.transport.guards import Guards
 from mcp_echo.transport.routing import Handler, wrong_method
 from mcp_echo.transport.trace_events import TraceEvents
-from mcp_echo.watch.evidence.formats import EVIDENCE, Evidence
+from mcp_echo.watch.evidence.formats import EVIDENCE, EvidenceForm
 from mcp_echo.watch.insight import Insight
 from mcp_echo.watch.judge import iso
 from mcp_echo.watch.records import ExchangeRecord
@@ -246,7 +246,7 @@ class TraceRoutes:
             {"exchanges": shown[:MOST_SHOWN], "dropped": trace.dropped, "unrecorded": trace.unrecorded},
         )
 
-    def _evidence(self, evidence: Evidence) -> Callable[[HttpExchange, Trace], None]:
+    def _evidence(self, evidence: EvidenceForm) -> Callable[[HttpExchange, Trace], None]:
         def answer(http: HttpExchange, trace: Trace) -> None:
             body = evidence.write(self._insight.report(trace), list(trace.records))
             http.lines.extend((line(b"Content-Type", evidence.content_type.encode()), *PRIVATE))

@@ -175,7 +175,7 @@ class Trace:
         return text.replace(self.id, "{trace}").replace(self.share, "{key}")
 
 
-class Ended(NamedTuple):
+class EndedTrace(NamedTuple):
     """A trace that is no more."""
 
     at: float
@@ -209,7 +209,7 @@ class Traces:
         self._noticed = noticed
         self._traces: dict[str, Trace] = {}
         self._shares: dict[str, Trace] = {}
-        self._ended: dict[str, Ended] = {}
+        self._ended: dict[str, EndedTrace] = {}
 
     def __iter__(self) -> Iterator[Trace]:
         return iter(list(self._traces.values()))
@@ -270,7 +270,7 @@ class Traces:
         trace = self._shares.get(key)
         return None if trace is None else self.find(trace.id)
 
-    def ended(self, trace_id: str) -> Ended | None:
+    def ended(self, trace_id: str) -> EndedTrace | None:
         """Return when and why a trace has ended, if there was one."""
         return self._ended.get(trace_id)
 
@@ -281,7 +281,7 @@ class Traces:
         del self._shares[trace.share]
         self.bytes -= trace.bytes
         for key in (trace.id, trace.share):
-            self._ended[key] = Ended(self._wall(), reason)
+            self._ended[key] = EndedTrace(self._wall(), reason)
         while len(self._ended) > 2 * MOST_ENDED:
             del self._ended[next(iter(self._ended))]
         trace.close()

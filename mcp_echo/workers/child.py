@@ -17,7 +17,7 @@ from twisted.internet.protocol import ProcessProtocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from mcp_echo.host.descriptor import Reader
+from mcp_echo.host.descriptor import DescriptorReader
 from mcp_echo.redaction import mask_tokens
 from mcp_echo.workers.assignment import Assignment
 from mcp_echo.workers.launch import Launch
@@ -73,7 +73,7 @@ class WorkerProcess(ProcessProtocol):
         self._ready = ready
         self._ended = ended
         self._socket: socket.socket | None = None
-        self._reader: Reader | None = None
+        self._reader: DescriptorReader | None = None
         self._silence: IDelayedCall | None = None
         self._output = _Lines(self._relay)
         self._complaints = b""
@@ -114,7 +114,7 @@ class WorkerProcess(ProcessProtocol):
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
         self._socket.bind(str(self._path))
-        self._reader = Reader(self._reactor, self._socket.fileno(), self._read_reports)
+        self._reader = DescriptorReader(self._reactor, self._socket.fileno(), self._read_reports)
         self._reader.start()
 
     def signal(self, number: signal.Signals) -> None:

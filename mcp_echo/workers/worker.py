@@ -14,7 +14,7 @@ from twisted.internet import tcp, unix
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamServerEndpoint
 from twisted.logger import Logger
 
-from mcp_echo.host.descriptor import Reader
+from mcp_echo.host.descriptor import DescriptorReader
 from mcp_echo.host.listening import endpoint
 from mcp_echo.host.twisted_private import tcp_port, unix_port
 from mcp_echo.workers.assignment import PARENT_FD, PORT_FD, Assignment
@@ -169,7 +169,7 @@ class ParentWatch(Service):
         self._assignment = assignment
         self._stop = stop
         self._descriptor = descriptor
-        self._reader = Reader(reactor, descriptor, self._readable)
+        self._reader = DescriptorReader(reactor, descriptor, self._readable)
 
     def startService(self) -> None:
         """Watch from now on."""

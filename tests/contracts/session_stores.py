@@ -22,7 +22,7 @@ from twisted.internet.task import deferLater
 from mcp_echo.cluster.budget import SharedBudget
 from mcp_echo.cluster.cached_session import CachedSession
 from mcp_echo.cluster.engine import Engine, Found, Peek
-from mcp_echo.cluster.repository import Hooks
+from mcp_echo.cluster.repository import StoreHooks
 from mcp_echo.cluster.store import Runtime
 from mcp_echo.cluster.stream_log import Bounds
 from mcp_echo.protocol.revisions import MODERN, Supported
@@ -431,7 +431,7 @@ class Shared(Bench):
             bounds=self.bounds,
             budget=SharedBudget(MAX_BYTES, engine),
             runtime=Runtime(lambda: self.time, ReactorTimers(reactor), self.spawn),
-            hooks=Hooks(self.note_shared_end, lambda _handle: None),
+            hooks=StoreHooks(self.note_shared_end, lambda _handle: None),
         )
         engine.open()
         engine.start(store)

@@ -29,7 +29,6 @@ from mcp_echo.cluster.engine import (
     Entry,
     Found,
     Full,
-    Held,
     Load,
     Missing,
     Operation,
@@ -37,6 +36,7 @@ from mcp_echo.cluster.engine import (
     Peek,
     Secret,
     SecretKept,
+    SessionBytes,
     Sweep,
     Swept,
     Totals,
@@ -311,12 +311,12 @@ async def test_a_change_is_kept_as_a_whole(bench: Bench) -> None:
     """Interface, Change: state, last echo, log and version change together."""
     engine = await bench.engine()
     made = await engine.submit(create("one"))
-    more = {"echo": b"hello", "add": entries(1, 2), "held": Held(2, 5, 2)}
+    more = {"echo": b"hello", "add": entries(1, 2), "held": SessionBytes(2, 5, 2)}
     assert await engine.submit(change("one", 1, **more)) == made
     record = await found(engine, "one")
     assert record[:3] == (2, b"changed", b"hello")
     assert record.entries == entries(1, 2)
-    assert engine.totals == Totals(1, 0, Held(2, 5, 2))
+    assert engine.totals == Totals(1, 0, SessionBytes(2, 5, 2))
 
 
 @pytest_twisted.ensureDeferred
@@ -347,15 +347,15 @@ async def test_a_change_of_an_old_version_changes_nothing_and_is_told_the_new_on
     """Interface, Conflict: answered with what is kept, but for the entries that are known."""
     one, two = await bench.engine("a"), await bench.engine("b")
     await one.submit(create("one"))
-    first = {"state": b"first", "echo": b"e", "add": entries(1, 2, 3), "held": Held(3, 1, 0)}
+    first = {"state": b"first", "echo": b"e", "add": entries(1, 2, 3), "held": SessionBytes(3, 1, 0)}
     await one.submit(change("one", 1, **first))
     kept = await found(one, "one")
-    stale = {"add": entries(4), "drop": (1,), "echo": None, "held": Held(9, 9, 9), "known": 1}
+    stale = {"add": entries(4), "drop": (1,), "echo": None, "held": SessionBytes(9, 9, 9), "known": 1}
     for version in (1, 3, 0):
         outcome = await two.submit(change("one", version, **stale))
         assert outcome == Conflict(kept._replace(entries=entries(2, 3)))
     assert await found(one, "one") == kept
-    assert two.totals == Totals(1, 0, Held(3, 1, 0))
+    assert two.totals == Totals(1, 0, SessionBytes(3, 1, 0))
 
 
 @pytest.mark.parametrize("known", [0, 1, 2, 3, 99])
@@ -568,7 +568,7 @@ async def test_a_sweep_returns_each_ended_record_once_with_its_lifetime(bench: B
     assert lifetimes["used"] >= 6 * moment
     if bench.exact:
         assert lifetimes["used"] == 6 * moment
-    assert one.totals == two.totals == Totals(1, 1, Held())
+    assert one.totals == two.totals == Totals(1, 1, SessionBytes())
 
 
 @pytest_twisted.ensureDeferred
@@ -811,13 +811,13 @@ async def test_in_a_full_share_the_oldest_that_is_not_in_use_gives_way(bench: Be
     owner = None if holder[0].isdigit() else holder
     for name in ("one", "two", "three"):
         await engine.submit(fresh(name, holder, handle=name == "two"))
-    await engine.submit(change("one", 1, owner, used=True, held=Held(1, 1, 1)))
+    await engine.submit(change("one", 1, owner, used=True, held=SessionBytes(1, 1, 1)))
     await engine.submit(
-        change("two", 1, owner, handle=True, held=Held(10, 10, 10), add=entries(1), echo=b"e")
+        change("two", 1, owner, handle=True, held=SessionBytes(10, 10, 10), add=entries(1), echo=b"e")
     )
     await bench.advance(1)
     assert await outcomes_of(engine, fresh("four", holder), fresh("five", holder)) == [Applied, Applied]
-    assert engine.totals == Totals(4, 0, Held(1, 1, 1))
+    assert engine.totals == Totals(4, 0, SessionBytes(1, 1, 1))
     left = await names_left(engine, "another's", "one", "two", "three", "four", "five")
     assert left == ["another's", "one", "four", "five"]
     ended = await swept(engine)
@@ -907,18 +907,18 @@ async def test_the_sums_are_right_after_every_kind_of_ending(bench: Bench) -> No
     engine = await bench.engine(limit=4)
     for place, timeout in enumerate((LONG, LONG, 2 * bench.moment, 2 * bench.moment)):
         await engine.submit(create(f"{place}", handle=place % 2 == 1, timeout=timeout))
-        held = Held(10**place, 2 * 10**place, 3 * 10**place)
+        held = SessionBytes(10**place, 2 * 10**place, 3 * 10**place)
         await engine.submit(change(f"{place}", 1, handle=place % 2 == 1, held=held))
-    assert engine.totals == Totals(4, 2, Held(1111, 2222, 3333))
-    await engine.submit(change("1", 2, handle=True, held=Held()))
-    assert engine.totals == Totals(4, 2, Held(1101, 2202, 3303))
+    assert engine.totals == Totals(4, 2, SessionBytes(1111, 2222, 3333))
+    await engine.submit(change("1", 2, handle=True, held=SessionBytes()))
+    assert engine.totals == Totals(4, 2, SessionBytes(1101, 2202, 3303))
     await engine.submit(Close("0", None, False))
-    assert engine.totals == Totals(3, 2, Held(1100, 2200, 3300))
+    assert engine.totals == Totals(3, 2, SessionBytes(1100, 2200, 3300))
     await bench.advance(3)
     for name in ("4", "5"):
         assert isinstance(await engine.submit(create(name)), Applied)
     await swept(engine)
-    assert engine.totals == Totals(3, 1, Held())
+    assert engine.totals == Totals(3, 1, SessionBytes())
 
 
 @pytest_twisted.ensureDeferred
@@ -926,9 +926,9 @@ async def test_a_sweep_learns_the_sums_from_other_nodes(bench: Bench) -> None:
     """Interface, Sweep: it brings the sums up to date."""
     one, two = await bench.engine("a"), await bench.engine("b")
     await one.submit(create("one", handle=True))
-    await one.submit(change("one", 1, handle=True, held=Held(1, 2, 3)))
+    await one.submit(change("one", 1, handle=True, held=SessionBytes(1, 2, 3)))
     await swept(two)
-    assert two.totals == one.totals == Totals(1, 1, Held(1, 2, 3))
+    assert two.totals == one.totals == Totals(1, 1, SessionBytes(1, 2, 3))
 
 
 # Endings
@@ -1126,9 +1126,9 @@ async def test_operations_together_are_each_answered_for_itself(bench: Bench) ->
     engine = await bench.engine(limit=2)
     outcomes = await together(
         engine.submit(create("one")),
-        engine.submit(change("one", 1, echo=b"kept", add=entries(1), held=Held(1, 4, 1))),
-        engine.submit(change("one", 1, echo=b"stale", add=entries(2), held=Held(9, 9, 9))),
-        engine.submit(change("one", 2, "bob", held=Held(9, 9, 9))),
+        engine.submit(change("one", 1, echo=b"kept", add=entries(1), held=SessionBytes(1, 4, 1))),
+        engine.submit(change("one", 1, echo=b"stale", add=entries(2), held=SessionBytes(9, 9, 9))),
+        engine.submit(change("one", 2, "bob", held=SessionBytes(9, 9, 9))),
         engine.submit(create("two", handle=True)),
         engine.submit(create("three")),
         engine.submit(Close("two", None, True)),
@@ -1138,7 +1138,7 @@ async def test_operations_together_are_each_answered_for_itself(bench: Bench) ->
     assert [type(outcome) for outcome in outcomes] == kinds
     assert outcomes[-1].record[:3] == (2, b"changed", b"kept")
     assert outcomes[-1].record.entries == entries(1)
-    assert engine.totals == Totals(1, 0, Held(1, 4, 1))
+    assert engine.totals == Totals(1, 0, SessionBytes(1, 4, 1))
 
 
 # Health
@@ -1230,7 +1230,7 @@ class Walk:
             b"%d" % self.random.randrange(1000),
             drop=tuple(self.random.choices(range(1, self.sequence + 2), k=self.random.randrange(4))),
             add=add,
-            held=Held(*(self.random.randrange(100) for _ in range(3))),
+            held=SessionBytes(*(self.random.randrange(100) for _ in range(3))),
             known=self.random.randrange(self.sequence + 1),
             used=self.random.random() < 0.5,
             **more,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mcp_echo.auth.proxies import Caller
 from mcp_echo.protocol.errors import TooMuchHeld, TooMuchHeldByOne
-from mcp_echo.sessions.held import Held, Hold
+from mcp_echo.sessions.held import HeldBytes, Hold
 from mcp_echo.sessions.limits import Limits, holder_of, share_of
 from mcp_echo.settings.load import load
 
@@ -21,7 +21,7 @@ NOBODY = Caller("10.0.0.1", "10.0.0.1", False, None, None)
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 60), st.booleans()), max_size=60))
 def test_the_sums_are_what_is_held_and_never_more_than_may_be(steps: list[tuple[str, int, bool]]) -> None:
     """Our choice: refused exactly when a share, or all together, would be exceeded; let go of once."""
-    held, open_holds = Held(100, 60), list[tuple[str, int, Hold]]()
+    held, open_holds = HeldBytes(100, 60), list[tuple[str, int, Hold]]()
     for holder, size, ends in steps:
         if ends and open_holds:
             _, _, hold = open_holds.pop(size % len(open_holds))

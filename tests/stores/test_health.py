@@ -9,7 +9,7 @@ from twisted.internet.task import Clock
 from twisted.logger import LogLevel
 
 from mcp_echo.stores.breaker import THRESHOLD
-from mcp_echo.stores.health import Health, Notice, Trouble
+from mcp_echo.stores.health import EngineHealth, Notice, Trouble
 from tests.logged import Events
 
 BEGINS = "{where} is down: {reason}"
@@ -22,8 +22,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def health(clock: Clock) -> Health:
-    return Health("kind", trouble(clock), clock.seconds)
+def health(clock: Clock) -> EngineHealth:
+    return EngineHealth("kind", trouble(clock), clock.seconds)
 
 
 def trouble(clock: Clock, **more: Any) -> Trouble:
@@ -35,7 +35,7 @@ def levels(events: Events) -> list[LogLevel]:
     return [event["log_level"] for event in events]
 
 
-def fail(health: Health, times: int = 1, reason: str = "why") -> None:
+def fail(health: EngineHealth, times: int = 1, reason: str = "why") -> None:
     for _ in range(times):
         health.failed(reason)
         health.lost(reason)
@@ -122,14 +122,14 @@ def test_trouble_without_an_end_is_told_of_again_after_a_while(clock: Clock, eve
 # What is counted and shown
 
 
-def test_at_first_nothing_speaks_against_it_unless_something_does(health: Health, clock: Clock) -> None:
+def test_at_first_nothing_speaks_against_it_unless_something_does(health: EngineHealth, clock: Clock) -> None:
     """Interface, StoreHealth."""
     assert health.report() == ("kind", "the store", True, "closed", None, 0, None, None)
-    new = Health("kind", trouble(clock), clock.seconds, "not connected yet")
+    new = EngineHealth("kind", trouble(clock), clock.seconds, "not connected yet")
     assert (new.report().available, new.report().reason) == (False, "not connected yet")
 
 
-def test_operations_are_tried_until_several_batches_in_a_row_have_failed(health: Health) -> None:
+def test_operations_are_tried_until_several_batches_in_a_row_have_failed(health: EngineHealth) -> None:
     """Our choice: one failure is no outage."""
     for _ in range(10):
         fail(health, THRESHOLD - 1)
@@ -141,7 +141,7 @@ def test_operations_are_tried_until_several_batches_in_a_row_have_failed(health:
     assert health.report()[2:] == (False, "open", 0.5, 11 * (THRESHOLD - 1) + 1, "the last", "the last")
 
 
-def test_only_a_trial_shows_that_all_is_well(health: Health, events: Events) -> None:
+def test_only_a_trial_shows_that_all_is_well(health: EngineHealth, events: Events) -> None:
     """docs/scaling.md: a store is available if it keeps what it is given; to be read is not enough."""
     fail(health)
     health.answered(0.1)
@@ -152,14 +152,14 @@ def test_only_a_trial_shows_that_all_is_well(health: Health, events: Events) -> 
     assert levels(events) == [LogLevel.error, LogLevel.info]
 
 
-def test_a_part_that_failed_is_counted_and_is_no_outage(health: Health, events: Events) -> None:
+def test_a_part_that_failed_is_counted_and_is_no_outage(health: EngineHealth, events: Events) -> None:
     """Interface, StoreHealth.failures."""
     health.failed("one of many")
     assert health.report()[2:] == (True, "closed", None, 1, "one of many", None)
     assert events == []
 
 
-def test_what_answers_nobody_is_no_measure(health: Health) -> None:
+def test_what_answers_nobody_is_no_measure(health: EngineHealth) -> None:
     """Interface, StoreHealth.latency."""
     health.answered(0.1)
     health.answered(None)
@@ -169,7 +169,7 @@ def test_what_answers_nobody_is_no_measure(health: Health) -> None:
 def test_neither_log_nor_report_shows_what_must_not_be_shown(clock: Clock, events: Events) -> None:
     """Interface, StoreHealth.last_failure: without any password."""
     outage = Trouble(Notice(BEGINS), "there", clock.seconds, lambda text: text.replace("word", "***"))
-    health = Health("kind", outage, clock.seconds)
+    health = EngineHealth("kind", outage, clock.seconds)
     health.failed("word 1")
     assert health.report().last_failure == "*** 1"
     health.lost("word 2")

@@ -33,11 +33,11 @@ from mcp_echo.cluster.engine import (
     Entry,
     Found,
     Full,
-    Held,
     Missing,
     Peek,
     RecordLimits,
     Secret,
+    SessionBytes,
     Totals,
 )
 from mcp_echo.protocol.errors import StoreUnavailable
@@ -117,7 +117,7 @@ async def test_large_numbers_stay_exact(start: Start, address: str) -> None:
     """Our choice: Lua's numbers are floating point, and are exact up to 2**53."""
     engine, _ = await start(address)
     await engine.submit(create("one"))
-    sequence, held = 2**53 - 1, Held(2**52, 2**51 + 1, 2**31 + 7)
+    sequence, held = 2**53 - 1, SessionBytes(2**52, 2**51 + 1, 2**31 + 7)
     await engine.submit(change("one", 1, add=(Entry(sequence, "", b"m"),), held=held))
     found = await engine.submit(load("one", known=sequence - 1))
     assert [entry.sequence for entry in found.record.entries] == [sequence]

@@ -13,7 +13,7 @@ from twisted.logger import LogLevel
 from mcp_echo.cluster.engine import RecordLimits
 from mcp_echo.stores.redis.address import parse_address
 from mcp_echo.stores.redis.codec import Codec
-from mcp_echo.stores.redis.server import FULL_FOR, Means, Server
+from mcp_echo.stores.redis.server import FULL_FOR, Means, ShardServer
 from tests.logged import Events
 
 OOM = "OOM command not allowed when used memory > 'maxmemory'."
@@ -26,20 +26,22 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def server(clock: Clock) -> Server:
+def server(clock: Clock) -> ShardServer:
     address = parse_address("redis://me:pass\u2028word@redis.example")
     owner = Mock(call=lambda _: Deferred())
     means = Means(clock, clock.seconds, Codec("p", 1, "a", RecordLimits(1)))
-    return Server(means, address, owner, learn=None)
+    return ShardServer(means, address, owner, learn=None)
 
 
-def test_at_first_nothing_is_known(server: Server) -> None:
+def test_at_first_nothing_is_known(server: ShardServer) -> None:
     """Interface, StoreHealth."""
     where, unknown = "redis://redis.example:6379/0", "not connected yet"
     assert server.health.report() == ("redis", where, False, "closed", None, 0, None, unknown)
 
 
-def test_neither_log_nor_health_shows_the_password_whoever_quotes_it(server: Server, events: Events) -> None:
+def test_neither_log_nor_health_shows_the_password_whoever_quotes_it(
+    server: ShardServer, events: Events
+) -> None:
     """Interface, StoreHealth.last_failure; Redis quotes arguments of commands that it does not know."""
     reason = (
         "ERR unknown command 'AUTH', with args beginning with: 'me' 'pass\u2028word'\r\n\x1b[31m" + "x" * 999
@@ -57,7 +59,7 @@ def test_neither_log_nor_health_shows_the_password_whoever_quotes_it(server: Ser
         assert len(text) < 400
 
 
-def test_a_connection_lost_and_made_again_is_no_outage(server: Server, events: Events) -> None:
+def test_a_connection_lost_and_made_again_is_no_outage(server: ShardServer, events: Events) -> None:
     """Our choice: one that an idle time-out has closed is nobody's worry."""
     server._up(WIRE)
     server._down("closed")
@@ -67,7 +69,9 @@ def test_a_connection_lost_and_made_again_is_no_outage(server: Server, events: E
     assert events == []
 
 
-def test_an_outage_is_logged_once_and_so_is_its_end(server: Server, clock: Clock, events: Events) -> None:
+def test_an_outage_is_logged_once_and_so_is_its_end(
+    server: ShardServer, clock: Clock, events: Events
+) -> None:
     """hardening: open after 3 failures."""
     server._up(WIRE)
     for _ in range(20):
@@ -83,7 +87,7 @@ def test_an_outage_is_logged_once_and_so_is_its_end(server: Server, clock: Clock
 
 
 def test_want_of_memory_is_logged_once_until_it_has_not_been_seen_for_a_while(
-    server: Server, clock: Clock, events: Events
+    server: ShardServer, clock: Clock, events: Events
 ) -> None:
     """Our choice: with little left, some changes fit and others do not, and each would be two lines."""
     server._up(WIRE)
@@ -101,7 +105,7 @@ def test_want_of_memory_is_logged_once_until_it_has_not_been_seen_for_a_while(
     assert len(events) == 3
 
 
-def test_failures_are_counted(server: Server) -> None:
+def test_failures_are_counted(server: ShardServer) -> None:
     """Interface, StoreHealth.failures: batches, and attempts to connect, which are one as well."""
     server._down("refused")
     server._up(WIRE)

@@ -9,7 +9,7 @@ import pytest
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 
-from mcp_echo.stores.redis.link import LEAST_DELAY, MOST_DELAY, Hooks, Link
+from mcp_echo.stores.redis.link import LEAST_DELAY, MOST_DELAY, Link, LinkHooks
 
 TIMEOUT = 0.5
 
@@ -44,7 +44,7 @@ class Bench:
         self.greeting: Deferred[None] | None = None
         """What greeting waits for."""
         self.rest = rest
-        hooks = Hooks(self.greet, self.told.append, self.told.append, lambda: self.rest)
+        hooks = LinkHooks(self.greet, self.told.append, self.told.append, lambda: self.rest)
         self.link = Link(self.clock, self.dial, TIMEOUT, hooks)
 
     def dial(self) -> Deferred[Wire]:

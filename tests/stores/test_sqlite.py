@@ -31,12 +31,12 @@ from mcp_echo.cluster.engine import (
     Entry,
     Found,
     Full,
-    Held,
     Load,
     Missing,
     Peek,
     RecordLimits,
     Secret,
+    SessionBytes,
     Sweep,
     Totals,
 )
@@ -47,10 +47,10 @@ from mcp_echo.stores.sqlite import news as sqlite_news
 from mcp_echo.stores.sqlite import schema as sqlite_schema
 from mcp_echo.stores.sqlite.clock import FileClock
 from mcp_echo.stores.sqlite.engine import SqliteEngine
-from mcp_echo.stores.sqlite.news import Seen
+from mcp_echo.stores.sqlite.news import LastLook
 from mcp_echo.stores.sqlite.records import Records
 from mcp_echo.stores.sqlite.schema import Address, connect, prepare
-from mcp_echo.stores.sqlite.tasks import Batch, Trial
+from mcp_echo.stores.sqlite.tasks import TaskResults, Trial
 from tests.contracts.test_engine import Ears, begin, swept, until
 from tests.logged import Events, no_logged_failures
 from tests.stores.sqlite_support import LONG, begun, change, create, make
@@ -388,7 +388,7 @@ def one_more_script(monkeypatch: pytest.MonkeyPatch, *statements: str) -> None:
 async def two_records(start: Start) -> None:
     engine, _ = await start()
     await engine.submit(create("one"))
-    await engine.submit(change("one", 1, echo=b"e", add=(Entry(1, "", b"m"),), held=Held(1, 1, 1)))
+    await engine.submit(change("one", 1, echo=b"e", add=(Entry(1, "", b"m"),), held=SessionBytes(1, 1, 1)))
     await engine.stop()
 
 
@@ -406,7 +406,7 @@ async def test_an_older_file_is_brought_up_to_date_with_all_that_is_in_it(
             "ALTER TABLE total ADD more",
         )
         engine, _ = await start()
-        assert engine.totals == Totals(1, 0, Held(1, 1, 1))
+        assert engine.totals == Totals(1, 0, SessionBytes(1, 1, 1))
         outcome = await engine.submit(Peek("one"))
         assert isinstance(outcome, Found)
         assert outcome.record[:3] == (2, b"changed", b"e")
@@ -552,7 +552,7 @@ async def refused(work: Any) -> StoreUnavailable:
 
 
 def large(name: str, version: int) -> Change:
-    return change(name, version, echo=bytes(300_000), held=Held(0, 300_000, 0))
+    return change(name, version, echo=bytes(300_000), held=SessionBytes(0, 300_000, 0))
 
 
 @pytest.mark.usefixtures("impatient")
@@ -657,7 +657,7 @@ async def test_operations_that_wait_share_a_transaction(
     batches = []
     carry_out = Records.carry_out
 
-    def noted(records: Records, tasks: Any) -> Batch:
+    def noted(records: Records, tasks: Any) -> TaskResults:
         batches.append(len(tasks))
         return carry_out(records, tasks)
 
@@ -680,7 +680,7 @@ async def test_an_operation_that_is_wrong_in_itself_fails_alone(start: Start) ->
         for operation in (
             create("two"),
             create("one"),
-            change("one", 2, add=(Entry(2, "", b"n"), again), held=Held(9, 9, 9)),
+            change("one", 2, add=(Entry(2, "", b"n"), again), held=SessionBytes(9, 9, 9)),
             create("three"),
         )
     ]
@@ -721,7 +721,7 @@ async def test_endings_are_told_of_once_though_a_sweep_fails_half_way(
     seconds += 2
     carry_out, batches = Records.carry_out, []
 
-    def failing(records: Records, tasks: Any) -> Batch:
+    def failing(records: Records, tasks: Any) -> TaskResults:
         batches.append(tasks)
         if len(batches) == 2:
             raise sqlite3.OperationalError("disk I/O error")
@@ -764,7 +764,7 @@ async def test_nothing_goes_unheard_while_the_connection_is_replaced(
     await two.submit(change("one", 1, tell=("a",)))
     carry_out = Records.carry_out
 
-    def failing(_: Records, __: Any) -> Batch:
+    def failing(_: Records, __: Any) -> TaskResults:
         monkeypatch.setattr(Records, "carry_out", carry_out)
         raise sqlite3.OperationalError("disk I/O error")
 
@@ -783,7 +783,7 @@ async def test_a_connection_that_failed_is_not_used_again(
     engine, _ = await start()
     carry_out, failed = Records.carry_out, []
 
-    def failing(records: Records, tasks: Any) -> Batch:
+    def failing(records: Records, tasks: Any) -> TaskResults:
         if not failed or records in failed:
             failed.append(records)
             raise sqlite3.OperationalError("disk I/O error")
@@ -809,7 +809,7 @@ class Nodes:
             Records(connection, name, RecordLimits(10**6), lambda: self.now)
             for connection, name in zip(self.connections, "ab", strict=True)
         )
-        self.seen = Seen()
+        self.seen = LastLook()
 
     def look(self) -> sqlite_news.News:
         return self.seen.look(self.connections[1], "b", self.now)

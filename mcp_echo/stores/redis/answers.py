@@ -17,16 +17,16 @@ from mcp_echo.cluster.engine import (
     Entry,
     Found,
     Full,
-    Held,
+    KeptRecord,
     Missing,
-    Record,
     SecretKept,
+    SessionBytes,
     Totals,
 )
 from mcp_echo.sessions.store import Counts
 
 
-class Refused(NamedTuple):
+class NotCarriedOut(NamedTuple):
     """Redis would not carry it out, and it was not carried out."""
 
     reason: str
@@ -52,7 +52,7 @@ class Heard(NamedTuple):
     more: bool
 
 
-class Answer(NamedTuple):
+class ScriptAnswer(NamedTuple):
     """What the script tells of a batch."""
 
     now: int
@@ -68,7 +68,7 @@ Numbers = Iterator[int]
 _numbers = msgspec.msgpack.Decoder(list[int])
 
 
-def read_answer(reply: Any, count: int) -> Answer:
+def read_answer(reply: Any, count: int) -> ScriptAnswer:
     """Return what the script's reply to a batch of so many operations says.
 
     Raises:
@@ -84,7 +84,9 @@ def read_answer(reply: Any, count: int) -> Answer:
         outcomes = []
     if len(outcomes) != count:
         raise ValueError("what answers does not run the script")
-    return Answer(now, Totals(records, handles, Held(queued, echoed, waiting)), counts, outcomes)
+    return ScriptAnswer(
+        now, Totals(records, handles, SessionBytes(queued, echoed, waiting)), counts, outcomes
+    )
 
 
 # Errors that say that this server is of no use now, or to us; the others are about one operation.
@@ -111,12 +113,12 @@ def _applied(numbers: Numbers, _: BytesIO) -> Applied:
     return Applied(next(numbers))
 
 
-def _record(numbers: Numbers, strings: BytesIO) -> Record:
+def _record(numbers: Numbers, strings: BytesIO) -> KeptRecord:
     version, created, used = next(numbers), next(numbers), next(numbers)
     state, length = strings.read(next(numbers)), next(numbers)
     echo = None if length < 0 else strings.read(length)
     entries = [_entry(numbers, strings) for _ in range(next(numbers))]
-    return Record(version, state, echo, created, used, tuple(entries))
+    return KeptRecord(version, state, echo, created, used, tuple(entries))
 
 
 def _entry(numbers: Numbers, strings: BytesIO) -> Entry:
@@ -150,7 +152,7 @@ _READERS: tuple[Callable[[Numbers, BytesIO], Any], ...] = (
     lambda numbers, strings: Conflict(_record(numbers, strings)),
     lambda _numbers, _strings: Missing(),
     _full,
-    lambda numbers, strings: Refused(strings.read(next(numbers)).decode("utf-8", "replace")),
+    lambda numbers, strings: NotCarriedOut(strings.read(next(numbers)).decode("utf-8", "replace")),
     lambda _numbers, _strings: Later(),
     _swept,
     _heard,

@@ -10,7 +10,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from mcp_echo.stores.redis.address import RedisAddress
-from mcp_echo.stores.redis.server import Means, Owner, Server
+from mcp_echo.stores.redis.server import Means, Owner, ShardServer
 from mcp_echo.stores.redis.slots import SlotMap, Where, owners_of, read_slots, read_where
 from mcp_echo.stores.redis.wire import RedisWire
 
@@ -37,27 +37,27 @@ class Servers:
         self._learn = self._ask if address.cluster else None
         self._first = self._make(address)
         self._first.shards = set(range(address.shards))
-        self._known: dict[Where, Server] = {Where(address.host, address.port): self._first}
+        self._known: dict[Where, ShardServer] = {Where(address.host, address.port): self._first}
         """By each of the names that it goes by."""
         self.owners = [self._first] * address.shards
         """The server of each shard."""
-        self._leaving: dict[Server, IDelayedCall] = {}
+        self._leaving: dict[ShardServer, IDelayedCall] = {}
         """Servers that have nothing any more → when they are let go of."""
         self._ends: list[Deferred[None]] = []
         self._again: IDelayedCall | None = None
         self._started = self._stopped = False
 
     def failed(self, wire: RedisWire, shard: int, reason: str, *, unusable: bool) -> None:
-        """What was sent over a connection for a shard was not carried out; see `Server.failed`."""
+        """What was sent over a connection for a shard was not carried out; see `ShardServer.failed`."""
         # Where the connection is lost it is no server's any more.
         server = next((each for each in self.all() if each.wire is wire), self.owners[shard])
         server.failed(shard, reason, unusable=unusable)
 
-    def all(self) -> list[Server]:
+    def all(self) -> list[ShardServer]:
         """Return the servers, the one of the address first."""
         return list(dict.fromkeys([self._first, *self._known.values()]))
 
-    def in_use(self) -> list[Server]:
+    def in_use(self) -> list[ShardServer]:
         """Return the servers that have a shard."""
         return list(dict.fromkeys(self.owners))
 
@@ -129,7 +129,7 @@ class Servers:
             "Redis did not tell what its cluster looks like: {why}", why=failure.getErrorMessage()
         )
 
-    async def _ask(self, server: Server, wire: RedisWire) -> None:
+    async def _ask(self, server: ShardServer, wire: RedisWire) -> None:
         """Ask a server which of them has what, and see to it."""
         own_id = await wire.call("CLUSTER", "MYID")
         slots: SlotMap = read_slots(await wire.call("CLUSTER", "SLOTS"), own_id, server.address.host)
@@ -154,22 +154,22 @@ class Servers:
         if server.wire is not None:
             self._owner.joined(shard)
 
-    def _make(self, address: RedisAddress) -> Server:
-        return Server(self._means, address, self._owner, self._learn)
+    def _make(self, address: RedisAddress) -> ShardServer:
+        return ShardServer(self._means, address, self._owner, self._learn)
 
-    def _join(self, where: Where) -> Server:
+    def _join(self, where: Where) -> ShardServer:
         address = self._first.address._replace(host=where.host, port=where.port)
         server = self._known[where] = self._make(address)
         if self._started:
             server.start()
         return server
 
-    def _leave(self, server: Server) -> None:
+    def _leave(self, server: ShardServer) -> None:
         """Let go of a server that has nothing any more, once what is on the way to it was answered."""
         self._known = {where: each for where, each in self._known.items() if each is not server}
         self._leaving[server] = self._reactor.callLater(server.address.timeout, self._let_go, server)
 
-    def _let_go(self, server: Server) -> None:
+    def _let_go(self, server: ShardServer) -> None:
         call = self._leaving.pop(server)
         if call.active():
             call.cancel()

@@ -32,7 +32,7 @@ _PLACES = 1024
 """How many records are remembered as they are written to the script."""
 
 
-class Call(NamedTuple):
+class ScriptCall(NamedTuple):
     """An operation for the script."""
 
     shard: int
@@ -88,7 +88,7 @@ class Codec:
         """The channel on which it is told that something was broadcast."""
         # The same few sessions are used again and again.
         self._place = lru_cache(_PLACES)(self._find_place)
-        self._writers: dict[type, Callable[[Any], Call]] = {
+        self._writers: dict[type, Callable[[Any], ScriptCall]] = {
             Create: self._create,
             Change: self._change,
             Load: self._load,
@@ -98,11 +98,11 @@ class Codec:
             Secret: self._secret,
         }
 
-    def operation(self, operation: Operation) -> Call:
+    def operation(self, operation: Operation) -> ScriptCall:
         """Return an operation of one shard as the script takes it."""
         return self._writers[type(operation)](operation)
 
-    def batch(self, shard: int, calls: Sequence[Call]) -> tuple[list[bytes], bytes]:
+    def batch(self, shard: int, calls: Sequence[ScriptCall]) -> tuple[list[bytes], bytes]:
         """Return the keys and the argument of the script for operations of one shard."""
         keys, bodies = [*self._common[shard]], []
         for call in calls:
@@ -110,17 +110,17 @@ class Codec:
             bodies.append(call.body)
         return keys, msgspec.msgpack.encode(bodies)
 
-    def count(self, shard: int, count: Count) -> Call:
+    def count(self, shard: int, count: Count) -> ScriptCall:
         """Return the call that counts what a holder has in a shard."""
-        return Call(shard, (), (_COUNT, 0, "", _holder(count.owner, count.address)), _OVERHEAD)
+        return ScriptCall(shard, (), (_COUNT, 0, "", _holder(count.owner, count.address)), _OVERHEAD)
 
-    def sweep(self, shard: int) -> Call:
+    def sweep(self, shard: int) -> ScriptCall:
         """Return the call that takes away the expired records of a shard."""
-        return Call(shard, (), (_SWEEP, 0), _OVERHEAD)
+        return ScriptCall(shard, (), (_SWEEP, 0), _OVERHEAD)
 
-    def listen(self, after: bytes | None) -> Call:
+    def listen(self, after: bytes | None) -> ScriptCall:
         """Return the call that reads what was broadcast after a place; None for a minute ago."""
-        return Call(
+        return ScriptCall(
             0,
             (self._bases[0] + b"bus",),
             (_LISTEN, 1, "", None if after is None else after.decode()),
@@ -128,12 +128,12 @@ class Codec:
             is_look=True,
         )
 
-    def trial(self, shard: int) -> Call:
+    def trial(self, shard: int) -> ScriptCall:
         """Return the call that changes nothing, but is done only where everything can be done in a shard."""
         names = [b"s:trial", b"q:trial", b"own:trial", *((b"bus", b"secret") if shard == 0 else ())]
         keys = tuple(self._bases[shard] + name for name in names)
         body = (_TRIAL, len(keys), "", _text(self.channel))
-        return Call(shard, keys, body, _OVERHEAD, is_look=True, may_be_refused=True)
+        return ScriptCall(shard, keys, body, _OVERHEAD, is_look=True, may_be_refused=True)
 
     def _channel(self, node: str) -> bytes:
         return _bytes(f"{self._prefix}:node:{node}")
@@ -148,7 +148,7 @@ class Codec:
         base = self._bases[shard]
         return _Place(shard, _text(name), (base + b"s:" + name, base + b"q:" + name))
 
-    def _create(self, create: Create) -> Call:
+    def _create(self, create: Create) -> ScriptCall:
         shard, name, keys = self._place(create.id)
         limits = self._limits[shard]
         body = (
@@ -163,9 +163,9 @@ class Codec:
             limits.of(create.owner),
             create.used,
         )
-        return Call(shard, keys[:1], body, _OVERHEAD + len(create.state))
+        return ScriptCall(shard, keys[:1], body, _OVERHEAD + len(create.state))
 
-    def _change(self, change: Change) -> Call:
+    def _change(self, change: Change) -> ScriptCall:
         shard, name, keys = self._place(change.id)
         mode, echo, size = 0, b"", _OVERHEAD + len(change.state)
         if change.echo is None:
@@ -193,29 +193,33 @@ class Codec:
             self._channels(change.tell) if change.tell else (),
             change.used,
         )
-        return Call(shard, keys, body, size + len(echo))
+        return ScriptCall(shard, keys, body, size + len(echo))
 
-    def _load(self, load: Load) -> Call:
+    def _load(self, load: Load) -> ScriptCall:
         return self._read(load.id, _whose(load.owner, load.handle), load.known)
 
-    def _peek(self, peek: Peek) -> Call:
+    def _peek(self, peek: Peek) -> ScriptCall:
         return self._read(peek.id, None, peek.known)
 
-    def _read(self, record_id: str, whose: msgspec.Raw | None, known: int) -> Call:
+    def _read(self, record_id: str, whose: msgspec.Raw | None, known: int) -> ScriptCall:
         shard, _, keys = self._place(record_id)
-        return Call(shard, keys, (_LOAD, 2, "", whose, _entry_id(known)), _OVERHEAD)
+        return ScriptCall(shard, keys, (_LOAD, 2, "", whose, _entry_id(known)), _OVERHEAD)
 
-    def _close(self, close: Close) -> Call:
+    def _close(self, close: Close) -> ScriptCall:
         shard, name, keys = self._place(close.id)
         whose = _whose(close.owner, close.handle)
-        return Call(shard, keys, (_CLOSE, len(keys), name, whose, self._channels(close.tell)), _OVERHEAD)
+        return ScriptCall(
+            shard, keys, (_CLOSE, len(keys), name, whose, self._channels(close.tell)), _OVERHEAD
+        )
 
-    def _broadcast(self, broadcast: Broadcast) -> Call:
+    def _broadcast(self, broadcast: Broadcast) -> ScriptCall:
         body = (_BROADCAST, 1, "", self._node, _text(broadcast.payload), _text(self.bus_channel))
-        return Call(0, (self._bases[0] + b"bus",), body, _OVERHEAD + len(broadcast.payload))
+        return ScriptCall(0, (self._bases[0] + b"bus",), body, _OVERHEAD + len(broadcast.payload))
 
-    def _secret(self, secret: Secret) -> Call:
-        return Call(0, (self._bases[0] + b"secret",), (_SECRET, 1, "", _text(secret.proposal)), _OVERHEAD)
+    def _secret(self, secret: Secret) -> ScriptCall:
+        return ScriptCall(
+            0, (self._bases[0] + b"secret",), (_SECRET, 1, "", _text(secret.proposal)), _OVERHEAD
+        )
 
 
 def _bytes(text: str) -> bytes:

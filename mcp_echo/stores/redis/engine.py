@@ -30,11 +30,11 @@ from mcp_echo.cluster.engine import (
     Count,
     Counted,
     Ended,
-    Held,
-    Listener,
+    EngineListener,
     Operation,
     Outcome,
     RecordLimits,
+    SessionBytes,
     Sweep,
     Swept,
     Totals,
@@ -43,12 +43,12 @@ from mcp_echo.protocol.errors import StoreUnavailable
 from mcp_echo.sessions.store import Counts, StoreHealth
 from mcp_echo.stores.batching import Room, unavailable
 from mcp_echo.stores.redis.address import parse_address
-from mcp_echo.stores.redis.answers import Answer, SweptSlice
+from mcp_echo.stores.redis.answers import ScriptAnswer, SweptSlice
 from mcp_echo.stores.redis.cluster import Servers
-from mcp_echo.stores.redis.codec import Call, Codec
+from mcp_echo.stores.redis.codec import Codec, ScriptCall
 from mcp_echo.stores.redis.lane import Lane
 from mcp_echo.stores.redis.nudges import Nudges
-from mcp_echo.stores.redis.server import Means, Server
+from mcp_echo.stores.redis.server import Means, ShardServer
 
 _NOTHING = Totals()
 
@@ -106,7 +106,7 @@ class RedisEngine:
         """
         self._servers.open()
 
-    def start(self, listener: Listener) -> None:
+    def start(self, listener: EngineListener) -> None:
         """Connect, and go on connecting; see `Engine.start`."""
         self._nudges = Nudges(self._reactor, self._codec, self.call, listener, self.node)
         self._nudges.start()
@@ -187,21 +187,21 @@ class RedisEngine:
             latency=max((each.latency for each in found if each.latency is not None), default=None),
         )
 
-    def call(self, call: Call) -> Deferred[Any]:
+    def call(self, call: ScriptCall) -> Deferred[Any]:
         """Carry out an operation, unless its server is known to be of no use."""
         if self._stopping or self._servers.owners[call.shard].health.breaker.refuses:
             return fail(unavailable())
         # First, where Redis refuses what it has no memory for: no more once a batch has written something.
         return self._lanes[call.shard].queue.add(call, call.size, call.may_be_refused)
 
-    def up(self, server: Server) -> None:
+    def up(self, server: ShardServer) -> None:
         """A server can be reached; see `Owner`."""
         for shard in list(server.shards):
             self._lanes[shard].queue.go_on()
         if 0 in server.shards:
             self._listen_to(server)
 
-    def down(self, server: Server, reason: str) -> None:
+    def down(self, server: ShardServer, reason: str) -> None:
         """A server cannot be reached; see `Owner`."""
         lanes = [self._lanes[shard] for shard in server.shards]
         for lane in lanes:
@@ -217,12 +217,12 @@ class RedisEngine:
         if shard == 0:
             self._listen_to(self._servers.owners[0])
 
-    def _listen_to(self, server: Server) -> None:
+    def _listen_to(self, server: ShardServer) -> None:
         # Each server of a cluster is told of what is published on any.
         if self._nudges is not None and server.wire is not None:
             self._nudges.connected(server.wire, server.deafness)
 
-    def take(self, shard: int, answer: Answer) -> None:
+    def take(self, shard: int, answer: ScriptAnswer) -> None:
         """Take what the script tells beside its outcomes; see `Owner`."""
         self._ahead = answer.now / 1000 - self._steady()
         self._shard_counts[shard] = answer.counts
@@ -236,7 +236,7 @@ class RedisEngine:
 
 def _exchanged(totals: Totals, before: Totals, now: Totals) -> Totals:
     """Return sums in which those of one shard are others than before."""
-    held = Held(
+    held = SessionBytes(
         *(all_of - old + new for all_of, old, new in zip(totals.held, before.held, now.held, strict=True))
     )
     return Totals(

@@ -12,9 +12,16 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from mcp_echo.stores.batching import Queue, Room, unavailable
-from mcp_echo.stores.redis.answers import Answer, Later, Refused, concerns_all, is_full, read_answer
+from mcp_echo.stores.redis.answers import (
+    Later,
+    NotCarriedOut,
+    ScriptAnswer,
+    concerns_all,
+    is_full,
+    read_answer,
+)
 from mcp_echo.stores.redis.cluster import Servers
-from mcp_echo.stores.redis.codec import Call
+from mcp_echo.stores.redis.codec import ScriptCall
 from mcp_echo.stores.redis.script import run_script
 from mcp_echo.stores.redis.server import Means
 from mcp_echo.stores.redis.wire import RedisWire
@@ -32,7 +39,7 @@ _is_look = attrgetter("is_look")
 
 class _Sent(NamedTuple):
     wire: RedisWire
-    calls: list[Call]
+    calls: list[ScriptCall]
     since: float
     deadline: IDelayedCall
 
@@ -51,9 +58,14 @@ class Lane:
     _log = Logger("mcp_echo")
 
     def __init__(
-        self, shard: int, means: Means, servers: Servers, room: Room, take: Callable[[int, Answer], None]
+        self,
+        shard: int,
+        means: Means,
+        servers: Servers,
+        room: Room,
+        take: Callable[[int, ScriptAnswer], None],
     ) -> None:
-        self.queue: Queue[Call] = Queue(self._send, room)
+        self.queue: Queue[ScriptCall] = Queue(self._send, room)
         """What waits."""
         self._shard = shard
         self._clock: IReactorTime = means.reactor
@@ -133,7 +145,7 @@ class Lane:
         while isinstance(outcomes[-1], Later):
             outcomes.pop()
         for place, outcome in enumerate(outcomes):
-            if isinstance(outcome, Refused) and not calls[place].may_be_refused:
+            if isinstance(outcome, NotCarriedOut) and not calls[place].may_be_refused:
                 unusable = concerns_all(outcome.reason)
                 self._servers.failed(sent.wire, self._shard, outcome.reason, unusable=unusable)
                 outcomes[place] = unavailable()

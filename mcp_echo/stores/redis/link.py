@@ -17,7 +17,7 @@ MOST_DELAY = 1.0
 """Seconds between two attempts to connect: not all nodes at once, and soon enough after a restart."""
 
 
-class Hooks(NamedTuple):
+class LinkHooks(NamedTuple):
     """What a link asks of whoever uses the connection."""
 
     greet: Callable[[RedisWire], Coroutine[Deferred[Any], Any, None]]
@@ -41,7 +41,7 @@ class Link:
     """
 
     def __init__(
-        self, clock: IReactorTime, dial: Callable[[], Deferred[RedisWire]], timeout: float, hooks: Hooks
+        self, clock: IReactorTime, dial: Callable[[], Deferred[RedisWire]], timeout: float, hooks: LinkHooks
     ) -> None:
         self._clock = clock
         self._dial = dial

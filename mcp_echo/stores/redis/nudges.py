@@ -9,11 +9,11 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
-from mcp_echo.cluster.engine import Listener
+from mcp_echo.cluster.engine import EngineListener
 from mcp_echo.protocol.errors import StoreUnavailable
 from mcp_echo.stores.health import Trouble
 from mcp_echo.stores.redis.answers import Heard
-from mcp_echo.stores.redis.codec import Call, Codec
+from mcp_echo.stores.redis.codec import Codec, ScriptCall
 from mcp_echo.stores.redis.wire import RedisWire
 
 LOOK_INTERVAL = 5.0
@@ -39,8 +39,8 @@ class Nudges:
         self,
         clock: IReactorTime,
         codec: Codec,
-        submit: Callable[[Call], Deferred[Any]],
-        listener: Listener,
+        submit: Callable[[ScriptCall], Deferred[Any]],
+        listener: EngineListener,
         node: str,
     ) -> None:
         self._clock = clock

@@ -13,12 +13,12 @@ from twisted.python.failure import Failure
 
 from mcp_echo.protocol.errors import StoreUnavailable
 from mcp_echo.stores.breaker import PAUSE, THRESHOLD
-from mcp_echo.stores.health import Health, Notice, Trouble
+from mcp_echo.stores.health import EngineHealth, Notice, Trouble
 from mcp_echo.stores.redis.address import RedisAddress
-from mcp_echo.stores.redis.answers import Answer, Refused, is_full, read_answer
-from mcp_echo.stores.redis.codec import Call, Codec
+from mcp_echo.stores.redis.answers import NotCarriedOut, ScriptAnswer, is_full, read_answer
+from mcp_echo.stores.redis.codec import Codec, ScriptCall
 from mcp_echo.stores.redis.dial import Dialer, eviction_policy
-from mcp_echo.stores.redis.link import Hooks, Link
+from mcp_echo.stores.redis.link import Link, LinkHooks
 from mcp_echo.stores.redis.script import run_script
 from mcp_echo.stores.redis.wire import RedisWire
 
@@ -49,7 +49,7 @@ _SPOILT = Notice(
     quiet=SPOILT_QUIET,
 )
 
-Learn = Callable[["Server", RedisWire], Coroutine[Any, Any, None]]
+Learn = Callable[["ShardServer", RedisWire], Coroutine[Any, Any, None]]
 """Asks a connection what the cluster looks like."""
 
 
@@ -67,23 +67,23 @@ class Means(NamedTuple):
 class Owner(Protocol):
     """Who uses the server."""
 
-    def take(self, shard: int, answer: Answer) -> None:
+    def take(self, shard: int, answer: ScriptAnswer) -> None:
         """The script has answered at the greeting."""
 
-    def up(self, server: Server) -> None:
+    def up(self, server: ShardServer) -> None:
         """It can be reached."""
 
-    def down(self, server: Server, reason: str) -> None:
+    def down(self, server: ShardServer, reason: str) -> None:
         """It cannot be reached."""
 
     def joined(self, shard: int) -> None:
         """A shard is on another server from now on, which can be reached."""
 
-    def call(self, call: Call) -> Deferred[Any]:
+    def call(self, call: ScriptCall) -> Deferred[Any]:
         """Carry out an operation."""
 
 
-class Server:
+class ShardServer:
     """A Redis server.
 
     Args:
@@ -99,7 +99,7 @@ class Server:
         self.address = address
         self.shards: set[int] = set()
         about = address.where, means.steady, address.shown
-        self.health = Health("redis", Trouble(_OUTAGE, *about), means.steady, "not connected yet")
+        self.health = EngineHealth("redis", Trouble(_OUTAGE, *about), means.steady, "not connected yet")
         self.deafness = Trouble(_DEAFNESS, *about)
         self._shortage = Trouble(_SHORTAGE, *about)
         self._spoilt = Trouble(_SPOILT, *about)
@@ -131,7 +131,7 @@ class Server:
             await dialer.begin(wire)
             await self._greet(wire)
 
-        hooks = Hooks(greet, self._up, self._down, lambda: self.health.breaker.wait)
+        hooks = LinkHooks(greet, self._up, self._down, lambda: self.health.breaker.wait)
         self._link = Link(self._reactor, dialer.connect, self.address.timeout, hooks)
         return self._link
 
@@ -167,7 +167,7 @@ class Server:
         keys, argument = self._codec.batch(shard, [self._codec.trial(shard)])
         answer = read_answer(await run_script(wire, keys, argument), 1)
         outcome = answer.outcomes[0]
-        if isinstance(outcome, Refused):
+        if isinstance(outcome, NotCarriedOut):
             if not is_full(outcome.reason):
                 raise ValueError(outcome.reason)
             # It may be read, and room be made.
@@ -238,7 +238,7 @@ class Server:
         """Find out whether more is refused than what was, and when that is over."""
         # Not from within what tells of it.
         await deferLater(self._reactor, 0)
-        while isinstance(outcome := await self._owner.call(self._codec.trial(shard)), Refused):
+        while isinstance(outcome := await self._owner.call(self._codec.trial(shard)), NotCarriedOut):
             if not is_full(outcome.reason):
                 # Nothing is kept in this shard any more; whether it is again, the next greeting finds out.
                 self._suspects.add(shard)

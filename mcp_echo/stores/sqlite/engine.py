@@ -14,8 +14,8 @@ from twisted.python.failure import Failure
 
 from mcp_echo.cluster.engine import (
     Ended,
+    EngineListener,
     EngineRefused,
-    Listener,
     Operation,
     Outcome,
     RecordLimits,
@@ -27,13 +27,13 @@ from mcp_echo.protocol.errors import StoreUnavailable
 from mcp_echo.sessions.store import Counts, StoreHealth
 from mcp_echo.stores.batching import Queue, Room, unavailable
 from mcp_echo.stores.breaker import PAUSE
-from mcp_echo.stores.health import Health, Notice, Trouble
+from mcp_echo.stores.health import EngineHealth, Notice, Trouble
 from mcp_echo.stores.sqlite.clock import FileClock, boot, since_boot
 from mcp_echo.stores.sqlite.files import FileLost
 from mcp_echo.stores.sqlite.news import NOTHING, News
 from mcp_echo.stores.sqlite.records import ITS_OWN_FAULT, Records
 from mcp_echo.stores.sqlite.schema import Address, connect, prepare
-from mcp_echo.stores.sqlite.tasks import Batch, Note, Task, Trial
+from mcp_echo.stores.sqlite.tasks import Note, Task, TaskResults, Trial
 from mcp_echo.stores.sqlite.thread import DatabaseThread
 
 QUIET_SECONDS = 60.0
@@ -99,9 +99,9 @@ class SqliteEngine:
         self._limits = limits
         self._clock = FileClock(since_boot(), time.time, boot()) if clock is None else clock
         outage = Trouble(_OUTAGE, str(self._address.path), reactor.seconds)
-        self._health = Health("sqlite", outage, reactor.seconds)
+        self._health = EngineHealth("sqlite", outage, reactor.seconds)
         self._thread: DatabaseThread | None = None
-        self._listener: Listener | None = None
+        self._listener: EngineListener | None = None
         self._queue: Queue[Task] = Queue(self._hand_over, Room())
         self._stopping = False
         self._ended: list[Ended] = []
@@ -121,7 +121,7 @@ class SqliteEngine:
         except sqlite3.Error as error:
             raise EngineRefused(f"The store {self._address.path} cannot be read: {error}") from error
 
-    def start(self, listener: Listener) -> None:
+    def start(self, listener: EngineListener) -> None:
         """Begin to work; see `Engine.start`."""
         self._listener = listener
         self._thread = DatabaseThread(
@@ -200,8 +200,8 @@ class SqliteEngine:
         done.addErrback(self._broken)
 
     @staticmethod
-    def _carry_out(thread: DatabaseThread, tasks: list[Task]) -> Deferred[Batch]:
-        def once_more(failure: Failure) -> Deferred[Batch]:
+    def _carry_out(thread: DatabaseThread, tasks: list[Task]) -> Deferred[TaskResults]:
+        def once_more(failure: Failure) -> Deferred[TaskResults]:
             if _is_passing(failure.value):
                 return fail(failure)
             # Nothing was done yet; what is there now may do, and else says more exactly what is wrong.
@@ -210,7 +210,7 @@ class SqliteEngine:
 
         return thread.carry_out(tasks).addErrback(once_more)
 
-    def _carried_out(self, batch: Batch, begun: float) -> None:
+    def _carried_out(self, batch: TaskResults, begun: float) -> None:
         self._idle_looks = 0
         self._health.answered(self._reactor.seconds() - begun)
         self.totals, self.counts = batch.totals, batch.counts

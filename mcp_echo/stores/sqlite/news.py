@@ -30,7 +30,7 @@ NOTHING = News([], [], False)
 
 
 @dataclass(slots=True)
-class Seen:
+class LastLook:
     """How far this node has looked."""
 
     nudge: int | None = None

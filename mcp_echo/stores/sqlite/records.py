@@ -22,22 +22,22 @@ from mcp_echo.cluster.engine import (
     Entry,
     Found,
     Full,
-    Held,
+    KeptRecord,
     Load,
     Missing,
     Outcome,
     Peek,
-    Record,
     RecordLimits,
     Secret,
     SecretKept,
+    SessionBytes,
     Sweep,
     Totals,
 )
 from mcp_echo.sessions.limits import holder_of
 from mcp_echo.sessions.store import SAMPLE, Counts
 from mcp_echo.stores.sqlite.news import remove_old, write_broadcast, write_nudges
-from mcp_echo.stores.sqlite.tasks import Batch, Note, Task, Trial
+from mcp_echo.stores.sqlite.tasks import Note, Task, TaskResults, Trial
 
 SLICE = 200
 """How many expired records one step of a sweep takes away."""
@@ -146,7 +146,7 @@ class Records:
             Trial: self._trial,
         }
 
-    def carry_out(self, tasks: Sequence[Task]) -> Batch:
+    def carry_out(self, tasks: Sequence[Task]) -> TaskResults:
         """Carry out tasks in order in one transaction.
 
         Raises:
@@ -191,7 +191,7 @@ class Records:
         self._ended = []
         self._nudges = {}
 
-    def _finish(self, answers: list[Any]) -> Batch:
+    def _finish(self, answers: list[Any]) -> TaskResults:
         if self._nudges:
             write_nudges(self._cursor, list(self._nudges), self._now)
         if self._sums != self._before:
@@ -203,8 +203,8 @@ class Records:
         self._check()
         self._cursor.execute("COMMIT")
         records, handles, *held = self._sums
-        totals = Totals(records, handles, Held(*held))
-        return Batch(answers, totals, Counts(*self._counts), self._ended)
+        totals = Totals(records, handles, SessionBytes(*held))
+        return TaskResults(answers, totals, Counts(*self._counts), self._ended)
 
     def _roll_back(self) -> None:
         # Some failures end the transaction by themselves.
@@ -227,10 +227,10 @@ class Records:
             return None
         return row
 
-    def _seen(self, row: _Row, known: int) -> Record:
+    def _seen(self, row: _Row, known: int) -> KeptRecord:
         echo = self._cursor.execute(_ECHO, (row.key,)).fetchone()
         entries = self._cursor.execute(_ENTRIES, (row.key, known)).fetchall()
-        return Record(
+        return KeptRecord(
             row.version,
             row.state,
             None if echo is None else echo[0],

@@ -22,7 +22,7 @@ class Trial(NamedTuple):
 Task = Operation | Note | Trial
 
 
-class Batch(NamedTuple):
+class TaskResults(NamedTuple):
     """What has become of some tasks; it is stored."""
 
     answers: list[Any]

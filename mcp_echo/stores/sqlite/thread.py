@@ -15,10 +15,10 @@ from twisted.logger import Logger
 
 from mcp_echo.stores.sqlite.clock import FileClock
 from mcp_echo.stores.sqlite.files import Files, overwritten
-from mcp_echo.stores.sqlite.news import News, Seen
+from mcp_echo.stores.sqlite.news import LastLook, News
 from mcp_echo.stores.sqlite.records import Records
 from mcp_echo.stores.sqlite.schema import CONNECTING, Address, number, set_up, take_again
-from mcp_echo.stores.sqlite.tasks import Batch, Task
+from mcp_echo.stores.sqlite.tasks import Task, TaskResults
 
 RESCUE_TRIES = 40
 RESCUE_SECONDS = 0.05
@@ -76,7 +76,7 @@ class DatabaseThread:
         self._new_records = records
         self._clock = clock
         self._replaced = replaced
-        self._seen = Seen()
+        self._seen = LastLook()
         self._connection: sqlite3.Connection | None = None
         self._records: Records | None = None
         self._files: Files | None = None
@@ -100,9 +100,9 @@ class DatabaseThread:
             **CONNECTING,
         )
 
-    def carry_out(self, tasks: Sequence[Task]) -> Deferred[Batch]:
+    def carry_out(self, tasks: Sequence[Task]) -> Deferred[TaskResults]:
         """Carry out tasks in one transaction; fails with what SQLite fails with."""
-        result: Deferred[Batch] = self._pool.runWithConnection(self._carry_out, tasks)
+        result: Deferred[TaskResults] = self._pool.runWithConnection(self._carry_out, tasks)
         return result
 
     def look(self) -> Deferred[News]:
@@ -153,7 +153,7 @@ class DatabaseThread:
         self._seen.data_version = None
         foreign, self._foreign = self._foreign, False
         if before is not None and (foreign or before.database != files.database or before.size > files.size):
-            self._seen = Seen()
+            self._seen = LastLook()
             self._reactor.callFromThread(self._replaced)
 
     def _check(self) -> None:
@@ -207,7 +207,7 @@ class DatabaseThread:
             outcome=outcome,
         )
 
-    def _carry_out(self, _: Any, tasks: Sequence[Task]) -> Batch:
+    def _carry_out(self, _: Any, tasks: Sequence[Task]) -> TaskResults:
         if self._records is None:
             raise sqlite3.OperationalError("not connected")
         try:

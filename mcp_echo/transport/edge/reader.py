@@ -24,7 +24,7 @@ FRAMING_WINDOW = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class RequestLimits:
     """What a request may take."""
 
     head_bytes: int
@@ -62,7 +62,7 @@ class RequestReader:
         "head",
     )
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: RequestLimits) -> None:
         self._limits = limits
         self._parser = HttpRequestParser(self)
         self._remembered: RepeatedHead | None = None

@@ -24,7 +24,7 @@ from mcp_echo.transport.edge.exchange import HttpExchange
 from mcp_echo.transport.edge.head import Head
 from mcp_echo.transport.edge.neighbours import Neighbours
 from mcp_echo.transport.edge.peers import host_of
-from mcp_echo.transport.edge.reader import Limits, RequestReader
+from mcp_echo.transport.edge.reader import RequestLimits, RequestReader
 from mcp_echo.transport.edge.refusals import EdgeCounts, refusal
 from mcp_echo.transport.edge.writing import unsent
 from mcp_echo.watch.observer import Watch
@@ -91,7 +91,7 @@ class EchoSite(Factory):
         self.seconds = reactor.seconds
         self.point = watch or Watch((), self.seconds, lambda _: None)
         most = settings.max_message_size
-        self.limits = Limits(
+        self.limits = RequestLimits(
             head_bytes=settings.max_header_bytes,
             fields=settings.max_headers,
             body=most,

@@ -14,7 +14,7 @@ from mcp_echo.watch.findings import Report
 from mcp_echo.watch.records import Record
 
 
-class Evidence(NamedTuple):
+class EvidenceForm(NamedTuple):
     """A form of evidence."""
 
     content_type: str
@@ -23,11 +23,11 @@ class Evidence(NamedTuple):
     """Writes it; the records are in order, the oldest first."""
 
 
-EVIDENCE: dict[str, Evidence] = {
-    "md": Evidence("text/markdown; charset=utf-8", markdown),
-    "json": Evidence("application/json", as_json),
-    "har": Evidence("application/json", har),
-    "sarif": Evidence("application/sarif+json", sarif),
-    "junit": Evidence("application/xml; charset=utf-8", junit),
+EVIDENCE: dict[str, EvidenceForm] = {
+    "md": EvidenceForm("text/markdown; charset=utf-8", markdown),
+    "json": EvidenceForm("application/json", as_json),
+    "har": EvidenceForm("application/json", har),
+    "sarif": EvidenceForm("application/sarif+json", sarif),
+    "junit": EvidenceForm("application/xml; charset=utf-8", junit),
 }
 """Ending → form: ``evidence.md`` and so on."""

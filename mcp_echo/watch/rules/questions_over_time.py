@@ -35,7 +35,7 @@ def _client(record: ExchangeRecord) -> _Client:
     return _Client(revision_of(record), record.client, declared or ())
 
 
-class Questions(OverTime):
+class QuestionRule(OverTime):
     """What a client does with the questions that reach it."""
 
     def __init__(self) -> None:
@@ -71,7 +71,7 @@ class Questions(OverTime):
         return ()
 
 
-class CapabilityNotServed(Questions):
+class CapabilityNotServed(QuestionRule):
     """A client declares a capability and knows nothing of the questions that it is for.
 
     People may take their time over what they are asked, so that only the list of roots, which asks nobody,
@@ -110,7 +110,7 @@ class CapabilityNotServed(Questions):
             )
 
 
-class PingUnanswered(Questions):
+class PingUnanswered(QuestionRule):
     """A ping of the server's gets no answer, or an error."""
 
     def __init__(self) -> None:
