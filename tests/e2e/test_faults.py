@@ -273,7 +273,8 @@ def test_a_full_disk_stops_the_log_and_nothing_else(start: Start) -> None:
 def test_the_log_goes_on_when_there_is_room_again(start: Start, tmp_path: Path) -> None:
     """A limit on the size of files (setrlimit(2)) fills up as a disk does, and can be lifted from outside."""
     file = tmp_path / "mcp-echo.log"
-    daemon = start(env={"LOG_FILE": str(file), "MCP_ECHO_LOG_FORMAT": "json"})
+    environ = {"LOG_FILE": str(file), "MCP_ECHO_LOG_FORMAT": "json", "MCP_ECHO_ACCESS_LOG": "off"}
+    daemon = start(env=environ)
     _, hard = resource.prlimit(daemon.process.pid, resource.RLIMIT_FSIZE)
     room = file.stat().st_size + 10
     resource.prlimit(daemon.process.pid, resource.RLIMIT_FSIZE, (room, hard))
