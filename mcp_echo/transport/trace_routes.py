@@ -46,7 +46,7 @@ PRIVATE = lines_of(
         ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
     )
 )
-"""The header lines of what only whoever knows the address may see."""
+"""The header lines of what is for those alone who know the address."""
 
 _BELOW = (b"/t", b"/v/")
 

@@ -122,7 +122,7 @@ class Report(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True, rena
     unrecorded: int
     """How many were counted and judged but not kept, for want of time."""
     label: str | None = None
-    """What the trace was called by whoever made it."""
+    """The name that the trace was given when it was made."""
     begun: str | None = None
     """When the trace was made; ISO 8601."""
     about: str = ""

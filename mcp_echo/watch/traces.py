@@ -167,7 +167,7 @@ class Trace:
             reader(None)
 
     def owner(self, principal: str | None) -> str | None:
-        """Return whose the sessions are that a caller makes here: unknown to others, and elsewhere."""
+        """Return the owner of the sessions that a caller makes here, which no other trace knows."""
         return principal if self.scope is None else f"{self.scope} {principal or ''}"
 
     def masked(self, text: str) -> str:

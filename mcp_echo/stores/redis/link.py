@@ -18,7 +18,7 @@ MOST_DELAY = 1.0
 
 
 class LinkHooks(NamedTuple):
-    """What a link asks of whoever uses the connection."""
+    """What a link asks of the code that uses its connection."""
 
     greet: Callable[[RedisWire], Coroutine[Deferred[Any], Any, None]]
     """Does what is to be done first on one; a failure is one of the connection."""

@@ -53,7 +53,7 @@ def veiled(report: Report, records: Iterable[Record]) -> tuple[Report, Sequence[
 
 
 def is_identity(name: str) -> bool:
-    """Return whether a header of this name says who or where somebody is."""
+    """Return whether a header of this name says who a person is, or where."""
     lower = name.lower()
     return lower in ADDRESS_HEADERS or lower.endswith(_IDENTITY_ENDS) or row_of(name) is not None
 

@@ -92,7 +92,7 @@ class CallAbandoned(OverTime):
                 self._awaited.take(key)
 
     def stream(self, record: StreamRecord) -> Iterable[Outcome]:
-        """Somebody has come back."""
+        """A client has come back."""
         if record.kind == "resume" and record.session is not None:
             self._came_back(record.session, record.at)
         return ()

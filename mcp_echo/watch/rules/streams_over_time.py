@@ -145,7 +145,7 @@ class GetNeverOpened(OverTime):
         self._holders = Holders()
 
     def sent(self, record: SentRecord) -> Iterable[Outcome]:
-        """Wait for somebody who listens."""
+        """Wait for a client that listens."""
         if record.session is None:
             return ()
         if record.state != "waiting":
@@ -164,7 +164,7 @@ class GetNeverOpened(OverTime):
         return ()
 
     def stream(self, record: StreamRecord) -> Iterable[Outcome]:
-        """Somebody listens."""
+        """A client listens."""
         if record.session is None or record.kind not in ("open", "resume"):
             return ()
         holder = self._holders.of(record.session)
