@@ -16,7 +16,7 @@ from mcp_echo.watch.recorder import Recorder
 from mcp_echo.watch.records import ExchangeRecord, Record
 from mcp_echo.watch.report import report_about, report_of
 from mcp_echo.watch.rules.rule import Rule
-from mcp_echo.watch.rules.table import RULES
+from mcp_echo.watch.rules.table import RULES, SINGLE
 from mcp_echo.watch.seen import Seen, SentEvent, SentState
 from mcp_echo.watch.traces import Trace, TraceLimits, Traces, Wanted
 
@@ -99,8 +99,7 @@ class Insight:
         if self._in_second <= FULL_RECORDS:
             seen.trace = plain
         else:
-            plain.exchanges += 1
-            plain.unrecorded += 1
+            plain.skip(self.clocks.wall())
 
     def queued(self, method: str, session_id: str, *, listening: bool) -> None:
         """Record a notification to a session, which a stream takes or which waits for one."""
@@ -130,20 +129,23 @@ class Insight:
             about: ``session`` or ``handle``.
         """
         shown = self.masker.session(session_id)
-        return self._about([each for each in trace.records if each.session == shown], about)
+        return self._about(trace, [each for each in trace.records if each.session == shown], about)
 
     def report_about_principal(self, trace: Trace, principal: str) -> Report:
         """Return what is known of one principal by now."""
         shown = self.masker.text(principal)
         of_it = [each for each in trace.records if isinstance(each, ExchangeRecord)]
-        return self._about([each for each in of_it if each.principal == shown], "principal")
+        return self._about(trace, [each for each in of_it if each.principal == shown], "principal")
 
     def report_about_exchange(self, seen: Seen, trace: Trace) -> Report:
         """Return what is known of an exchange by itself, which goes on."""
-        return self._about([self.recorder.record(seen, trace, number=0)], "exchange")
+        record = self.recorder.record(seen, trace, number=0)
+        return report_about([record], SINGLE, self.clocks.wall(), "exchange")
 
-    def _about(self, records: Sequence[Record], about: str) -> Report:
-        return report_about(records, RULES, self.clocks.wall(), about)
+    def _about(self, trace: Trace, records: Sequence[Record], about: str) -> Report:
+        """Return what records say; what is not there says something only where all of them are."""
+        whole = bool(records) and trace.is_whole_from(records[0])
+        return report_about(records, RULES if whole else SINGLE, self.clocks.wall(), about)
 
 
 def has_traces(settings: Settings) -> bool:

@@ -59,7 +59,7 @@ class Judge:
         self._noticed = noticed
         self._tallies: dict[str, _Tally] = {}
         self._checks = [(rule, rule.check) for rule in rules.values() if rule.check is not None]
-        self._states = [(rule, rule.begin()) for rule in rules.values() if rule.begin is not None]
+        self.forget()
 
     def see(self, record: Record) -> list[str]:
         """Judge a record; return the ids of the rules that it breaks."""
@@ -72,6 +72,13 @@ class Judge:
         for rule, state in self._states:
             broken += self._count_all(rule, state.see(record), record.at, record)
         return broken
+
+    def forget(self) -> None:
+        """Remember nothing of what has passed for the rules about several exchanges; what was found stays.
+
+        After something that was not seen they would take what came then for what never came.
+        """
+        self._states = [(rule, rule.begin()) for rule in self._rules.values() if rule.begin is not None]
 
     def due(self, now: float) -> list[str]:
         """Judge what has not come by its deadline; return the ids of the rules that this breaks.

@@ -18,7 +18,7 @@ import msgspec
 
 from mcp_echo.watch.flows import Flows
 from mcp_echo.watch.judge import Judge, iso
-from mcp_echo.watch.records import Record
+from mcp_echo.watch.records import Record, SessionChange
 from mcp_echo.watch.rules.rule import Rule
 
 ID_BYTES = 24
@@ -117,6 +117,8 @@ class Trace:
         self.scope: str | None = scope_of(self.id)
         """What tells its sessions and handles from those of others; None where they are nobody else's."""
         self._sizes: deque[int] = deque()
+        self._gap_at = 0.0
+        """When an exchange was last not recorded, by the wall clock."""
         self._number = 0
         self._found: set[str] = set()
         """The ids of the rules that records have broken."""
@@ -125,6 +127,24 @@ class Trace:
         """Return the number of a new record."""
         self._number += 1
         return self._number
+
+    def skip(self, at: float) -> None:
+        """Count an exchange that is not recorded, and conclude nothing from what was not seen.
+
+        Args:
+            at: Seconds of the wall clock.
+        """
+        self.exchanges += 1
+        self.unrecorded += 1
+        if self._gap_at < self.used:
+            self.judge.forget()
+            self.flows = Flows()
+        self._gap_at = at
+
+    def is_whole_from(self, record: Record) -> bool:
+        """Return whether all that has come since a record is kept, and nothing before it is missing."""
+        begins = isinstance(record, SessionChange) and record.kind == "begin"
+        return record.at > self._gap_at and (not self.dropped or begins)
 
     def see(self, record: Record) -> list[str]:
         """Judge a record, and take the steps that it shows; return the ids of the rules that it breaks."""

@@ -405,3 +405,22 @@ class OwnTests(TraceTestCase):
             addresses.append(path.read_text().split()[1])
             assert self.get(f"/t/{addresses[-1]}/report")["label"] == "my-client"
         assert addresses[0] == addresses[1]
+
+    def test_what_was_not_recorded_is_held_against_nobody(self) -> None:
+        """Our choice: no rule accuses a correct client, also where there is no time to record it."""
+        for _ in range(49):
+            self.rpc("ping")
+        # The last that is recorded in this second; what follows is counted.
+        session = self.initialize("2025-11-25")
+        version = {"MCP_Protocol_Version": "2025-11-25", "Accept": BOTH}
+        for _ in range(2):
+            self.clock.advance(1)
+            self.rpc("tools/list", session=session, **version)
+        self.clock.advance(60)
+        report = self.call("clientReport", session=session, **version)["structuredContent"]
+        assert "initialized-never-sent" not in [each["id"] for each in report["findings"]]
+        insight = self.service.insight
+        assert insight is not None
+        assert insight.plain is not None
+        assert insight.plain.unrecorded > 0
+        assert "initialized-never-sent" not in [each.id for each in insight.report(insight.plain).findings]

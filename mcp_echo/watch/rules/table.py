@@ -56,3 +56,6 @@ RULES = by_id(
     *use_over_time.ROWS,
 )
 """Each rule by its id: what a client, a proxy or a browser is held to."""
+
+SINGLE = {rule.id: rule for rule in RULES.values() if rule.check is not None}
+"""Those about one exchange: they may be asked where not all is known that came before and after it."""
