@@ -29,6 +29,12 @@ PER_ADDRESS = 20
 FULL_RECORDS = 50
 """Exchanges with plain ``/mcp`` that are recorded in one second; more are counted."""
 
+BUSY = 500
+"""Exchanges in one second behind which the next one has fewer records: they must not slow down what comes."""
+
+FULL_RECORDS_WHEN_BUSY = 10
+"""Exchanges that are recorded in such a second."""
+
 LOOK_SECONDS = 1.0
 """Seconds between two looks at what has not come by its deadline."""
 
@@ -75,6 +81,7 @@ class Insight:
         """Id of a rule → how often it was broken, in all traces since the start."""
         self._second = 0
         self._in_second = 0
+        self._allowed = FULL_RECORDS
 
     def look(self) -> None:
         """End the traces whose time is over, and judge what has not come by its deadline in the others."""
@@ -94,12 +101,13 @@ class Insight:
             return
         second = int(seen.arrived)
         if second != self._second:
+            self._allowed = FULL_RECORDS if self._in_second < BUSY else FULL_RECORDS_WHEN_BUSY
             self._second, self._in_second = second, 0
         self._in_second += 1
-        if self._in_second <= FULL_RECORDS:
+        if self._in_second <= self._allowed:
             seen.trace = plain
         else:
-            plain.skip(self.clocks.wall())
+            plain.skip()
 
     def queued(self, method: str, session_id: str, *, listening: bool) -> None:
         """Record a notification to a session, which a stream takes or which waits for one."""

@@ -117,8 +117,10 @@ class Trace:
         self.scope: str | None = scope_of(self.id)
         """What tells its sessions and handles from those of others; None where they are nobody else's."""
         self._sizes: deque[int] = deque()
-        self._gap_at = 0.0
-        """When an exchange was last not recorded, by the wall clock."""
+        self._is_following = True
+        """Whether everything that has come since the last gap was recorded."""
+        self._gap = 0
+        """The number of the last record before something was not recorded."""
         self._number = 0
         self._found: set[str] = set()
         """The ids of the rules that records have broken."""
@@ -128,26 +130,24 @@ class Trace:
         self._number += 1
         return self._number
 
-    def skip(self, at: float) -> None:
-        """Count an exchange that is not recorded, and conclude nothing from what was not seen.
-
-        Args:
-            at: Seconds of the wall clock.
-        """
+    def skip(self) -> None:
+        """Count an exchange that is not recorded, and conclude nothing from what was not seen."""
         self.exchanges += 1
         self.unrecorded += 1
-        if self._gap_at < self.used:
+        if self._is_following:
+            self._is_following = False
             self.judge.forget()
             self.flows = Flows()
-        self._gap_at = at
 
     def is_whole_from(self, record: Record) -> bool:
         """Return whether all that has come since a record is kept, and nothing before it is missing."""
         begins = isinstance(record, SessionChange) and record.kind == "begin"
-        return record.at > self._gap_at and (not self.dropped or begins)
+        return self._is_following and record.number > self._gap and (not self.dropped or begins)
 
     def see(self, record: Record) -> list[str]:
         """Judge a record, and take the steps that it shows; return the ids of the rules that it breaks."""
+        if not self._is_following:
+            self._is_following, self._gap = True, record.number - 1
         self.flows.see(record)
         return self.judge.see(record)
 

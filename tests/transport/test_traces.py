@@ -406,6 +406,19 @@ class OwnTests(TraceTestCase):
             assert self.get(f"/t/{addresses[-1]}/report")["label"] == "my-client"
         assert addresses[0] == addresses[1]
 
+    def test_fewer_are_recorded_behind_a_busy_second(self) -> None:
+        """Our choice: recording has a budget, not a price."""
+        insight = self.service.insight
+        assert insight is not None
+        assert insight.plain is not None
+        for _ in range(500):
+            self.rpc("ping")
+        assert insight.plain.exchanges - insight.plain.unrecorded == 50
+        self.clock.advance(1)
+        for _ in range(60):
+            self.rpc("ping")
+        assert insight.plain.exchanges - insight.plain.unrecorded == 60
+
     def test_what_was_not_recorded_is_held_against_nobody(self) -> None:
         """Our choice: no rule accuses a correct client, also where there is no time to record it."""
         for _ in range(49):
