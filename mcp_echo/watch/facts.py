@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 import msgspec
 
 from mcp_echo.protocol.modern import CAPABILITIES_KEY, PREFIX, VERSION_KEY
-from mcp_echo.redaction import cut
 from mcp_echo.watch.masking import Masker
 from mcp_echo.watch.records import IdForm, JsonId, Params, Result, TokenForm
 
@@ -25,7 +24,6 @@ MOST_MESSAGES = 100
 _CLIENT_KEY = f"{PREFIX}clientInfo"
 _LISTS = ("tools", "prompts", "resources", "resourceTemplates")
 _NAMED_BY = ("name", "uri", "taskId")
-_LONGEST_NAME = 128
 
 
 class Message(NamedTuple):
@@ -68,7 +66,7 @@ def _message(message: dict[str, Any], masker: Masker) -> Message:
     known = Params()
     if isinstance(params, dict):
         named = next((params[key] for key in _NAMED_BY if isinstance(params.get(key), str)), None)
-        name = None if named is None else masker.text(cut(named, _LONGEST_NAME))
+        name = None if named is None else masker.name(named)
         known = _params(message.get("method"), params, masker)
     return Message(_id_form(message), name, known)
 
@@ -114,7 +112,7 @@ def _object(value: Any) -> dict[str, Any]:
 
 
 def _name(value: Any, masker: Masker) -> str | None:
-    return masker.text(cut(value, _LONGEST_NAME)) if isinstance(value, str) else None
+    return masker.name(value) if isinstance(value, str) else None
 
 
 def _print(value: Any, masker: Masker) -> str | None:
@@ -126,9 +124,9 @@ def capabilities(declared: Mapping[str, Any], masker: Masker) -> tuple[str, ...]
     """Return what a client declares, with dots; see `Params.capabilities`."""
     found: list[str] = []
     for name, value in list(declared.items())[:16]:
-        found.append(masker.text(cut(name, _LONGEST_NAME)))
+        found.append(masker.name(name))
         inner = list(value.items())[:16] if isinstance(value, dict) else []
-        found += [masker.text(cut(f"{name}.{key}", _LONGEST_NAME)) for key, on in inner if on is not False]
+        found += [masker.name(f"{name}.{key}") for key, on in inner if on is not False]
     return tuple(found)
 
 

@@ -7,19 +7,20 @@ import hmac
 import re
 from urllib.parse import parse_qsl
 
+from mcp_echo.http.paths import without_traces
 from mcp_echo.redaction import cut, mask_header, mask_session_ids, mask_tokens, one_line, short_id
 from mcp_echo.redaction.names import is_secret_parameter
 
 _FINGERPRINT = re.compile(r"sha256 ([0-9a-f]{8})")
 """What `mcp_echo.redaction` puts in the place of a secret: a guess could be compared with it."""
 
-_TRACE = re.compile(r"(?<=echo://trace/)[A-Za-z0-9_-]{32}")
-"""The id of a trace in the URI of a resource."""
-
 _SESSION = "mcp-session-id"
 
 LONGEST_VALUE = 512
 """Characters of one header or parameter that are kept."""
+
+LONGEST_NAME = 128
+"""Characters of a name that are kept."""
 
 MOST_SHOWN = 1000
 """Header fields whose shape is remembered."""
@@ -51,9 +52,13 @@ class Masker:
 
     def text(self, text: str) -> str:
         """Return a client's text on one line, without the secrets and ids of sessions and traces in it."""
-        named = _TRACE.sub("{trace}", cut(text, LONGEST_VALUE))
+        named = without_traces(cut(text, LONGEST_VALUE))
         shown = mask_session_ids(mask_tokens(named), lambda _: True)
         return self._rekeyed(one_line(shown))
+
+    def name(self, text: str) -> str:
+        """Return the name that a client gives to something, as `text` does, and cut."""
+        return self.text(cut(text, LONGEST_NAME))
 
     def header(self, name: str, value: str) -> str:
         """Return the value of a header field."""
@@ -70,7 +75,7 @@ class Masker:
             return ", ".join(self.session(each) for each in value[:LONGEST_VALUE].split(", "))
         if name.lower() == "last-event-id":
             return one_line(cut(value, LONGEST_VALUE))
-        shown = mask_header(name, _TRACE.sub("{trace}", value))
+        shown = mask_header(name, without_traces(value))
         return self._rekeyed(one_line(mask_session_ids(shown, lambda _: True)))
 
     def headers(self, fields: list[tuple[str, str]]) -> tuple[tuple[str, str], ...]:

@@ -9,7 +9,6 @@ import msgspec
 
 from mcp_echo.host.clocks import Clocks
 from mcp_echo.protocol.session_ids import is_untagged, node_tag, tag_in
-from mcp_echo.redaction import cut
 from mcp_echo.watch import facts
 from mcp_echo.watch.masking import Masker
 from mcp_echo.watch.records import (
@@ -304,4 +303,4 @@ def _since(arrived: float, at: float | None) -> float | None:
 
 
 def _shown(text: str | None, masker: Masker) -> str | None:
-    return None if text is None else masker.text(cut(text, 128))
+    return None if text is None else masker.name(text)
