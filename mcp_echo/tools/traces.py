@@ -7,12 +7,13 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from mcp_echo.auth.proxies import Caller
 from mcp_echo.http.urls import server_url
 from mcp_echo.protocol.texts import moment
 from mcp_echo.tools.base import Answer, Call, Tool, ToolError
 from mcp_echo.watch.findings import Finding, Report
 from mcp_echo.watch.insight import Insight
-from mcp_echo.watch.rules.rule import LEVELS, Level
+from mcp_echo.watch.rules.rule import Level, reaches
 from mcp_echo.watch.traces import Addresses, TooManyTraces, Trace, Wanted, addresses
 
 _NOT_RECORDED = (
@@ -80,6 +81,23 @@ class TimelineResult(msgspec.Struct, rename="camel"):
     flows: list[dict[str, Any]]
 
 
+class TooMuchExpected(ValueError):
+    """A trace is to expect more headers than it may; the message says how many."""
+
+
+def planned(insight: Insight, arguments: CreateTraceArguments, caller: Caller) -> Trace:
+    """Return the trace that a caller wants, which is not there before it is added.
+
+    Raises:
+        TooManyTraces: The caller has as many as one may have.
+        TooMuchExpected: It is to expect too many headers.
+    """
+    expected = tuple(arguments.expect or ())
+    if len(expected) > MOST_EXPECTED:
+        raise TooMuchExpected(f"expect names {len(expected)} headers; {MOST_EXPECTED} at most")
+    return insight.plan(Wanted(arguments.label, expected, arguments.seconds), caller)
+
+
 def create_trace(call: Call, arguments: CreateTraceArguments) -> Answer:
     """Make a trace.
 
@@ -87,12 +105,9 @@ def create_trace(call: Call, arguments: CreateTraceArguments) -> Answer:
         ToolError: The caller has as many as one may have, or expects too much.
     """
     insight = _insight(call)
-    expected = tuple(arguments.expect or ())
-    if len(expected) > MOST_EXPECTED:
-        raise ToolError(f"expect names {len(expected)} headers; {MOST_EXPECTED} at most")
     try:
-        trace = insight.plan(Wanted(arguments.label, expected, arguments.seconds), call.caller())
-    except TooManyTraces as error:
+        trace = planned(insight, arguments, call.caller())
+    except (TooManyTraces, TooMuchExpected) as error:
         raise ToolError(str(error)) from None
     call.effects.then(insight.traces.add, trace)
     host = call.headers.get("Host")
@@ -116,7 +131,7 @@ def client_report(call: Call, arguments: ReportArguments) -> Answer:
         ToolError: There is no such trace, or nothing is recorded.
     """
     report = _report(call, arguments.trace)
-    findings = tuple(each for each in report.findings if _reaches(each, arguments.level))
+    findings = tuple(each for each in report.findings if reaches(each.level, arguments.level))
     report = msgspec.structs.replace(report, findings=findings)
     lines = [
         f"📋 Client Report ({report.about})",
@@ -179,10 +194,6 @@ def _named(insight: Insight, trace_id: str) -> Trace:
     if ended is None:
         raise ToolError("There is no such trace. Call createTrace to make one.")
     raise ToolError(f"This trace has ended ({ended.reason}, {moment(ended.at)}). Call createTrace again.")
-
-
-def _reaches(finding: Finding, level: Level) -> bool:
-    return LEVELS.index(finding.level) <= LEVELS.index(level)
 
 
 def _finding_lines(finding: Finding) -> list[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from mcp_echo.http.cors import CorsPolicy
 from mcp_echo.http.origins import AllowedHosts
-from mcp_echo.protocol.errors import HostRefused, OriginRefused
+from mcp_echo.protocol.errors import HostRefused, OriginRefused, WrongMediaType
 from mcp_echo.settings.table import Settings
 from mcp_echo.transport.edge.answer import lines_of
 from mcp_echo.transport.edge.exchange import HttpExchange
@@ -88,6 +88,17 @@ class Guards:
         if not origins or not all(map(self.cors.allowed.allows, origins)):
             return ()
         return lines_of(self.cors.answer_headers(origins[-1]))
+
+
+def check_json(exchange: HttpExchange) -> None:
+    """Insist on a body that is said to be JSON.
+
+    Raises:
+        WrongMediaType: It is said to be something else, or nothing is said.
+    """
+    media_type = (exchange.joined(b"content-type") or "").partition(";")[0].strip().lower()
+    if media_type != "application/json":
+        raise WrongMediaType("Unsupported media type: Content-Type must be application/json")
 
 
 def _as_host(address: str) -> str:

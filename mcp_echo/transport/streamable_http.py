@@ -27,7 +27,7 @@ from mcp_echo.transport.edge.answer import JSON, UNCACHED, Lines, lines_of
 from mcp_echo.transport.edge.exchange import HttpExchange
 from mcp_echo.transport.edge.head import Head
 from mcp_echo.transport.exchange import McpExchange
-from mcp_echo.transport.guards import Guards
+from mcp_echo.transport.guards import Guards, check_json
 from mcp_echo.transport.health import Health
 from mcp_echo.transport.identity import CallerIdentity
 from mcp_echo.transport.legacy_sse import MESSAGES_PATH, LegacySse
@@ -299,9 +299,7 @@ def _check_post_strictly(http: HttpExchange, accepted: Accepted) -> None:
     """Insist on what clients must send and most servers do not need (basic/transports, Sending Messages)."""
     if not (accepted.names_json and accepted.names_event_stream):
         raise NotAcceptable(f"Not acceptable: Accept must list application/json and {EVENT_STREAM}")
-    media_type = (http.joined(b"content-type") or "").partition(";")[0].strip().lower()
-    if media_type != "application/json":
-        raise WrongMediaType("Unsupported media type: Content-Type must be application/json")
+    check_json(http)
 
 
 def _tell_answer(http: HttpExchange, status: int, body: bytes = b"") -> None:

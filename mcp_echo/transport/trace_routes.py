@@ -16,24 +16,22 @@ from mcp_echo.protocol.errors import (
     OriginRefused,
     RouteNotFound,
     TooManyRequests,
-    WrongMediaType,
 )
 from mcp_echo.protocol.jsonrpc import encode
-from mcp_echo.protocol.texts import moment
+from mcp_echo.protocol.texts import moment, timestamp
 from mcp_echo.settings.table import Settings
-from mcp_echo.tools.traces import CreateTraceArguments
+from mcp_echo.tools.traces import CreateTraceArguments, TooMuchExpected, planned
 from mcp_echo.transport.edge.answer import JSON, line, lines_of
 from mcp_echo.transport.edge.exchange import HttpExchange
-from mcp_echo.transport.guards import Guards
+from mcp_echo.transport.guards import Guards, check_json
 from mcp_echo.transport.routing import Handler, wrong_method
 from mcp_echo.transport.trace_events import TraceEvents
 from mcp_echo.watch.evidence.formats import EVIDENCE, EvidenceForm
 from mcp_echo.watch.insight import Insight
-from mcp_echo.watch.judge import iso
 from mcp_echo.watch.records import ExchangeRecord
-from mcp_echo.watch.rules.rule import LEVELS
+from mcp_echo.watch.rules.rule import LEVELS, Level, reaches
 from mcp_echo.watch.rules.table import RULES
-from mcp_echo.watch.traces import TooManyTraces, Trace, Wanted, addresses
+from mcp_echo.watch.traces import TooManyTraces, Trace, addresses
 
 _PLACE = re.compile(rb"/(t|v)/([A-Za-z0-9_-]{32})(/.*)?")
 _WITHIN = re.compile(rb"/t/([A-Za-z0-9_-]{32})(?:/|$)")
@@ -168,11 +166,11 @@ class TraceRoutes:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise InvalidRequest(f"Invalid request: {error}") from None
         try:
-            trace = self._insight.plan(
-                Wanted(wanted.label, tuple(wanted.expect or ()), wanted.seconds), http.seen.caller
-            )
+            trace = planned(self._insight, wanted, http.seen.caller)
         except TooManyTraces as error:
             raise TooManyRequests(str(error)) from None
+        except TooMuchExpected as error:
+            raise InvalidRequest(f"Invalid request: {error}") from None
         self._traces.add(trace)
         made = addresses(trace, self.base(http))
         http.lines.append(line(b"Location", made.page_url.encode()))
@@ -187,9 +185,7 @@ class TraceRoutes:
     def _check_change(self, http: HttpExchange) -> None:
         """Let only a program, or a page of this server, change something."""
         self._check_origin(http)
-        media_type = (http.joined(b"content-type") or "").partition(";")[0].strip().lower()
-        if media_type != "application/json":
-            raise WrongMediaType("Unsupported media type: Content-Type must be application/json")
+        check_json(http)
 
     def _check_origin(self, http: HttpExchange) -> None:
         self._guards.check_host(http)
@@ -215,7 +211,7 @@ class TraceRoutes:
         report = self._insight.report(trace)
         text = "\n".join(
             [
-                f"Trace {trace.label or 'without a label'}, begun {iso(trace.begun)}",
+                f"Trace {trace.label or 'without a label'}, begun {timestamp(trace.begun)}",
                 report.verdict,
                 *(f"{each.level}: {each.id}: {each.summary} ({each.count})" for each in report.findings),
                 "",
@@ -231,14 +227,14 @@ class TraceRoutes:
         asked = parse_qs(http.head.query.decode("latin-1"))
         after = _whole((asked.get("after") or ["0"])[0])
         wanted = (asked.get("q") or [""])[0].lower()
-        level = (asked.get("level") or [""])[0]
+        least = _level(asked["level"][0]) if "level" in asked else None
         shown = [
             each
             for each in trace.records
             if isinstance(each, ExchangeRecord)
             and each.number > after
             and _matches(each, wanted)
-            and _reaches(each, level)
+            and _has_finding(each, least)
         ]
         self._answer(
             http,
@@ -272,14 +268,15 @@ def _whole(text: str) -> int:
     return int(text)
 
 
-def _reaches(record: ExchangeRecord, level: str) -> bool:
-    """Return whether a record has a finding of a level or above; of any where none is asked for."""
-    if not level:
-        return True
-    if level not in LEVELS:
+def _level(text: str) -> Level:
+    if text not in LEVELS:
         raise InvalidRequest(f"Invalid request: level is one of {', '.join(LEVELS)}")
-    wanted = LEVELS[: LEVELS.index(level) + 1]
-    return any(RULES[each].level in wanted for each in record.findings)
+    return text
+
+
+def _has_finding(record: ExchangeRecord, least: Level | None) -> bool:
+    """Return whether a record has a finding that weighs so much; None asks for none."""
+    return least is None or any(reaches(RULES[each].level, least) for each in record.findings)
 
 
 def _matches(record: ExchangeRecord, wanted: str) -> bool:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
 
+from mcp_echo.protocol.texts import timestamp
 from mcp_echo.watch.findings import MOST_EVIDENCE, ClientName, Evidence, Finding, RuleLink
 from mcp_echo.watch.records import ExchangeRecord, Record
-from mcp_echo.watch.rules.rule import LEVELS, Broken, Held, Level, Outcome, Rule
+from mcp_echo.watch.rules.rule import LEVELS, Broken, Held, Outcome, Rule
 from mcp_echo.watch.seen import Era
 
 MOST_OCCURRENCES = 1000
 """Keys of occurrences that are told apart, for each rule."""
-
-_ORDER: dict[Level, int] = {level: place for place, level in enumerate(LEVELS)}
 
 
 class _Tally:
@@ -106,18 +104,14 @@ class Judge:
         """To how many rules nothing applied."""
         return len(self._rules) - len(self._tallies)
 
-    def findings(self, level: Level = "info") -> tuple[Finding, ...]:
-        """Return what was broken, errors first, then by when it was seen first.
-
-        Args:
-            level: The least of them.
-        """
+    def findings(self) -> tuple[Finding, ...]:
+        """Return what was broken, errors first, then by when it was seen first."""
         found = [
             _finding(self._rules[rule_id], tally)
             for rule_id, tally in self._tallies.items()
-            if tally.latest is not None and _ORDER[self._rules[rule_id].level] <= _ORDER[level]
+            if tally.latest is not None
         ]
-        return tuple(sorted(found, key=lambda finding: (_ORDER[finding.level], finding.first)))
+        return tuple(sorted(found, key=lambda finding: (LEVELS.index(finding.level), finding.first)))
 
     def _count_all(
         self, rule: Rule, outcomes: Iterable[Outcome], at: float, record: Record | None
@@ -187,16 +181,11 @@ def _finding(rule: Rule, tally: _Tally) -> Finding:
         ),
         subject=latest.subject,
         count=tally.count,
-        first=iso(tally.first),
-        last=iso(tally.last),
+        first=timestamp(tally.first),
+        last=timestamp(tally.last),
         evidence=tuple(tally.evidence),
         client=tally.client,
         era=tally.era,
         revision=tally.revision,
         resolved=tally.held > 0,
     )
-
-
-def iso(at: float) -> str:
-    """Return a time of the wall clock as ISO 8601 with milliseconds and ``Z``."""
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from mcp_echo.protocol.texts import timestamp
 from mcp_echo.watch.findings import ClientName, Flow, FlowState
-from mcp_echo.watch.judge import iso
 from mcp_echo.watch.records import ExchangeRecord, MessageRecord, SessionChange, StreamRecord
 from mcp_echo.watch.rules.over_time import answered, clock, gone, seconds
 from mcp_echo.watch.steps import Steps
@@ -138,7 +138,7 @@ class LegacyFlow:
             session=self._session,
             client=self._client,
             revision=self._revision,
-            begun=iso(self.begun),
+            begun=timestamp(self.begun),
         )
 
     def _missing(self, now: float) -> set[str]:

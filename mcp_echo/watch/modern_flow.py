@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from mcp_echo.protocol.texts import timestamp
 from mcp_echo.watch.findings import ClientName, Flow, FlowState
-from mcp_echo.watch.judge import iso
 from mcp_echo.watch.legacy_flow import CALLS, LISTS, MOST_LISTS, counted, failure_of
 from mcp_echo.watch.records import ExchangeRecord, MessageRecord
 from mcp_echo.watch.rules.over_time import answered, called, clock
@@ -97,7 +97,7 @@ class ModernFlow:
             steps=self.steps.shown({"retry"} if late else (), OPTIONAL if state != "running" else ()),
             client=self._client,
             revision=self._revision,
-            begun=iso(self.begun),
+            begun=timestamp(self.begun),
         )
 
     def _verdict(self, late: dict[tuple[str, str], tuple[str, float]]) -> tuple[FlowState, str]:

@@ -4,34 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from mcp_echo.protocol.texts import timestamp
 from mcp_echo.watch.findings import ClientName, Finding, Report
 from mcp_echo.watch.flows import Flows
-from mcp_echo.watch.judge import Judge, iso
+from mcp_echo.watch.judge import Judge
 from mcp_echo.watch.records import ExchangeRecord, Record
-from mcp_echo.watch.rules.rule import Level, Rule
+from mcp_echo.watch.rules.rule import Rule
 from mcp_echo.watch.traces import Trace
 
 
-def report_of(trace: Trace, now: float, level: Level = "info") -> Report:
+def report_of(trace: Trace, now: float) -> Report:
     """Return what is known of a trace.
 
     Args:
         trace: The trace.
         now: Seconds of the wall clock, for what has not come by its deadline.
-        level: The least level of its findings.
     """
     trace.judge.due(now)
     return _report(
         trace.records,
         trace.judge,
-        level,
         flows=trace.flows.flows(now),
         about="trace",
         exchanges=trace.exchanges,
         dropped=trace.dropped,
         unrecorded=trace.unrecorded,
         label=trace.label,
-        begun=iso(trace.begun),
+        begun=timestamp(trace.begun),
     )
 
 
@@ -53,7 +52,6 @@ def report_about(records: Sequence[Record], rules: Mapping[str, Rule], now: floa
     return _report(
         records,
         judge,
-        "info",
         flows=flows.flows(now),
         about=about,
         exchanges=exchanges,
@@ -62,13 +60,11 @@ def report_about(records: Sequence[Record], rules: Mapping[str, Rule], now: floa
     )
 
 
-def _report(
-    records: Sequence[Record], judge: Judge, level: Level, *, exchanges: int, **more: object
-) -> Report:
+def _report(records: Sequence[Record], judge: Judge, *, exchanges: int, **more: object) -> Report:
     seen = [record for record in records if isinstance(record, ExchangeRecord)]
     named = next((each for each in reversed(seen) if each.client is not None), None)
     spoken = next((each for each in reversed(seen) if each.revision is not None), None)
-    findings = judge.findings(level)
+    findings = judge.findings()
     return Report(
         client=None if named is None else ClientName(named.client, named.client_version),
         era=None if spoken is None else spoken.era,

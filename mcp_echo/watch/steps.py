@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable
 
+from mcp_echo.protocol.texts import timestamp
 from mcp_echo.watch.findings import Step, StepState
-from mcp_echo.watch.judge import iso
 
 MOST_EXCHANGES = 10
 """Exchanges that are named with each step."""
@@ -109,5 +109,5 @@ class Steps:
             state=state,
             count=taken.count,
             exchanges=tuple(taken.exchanges),
-            at=iso(taken.at) if taken.count else None,
+            at=timestamp(taken.at) if taken.count else None,
         )

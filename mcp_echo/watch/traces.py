@@ -8,7 +8,6 @@ give way is that of the biggest holder which was idle for longest.
 from __future__ import annotations
 
 import hashlib
-import re
 import secrets
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -16,16 +15,14 @@ from typing import NamedTuple
 
 import msgspec
 
+from mcp_echo.protocol.texts import timestamp
 from mcp_echo.watch.flows import Flows
-from mcp_echo.watch.judge import Judge, iso
+from mcp_echo.watch.judge import Judge
 from mcp_echo.watch.records import Record, SessionChange
 from mcp_echo.watch.rules.rule import Rule
 
 ID_BYTES = 24
 """Random bytes of an id: 192 bits."""
-
-ID = re.compile(r"[A-Za-z0-9_-]{32}")
-"""What the id of a trace looks like, and its share key."""
 
 MOST_READERS = 8
 """Readers of the events of one trace at a time."""
@@ -368,6 +365,6 @@ def addresses(trace: Trace, base: str) -> Addresses:
         mcp_url=f"{base}/t/{trace.id}/mcp",
         page_url=f"{base}/t/{trace.id}/",
         share_url=f"{base}/v/{trace.share}/",
-        expires=None if trace.expires is None else iso(trace.expires),
+        expires=None if trace.expires is None else timestamp(trace.expires),
         label=trace.label,
     )

@@ -65,6 +65,7 @@ class MakingTests(TraceTestCase):
         for body, headers, status in (
             ({"seconds": 0}, JSON, 400),
             ({"nonsense": 1}, JSON, 400),
+            ({"expect": ["X-Tenant"] * 33}, JSON, 400),
             (b"{", JSON, 400),
             ({}, {"Content-Type": "text/plain"}, 415),
             ({}, {**JSON, "Origin": "http://evil.example"}, 403),
@@ -132,6 +133,14 @@ class ReadingTests(TraceTestCase):
         assert seen[0]["messages"][0]["params"]["client"] == "tests"
         assert seen[1]["refusal"] == "OriginRefused"
         assert seen[4]["session"] == seen[0]["session"]
+
+    def test_the_address_of_another_trace_is_in_no_record(self) -> None:
+        """Our choice: a page of one trace may have led to the other, and its address is a right to read."""
+        made, other = self.make(), self.make()
+        self.request("GET", self.path(made, "nowhere"), headers={"Referer": other["pageUrl"]})
+        shown = self.request("GET", self.path(made, "exchanges")).body.decode()
+        assert other["trace"] not in shown
+        assert "/t/{trace}/" in shown
 
     def test_reading_it_is_not_recorded(self) -> None:
         """Our choice: a record that grows by being read tells nothing."""

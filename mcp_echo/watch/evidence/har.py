@@ -10,11 +10,11 @@ import msgspec
 from msgspec.json import encode
 
 from mcp_echo import __version__
+from mcp_echo.protocol.texts import timestamp
 from mcp_echo.watch.evidence.room import MOST, last_that_fit
 from mcp_echo.watch.evidence.veil import veiled
 from mcp_echo.watch.evidence.wire import encoded_target, phrase, version
 from mcp_echo.watch.findings import Report
-from mcp_echo.watch.judge import iso
 from mcp_echo.watch.records import ExchangeRecord, Record
 
 _FOR_NOTES = 16 * 1024
@@ -60,7 +60,7 @@ def _entry(exchange: ExchangeRecord, broken: Sequence[str]) -> dict[str, Any]:
     first, last = exchange.first or 0.0, exchange.last or exchange.first or 0.0
     wait, receive = _milliseconds(first), _milliseconds(max(0.0, last - first))
     return {
-        "startedDateTime": iso(exchange.at),
+        "startedDateTime": timestamp(exchange.at),
         "time": wait + receive,
         "request": _request(exchange),
         "response": _response(exchange),

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from mcp_echo import __version__
+from mcp_echo.protocol.texts import timestamp
 from mcp_echo.watch.evidence.markup import code, fence, link, prose
 from mcp_echo.watch.evidence.room import FOR_FINDINGS, FOR_FLOWS, MOST, first_that_fit, last_that_fit
 from mcp_echo.watch.evidence.subject import line_of
 from mcp_echo.watch.evidence.veil import veiled
 from mcp_echo.watch.evidence.wire import answer_head, curl, request_head, target
 from mcp_echo.watch.findings import ClientName, Evidence, Finding, Flow, Report, Step
-from mcp_echo.watch.judge import iso
 from mcp_echo.watch.records import ExchangeRecord, Record, SentRecord, SessionChange, StreamRecord
 
 _FOR_NOTES = 4096
@@ -168,7 +168,7 @@ def _records(records: Sequence[Record], room: int) -> Iterator[bytes]:
 
 
 def _record(record: Record) -> str:
-    when = code(iso(record.at))
+    when = code(timestamp(record.at))
     if isinstance(record, StreamRecord):
         return f"- {record.number}: Stream {code(record.tag)}: {record.kind}{_why(record)}, {when}"
     if isinstance(record, SessionChange):
@@ -190,7 +190,8 @@ def _exchange(exchange: ExchangeRecord) -> Iterable[str]:
     yield f"### Exchange {exchange.number}: {line} → {status}"
     yield ""
     where = f", at node {code(exchange.node)}" if exchange.node else ""
-    yield f"{code(iso(exchange.at))}, connection {exchange.connection} from {code(exchange.address)}{where}"
+    came = f"connection {exchange.connection} from {code(exchange.address)}"
+    yield f"{code(timestamp(exchange.at))}, {came}{where}"
     yield ""
     yield fence([*request_head(exchange), "", *_body(exchange)], "http")
     yield ""

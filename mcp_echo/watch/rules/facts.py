@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from mcp_echo.protocol.revisions import ASSUMED, KNOWN, MODERN, Revision
+from mcp_echo.protocol.modern import VERSION_HEADER
+from mcp_echo.protocol.revisions import ASSUMED, BY_NAME, MODERN, Revision
 from mcp_echo.watch.records import ExchangeRecord, MessageRecord
 from mcp_echo.watch.rules.rule import Broken, Held
 
-VERSION = "MCP-Protocol-Version"
+VERSION = VERSION_HEADER
 SESSION = "Mcp-Session-Id"
 LAST_EVENT = "Last-Event-ID"
-
-REVISIONS = {revision.name: revision for revision in KNOWN}
 
 _TRACE = "/t/{trace}"
 
@@ -64,7 +63,7 @@ def revision_of(x: ExchangeRecord) -> Revision:
         named = [*(each.params.protocol_version for each in x.messages), header, MODERN[-1].name]
     else:
         named = [x.revision, header, ASSUMED]
-    known = (REVISIONS[name] for name in named if name in REVISIONS)
+    known = (BY_NAME[name] for name in named if name in BY_NAME)
     return next(each for each in known if each.stateless is is_modern(x))
 
 

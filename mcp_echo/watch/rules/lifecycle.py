@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from mcp_echo.protocol.errors import CapabilityMissing
+from mcp_echo.protocol.revisions import BY_NAME
 from mcp_echo.watch.records import ExchangeRecord, IdForm, MessageRecord
 from mcp_echo.watch.rules.facts import (
-    REVISIONS,
     VERSION,
     broken,
     held,
@@ -141,7 +141,7 @@ def _has_revision(x: ExchangeRecord) -> bool:
 def version_header_differs(x: ExchangeRecord) -> Outcome | None:
     """Name the revision that was negotiated."""
     header = value(x, VERSION)
-    if not x.known or x.revision is None or header not in REVISIONS or _initializes(x):
+    if not x.known or x.revision is None or header not in BY_NAME or _initializes(x):
         return None
     if header == x.revision:
         return held(x)
@@ -162,7 +162,7 @@ def version_header_unsupported(x: ExchangeRecord) -> Outcome | None:
     # Who sends the header speaks a revision that has it.
     revision = x.revision if x.revision in VERSION_HEADER else R2025_11_25
     spoken = next((each.result.supported for each in x.messages if each.result.supported), ())
-    if header in REVISIONS and not spoken and x.refusal != "UnsupportedRevision":
+    if header in BY_NAME and not spoken and x.refusal != "UnsupportedRevision":
         return Held(x.number, revision)
     return broken(
         x,

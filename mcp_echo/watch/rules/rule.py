@@ -19,6 +19,12 @@ Level = Literal["error", "warning", "info"]
 LEVELS: tuple[Level, ...] = ("error", "warning", "info")
 """From the one that weighs most."""
 
+
+def reaches(level: Level, least: Level) -> bool:
+    """Return whether a level weighs as much as another one, or more."""
+    return LEVELS.index(level) <= LEVELS.index(least)
+
+
 Confidence = Literal["certain", "likely"]
 """Likely is what is said of something that has not come."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mcp_echo.protocol.session_ids import node_tag
-from mcp_echo.watch.judge import iso
+from mcp_echo.protocol.texts import timestamp
 from mcp_echo.watch.records import ExchangeRecord, SessionForm, Tombstone
 from mcp_echo.watch.rules.facts import SESSION, broken, held, value
 from mcp_echo.watch.rules.pages import sessions
@@ -74,7 +74,8 @@ def initialize_with_dead_id(x: ExchangeRecord) -> Outcome | None:
         return None
     return broken(
         x,
-        f"initialize came with the id of a session that ended {iso(grave.ended)}; it must come without one",
+        f"initialize came with the id of a session that ended {timestamp(grave.ended)}; it must come without "
+        "one",
         x.line_of(SESSION),
         found=value(x, SESSION),
         wanted="no Mcp-Session-Id",
@@ -96,7 +97,7 @@ def session_expired(x: ExchangeRecord) -> Outcome | None:
     why = f": {_ENDINGS[grave.reason]}" if grave.reason is not None else ""
     return broken(
         x,
-        f"This session existed{_life(grave)}, and ended {iso(grave.ended)}{why}",
+        f"This session existed{_life(grave)}, and ended {timestamp(grave.ended)}{why}",
         x.line_of(SESSION),
         found=value(x, SESSION),
         key=x.session or "",
@@ -105,9 +106,9 @@ def session_expired(x: ExchangeRecord) -> Outcome | None:
 
 def _life(grave: Tombstone) -> str:
     """Return when and where a session was made and used, as far as that is known."""
-    made = f"made {iso(grave.made)}" if grave.made is not None else ""
+    made = f"made {timestamp(grave.made)}" if grave.made is not None else ""
     node = f"on node {grave.node}" if grave.node else ""
-    used = f"last used {iso(grave.used)}" if grave.used is not None else ""
+    used = f"last used {timestamp(grave.used)}" if grave.used is not None else ""
     told = ", ".join(filter(None, (f"{made} {node}".strip(), used)))
     return f" ({told})" if told else ""
 
