@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from mcp_echo.settings.names import unknown_variables
 from mcp_echo.settings.table import DECLARED, ConfigError, Declared, Settings
 
 
@@ -17,7 +17,7 @@ class Effective:
 
     settings: Settings
     origins: Mapping[str, str]
-    """Field name → ``option --max-sessions``, ``environment MCP_MAX_SESSIONS`` or ``default``."""
+    """Field name → ``option --max-sessions``, ``environment MCP_ECHO_MAX_SESSIONS`` or ``default``."""
     values: Mapping[str, str]
     """Field name → the value as it was written."""
     warnings: tuple[str, ...] = ()
@@ -43,6 +43,10 @@ class Effective:
             values={**self.values, name: setting.default},
             warnings=(*self.warnings, _passed_over(setting, variable, problem)),
         )
+
+    def as_given(self, text: str) -> str:
+        """Return a message with each setting called as it was given: by its option, or another variable."""
+        return _as_given(text, self.origins)
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -71,7 +75,7 @@ def load(options: Mapping[str, str], environ: Mapping[str, str]) -> Effective:
     parsed: dict[str, Any] = {}
     origins: dict[str, str] = {}
     values: dict[str, str] = {}
-    warnings = _unknown_variables(environ)
+    warnings = (*unknown_variables(environ), *_overruled(environ))
     for setting in DECLARED:
         origin, value = _written(setting, options, environ)
         try:
@@ -85,13 +89,33 @@ def load(options: Mapping[str, str], environ: Mapping[str, str]) -> Effective:
             warnings += (_passed_over(setting, where, problem),)
             origin, value, meant = "default", setting.default, setting.parse(setting.default)
         parsed[setting.name], origins[setting.name], values[setting.name] = meant, origin, value
-    settings = Settings(**parsed)
-    if origins["allowed_hosts"] == "default" and not _is_local(settings):
-        warnings += (
-            "The server can be reached from other machines, but MCP_ECHO_ALLOWED_HOSTS has only this one's "
-            "own names: requests for any other name are answered with 421; add the names clients use",
+    try:
+        settings = Settings(**parsed)
+    except ConfigError as error:
+        raise ConfigError(_as_given(str(error), origins)) from None
+    return Effective(settings, origins, values, (*warnings, *_dangers(settings)))
+
+
+def _as_given(text: str, origins: Mapping[str, str]) -> str:
+    for setting in DECLARED:
+        given = origins[setting.name].rpartition(" ")[2]
+        if given not in ("default", setting.variable):
+            text = re.sub(rf"\b{setting.variable}\b", given, text)
+    return text
+
+
+def _dangers(settings: Settings) -> Iterator[str]:
+    """Yield what the settings open that is closed otherwise."""
+    if settings.reveal_secrets:
+        yield (
+            "Tokens, cookies and keys are shown in full to every client (MCP_ECHO_REVEAL_SECRETS): "
+            "for a lab only"
         )
-    return Effective(settings, origins, values, warnings)
+    if "*" in settings.allowed_hosts:
+        yield (
+            "Every Host is answered (MCP_ECHO_ALLOWED_HOSTS has *), so that a web page can reach this server "
+            "through a name of its own (DNS rebinding): list the names that clients use"
+        )
 
 
 def _written(setting: Declared, options: Mapping[str, str], environ: Mapping[str, str]) -> tuple[str, str]:
@@ -121,30 +145,13 @@ def _passed_over(setting: Declared, variable: str, problem: str) -> str:
     )
 
 
-def _unknown_variables(environ: Mapping[str, str]) -> tuple[str, ...]:
-    known = {variable for setting in DECLARED for variable in setting.variables}
-    return tuple(
-        f"{name} is no setting of mcp-echo and changes nothing"
-        for name in sorted(environ)
-        if name.startswith("MCP_ECHO_") and name not in known
-    )
+def _overruled(environ: Mapping[str, str]) -> Iterator[str]:
+    """Yield a warning for each variable that another one of the same setting overrules.
 
-
-_INTERFACE = re.compile(r":interface=((?:\\.|[^:\\])*)")
-
-
-def _is_local(settings: Settings) -> bool:
-    """Return whether only this machine can reach the port, as far as its description tells."""
-    if settings.port.isdigit():
-        return _is_loopback(settings.host)
-    if settings.port.startswith("unix:") or "domain=UNIX" in settings.port:
-        return True
-    interface = _INTERFACE.search(settings.port)
-    return interface is not None and _is_loopback(re.sub(r"\\(.)", r"\1", interface[1]))
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
+    One that may be meant for another program is no contradiction.
+    """
+    for setting in DECLARED:
+        first, *others = [each for each in setting.variables if each in environ] or [""]
+        for other in others:
+            if environ[other] != environ[first] and not _may_be_foreign(f"environment {other}"):
+                yield f"{other} changes nothing: {first} is set as well, and wins"

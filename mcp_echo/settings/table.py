@@ -1,15 +1,18 @@
 """Every setting of the daemon, one row each: default, bounds, unit, help. Pure.
 
-The option, and the environment variable unless a row names others, are called as the field is.
+The option and the environment variable are called as the field is; a row may name further variables.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from mcp_echo.settings import values
+
+PREFIX = "MCP_ECHO_"
+"""What the names of this program's environment variables begin with."""
 
 
 class ConfigError(ValueError):
@@ -59,7 +62,8 @@ class Settings:
         values.node,
         "",
         "What to call this server where it tells which one has served a request; a few random characters are "
-        "added, so that no two have one name.",
+        "added, so that no two have one name. The tag in the ids of its sessions is that of this name, and "
+        "stays when the server is started again: give each node its own.",
     )
     workers: int = _whole(
         "1",
@@ -68,19 +72,19 @@ class Settings:
         "Processes that share the port and the store; more than one needs a store that they can share.",
     )
     session_timeout: float = _seconds(
-        "3600", "Idle time after which a session is gone.", variables=("MCP_SESSION_TIMEOUT",)
+        "3600", "Idle time after which a session is gone.", also=("MCP_SESSION_TIMEOUT",)
     )
     session_cleanup_interval: float = _seconds(
         "60",
         "Time between two sweeps for expired sessions.",
-        variables=("MCP_SESSION_CLEANUP_INTERVAL", "ECHO_CLEANUP_INTERVAL"),
+        also=("MCP_SESSION_CLEANUP_INTERVAL", "ECHO_CLEANUP_INTERVAL"),
     )
     max_sessions: int = _whole(
         "1000",
         (1, 10_000_000),
         "sessions",
         "Sessions that may live at once.",
-        variables=("MCP_MAX_SESSIONS",),
+        also=("MCP_MAX_SESSIONS",),
     )
     max_sessions_per_principal: int = _whole(
         "50",
@@ -93,7 +97,7 @@ class Settings:
         (0, 10_000_000),
         "sessions",
         "Sessions and handles that one address, or one IPv6 /64, may have where no principal is known; 0 for "
-        "half of MCP_MAX_SESSIONS.",
+        "half of MCP_ECHO_MAX_SESSIONS.",
     )
     max_streams_per_session: int = _whole(
         "4", (1, 10_000), "streams", "GET streams that one session may have open."
@@ -136,23 +140,23 @@ class Settings:
         values.optional_text,
         "",
         "Revision offered to a client that asks for one not supported; empty for the newest.",
-        variables=("MCP_PROTOCOL_VERSION",),
+        also=("MCP_PROTOCOL_VERSION",),
     )
     protocol_versions_supported: tuple[str, ...] = _setting(
         values.words,
         "",
         "Revisions spoken, comma-separated; empty for all.",
-        variables=("MCP_PROTOCOL_VERSIONS_SUPPORTED",),
+        also=("MCP_PROTOCOL_VERSIONS_SUPPORTED",),
     )
     enable_binary: bool = _flag(
-        "Let echo take data in base64 and answer with it.", default="true", variables=("ECHO_ENABLE_BINARY",)
+        "Let echo take data in base64 and answer with it.", default="true", also=("ECHO_ENABLE_BINARY",)
     )
     enable_compression: bool = _flag(
         "Gzip JSON answers of 1 KiB and more for clients that accept it; never event streams.",
-        variables=("ECHO_ENABLE_COMPRESSION",),
+        also=("ECHO_ENABLE_COMPRESSION",),
     )
     max_message_size: int = _whole(
-        "1048576", (1024, 1 << 30), "bytes", "Largest request body.", variables=("ECHO_MAX_MESSAGE_SIZE",)
+        "1048576", (1024, 1 << 30), "bytes", "Largest request body.", also=("ECHO_MAX_MESSAGE_SIZE",)
     )
     max_json_values: int = _whole(
         "50000",
@@ -308,6 +312,37 @@ class Settings:
         "File with a name in each line, for traces that keep their addresses over restarts; the server adds "
         "the addresses. Empty for none.",
     )
+    faults: Literal["trace", "off"] = _setting(
+        values.one_of("trace", "off"),
+        "trace",
+        "Whether a trace that was made can be had misbehave on order, by whoever knows its address: trace or "
+        "off. /mcp itself never does.",
+    )
+    challenge: Literal["off", "on"] = _setting(
+        values.one_of("off", "on"),
+        "off",
+        "Whether /mcp itself asks for an access token: on takes those of MCP_ECHO_ISSUERS, and where none is "
+        "set those of an authorization server of its own, which lets everybody in.",
+    )
+    issuers: tuple[values.OutsideIssuer, ...] = _setting(
+        values.issuers,
+        "",
+        "Outside issuers whose access tokens are verified, comma-separated, spelled as their iss; their keys "
+        "are fetched from their own hosts and from no other. ISSUER=ADDRESS names a JWKS that is elsewhere: "
+        "https://accounts.google.com=https://www.googleapis.com/oauth2/v3/certs.",
+    )
+    redirect_hosts: tuple[str, ...] = _setting(
+        values.hosts,
+        "",
+        "Hosts that the authorization servers of traces send a browser to without asking, comma-separated; "
+        "loopback addresses always are, and for others a page asks.",
+    )
+    client_hosts: tuple[str, ...] = _setting(
+        values.hosts,
+        "",
+        "Hosts of client id metadata documents, comma-separated; empty for none, and then such clients are "
+        "not taken.",
+    )
     tombstones: int = _whole(
         "10000",
         (0, 1_000_000),
@@ -325,13 +360,13 @@ class Settings:
         values.log_level,
         "INFO",
         "Least level that is logged: DEBUG, INFO, WARNING, ERROR or CRITICAL, in any usual spelling.",
-        variables=("ECHO_LOG_LEVEL", "LOG_LEVEL"),
+        also=("ECHO_LOG_LEVEL", "LOG_LEVEL"),
     )
     log_file: str | None = _setting(
         values.optional_text,
         "",
         "File to log to, its directories made; empty for standard output.",
-        variables=("LOG_FILE",),
+        also=("LOG_FILE",),
     )
     log_format: Literal["text", "json"] = _setting(
         values.one_of("text", "json"), "text", "Log lines for people or one JSON object each."
@@ -344,6 +379,11 @@ class Settings:
     )
 
     def __post_init__(self) -> None:
+        if self.challenge == "on" and "*" in self.allowed_hosts and self.public_url is None:
+            raise ConfigError(
+                "MCP_ECHO_CHALLENGE cannot be on while MCP_ECHO_ALLOWED_HOSTS is * and MCP_ECHO_PUBLIC_URL "
+                "is empty: tokens are bound to the server's name, and anybody could choose it"
+            )
         if self.cors_credentials and "*" in self.allowed_origins:
             raise ConfigError(
                 "MCP_ECHO_CORS_CREDENTIALS cannot be true while MCP_ECHO_ALLOWED_ORIGINS is *: "
@@ -366,8 +406,23 @@ class Declared:
     """Whether its value must not be shown."""
     address: bool = False
     """Whether its value is an address that may have a password in it."""
-    variables: tuple[str, ...] = ()
-    """Environment variables that set it; the first one set wins."""
+    also: tuple[str, ...] = ()
+    """Other environment variables that set it: those that it had before, and those of other programs."""
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that sets it."""
+        return f"{PREFIX}{self.name.upper()}"
+
+    @property
+    def called(self) -> str:
+        """What environmentDump calls it: the variable that it always had."""
+        return self.also[0] if self.also else self.variable
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Every environment variable that sets it; the first one set wins."""
+        return (self.variable, *self.also)
 
     @property
     def option(self) -> str:
@@ -380,9 +435,5 @@ class Declared:
         return self.parse is values.flag
 
 
-def _declared(name: str, said: Mapping[str, Any]) -> Declared:
-    return Declared(name, **{"variables": (f"MCP_ECHO_{name.upper()}",), **said})
-
-
-DECLARED = tuple(_declared(each.name, each.metadata) for each in fields(Settings))
+DECLARED = tuple(Declared(each.name, **each.metadata) for each in fields(Settings))
 """Every setting, in the order of `Settings`."""

@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from ipaddress import ip_network
+from typing import NamedTuple
 
 _ORIGIN = re.compile(
     r"https?://[A-Za-z0-9.-]+(?::[0-9]{1,5})?/?|https?://\[[0-9A-Fa-f:.]+\](?::[0-9]{1,5})?/?"
 )
+
+_PORT = re.compile(r"(?:(?:tcp[46]?|ssl):)?([0-9]+)(?::|$)")
+"""How a port is written, by itself or in the description of an endpoint."""
 
 NEVER = 10**9
 """An upper bound for spans of time, about 31 years in seconds."""
@@ -23,7 +27,9 @@ def text(value: str) -> str:
 
 def port(value: str) -> str:
     """Return a port or the description of an endpoint."""
-    if not value or (value.isdigit() and int(value) > 65535):
+    number = _PORT.match(value)
+    # More digits than that are no number to Python.
+    if not value or (number is not None and int(number[1][:20]) > 65535):
         raise ValueError("must be a port from 0 to 65535 or an endpoint description")
     return value
 
@@ -130,6 +136,50 @@ def peers(value: str) -> tuple[str, ...]:
         except ValueError as error:
             raise ValueError(f"must be addresses, networks or the word unix: {error}") from None
     return peers
+
+
+_HOST = re.compile(r"[a-z0-9.-]{1,253}(?::[0-9]{1,5})?")
+_WEB = r"(?:https://[A-Za-z0-9.-]+|http://(?:localhost|127\.0\.0\.1|\[::1\]))(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~/-]*)?"
+_ISSUER = re.compile(_WEB)
+_KEYS = re.compile(_WEB + r"(?:\?[A-Za-z0-9._~/=&%-]*)?")
+
+
+class OutsideIssuer(NamedTuple):
+    """An issuer whose tokens are verified."""
+
+    name: str
+    """As its tokens have it in ``iss``."""
+    keys: str | None = None
+    """The address of its JWKS; None for the one that its metadata names, on its own host."""
+
+
+def hosts(value: str) -> tuple[str, ...]:
+    """Return the names of hosts of a list with commas, each with or without a port."""
+    found = tuple(each.lower() for each in words(value))
+    for each in found:
+        if not _HOST.fullmatch(each):
+            raise ValueError(f"must be names of hosts, and {each!r} is none")
+    return found
+
+
+def issuers(value: str) -> tuple[OutsideIssuer, ...]:
+    """Return the issuers of a list with commas, as they are written: they are compared so."""
+    found: dict[str, OutsideIssuer] = {}
+    for each in words(value):
+        name, equals, keys = each.partition("=")
+        if not _ISSUER.fullmatch(name):
+            raise ValueError(
+                f"must be https URLs without a query, or http ones of loopback addresses; {name!r} is none"
+            )
+        if equals and not _KEYS.fullmatch(keys):
+            raise ValueError(
+                "must have behind = the address of the issuer's JWKS, an https URL or an http one of a "
+                f"loopback address; {keys!r} is none"
+            )
+        if name in found:
+            raise ValueError(f"must name each issuer once, and {name!r} is there twice")
+        found[name] = OutsideIssuer(name, keys or None)
+    return tuple(found.values())
 
 
 def one_of(*choices: str) -> Callable[[str], str]:

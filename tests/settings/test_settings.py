@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from mcp_echo.settings.load import load
 from mcp_echo.settings.table import DECLARED, ConfigError, Declared, Settings
+from mcp_echo.settings.values import OutsideIssuer
 
 # 32 bytes in URL-safe base64.
 KEY = "_" * 43 + "="
@@ -82,6 +83,20 @@ SAMPLES: dict[str, tuple[tuple[str, object], tuple[str, object]]] = {
     "max_trace_bytes": (("16384", 16_384), ("20000", 20_000)),
     "record_body": (("1", 1), ("16384", 16_384)),
     "trace_file": (("/tmp/a", "/tmp/a"), ("b", "b")),
+    "faults": (("off", "off"), ("trace", "trace")),
+    "challenge": (("on", "on"), ("ON", "on")),
+    "issuers": (
+        ("https://a.example/x", (OutsideIssuer("https://a.example/x"),)),
+        (
+            "http://[::1]:8080, https://b.example=https://c.example/keys?p=a=b",
+            (
+                OutsideIssuer("http://[::1]:8080"),
+                OutsideIssuer("https://b.example", "https://c.example/keys?p=a=b"),
+            ),
+        ),
+    ),
+    "redirect_hosts": (("A.example", ("a.example",)), ("a,b:8443", ("a", "b:8443"))),
+    "client_hosts": (("a.example", ("a.example",)), ("a,b", ("a", "b"))),
     "tombstones": (("0", 0), ("1000000", 1_000_000)),
     "public_url": (("https://a.example", "https://a.example"), ("http://[::1]:80/", "http://[::1]:80")),
     "log_level": (("debug", "DEBUG"), ("Error", "ERROR"), ("warn", "WARNING")),
@@ -92,7 +107,7 @@ SAMPLES: dict[str, tuple[tuple[str, object], tuple[str, object]]] = {
 
 BAD: dict[str, list[str]] = {
     "host": [""],
-    "port": ["", "65536", "99999"],
+    "port": ["", "65536", "99999", "9" * 5000, "tcp:65536", "ssl:65536:privateKey=x"],
     "metrics_port": ["65536"],
     "debug": ["", "maybe", "2"],
     "store": ["", "memory:x", "sqlite:?a=b", "redis:h", "http://h", "file:///a"],
@@ -153,6 +168,20 @@ BAD: dict[str, list[str]] = {
     "trace_bytes": ["16383"],
     "max_trace_bytes": ["16383"],
     "record_body": ["-1", "16385"],
+    "challenge": ["token"],
+    "issuers": [
+        "http://a.example",
+        "https://a.example?b",
+        "https://a@b",
+        "a",
+        "https://a.example=",
+        "https://a.example=http://b.example/keys",
+        "https://a.example=https://b@c/keys",
+        "https://a.example=https://b.example/keys#c",
+        "https://a.example,https://a.example=https://b.example/keys",
+    ],
+    "redirect_hosts": ["https://a.example", "*.a"],
+    "client_hosts": ["a/b"],
     "tombstones": ["-1", "1000001"],
     "public_url": ["a.example", "https://a.example/mcp", "ftp://a.example", "https://a@b"],
     "log_level": ["", "LOUD", "0", "15", "-10", "1", "30.0", "info,mcp=debug", "off"],
@@ -242,6 +271,11 @@ def test_the_defaults_are_those_that_are_documented() -> None:
         max_trace_bytes=33_554_432,
         record_body=0,
         trace_file=None,
+        faults="trace",
+        challenge="off",
+        issuers=(),
+        redirect_hosts=(),
+        client_hosts=(),
         tombstones=10_000,
         public_url=None,
         log_level="INFO",
@@ -442,70 +476,90 @@ def test_a_log_file_that_may_be_meant_for_another_program_can_be_done_without() 
 def test_an_unknown_variable_of_ours_is_warned_about() -> None:
     """Our choice: a misspelt setting must not be silently without effect."""
     environ = {
-        "MCP_ECHO_TIMEOUT": "1",
+        "MCP_ECHO_STRCT": "1",
         "MCP_ECHO_HOST": "127.0.0.2",
         "MCP_OTHER": "1",
         "ECHO_X": "1",
+        "LOG_DIRECTORY": "1",
         "MCP_ECHO_A": "",
     }
     assert load({}, environ).warnings == (
         "MCP_ECHO_A is no setting of mcp-echo and changes nothing",
-        "MCP_ECHO_TIMEOUT is no setting of mcp-echo and changes nothing",
+        "MCP_ECHO_STRCT is no setting of mcp-echo and changes nothing; did you mean MCP_ECHO_STRICT?",
     )
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("MCP_ECHO_ALLOWED_HOST", "MCP_ECHO_ALLOWED_HOSTS"),
+        ("MCP_MAX_SESSION", "MCP_MAX_SESSIONS"),
+        ("ECHO_MAX_MESSAGE_SIZES", "ECHO_MAX_MESSAGE_SIZE"),
+        ("LOG_LEVLE", None),
+        ("LOG_LEVELS", "LOG_LEVEL"),
+        ("LOG_FILES", "LOG_FILE"),
+        ("MCP_PORT", "MCP_ECHO_PORT"),
+        ("ECHO_STRICT", "MCP_ECHO_STRICT"),
+        ("LOG_FORMAT", "MCP_ECHO_LOG_FORMAT"),
+        ("MCP_TIMEOUT", None),
+        ("MCP_" + "X" * 100_000, None),
+    ],
+)
+def test_the_setting_that_was_meant_is_named_in_each_prefix(written: str, meant: str | None) -> None:
+    """Our choice: names that other programs have as well are passed over unless one of ours is very near."""
+    found = load({}, {written: "1"}).warnings
+    assert found == (
+        ()
+        if meant is None
+        else (f"{written} is no setting of mcp-echo and changes nothing; did you mean {meant}?",)
+    )
+
+
+DANGERS = {"MCP_ECHO_REVEAL_SECRETS": "true", "MCP_ECHO_ALLOWED_HOSTS": "a,*"}
+
+
+@pytest.mark.parametrize("variable", DANGERS)
+def test_what_is_open_to_all_is_warned_about(variable: str) -> None:
+    """Our choice: nobody leaves a lab's setting behind without being told at each start."""
+    (warning,) = load({}, {variable: DANGERS[variable]}).warnings
+    assert variable in warning
 
 
 def test_known_variables_give_no_warning() -> None:
     """Our choice: a warning means something is wrong."""
     environ = {variable: SAMPLES[each.name][0][0] for each in DECLARED for variable in each.variables}
-    assert load({"allowed_origins": "https://a"}, environ).warnings == ()
+    calm = {name: value for name, value in environ.items() if name not in DANGERS}
+    assert load({"allowed_origins": "https://a"}, calm).warnings == ()
 
 
-@pytest.mark.parametrize(
-    ("host", "port"),
-    [
-        ("127.0.0.1", "3000"),
-        ("127.8.9.1", "0"),
-        ("::1", "3000"),
-        ("localhost", "3000"),
-        ("0.0.0.0", "unix:/run/mcp.sock"),
-        ("0.0.0.0", "systemd:domain=UNIX:name=mcp"),
-        ("0.0.0.0", "tcp:3000:interface=127.0.0.1"),
-        ("0.0.0.0", r"tcp6:3000:interface=\:\:1"),
-    ],
-)
-def test_a_port_that_only_this_machine_reaches_gives_no_warning(host: str, port: str) -> None:
-    """Our choice: a warning means something is wrong."""
-    assert load({}, {"MCP_ECHO_HOST": host, "MCP_ECHO_PORT": port}).warnings == ()
+@every_setting
+def test_every_setting_has_a_variable_with_our_prefix_which_wins(setting: Declared) -> None:
+    """Our choice: the name that the documentation has; the older ones stay."""
+    (ours, meant), (other, _) = SAMPLES[setting.name][:2]
+    assert setting.variables[0] == f"MCP_ECHO_{setting.name.upper()}"
+    effective = load({}, {**dict.fromkeys(setting.also, other), setting.variable: ours})
+    assert getattr(effective.settings, setting.name) == meant
+    foreign = ("LOG_LEVEL", "LOG_FILE")
+    overruled = [f"{each} changes nothing: {setting.variable} is set as well, and wins"
+                 for each in setting.also if each not in foreign]  # fmt: skip
+    assert [each for each in effective.warnings if "changes nothing" in each] == overruled
 
 
-@pytest.mark.parametrize(
-    ("host", "port"),
-    [
-        ("0.0.0.0", "3000"),
-        ("::", "3000"),
-        ("192.0.2.1", "3000"),
-        ("example.com", "3000"),
-        ("127.0.0.1", "tcp:3000"),
-        ("127.0.0.1", "tcp:3000:interface=192.0.2.1"),
-        ("127.0.0.1", r"tcp6:3000:interface=\:\:"),
-        ("127.0.0.1", "systemd:domain=INET:name=mcp"),
-    ],
-)
-def test_a_port_that_others_reach_under_names_that_are_not_allowed_is_warned_about(
-    host: str, port: str
-) -> None:
-    """Our choice: every one of their requests would be refused, and the log says what to set."""
-    environ = {"MCP_ECHO_HOST": host, "MCP_ECHO_PORT": port}
-    (warning,) = load({}, environ).warnings
-    assert "MCP_ECHO_ALLOWED_HOSTS" in warning
-    assert load({}, {**environ, "MCP_ECHO_ALLOWED_HOSTS": "mcp.example.com"}).warnings == ()
+def test_a_message_calls_a_setting_as_it_was_given() -> None:
+    """Our choice: the operator reads the word that is to be changed."""
+    text = "MCP_ECHO_LOG_FILE and MCP_ECHO_MAX_SESSIONS, not MCP_ECHO_MAX_SESSIONS_PER_ADDRESS"
+    assert load({}, {}).as_given(text) == text
+    given = load({"log_file": "/x"}, {"MCP_MAX_SESSIONS": "5"}).as_given(text)
+    assert given == "--log-file and MCP_MAX_SESSIONS, not MCP_ECHO_MAX_SESSIONS_PER_ADDRESS"
 
 
 @pytest.mark.parametrize("origins", ["*", "https://a.example,*"])
 def test_cookies_from_any_origin_are_refused(origins: str) -> None:
     """Fetch, CORS protocol and credentials: the pair is never valid, and reflecting would be a hole."""
-    with pytest.raises(ConfigError, match=r"MCP_ECHO_CORS_CREDENTIALS .* MCP_ECHO_ALLOWED_ORIGINS"):
+    with pytest.raises(ConfigError, match=r"--cors-credentials .* --allowed-origins"):
         load({"cors_credentials": "true", "allowed_origins": origins}, {})
+    with pytest.raises(ConfigError, match=r"--cors-credentials .* MCP_ECHO_ALLOWED_ORIGINS"):
+        load({"cors_credentials": "true"}, {"MCP_ECHO_ALLOWED_ORIGINS": origins})
 
 
 @every_setting
