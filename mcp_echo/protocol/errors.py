@@ -5,13 +5,15 @@ McpError
 ├── InvalidRequest           JSON, but no message this endpoint takes
 │   ├── SessionRequired      no Mcp-Session-Id where one is needed
 │   ├── UnsupportedRevision  MCP-Protocol-Version names one we do not speak
+│   ├── TokenRequired        no access token that is taken here
+│   │   └── ScopeInsufficient  one that lacks what the call needs
 │   ├── OriginRefused        a web page of an origin that is not allowed
 │   ├── HostRefused          a Host name this server does not answer for
 │   ├── RouteNotFound        no such path
 │   ├── WrongHttpMethod      the path exists, the HTTP method does not
 │   ├── NotAcceptable        the client excludes every media type we could send
 │   ├── WrongMediaType       a body that is not application/json
-│   ├── BodyTooLarge         more than ECHO_MAX_MESSAGE_SIZE or MCP_ECHO_MAX_JSON_VALUES
+│   ├── BodyTooLarge         more than MCP_ECHO_MAX_MESSAGE_SIZE or MCP_ECHO_MAX_JSON_VALUES
 │   ├── MalformedHttp        not HTTP as RFC 9112 has it
 │   ├── OtherProtocol        TLS, HTTP/2 or a WebSocket where HTTP/1.1 is spoken
 │   ├── RequestTooSlow       longer than MCP_ECHO_HEADER_TIMEOUT or MCP_ECHO_BODY_TIMEOUT
@@ -40,9 +42,11 @@ McpError
 ├── CapabilityMissing        the client has not declared what the method needs
 ├── InternalError            our fault
 │   ├── SessionNotFound      unknown, expired, closed, or someone else's
-│   ├── TooManySessions      MCP_MAX_SESSIONS reached
+│   ├── TooManySessions      MCP_ECHO_MAX_SESSIONS reached
 │   ├── TooMuchHeld          MCP_ECHO_MAX_HELD_BYTES reached
+│   ├── IssuerUnreachable    who has issued a token cannot be asked for its keys
 │   ├── StoreUnavailable     where sessions are kept cannot be reached
+│   ├── TracesUnavailable    where traces are kept cannot be reached
 │   └── ServerStopping       the request was not complete when the server began to stop
 
 Each class names its JSON-RPC code and the HTTP status that goes with it, and, where the modern era has it
@@ -68,6 +72,7 @@ class McpError(Exception):
         message: One sentence for the person who reads the client's log.
         data: Machine-readable details, JSON-encodable, or None for no ``data`` member.
         retry_after: Whole seconds until another try makes sense; None where time alone changes nothing.
+        remedy: What would let such requests in, for the operator who reads the log; None for nothing.
     """
 
     code: ClassVar[int] = -32603
@@ -77,11 +82,14 @@ class McpError(Exception):
     modern_status: ClassVar[int | None] = None
     """The status in the modern era where it differs."""
 
-    def __init__(self, message: str, data: Any = None, *, retry_after: int | None = None) -> None:
+    def __init__(
+        self, message: str, data: Any = None, *, retry_after: int | None = None, remedy: str | None = None
+    ) -> None:
         self.message = cut(message, MAX_MESSAGE)
         super().__init__(self.message)
         self.data = data
         self.retry_after = retry_after
+        self.remedy = remedy
 
     def code_in(self, modern: bool) -> int:
         """Return the JSON-RPC code in the modern or the legacy era."""
@@ -128,6 +136,31 @@ class UnsupportedRevision(InvalidRequest):
             f"Unsupported protocol version {quoted(requested)}; supported are {', '.join(supported)}",
             {"supported": supported, "requested": requested},
         )
+
+
+class TokenRequired(InvalidRequest):
+    """A request without an access token that is taken here (basic/authorization: MUST be 401).
+
+    Args:
+        message: Why.
+        challenge: ``WWW-Authenticate``, which says what to do (RFC 6750 section 3, RFC 9728 section 5.1).
+    """
+
+    status = 401
+
+    def __init__(self, message: str, challenge: str) -> None:
+        super().__init__(message)
+        self.challenge = challenge
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"WWW-Authenticate": self.challenge}
+
+
+class ScopeInsufficient(TokenRequired):
+    """The token lacks a scope that the call needs (basic/authorization, Scope Challenge)."""
+
+    status = 403
 
 
 class OriginRefused(InvalidRequest):
@@ -294,7 +327,7 @@ class TooMuchUnread(TooManyRequests):
     def __init__(self) -> None:
         super().__init__(
             "More answers wait on this session's event stream than one request may bring "
-            "(ECHO_MAX_MESSAGE_SIZE, MCP_ECHO_MAX_BATCH); read the stream, then send this again",
+            "(MCP_ECHO_MAX_MESSAGE_SIZE, MCP_ECHO_MAX_BATCH); read the stream, then send this again",
             retry_after=1,
         )
 
@@ -483,7 +516,7 @@ class TooManySessions(InternalError):
 
     def __init__(self, limit: int, retry_after: int) -> None:
         super().__init__(
-            f"The server holds {limit} sessions in use, as many as MCP_MAX_SESSIONS allows. "
+            f"The server holds {limit} sessions in use, as many as MCP_ECHO_MAX_SESSIONS allows. "
             f"Try again in {retry_after} s, or end one that is not needed.",
             retry_after=retry_after,
         )
@@ -506,6 +539,12 @@ class TooMuchHeld(InternalError):
         )
 
 
+class IssuerUnreachable(InternalError):
+    """The keys of a token's issuer cannot be had, so that nobody knows whether the token is good."""
+
+    status = 503
+
+
 class StoreUnavailable(InternalError):
     """Where sessions are kept cannot be reached, or takes nothing more.
 
@@ -519,10 +558,18 @@ class StoreUnavailable(InternalError):
 
     def __init__(self, retry_after: int) -> None:
         super().__init__(
-            "The session store cannot be reached, or keeps nothing, at the moment. Do not begin a new "
-            f"session: try again in {retry_after} s.",
+            f"The session store is unavailable. Keep your session, and try again in {retry_after} s.",
             retry_after=retry_after,
         )
+
+
+class TracesUnavailable(InternalError):
+    """Where traces are kept cannot be reached, or takes nothing more."""
+
+    status = 503
+
+    def __init__(self) -> None:
+        super().__init__("The store of the traces is unavailable: try again in 2 s", retry_after=2)
 
 
 class ServerStopping(InternalError):
@@ -536,7 +583,6 @@ class ServerStopping(InternalError):
 
     def __init__(self, retry_after: int) -> None:
         super().__init__(
-            "The server is stopping and has not taken this request, which was not complete. "
-            f"Try again in {retry_after} s.",
+            f"The server is stopping, and this request was not complete. Try again in {retry_after} s.",
             retry_after=retry_after,
         )

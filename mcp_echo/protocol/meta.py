@@ -57,9 +57,9 @@ def check_meta(params: Raw, revision: Revision) -> None:
 
 def _check_member(key: str, value: Any, revision: Revision) -> None:
     if not is_meta_key(key):
-        raise MetaInvalid(f"Invalid params: _meta has the key {quoted(key)}, which no key may be")
+        raise MetaInvalid(f"Invalid params: _meta has the key {quoted(key)}, which is not allowed")
     if revision.stateless and not _is_trace_context(key, value):
-        raise MetaInvalid(f"Invalid params: {key} in _meta does not have the format of the W3C")
+        raise MetaInvalid(f"Invalid params: {key} in _meta is not in the W3C's format")
 
 
 def is_meta_key(key: str) -> bool:

@@ -58,7 +58,7 @@ def _token(params: Raw) -> ProgressToken:
     if meta is UNSET:
         return None
     if bytes(meta)[:1] != b"{":
-        return WrongToken(f"_meta is {_kind(meta)}, its type is wrong: it must be an object")
+        return WrongToken(f"_meta is {_kind(meta)}; it must be an object")
     token = _decode_meta(meta).token
     if token is UNSET:
         return None
@@ -68,9 +68,7 @@ def _token(params: Raw) -> ProgressToken:
         value = int(value)
     if isinstance(value, int | str) and not isinstance(value, bool):
         return value
-    return WrongToken(
-        f"progressToken is {_kind(token)}, its type is wrong: it must be a string or an integer"
-    )
+    return WrongToken(f"progressToken is {_kind(token)}; it must be a string or an integer")
 
 
 def _kind(value: Raw) -> str:

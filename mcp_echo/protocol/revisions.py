@@ -116,7 +116,7 @@ class Supported:
         wanted = set(names) or BY_NAME.keys()
         if unknown := wanted - BY_NAME.keys():
             known = ", ".join(BY_NAME)
-            raise ValueError(f"{', '.join(sorted(unknown))} is no known MCP revision; known are {known}")
+            raise ValueError(f"{', '.join(sorted(unknown))} is not a known MCP revision; known are {known}")
         self._by_name = {name: revision for name, revision in BY_NAME.items() if name in wanted}
         self.rows = tuple(self._by_name.values())
         self.legacy = _among(self._by_name, LEGACY)

@@ -9,18 +9,38 @@ from __future__ import annotations
 
 import hashlib
 import re
+import secrets
 
 _TAGGED = re.compile(r"[0-9a-f]{8}-([0-9a-f]{4})-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.ASCII)
 _RANDOM = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.ASCII)
+
+
+_UNNAMED = "node"
+
+
+def new_node(name: str | None = None) -> str:
+    """Return a name for this process that no other one has.
+
+    Args:
+        name: What the operator calls it, or None.
+    """
+    return f"{name or _UNNAMED}-{secrets.token_hex(4)}"
+
+
+def is_named(node: str) -> bool:
+    """Return whether a node has the name that its operator has given it, so that a restart keeps its tag."""
+    return node.rpartition("-")[0] not in ("", _UNNAMED)
 
 
 def node_tag(node: str) -> str:
     """Return the four hex digits that name a node in the ids of its sessions.
 
     Args:
-        node: The name of the node, which begins anew with each start of the process.
+        node: The name of the node, as `new_node` makes it. Of what an operator has given it the tag stays
+            when the process is started again; without that it is another one with each start.
     """
-    return hashlib.sha256(node.encode()).hexdigest()[:4]
+    name = node.rpartition("-")[0] if is_named(node) else node
+    return hashlib.sha256(name.encode()).hexdigest()[:4]
 
 
 def tag_in(session_id: str) -> str | None:

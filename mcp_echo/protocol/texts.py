@@ -49,6 +49,11 @@ def size(count: int) -> str:
     return f"{count / (1024 * 1024):.0f}MB"
 
 
+def often(count: int) -> str:
+    """Return a number of times as ``once`` or ``3 times``."""
+    return "once" if count == 1 else f"{count} times"
+
+
 def yes(value: bool) -> str:
     """Return the sign for true or false."""
     return "✅" if value else "❌"

@@ -75,7 +75,7 @@ LAST = (
 )
 """Words that name a secret as the whole end of a name, and something else before another word."""
 
-CODES = frozenset({"code", "pw"})
+CODES = frozenset({"code", "pw", "state"})
 """Parameters of URLs that carry a secret; a JSON member of this name does not (RFC 6749 section 4.1.2)."""
 
 _KEYS = frozenset(

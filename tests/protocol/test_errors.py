@@ -29,6 +29,8 @@ TABLE = {
     "InvalidRequest": (-32600, 400),
     "SessionRequired": (-32600, 400),
     "UnsupportedRevision": (-32600, 400),
+    "TokenRequired": (-32600, 401),
+    "ScopeInsufficient": (-32600, 403),
     "OriginRefused": (-32600, 403),
     "HostRefused": (-32600, 421),
     "RouteNotFound": (-32600, 404),
@@ -66,7 +68,9 @@ TABLE = {
     "SessionNotFound": (-32603, 404),
     "TooManySessions": (-32603, 503),
     "TooMuchHeld": (-32603, 503),
+    "IssuerUnreachable": (-32603, 503),
     "StoreUnavailable": (-32603, 503),
+    "TracesUnavailable": (-32603, 503),
     "ServerStopping": (-32603, 503),
 }
 
@@ -125,7 +129,7 @@ def test_a_full_server_says_when_to_come_back() -> None:
     refusal = TooManySessions(1000, 7)
     assert refusal.headers == {"Retry-After": "7"}
     assert "1000" in refusal.message
-    assert "MCP_MAX_SESSIONS" in refusal.message
+    assert "MCP_ECHO_MAX_SESSIONS" in refusal.message
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def test_text_and_integers_are_tokens_and_all_else_is_of_a_wrong_type(value: Any
     else:
         assert isinstance(found, WrongToken)
         assert found.reason.startswith("progressToken is ")
-        assert found.reason.endswith("its type is wrong: it must be a string or an integer")
+        assert found.reason.endswith("; it must be a string or an integer")
 
 
 @given(_values)

@@ -123,7 +123,7 @@ def test_a_silent_client_is_taken_for_2025_03_26_where_that_is_spoken(names: lis
 
 def test_an_unknown_revision_is_refused_by_name() -> None:
     """Our choice: a typing error must not start a server that speaks less than meant."""
-    with pytest.raises(ValueError, match="2025-06-19 is no known MCP revision; known are 2024-11-05"):
+    with pytest.raises(ValueError, match="2025-06-19 is not a known MCP revision; known are 2024-11-05"):
         Supported(["2025-06-18", "2025-06-19"])
 
 
