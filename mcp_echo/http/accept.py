@@ -5,6 +5,7 @@ RFC 9110 sections 12.5.1 and 12.5.3.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -12,6 +13,7 @@ JSON = "application/json"
 EVENT_STREAM = "text/event-stream"
 OPENMETRICS = "application/openmetrics-text"
 PLAIN_TEXT = "text/plain"
+HTML = "text/html"
 
 _LONGEST_KEPT = 256
 """Characters of the longest header whose meaning is kept."""
@@ -93,3 +95,18 @@ def prefers_openmetrics(header: str | None) -> bool:
     qualities = _qualities(header or "")
     openmetrics = qualities.get(OPENMETRICS, 0.0)
     return openmetrics > 0 and openmetrics >= _quality(qualities, PLAIN_TEXT)
+
+
+def preferred(header: str | None, named: Sequence[str], otherwise: str) -> str | None:
+    """Return the media type that an answer is best given in; None where ``Accept`` takes none of them.
+
+    Args:
+        header: ``Accept``.
+        named: Types that are given only to who lists them, the one that wins a tie first.
+        otherwise: What everybody else gets.
+    """
+    qualities = _qualities(header or "*/*") or {"*/*": 1.0}
+    best = max(named, key=lambda each: qualities.get(each, 0.0))
+    if qualities.get(best, 0.0) > 0:
+        return best
+    return otherwise if _quality(qualities, otherwise) > 0 else None

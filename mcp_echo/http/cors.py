@@ -145,14 +145,13 @@ class CorsPolicy:
         for name in custom:
             if name.lower() not in known and not _PARAMETER_HEADER.fullmatch(name):
                 yield (
-                    f"{name} may have come from the page or a hop. It is not among the allowed headers: a "
-                    "preflight that asks for it is not granted it, and a browser does not send what was not "
-                    "granted"
+                    f"The page or a hop may have set {name}. It is not an allowed header: if the page set "
+                    "it, the preflight fails, and the browser does not send the request"
                 )
 
 
 _COOKIES = (
-    "Cookie may have come from the page or a hop. Credentials are not allowed: a page that sends cookies "
+    "The page or a hop may have set Cookie. Credentials are not allowed: a page that sends cookies "
     "cannot read the answer"
 )
 

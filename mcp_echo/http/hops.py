@@ -6,6 +6,8 @@ these names say where it is likely to have come from.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 _HOPS = {
     "proxies (RFC 9110 7.6.3)": "via",
     "proxies (RFC 7239)": "forwarded",
@@ -68,3 +70,17 @@ def known_hop(name: str) -> str | None:
     parts = name.split("-", _LONGEST)
     prefixes = ("-".join(parts[:count]) + "-" for count in range(len(parts) - 1, 0, -1))
     return next((KNOWN_FROM_HOPS[prefix] for prefix in prefixes if prefix in KNOWN_FROM_HOPS), None)
+
+
+def named_hop(headers: Iterable[tuple[str, str]]) -> str | None:
+    """Return what the hop next to the server calls itself in ``Via`` (RFC 9110 section 7.6.3); None for none.
+
+    Args:
+        headers: Name, value of a request's header lines.
+    """
+    values = [value for name, value in headers if name.lower() == "via"]
+    if not values:
+        return None
+    # Each hop adds itself at the end: the version of the protocol, and its name.
+    _, _, name = values[-1].rpartition(",")[2].strip().partition(" ")
+    return name.strip() or None

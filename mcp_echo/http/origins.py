@@ -55,8 +55,16 @@ def parse_origin(text: str) -> Origin | None:
     return Origin(parts[1], authority.host, authority.port or default_port(parts[1]))
 
 
-def _meant(entries: Iterable[str], parse: Callable[[str], Parsed | None], what: str) -> set[Parsed]:
+def _meant(
+    setting: str, entries: Iterable[str], parse: Callable[[str], Parsed | None], what: str
+) -> set[Parsed]:
     """Return what the entries of a list mean, but for `ANY`.
+
+    Args:
+        setting: Where the list is, for the message.
+        entries: The list.
+        parse: Reads one.
+        what: What one is, for the message.
 
     Raises:
         ValueError: One is not what it should be.
@@ -67,7 +75,7 @@ def _meant(entries: Iterable[str], parse: Callable[[str], Parsed | None], what: 
         if parsed is not None:
             meant.add(parsed)
         elif entry != ANY:
-            raise ValueError(f"{entry!r} is no {what}")
+            raise ValueError(f"{setting}: {entry!r} is not {what}")
     return meant
 
 
@@ -84,7 +92,7 @@ class AllowedHosts:
     def __init__(self, entries: Iterable[str]) -> None:
         self.entries = tuple(entries)
         self.any = ANY in self.entries
-        named = _meant(self.entries, parse_authority, "host name")
+        named = _meant("MCP_ECHO_ALLOWED_HOSTS", self.entries, parse_authority, "a host name")
         self._allowed = {each._replace(port=None) if each.port == ANY else each for each in named}
 
     def allows(self, host: str) -> bool:
@@ -93,6 +101,21 @@ class AllowedHosts:
         if authority is None or authority.port == ANY:
             return False
         return self.any or authority in self._allowed or authority._replace(port=None) in self._allowed
+
+
+def entry_for_host(host: str) -> str | None:
+    """Return the entry of `AllowedHosts` that would let a ``Host`` header in; None where none could."""
+    authority = parse_authority(host)
+    return None if authority is None or authority.port == ANY else authority.host
+
+
+def entry_for_origin(origin: str) -> str | None:
+    """Return the entry of `AllowedOrigins` that would let an ``Origin`` in; None where `ANY` alone does."""
+    parsed = parse_origin(origin)
+    if parsed is None or parsed.port == ANY:
+        return None
+    port = "" if parsed.port in (None, default_port(parsed.scheme)) else f":{parsed.port}"
+    return f"{parsed.scheme}://{parsed.host}{port}"
 
 
 class AllowedOrigins:
@@ -108,7 +131,8 @@ class AllowedOrigins:
     def __init__(self, entries: Iterable[str]) -> None:
         self.entries = tuple(entries)
         self.any = ANY in self.entries
-        self._allowed = _meant(self.entries, parse_origin, "origin; write it as https://app.example.com")
+        example = "an origin; write it as https://app.example.com"
+        self._allowed = _meant("MCP_ECHO_ALLOWED_ORIGINS", self.entries, parse_origin, example)
 
     def allows(self, origin: str) -> bool:
         """Return whether a page of this origin may talk to the server."""

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcp_echo.http.accept import Accepted, accepts_gzip, parse_accept, prefers_openmetrics
+from mcp_echo.http.accept import Accepted, accepts_gzip, parse_accept, preferred, prefers_openmetrics
 
 
 @pytest.mark.parametrize(
@@ -97,3 +97,25 @@ def test_no_header_raises(header: str) -> None:
 def test_openmetrics_is_for_those_who_ask_for_it(header: str | None, preferred: bool) -> None:
     """RFC 9110 section 12.5.1; our choice: where nothing is asked for, text that browsers show."""
     assert prefers_openmetrics(header) is preferred
+
+
+@pytest.mark.parametrize(
+    ("header", "wanted"),
+    [
+        (None, "text/plain"),
+        ("", "text/plain"),
+        ("*/*", "text/plain"),
+        ("text/*", "text/plain"),
+        ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", "text/html"),
+        ("text/html, application/json", "text/html"),
+        ("application/json", "application/json"),
+        ("application/json, text/html;q=0.5", "application/json"),
+        ("text/html;q=0, */*", "text/plain"),
+        ("text/event-stream", None),
+        ("image/png", None),
+        ("text/plain;q=0, image/png", None),
+    ],
+)
+def test_a_type_is_given_to_who_lists_it(header: str | None, wanted: str | None) -> None:
+    """RFC 9110 section 12.5.1; curl, which takes anything, gets text."""
+    assert preferred(header, ("text/html", "application/json"), "text/plain") == wanted

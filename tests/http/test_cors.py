@@ -131,14 +131,14 @@ def test_a_header_that_nobody_knows_may_be_the_page_s_or_a_hop_s(name: str) -> N
     verdict = policy(APP).judge(Headers([*PAGE, (name, "1")]), "POST")
     assert (verdict.readable, verdict.problems, verdict.from_hops) == (True, (), ())
     (told,) = verdict.uncertain
-    assert told.startswith(f"{name} may have come from the page or a hop.")
+    assert told.startswith(f"The page or a hop may have set {name}.")
 
 
 def test_cookies_may_be_the_page_s_or_a_hop_s() -> None:
     """Fetch, CORS protocol and credentials; balancers set cookies of their own."""
     verdict = policy(APP).judge(Headers([*PAGE, ("Cookie", "a=b")]), "POST")
     assert (verdict.readable, verdict.problems) == (None, ())
-    assert verdict.uncertain[0].startswith("Cookie may have come from the page or a hop.")
+    assert verdict.uncertain[0].startswith("The page or a hop may have set Cookie.")
     allowed = policy(APP, credentials=True).judge(Headers([*PAGE, ("Cookie", "a=b")]), "POST")
     assert (allowed.readable, allowed.uncertain) == (True, ())
 

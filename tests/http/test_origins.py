@@ -144,14 +144,14 @@ def test_no_entries_let_nobody_in() -> None:
 @pytest.mark.parametrize("entry", ["app.example.com", "https://", "null", "https://*.example.com", ""])
 def test_an_entry_that_is_no_origin_is_refused_with_advice(entry: str) -> None:
     """Our choice: an entry that could never match is a mistake to be told of at the start."""
-    with pytest.raises(ValueError, match=r"is no origin; write it as https://app\.example\.com"):
+    with pytest.raises(ValueError, match=r"is not an origin; write it as https://app\.example\.com"):
         AllowedOrigins([entry])
 
 
 @pytest.mark.parametrize("entry", ["https://a.example", "*.example.com", "", "a b"])
 def test_an_entry_that_is_no_host_is_refused(entry: str) -> None:
     """Our choice, as above."""
-    with pytest.raises(ValueError, match="is no host name"):
+    with pytest.raises(ValueError, match="is not a host name"):
         AllowedHosts([entry])
 
 
