@@ -61,8 +61,8 @@ _HINTS = {
     ";": "two credentials in one value? A token has no parameters",
     "%": "percent-encoding belongs into URLs",
     "\\": "an escape such as \\n that nobody has undone",
-    "…": "a shortened copy of a token is no token",
-    "*": "a masked copy of a token is no token",
+    "…": "a shortened copy of a token is not a token",
+    "*": "a masked copy of a token is not a token",
     "=": "in a token it stands only at the end",
     **dict.fromkeys("\r\n", "the value was wrapped, or a line end copied along"),
     **dict.fromkeys("${}<>[]", "a variable that was not filled in?"),
@@ -159,7 +159,7 @@ def _with_scheme(scheme: str, part: _Part, problems: list[str]) -> Credentials:
     plausible = not problems
     if noted == len(problems) == 0 and scheme.lower() in ("token", "jwt"):
         problems.append(
-            f"{scheme} is no registered scheme: what takes OAuth tokens expects Bearer (RFC 6750)"
+            f"{scheme} is not a registered scheme: servers that take OAuth tokens expect Bearer (RFC 6750)"
         )
     return Credentials(scheme, part.text, False, tuple(problems[:MOST_PROBLEMS]), plausible)
 
@@ -175,10 +175,12 @@ def _without_scheme(part: _Part, problems: list[str]) -> Credentials:
             f"No scheme: a JWT begins at character {part.at}, without Bearer and a space before it"
         )
     elif blank and get_close_matches(word.lower()[:20], _SCHEMES, 1, 0.8):
-        visible.append("The first word is spelled almost as a scheme is, and is none")
+        visible.append("The first word looks like a misspelt scheme")
         plausible = False
     elif blank:
-        visible.append("The first word is no known scheme, and is not shown since it may be part of a secret")
+        visible.append(
+            "The first word is not a known scheme; it is not shown, because it may be part of a secret"
+        )
     else:
         visible.append("No scheme: Authorization is a scheme, a space and the credentials (RFC 9110 11.4)")
     return Credentials(None, part.text, False, tuple(visible[:MOST_PROBLEMS]), plausible)
@@ -290,13 +292,13 @@ def _judged(scheme: str, part: _Part) -> Iterator[str]:
 def _judged_token(part: _Part) -> Iterator[str]:
     """Yield what keeps a text from being one token."""
     if part.text[0] in "{[":
-        yield f"JSON at character {part.at}: a token response is no token, its access_token is"
+        yield f"JSON at character {part.at}: send the access_token of the token response, not all of it"
         return
     if _PYTHON_BYTES.match(part.text):
         yield f"Bytes as Python shows them at character {part.at}: the client has not decoded the token"
     if "..." in part.text:
         place = part.at + part.text.index("...")
-        yield f"Three dots at character {place}: a shortened copy of a token is no token"
+        yield f"Three dots at character {place}: a shortened copy of a token is not a token"
     yield from _odd_characters(part)
 
 

@@ -73,7 +73,7 @@ def _unknown(algorithm: str) -> str:
         return f"alg is {shown}, and has to be written {meant}"
     if algorithm in _KEY_MANAGEMENT:
         return f"alg is {shown}, which encrypts keys and signs nothing: is this a JWE that was cut off?"
-    return f"alg is {shown}, which is no signature algorithm of RFC 7518 or RFC 8037"
+    return f"alg is {shown}, which is not a signature algorithm of RFC 7518 or RFC 8037"
 
 
 def _length(algorithm: str, signature: bytes) -> Iterator[str]:
@@ -109,14 +109,14 @@ def encryption_problems(token: Token) -> Iterator[str]:
     if not isinstance(algorithm, str):
         yield "The header names no algorithm (alg)"
     elif algorithm not in _KEY_MANAGEMENT:
-        yield f"alg is {quoted(algorithm)}, which is no key management algorithm (RFC 7518 section 4.1)"
+        yield f"alg is {quoted(algorithm)}, which is not a key management algorithm (RFC 7518 section 4.1)"
     elif (algorithm in _WITHOUT_ENCRYPTED_KEY) is bool(token.parts[1].text):
         must = "must be empty" if algorithm in _WITHOUT_ENCRYPTED_KEY else "is empty"
         yield f"alg is {algorithm}, and the encrypted key, the second part, {must} (RFC 7516 section 5.1)"
     if not isinstance(encryption, str):
         yield "The header names no content encryption (enc), which a JWE has (RFC 7516 section 4.1.2)"
     elif encryption not in _ENCRYPTION:
-        yield f"enc is {quoted(encryption)}, which is no content encryption (RFC 7518 section 5.1)"
+        yield f"enc is {quoted(encryption)}, which is not a content encryption (RFC 7518 section 5.1)"
     else:
         yield from _sizes(encryption, token.parts[2], token.parts[4])
 

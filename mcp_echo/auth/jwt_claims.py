@@ -90,7 +90,7 @@ def _misspelled(claims: dict[str, Any]) -> Iterator[str]:
             continue
         meant = _MEANT.get("".join(filter(str.isalnum, name)).lower())
         if meant is not None and name != meant and meant not in claims:
-            yield f"{quoted(name)} is no registered claim: verifiers look for {meant} (RFC 7519 section 4.1)"
+            yield f"{quoted(name)} is not registered: verifiers look for {meant} (RFC 7519 section 4.1)"
 
 
 def _text(name: str, value: Any) -> Iterator[str]:
@@ -106,7 +106,7 @@ def _audience(value: Any) -> Iterator[str]:
     elif not isinstance(value, list):
         yield f"aud is {article(json_type(value))}, not a string or a list of strings"
     elif not value:
-        yield "aud is a list with nothing in it, which is no audience to verifiers"
+        yield "aud is an empty list, in which verifiers find no audience"
     elif odd := [each for each in value if not isinstance(each, str)]:
         yield f"aud is a list with {article(json_type(odd[0]))} in it, not one of strings"
 
@@ -131,20 +131,20 @@ def _time(name: str, value: Any) -> Iterator[str]:
             yield f"{name} is {_number(value)}: {meant}; to verifiers they are seconds, of the year {year}"
             return
     if count < 0 or count > LAST_SECOND:
-        yield f"{name} is no time a calendar can show: {_number(value)}"
+        yield f"{name} is not a time that a calendar can show: {_number(value)}"
     elif count < _SHORTEST_TIME:
         yield f"{name} is {_number(value)}, which is {moment(count)}: a span of time, where a time belongs?"
 
 
 def _lenient(count: float | None) -> str:
-    return "" if count is None else "; some verifiers count it all the same, others refuse it"
+    return "" if count is None else "; some verifiers accept it, others refuse it"
 
 
 def _order(token: Token) -> Iterator[str]:
     times = (("nbf", token.not_before), ("iat", token.issued))
     for name, count in times:
         if count is not None and token.expires is not None and count >= token.expires:
-            yield f"{name} is not before exp: at no time is the token valid"
+            yield f"{name} is not before exp: the token is never valid"
 
 
 def _clock(token: Token, wall: float) -> Iterator[str]:

@@ -73,14 +73,14 @@ def _header(header: dict[str, Any]) -> Iterator[str]:
 def _misspelled(header: dict[str, Any]) -> Iterator[str]:
     for name in header:
         if name not in _HEADER_NAMES and name.lower() in _HEADER_NAMES and name.lower() not in header:
-            yield f"{quoted(name)} is no header parameter: {name.lower()} is (names are case-sensitive)"
+            yield f"{quoted(name)} is not a header parameter: {name.lower()} is (names are case-sensitive)"
 
 
 def _type(value: Any) -> Iterator[str]:
     if not isinstance(value, str):
         yield f"typ is {article(json_type(value))}, not a string"
     elif value.lower() in ("dpop+jwt", "application/dpop+jwt"):
-        yield "typ is dpop+jwt: this is the proof of a key, and no access token (RFC 9449 section 4.2)"
+        yield "typ is dpop+jwt: this proves a key, and is not an access token (RFC 9449 section 4.2)"
     elif value.lower() in ("jwe", "jose+json"):
         yield f"typ is {quoted(value)}, which this token is not"
 
@@ -112,7 +112,7 @@ def _unfit(key: dict[str, Any], algorithm: str) -> Iterator[str]:
         read = pyjwt.PyJWK(key, algorithm)
         short = read.Algorithm.check_key_length(read.Algorithm.prepare_key(read.key))
     except Exception:  # What calculates with a key of anybody's fails in many ways, and each says the same.
-        yield f"The header's jwk is no key for {quoted(algorithm)}"
+        yield f"The header's jwk is not a key for {quoted(algorithm)}"
     else:
         if short is not None:
             yield f"The header's jwk is too short: {cut(short.split('.')[0])}"

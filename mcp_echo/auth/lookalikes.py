@@ -39,19 +39,19 @@ _OBJECTS: tuple[tuple[tuple[str, ...], str], ...] = (
     ),
     (("id_token",), "a whole token response: the token is its member id_token"),
     (("token",), "a whole response: the token is its member token"),
-    (("error",), "an error response (RFC 6749 section 5.2), and has no token"),
+    (("error",), "an error response (RFC 6749 section 5.2), without a token"),
     (
         ("private_key", "client_email"),
-        "the key file of a Google service account, which is a secret, and no token",
+        "the key file of a Google service account, which is a secret, not a token",
     ),
-    (("kty", "d"), "a private key (JWK, RFC 7517), and no token"),
-    (("kty",), "a key (JWK, RFC 7517), and no token"),
-    (("keys",), "a set of keys (JWK Set, RFC 7517), and no token"),
+    (("kty", "d"), "a private key (JWK, RFC 7517), not a token"),
+    (("kty",), "a key (JWK, RFC 7517), not a token"),
+    (("keys",), "a set of keys (JWK Set, RFC 7517), not a token"),
     (("alg",), "a token's header alone, not encoded and not signed"),
     (("iss",), "claims alone, not encoded and not signed"),
     (("sub",), "claims alone, not encoded and not signed"),
     (("auth_typ",), "the principal of Azure App Service (X-MS-CLIENT-PRINCIPAL), which is not signed"),
-    ((), "a JSON object, and no token"),
+    ((), "a JSON object, not a token"),
 )
 
 
@@ -102,21 +102,19 @@ def _json(text: str) -> str | None:
     if not text.startswith(("{", "[")):
         return None
     value = json_object(text.encode("utf-8", "replace"))
-    return f"it is JSON: {'no object, and no token' if value is None else object_told(value)}"
+    return f"it is JSON: {'neither an object nor a token' if value is None else object_told(value)}"
 
 
 def _pem(text: str) -> str | None:
     found = _PEM.match(text)
-    return None if found is None else f"it is a PEM file ({found[1].lower()}), and no token"
+    return None if found is None else f"it is a PEM file ({found[1].lower()}), not a token"
 
 
 def _xml(text: str) -> str | None:
     if not text.startswith("<"):
         return None
     return (
-        "it is XML: a SAML assertion?"
-        if "saml" in text[:4000].lower()
-        else "it is XML or a tag, and no token"
+        "it is XML: a SAML assertion?" if "saml" in text[:4000].lower() else "it is XML or a tag, not a token"
     )
 
 
@@ -181,7 +179,7 @@ def _signed_cookie(text: str) -> str | None:
     if header is None or "alg" in header or second is None or json_object(second) is not None:
         return None
     return (
-        "its first part is JSON without alg, and its second is no JSON: a signed session of a web framework?"
+        "its first part is JSON without alg, and its second is not JSON: a signed session of a web framework?"
     )
 
 
@@ -192,9 +190,9 @@ def _encoded(text: str) -> str | None:
     if raw.startswith(b"eyJ"):
         return "it is a JWT that was encoded in base64 once more: decode it first"
     if raw.startswith(b"<") and b"saml" in raw[:4000].lower():
-        return "it is a SAML message in base64, which is XML, and no JWT"
+        return "it is a SAML message in base64, which is XML, not a JWT"
     if raw.startswith(b"-----BEGIN"):
-        return "it is a PEM file in base64, and no token"
+        return "it is a PEM file in base64, not a token"
     value = json_object(raw) if raw.startswith(b"{") else None
     if value is not None:
         return f"it has 1 part, with no signature: base64 of JSON, {object_told(value)}"
@@ -239,7 +237,7 @@ _LOOKS: tuple[Look, ...] = (
         "it begins with a quotation mark, at character 1: the token is what stands between the quotes",
     ),
     _named,
-    _begins(_URL, "it is a URL, and no token"),
+    _begins(_URL, "it is a URL, not a token"),
     _percent_encoded,
     _shortened,
     _truncated,

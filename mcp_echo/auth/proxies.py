@@ -114,7 +114,7 @@ def parse_address(text: str) -> IPv4Address | IPv6Address | None:
     return address
 
 
-_DUTY = "it must name the caller, and be left away where there is none"
+_DUTY = "it must name the caller, or be left out"
 
 
 def named_principal(values: Sequence[str], field: str) -> str | None:
@@ -135,7 +135,7 @@ def named_principal(values: Sequence[str], field: str) -> str | None:
     if not name:
         return None
     if all(map(is_invisible, name)):
-        raise InvalidRequest(f"Invalid request: {field} has no character that can be seen; {_DUTY}")
+        raise InvalidRequest(f"Invalid request: {field} has no visible character; {_DUTY}")
     if is_unfilled(name):
         raise InvalidRequest(
             f"Invalid request: {field} is {name}, a variable that the proxy has not filled in; {_DUTY}"
@@ -168,11 +168,11 @@ def token_principal(claims: Mapping[str, Any] | None) -> str:
         raise NamesNobody("it is encrypted (JWE), and its claims cannot be read here")
     subject, issuer = claims.get("sub"), claims.get("iss")
     if not isinstance(subject, str):
-        raise NamesNobody("its sub is no string" if "sub" in claims else "it has no sub")
+        raise NamesNobody("its sub is not a string" if "sub" in claims else "it has no sub")
     if all(map(is_invisible, subject)):
-        raise NamesNobody("its sub is empty, or has no character that can be seen")
+        raise NamesNobody("its sub is empty, or has no visible character")
     if not (isinstance(issuer, str) or "iss" not in claims):
-        raise NamesNobody("its iss is no string")
+        raise NamesNobody("its iss is not a string")
     return _bounded(_json([issuer, subject]), "the bearer token's iss and sub")
 
 

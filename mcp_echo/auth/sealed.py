@@ -59,6 +59,17 @@ class Seal:
         content = msgspec.json.encode(_Content(binding, value))
         return self._fernet.encrypt_at_time(content, int(self._now())).decode()
 
+    def keep(self, data: bytes) -> str:
+        """Return bytes as a text that is kept for as long as need be, and that `kept` alone turns back."""
+        return self._fernet.encrypt_at_time(data, int(self._now())).decode()
+
+    def kept(self, text: str) -> bytes | None:
+        """Return what was sealed to be kept; None where it was sealed with another key."""
+        try:
+            return self._fernet.decrypt(text.encode())
+        except InvalidToken:
+            return None
+
     def open(self, text: str, binding: str) -> Any:
         """Return what was sealed.
 

@@ -52,25 +52,23 @@ def in_header(headers: Headers, name: str) -> FoundToken:
     pasted in its place.
     """
     if not _NAME.fullmatch(name):
-        return FoundToken(
-            "header", None, (f"Nothing to decode: header is no name of a header{_length(name)}",)
-        )
+        return FoundToken("header", None, (f"No token: header is not the name of a header{_length(name)}",))
     lines = headers.all(name)
     if not lines and name.lower() not in _KNOWN:
-        problem = f"Nothing to decode: the request has no header of that name{_length(name)}"
+        problem = f"No token: the request has no header of that name{_length(name)}"
         return FoundToken("header", None, (problem,))
     source = f"{name} header"
     if not lines:
-        return FoundToken(source, None, (f"Nothing to decode: the request has no header {name}",))
+        return FoundToken(source, None, (f"No token: the request has no header {name}",))
     given = credentials_in(name, lines[0])
-    twice = (f"{name} came in {len(lines)} lines, and the first is decoded",) if len(lines) > 1 else ()
+    twice = (f"{name} came in {len(lines)} lines; this is the first",) if len(lines) > 1 else ()
     if not given.token:
-        return FoundToken(source, None, twice + (given.problems or (f"Nothing to decode: {name} is empty",)))
+        return FoundToken(source, None, twice + (given.problems or (f"No token: {name} is empty",)))
     return FoundToken(source, given.token, twice + given.problems)
 
 
 def _length(name: str) -> str:
-    return f" ({len(name)} characters); a token itself goes into token"
+    return f" ({len(name)} characters); pass a token as `token`"
 
 
 def credentials_in(name: str, value: str) -> Credentials:
@@ -94,8 +92,9 @@ def tokens_elsewhere(headers: Headers) -> Iterator[str]:
 
 
 def _nothing(given: Credentials | None) -> FoundToken:
-    said = "Nothing to decode: no token argument, and of the Authorization header "
     if given is None:
-        return FoundToken("Authorization header", None, (f"{said}the request has none",))
-    reason = "it is not a Bearer token" if given.token else "it has no token"
-    return FoundToken("Authorization header", None, (f"{said}{reason}", *given.problems))
+        problem = "No token: pass `token`, or send an Authorization header"
+        return FoundToken("Authorization header", None, (problem,))
+    reason = "is not a Bearer token" if given.token else "has no token"
+    problem = f"No token: Authorization {reason}; pass `token`, or send Authorization: Bearer and the token"
+    return FoundToken("Authorization header", None, (problem, *given.problems))

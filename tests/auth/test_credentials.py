@@ -155,7 +155,7 @@ BROKEN: list[tuple[str, str | None, str, str]] = [
         'Bearer {"access_token":"a"}',
         "Bearer",
         '{"access_token":"a"}',
-        "JSON at character 8: a token response",
+        "JSON at character 8: send the access_token",
     ),
     (
         '{"Authorization":"Bearer a"}',
@@ -165,7 +165,7 @@ BROKEN: list[tuple[str, str | None, str, str]] = [
     ),
     (TOKEN, None, TOKEN, "No scheme: a JWT begins at character 1, without Bearer and a space before it"),
     ("abcdef", None, "abcdef", "No scheme: Authorization is a scheme, a space and the credentials"),
-    ("Baerer abc", None, "Baerer abc", "The first word is spelled almost as a scheme is, and is none"),
+    ("Baerer abc", None, "Baerer abc", "The first word looks like a misspelt scheme"),
     ("\u0412earer abc", None, "\u0412earer abc", "Cyrillic capital letter ve (U+0412) at character 1"),
     ("Bearer b'abc'", "Bearer", "b'abc'", "Bytes as Python shows them at character 8"),
     ("Basic Og==", "Basic", "Og==", "Basic credentials of an empty user name and an empty password"),
@@ -188,7 +188,7 @@ BROKEN: list[tuple[str, str | None, str, str]] = [
         "correct horse battery staple",
         None,
         "correct horse battery staple",
-        "The first word is no known scheme",
+        "The first word is not a known scheme",
     ),
 ]
 
@@ -221,8 +221,8 @@ def test_a_placeholder_is_named_and_keeps_no_secret(placeholder: str) -> None:
 @pytest.mark.parametrize(
     ("value", "problem"),
     [
-        ("Token abc", "Token is no registered scheme: what takes OAuth tokens expects Bearer"),
-        ("Foo abc", "The first word is no known scheme"),
+        ("Token abc", "Token is not a registered scheme: servers that take OAuth tokens expect Bearer"),
+        ("Foo abc", "The first word is not a known scheme"),
     ],
 )
 def test_what_some_server_may_take_is_plausible_and_told(value: str, problem: str) -> None:
