@@ -1,0 +1,1 @@
+"""What people look at in a browser: the files of the pages, and how clients are connected."""
