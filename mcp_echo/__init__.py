@@ -1,3 +1,3 @@
 """mcp-echo: a stateful diagnostic MCP server on Twisted."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

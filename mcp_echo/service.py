@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -22,6 +23,7 @@ from mcp_echo.cluster.engine import Engine
 from mcp_echo.cluster.repository import StoreHooks
 from mcp_echo.cluster.store import Runtime, SharedStore
 from mcp_echo.cluster.stream_log import Bounds
+from mcp_echo.cluster.traces import SharedTraces
 from mcp_echo.eras.methods import Methods
 from mcp_echo.eras.running import InMemory, InTransactions, Runner
 from mcp_echo.eras.server import Server
@@ -30,31 +32,36 @@ from mcp_echo.host.listening import STOP_MARGIN, Place, endpoint, endpoint_descr
 from mcp_echo.host.logs import FailureCount, on_terminal
 from mcp_echo.host.notify import Notices
 from mcp_echo.host.private_file import PrivateFile
+from mcp_echo.host.start import Start
 from mcp_echo.host.trace_file import read_named
 from mcp_echo.metrics.exposition import MetricsSite, Scrapes
 from mcp_echo.metrics.figures import Sources, registry_of
 from mcp_echo.offer.offer import Offer, diagnostic_offer
 from mcp_echo.offer.trace_resources import news_of_traces
 from mcp_echo.protocol.revisions import Supported
-from mcp_echo.protocol.session_ids import node_tag
+from mcp_echo.protocol.session_ids import new_node, node_tag
 from mcp_echo.sessions.budget import StateBudget
 from mcp_echo.sessions.event_log import EventLog
 from mcp_echo.sessions.key import SessionKey
 from mcp_echo.sessions.limits import Limits, share_of
 from mcp_echo.sessions.memory import MemoryStore
 from mcp_echo.sessions.session import Session
-from mcp_echo.sessions.store import Clock, EndReason, SessionStore, StoreLimits, new_node
+from mcp_echo.sessions.store import Clock, EndReason, SessionStore, StoreLimits
 from mcp_echo.sessions.subscriptions import Subscriptions
 from mcp_echo.sessions.tombstones import Life, Tombstones
 from mcp_echo.settings.load import Effective
 from mcp_echo.settings.table import ConfigError, Settings
-from mcp_echo.stores.choose import StoreService, open_engine
+from mcp_echo.stores.choose import StoreService, TraceService, open_engine, open_trace_engine
 from mcp_echo.tools.base import ServerContext
 from mcp_echo.tools.handles import handle_of, state_uris
 from mcp_echo.tools.machine import Machine
 from mcp_echo.transport.edge.site import EchoSite
+from mcp_echo.transport.faults.seam import FaultSeam
+from mcp_echo.transport.guards import Guards
 from mcp_echo.transport.health import Health
 from mcp_echo.transport.lag import ReactorLag
+from mcp_echo.transport.landing import Landing
+from mcp_echo.transport.oauth.assembly import OAuth, Outside, oauth_of, outside
 from mcp_echo.transport.ports import Listener, MetricsPort
 from mcp_echo.transport.streamable_http import StreamableHttp
 from mcp_echo.transport.streams import Streams
@@ -123,6 +130,8 @@ class EchoService(MultiService):
         clocks: What it reads the time from.
         environ: Where a service manager has left word.
         engine: Keeps the sessions; None for what the settings name.
+        trace_engine: Keeps the traces; None for what the settings name.
+        world: Where keys are made, and documents are fetched from; None for what the reactor has.
 
     Raises:
         ConfigError: A setting is not possible together with the others or on this machine.
@@ -136,6 +145,8 @@ class EchoService(MultiService):
         clocks: Clocks = CLOCKS,
         environ: Mapping[str, str] = MappingProxyType({}),
         engine: Engine | None = None,
+        trace_engine: Engine | None = None,
+        world: Outside | None = None,
     ) -> None:
         super().__init__()
         settings = effective.settings
@@ -158,7 +169,9 @@ class EchoService(MultiService):
         self._offer = _offer(settings)
         tag = node_tag(node)
         self.tombstones = Tombstones(settings.tombstones, tag, clocks.wall, alone=self.engine is None)
-        self.insight = self._insight(settings, node) if has_traces(settings) else None
+        self.trace_service: TraceService | None = None
+        self.insight = self._insight(settings, node, trace_engine) if has_traces(settings) else None
+        self.oauth = self._oauth(outside(reactor) if world is None else world)
         observers = self._observers()
         self.watch = Watch(observers, clocks.now, self.journal.failure, bodies=self.journal.verbose)
         self.store: SessionStore
@@ -166,8 +179,14 @@ class EchoService(MultiService):
             self._build_alone(node)
         else:
             self._build_shared(self.engine)
+        if self.trace_service is not None:
+            # After that of the sessions, which says first what is wrong with the store.
+            self.trace_service.setServiceParent(self)
         if self.insight is not None:
-            self.insight.recorder.found = news_of_traces(self.context.subscriptions)
+            subscriptions = self.context.subscriptions
+            self.insight.traces.changed = news_of_traces(subscriptions)
+            self.insight.tools_changed = lambda session_id: subscriptions.announce(session_id, ("tools",))
+            self.insight.tools = self._offer.tools.keys()
         self.health = Health(self.context)
         if self.tally is not None:
             self.tally.expect(self.server.methods, self._offer.tools, self.server.supported.names)
@@ -179,13 +198,17 @@ class EchoService(MultiService):
                 health=self.health,
                 streams=self.streams,
                 journal=self.journal,
-                traces=self._trace_routes(),
+                traces=self._trace_routes(self.oauth),
+                landing=Landing(settings, self.insight),
+                oauth=self.oauth,
             )
         except ValueError as error:
             raise ConfigError(str(error)) from None
         self.site = EchoSite(self.http, reactor, settings, watch=self.watch)
         self.listener: Listener | None = None
         self._own_trace: PrivateFile | None = None
+        self.is_first = True
+        """Whether it is the first of several workers, or the only one; what all have in common it says."""
         self.metrics: MetricsPort | None = None
         self.notices = Notices(reactor, environ, self.status)
         self._sweep()
@@ -195,7 +218,6 @@ class EchoService(MultiService):
         told = (
             None if self.insight is None else self.insight.recorder.see,
             self.journal.see,
-            self._offer.observer,
             None if self.tally is None else self.tally.see,
             self._request_log(self._effective.settings),
         )
@@ -242,6 +264,7 @@ class EchoService(MultiService):
                 self.journal.note,
             ),
         )
+        store.bus.buried = self.tombstones.bury
         subscriptions = SharedSubscriptions(store.bus, handle_of)
         self.store = store
         self.context = self._context(subscriptions, store.agreed_now)
@@ -287,20 +310,58 @@ class EchoService(MultiService):
             limits=self._limits,
             tombstones=self.tombstones,
             insight=self.insight,
+            tokens=None if self.oauth is None else self.oauth.guard,
             agreed=agreed,
         )
 
-    def _insight(self, settings: Settings, node: str) -> Insight:
-        insight = Insight(settings, node, self._clocks)
-        if settings.trace_file is not None:
-            for label, trace_id, share in read_named(settings.trace_file, new_key):
-                insight.traces.add(insight.traces.named(label, trace_id, share))
+    def _insight(self, settings: Settings, node: str, engine: Engine | None) -> Insight:
+        named = () if settings.trace_file is None else read_named(settings.trace_file, new_key)
+        engine = engine or open_trace_engine(self._reactor, settings, node)
+        if engine is None:
+            insight = Insight(settings, node, self._clocks)
+            insight.begin((settings.state_key or Seal.new_key().hex()).encode())
+        else:
+            insight = self._shared_insight(settings, engine)
+        for label, trace_id in named:
+            insight.store.stand(insight.traces.standing(label, trace_id), lambda _: None)
         return insight
 
-    def _trace_routes(self) -> TraceRoutes | None:
-        if self.insight is None:
+    def _shared_insight(self, settings: Settings, engine: Engine) -> Insight:
+        runtime = Runtime(self._clocks.now, ReactorTimers(self._reactor), self._spawn)
+        insight = Insight(
+            settings,
+            engine.node,
+            self._clocks,
+            lambda traces: SharedTraces(engine, traces, runtime, self._clocks.wall),
+        )
+        shared = cast(SharedTraces, insight.store)
+        shared.began = insight.begin
+        self.trace_service = TraceService(engine, shared, settings.state_key, self._spawn)
+        return insight
+
+    def _oauth(self, world: Outside) -> OAuth | None:
+        settings = self._effective.settings
+        if self.insight is not None:
+            try:
+                return oauth_of(self.insight, settings, world)
+            except ValueError as error:
+                raise ConfigError(str(error)) from None
+        if settings.challenge == "on":
+            raise ConfigError(
+                "MCP_ECHO_CHALLENGE cannot be on while MCP_ECHO_WATCH is off: there are no traces then, and "
+                "what an authorization server keeps is in one"
+            )
+        return None
+
+    def _trace_routes(self, oauth: OAuth | None) -> TraceRoutes | None:
+        if self.insight is None or oauth is None:
             return None
-        routes = TraceRoutes(self.insight, self._effective.settings, self._reactor)
+        settings = self._effective.settings
+        seam = FaultSeam(self.insight, oauth, Guards(settings), self._reactor)
+        seam.broken = lambda http, failure: self.journal.failure(
+            "A fault failed", failure=failure, secrets=http.secrets()
+        )
+        routes = TraceRoutes(self.insight, settings, self._reactor, oauth.legs, seam)
         self.streams.also_stop.append(routes.stop)
         return routes
 
@@ -316,29 +377,21 @@ class EchoService(MultiService):
             self._drain_timeout,
             health=self.health,
             streams=self.streams,
-            listening=self._listening,
+            listening=partial(self._listening, place),
         )
         self.listener.setServiceParent(self)
 
-    def _listening(self, port: IListeningPort) -> None:
+    def _listening(self, place: Place, port: IListeningPort) -> None:
         self.notices.ready()
-        if self.insight is not None and self.insight.plain is not None:
-            self._tell_of_own_trace(self.insight.plain, getattr(port.getHost(), "port", None))
+        start = Start(self._effective.settings, place.description, port.getHost())
+        if not place.quiet:
+            start.announce()
+        if self.insight is not None and self.is_first:
+            self.insight.when_plain(partial(self._tell_of_own_trace, start))
 
-    def _tell_of_own_trace(self, trace: Trace, port: int | None) -> None:
+    def _tell_of_own_trace(self, start: Start, trace: Trace) -> None:
         """Tell the operator, and nobody else, where it is shown what comes to /mcp."""
-        settings = self._effective.settings
-        host = f"[{settings.host}]" if ":" in settings.host else settings.host
-        url = f"{settings.public_url or f'http://{host}:{port}'}/t/{trace.id}/"
-        if on_terminal(settings):
-            self.journal.note(f"What comes to /mcp is shown at {url}")
-            return
-        try:
-            self._own_trace = PrivateFile("mcp-echo-trace-", f"{url}\n")
-        except OSError as error:
-            self.journal.note(f"Where it is shown what comes to /mcp cannot be written down: {error}")
-            return
-        self.journal.note(f"What comes to /mcp is shown at the address in {self._own_trace.path}")
+        self._own_trace = start.tell_trace(trace.id)
 
     def show_metrics(self, place: Place) -> None:
         """Show the figures at a place while the service runs; see `MetricsPort`.
@@ -370,13 +423,14 @@ class EchoService(MultiService):
         """Stop; the service manager hears from the server until it has."""
         self.notices.stopping(self._drain_timeout + STOP_MARGIN)
         stopped: Deferred[Any] = super().stopService()
-        if self._keeping is not None:
-            # After the last request.
-            stopped.addBoth(self._stop_keeping)
+        # After the last request.
+        for keeping in (self.trace_service, self._keeping):
+            if keeping is not None:
+                stopped.addBoth(self._stop_keeping, keeping)
         return stopped.addBoth(self._stopped)
 
-    def _stop_keeping(self, outcome: object) -> Deferred[object]:
-        return cast(StoreService, self._keeping).stop().addBoth(lambda _: outcome)
+    def _stop_keeping(self, outcome: object, keeping: StoreService | TraceService) -> Deferred[object]:
+        return keeping.stop().addBoth(lambda _: outcome)
 
     def _stopped(self, outcome: object) -> object:
         if self._own_trace is not None:
@@ -423,6 +477,7 @@ def build(reactor: IReactorTime, effective: Effective, assignment: Assignment | 
         ConfigError: A setting is not possible.
     """
     whole = EchoService(reactor, effective, environ=os.environ)
+    whole.is_first = assignment is None or assignment.number == 1
     settings, stop = effective.settings, cast(Any, reactor).stop
     description, scraped = endpoint_description(settings), metrics_description(settings)
     if assignment is None:
@@ -430,9 +485,10 @@ def build(reactor: IReactorTime, effective: Effective, assignment: Assignment | 
     else:
         port = shared_endpoint(reactor, description, "MCP_ECHO_PORT", lambda: whole.site.connections)
         scraped = scraped and f"unix:{assignment.metrics}:lockfile=0"
-    whole.listen(Place(port, description, stop))
+    quiet = assignment is not None
+    whole.listen(Place(port, description, stop, quiet))
     if scraped is not None:
-        whole.show_metrics(Place(endpoint(reactor, scraped, "MCP_ECHO_METRICS_PORT"), scraped, stop))
+        whole.show_metrics(Place(endpoint(reactor, scraped, "MCP_ECHO_METRICS_PORT"), scraped, stop, quiet))
     return whole
 
 
@@ -452,4 +508,6 @@ def _supported(settings: Settings) -> Supported:
     try:
         return Supported(settings.protocol_versions_supported, settings.protocol_version)
     except ValueError as error:
-        raise ConfigError(f"MCP_PROTOCOL_VERSIONS_SUPPORTED, MCP_PROTOCOL_VERSION: {error}") from None
+        raise ConfigError(
+            f"MCP_ECHO_PROTOCOL_VERSIONS_SUPPORTED, MCP_ECHO_PROTOCOL_VERSION: {error}"
+        ) from None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import gc
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -11,15 +10,20 @@ from functools import partial
 from signal import Signals
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from twisted.application.service import IService, MultiService
+from twisted.application.service import IService
 from twisted.logger import ILogObserver, Logger
 from twisted.python import usage
 
 from mcp_echo import __version__
+from mcp_echo.check.options import CheckOptions
+from mcp_echo.host.application import Application
+from mcp_echo.host.command_line import program, refuse, show, shown, slip
 from mcp_echo.host.signals import SignalReactions, StopRequests
-from mcp_echo.redaction import mask_tokens
+from mcp_echo.host.start import warn
 from mcp_echo.report.options import ReportOptions
+from mcp_echo.settings.help import everything, overview
 from mcp_echo.settings.load import Effective, load
+from mcp_echo.settings.names import did_you_mean, nearest
 from mcp_echo.settings.table import DECLARED, ConfigError, Settings
 from mcp_echo.workers.assignment import Assignment, assignment_in
 
@@ -29,33 +33,25 @@ if TYPE_CHECKING:
     from mcp_echo.workers.parent import Fleet
 
 
-def _describe(help_text: str, variables: tuple[str, ...], default: str) -> str:
-    return f"{help_text} [{', '.join(variables)}; default: {default or 'none'}]"
-
-
 class Options(usage.Options):
     """The command line of ``twistd mcp-echo``; every setting is an option."""
 
     synopsis = "[options]"
-    subCommands: ClassVar = [
-        ["report", None, ReportOptions, "Print what was seen of a client; exit with 1 if it is wrong."]
+    subCommands: ClassVar[list[list[Any]]] = [
+        ["report", None, ReportOptions, "Print what was seen of a client; exit with 1 if it is wrong."],
+        ["check", None, CheckOptions, "Check a server, or the way to it; exit with 1 if something is wrong."],
     ]
-    longdesc = (
-        "A stateful diagnostic MCP server. Every option has an environment variable, named in brackets; "
-        "the option wins. Flags have a --no- form."
-    )
     optParameters: ClassVar = [
-        [each.option, "p" if each.name == "port" else None, None,
-         _describe(each.help, each.variables, each.default)]
+        [each.option, "p" if each.name == "port" else None, None, each.help]
         for each in DECLARED
         if not each.is_flag
-    ]  # fmt: skip
+    ]
     optFlags: ClassVar = [
         [name, None, text]
         for each in DECLARED
         if each.is_flag
         for name, text in (
-            (each.option, _describe(each.help, each.variables, each.default)),
+            (each.option, each.help),
             (f"no-{each.option}", f"The opposite of --{each.option}."),
         )
     ]
@@ -65,24 +61,56 @@ class Options(usage.Options):
     """This process's place among several workers; None for the only one, and for the parent of them."""
 
     def parseOptions(self, options: list[str] | None = None) -> None:
-        """Parse the command line; ``--conformance`` alone means its core set."""
+        """Parse the command line; ``--conformance`` alone means its core set.
+
+        Raises:
+            SystemExit: It asks for help alone, or is not possible.
+        """
         given = sys.argv[1:] if options is None else options
-        super().parseOptions(["--conformance=core" if each == "--conformance" else each for each in given])
+        words = ["--conformance=core" if each == "--conformance" else each for each in given]
+        if "--_shell-completion" not in words:
+            problem, rest = slip(words, self.shortOpt, self.longOpt)
+            problem = problem or self._unexpected(rest)
+            if problem is not None:
+                refuse(f"{problem} ({program()} --help lists the options)")
+        super().parseOptions(words)
+
+    def _unexpected(self, rest: list[str]) -> str | None:
+        """Return what is wrong with words that are no options; None where there are none."""
+        if not rest:
+            return None
+        word = rest[0]
+        commands = [each[0] for each in self.subCommands]
+        if word in commands:
+            return f"{word} is a command of mcp-echo and stands before every option: mcp-echo {word} URL"
+        if word.isdigit():
+            return f"{shown(word)} is not expected here{did_you_mean(f'--port {shown(word)}')}"
+        options = {each.removesuffix("="): f"--{each.removesuffix('=')}" for each in self.longOpt}
+        near = nearest(word, [*commands, *options])
+        return f"{shown(word)} is no command{did_you_mean(near and options.get(near, near))}"
+
+    def opt_help(self) -> None:
+        """Show the options that matter, and the names of all."""
+        show(overview(program()))
+
+    opt_h = opt_help
+
+    def opt_help_all(self) -> None:
+        """Show every setting."""
+        show(everything(program()))
 
     def opt_version(self) -> None:
-        """Print the version and exit."""
-        print(f"mcp-echo {__version__}")
-        raise SystemExit(0)
+        """Show the version."""
+        show(f"mcp-echo {__version__}")
+
+    opt_V = opt_version
 
     def postOptions(self) -> None:
         """Work the settings out.
 
         Raises:
-            SystemExit: A setting is not possible; the message is one line.
-            UsageError: There is a command that twistd does not run.
+            SystemExit: A setting is not possible.
         """
-        if self.subCommand is not None:
-            raise usage.UsageError(f"This is run as mcp-echo {self.subCommand}, without options before it.")
         environ = dict(os.environ)
         try:
             self.assignment = assignment_in(environ)
@@ -90,7 +118,7 @@ class Options(usage.Options):
             if self.assignment is not None:
                 self.effective = self.assignment.settle(self.effective)
         except ConfigError as error:
-            raise SystemExit(f"mcp-echo: {mask_tokens(str(error))}") from None
+            refuse(str(error))
 
     def given(self) -> dict[str, str]:
         """Return the options that were given, by the name of their setting."""
@@ -104,62 +132,6 @@ class Options(usage.Options):
         return given
 
 
-class _Application(MultiService):
-    """The service as twistd runs it: with our log observer, and a start that fails in one line.
-
-    Args:
-        service: The service proper.
-        observer: Writes the log; None to leave that to twistd.
-        in_foreground: Whether twistd stays in the terminal it was started from.
-    """
-
-    def __init__(self, service: IService, observer: ILogObserver | None, in_foreground: bool) -> None:
-        super().__init__()
-        self._observer = observer
-        self._in_foreground = in_foreground
-        service.setServiceParent(self)
-
-    def setServiceParent(self, parent: Any) -> None:
-        """Become part of the application, and have twistd log through our observer."""
-        super().setServiceParent(parent)
-        if self._observer is not None:
-            parent.setComponent(ILogObserver, self._observer)
-
-    def privilegedStartService(self) -> None:
-        """Start.
-
-        Raises:
-            SystemExit: It cannot start; the reason is on standard error.
-            StartError: Likewise, in the background, where twistd carries exceptions alone to its parent.
-        """
-        self._start(super().privilegedStartService)
-
-    def _start(self, start: Callable[[], None]) -> None:
-        from mcp_echo.host.listening import StartError
-
-        try:
-            start()
-        except StartError as error:
-            if not self._in_foreground:
-                raise
-            # twistd has turned sys.stderr into a log by now.
-            print(f"mcp-echo: {mask_tokens(str(error))}", file=sys.__stderr__)
-            raise SystemExit(1) from None
-
-    def startService(self) -> None:
-        """Start, and have the garbage collector leave alone what is there by now.
-
-        Modules, tools and schemas stay for good. A full collection that walked over them as well would hold
-        up every stream for tens of milliseconds (https://docs.python.org/3/library/gc.html#gc.freeze).
-
-        Raises:
-            SystemExit: As for the above.
-            StartError: Likewise.
-        """
-        self._start(super().startService)
-        gc.freeze()
-
-
 def makeService(options: Options, reactor: Any = None) -> IService:  # the plugin interface's name
     """Return the service for a parsed command line.
 
@@ -168,14 +140,14 @@ def makeService(options: Options, reactor: Any = None) -> IService:  # the plugi
         reactor: Runs the service; None for the global one.
 
     Raises:
-        SystemExit: A setting is not possible; the message is one line.
+        SystemExit: A setting is not possible.
     """
     if reactor is None:
         from twisted.internet import reactor
     try:
         return _application(reactor, options)
     except ConfigError as error:
-        raise SystemExit(f"mcp-echo: {mask_tokens(str(error))}") from None
+        refuse(options.effective.as_given(str(error)))
 
 
 def _application(reactor: Any, options: Options) -> IService:
@@ -186,18 +158,22 @@ def _application(reactor: Any, options: Options) -> IService:
     service = _served_by(reactor, options, outer, twistd_logs)
     log_observer = None if twistd_logs else _observer(settings, log_file, assignment)
     for warning in options.effective.warnings:
-        Logger("mcp_echo").warn("{text}", text=warning)
-    application = _Application(service, log_observer, bool(outer.get("nodaemon")))
+        warn(options.effective.as_given(warning), options.effective.settings)
+    in_foreground = bool(outer.get("nodaemon"))
+    application = Application(log_observer, in_foreground, options.effective.as_given)
     # To the first two the reactor itself reacts too, and has the process die of them once it has stopped.
     stop = StopRequests(reactor.stop, service.hurry, settings.drain_timeout)
     reactions: dict[Signals, Callable[[], None]] = {Signals.SIGTERM: stop, Signals.SIGINT: stop}
-    if log_file is not None:
-        reactions[Signals.SIGHUP] = partial(_reopen, log_file, service.rotated)
+    # Under a service manager this is its reload; elsewhere, without a log file, the end of a terminal.
+    if log_file is not None or (assignment is None and "NOTIFY_SOCKET" in os.environ):
+        reactions[Signals.SIGHUP] = partial(_reload, log_file, service.rotated)
     SignalReactions(reactor, reactions).setServiceParent(application)
     if assignment is not None:
         from mcp_echo.workers.worker import ParentWatch
 
         ParentWatch(reactor, assignment, stop).setServiceParent(application)
+    # The last to start, which tells everybody.
+    service.setServiceParent(application)
     return application
 
 
@@ -229,7 +205,7 @@ def _with_log_file(effective: Effective) -> tuple[Effective, LogFile | None]:
     try:
         return effective, LogFile(effective.settings.log_file)
     except ConfigError as error:
-        return effective.without("log_file", str(error)), None
+        return effective.without("log_file", effective.as_given(str(error))), None
 
 
 def _served_by(
@@ -279,8 +255,11 @@ def _give_up(reactor: Any, reason: str) -> None:
     reactor.stop()
 
 
-def _reopen(log_file: LogFile, rotated: Callable[[], None]) -> None:
+def _reload(log_file: LogFile | None, rotated: Callable[[], None]) -> None:
     """Go on in a new log file, after the old one was rotated, and have the workers do so."""
+    if log_file is None:
+        Logger("mcp_echo").info("Nothing to reload: there is no log file, and settings are read at a restart")
+        return
     rotated()
     try:
         log_file.reopen()

@@ -53,13 +53,26 @@ EXEMPT = {
     "name of a client": "sessionInfo shows who the client says it is, and the log says whose session it was",
     "version of a client": "sessionInfo shows it",
     "name of a method": "the error says which method is not offered",
+    "Host": "a 421 says which name would have to be allowed",
     "X-User-Id": "authContext exists to show who the gateway vouches for",
     "X-Request-Id": "shown so that a request can be found in the logs of every hop",
 }
 """Planted at → why it may come out. A line that nothing comes out for is out of date and fails."""
 
 IN_EXCHANGES = frozenset(
-    {"header of bearerDecode", "trace of clientReport", "trace of flowTimeline", "Host", "Last-Event-ID"}
+    {
+        "header of bearerDecode",
+        "trace of clientReport",
+        "trace of flowTimeline",
+        "trace of tokenExplain",
+        "trace of compareTraces",
+        "with of compareTraces",
+        "trace of armFault",
+        "fault of armFault",
+        "trace of drillPlan",
+        "plan of drillPlan",
+        "Last-Event-ID",
+    }
 )
 """Planted where no name tells of a secret: a debug log, which is confidential, has it with the exchange."""
 
@@ -589,6 +602,7 @@ class CanaryTests(CanaryCase):
         self.rpc("prompts/get", {"name": "diagnose-auth", "arguments": symptom}, session=session)
         self.rpc("ping", session=session, message_id=self.canaries.plant("id of a request"))
         self.rpc(self.canaries.plant("name of a method"), session=session)
+        self.request("GET", headers={"Host": self.canaries.plant("Host")})
         self.flushLoggedErrors()
         found = self.canaries.found("\n".join(self.answers))
         assert {*EXEMPT, OWN} - found == set()

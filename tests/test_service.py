@@ -113,10 +113,10 @@ class EndpointTests(SynchronousTestCase):
         for environ, named in (
             ({"MCP_ECHO_PORT": "bogus:1"}, "MCP_ECHO_PORT"),
             ({"MCP_ECHO_PORT": "tcp:x"}, "MCP_ECHO_PORT"),
-            ({"MCP_PROTOCOL_VERSION": "2020-01-01"}, "MCP_PROTOCOL_VERSION"),
-            ({"MCP_PROTOCOL_VERSIONS_SUPPORTED": "2025-06-18,x"}, "MCP_PROTOCOL_VERSIONS_SUPPORTED"),
-            ({"MCP_ECHO_ALLOWED_ORIGINS": "localhost"}, "localhost"),
-            ({"MCP_ECHO_ALLOWED_HOSTS": "a b"}, "a b"),
+            ({"MCP_PROTOCOL_VERSION": "2020-01-01"}, "MCP_ECHO_PROTOCOL_VERSION"),
+            ({"MCP_PROTOCOL_VERSIONS_SUPPORTED": "2025-06-18,x"}, "MCP_ECHO_PROTOCOL_VERSIONS_SUPPORTED"),
+            ({"MCP_ECHO_ALLOWED_ORIGINS": "localhost"}, "MCP_ECHO_ALLOWED_ORIGINS: 'localhost'"),
+            ({"MCP_ECHO_ALLOWED_HOSTS": "a b"}, "MCP_ECHO_ALLOWED_HOSTS: 'a b'"),
         ):
             error = self.assertRaises(ConfigError, build, MemoryReactorClock(), load({}, environ))
             assert named in str(error)

@@ -31,6 +31,19 @@ class OptionTests(SynchronousTestCase):
             options.parseOptions(list(arguments))
         return options
 
+    def refused(self, *arguments: str, called: str = "mcp-echo", **environ: str) -> str:
+        """Return the line that a command line is refused with."""
+        errors, output = io.StringIO(), io.StringIO()
+        with (
+            mock.patch("sys.argv", [f"/usr/bin/{called}"]),
+            mock.patch("sys.stderr", errors),
+            mock.patch("sys.stdout", output),
+        ):
+            end = self.assertRaises(SystemExit, self.parse, *arguments, **environ)
+        assert (end.code, output.getvalue()) == (2, "")
+        (line,) = errors.getvalue().splitlines()
+        return line
+
     def test_every_setting_is_an_option(self) -> None:
         """The README: each setting is an environment variable and an option."""
         for each in DECLARED:
@@ -62,9 +75,9 @@ class OptionTests(SynchronousTestCase):
 
     def test_a_bad_key_is_refused_and_not_repeated(self) -> None:
         """Our choice: what may be a secret is not written to a terminal or a log."""
-        error = self.assertRaises(SystemExit, self.parse, "--state-key", "hunter2")
-        assert "--state-key" in str(error.code)
-        assert "hunter2" not in str(error.code)
+        line = self.refused("--state-key", "hunter2")
+        assert "--state-key" in line
+        assert "hunter2" not in line
 
     def test_a_bad_value_ends_the_start_in_one_line(self) -> None:
         for arguments, named in (
@@ -72,21 +85,64 @@ class OptionTests(SynchronousTestCase):
             (["--log-level", "LOUD"], "--log-level"),
             (["--port", "65536"], "--port"),
         ):
-            error = self.assertRaises(SystemExit, self.parse, *arguments)
-            assert named in str(error.code)
-            assert "\n" not in str(error.code)
+            assert self.refused(*arguments).startswith(f"mcp-echo: {named} must be")
+        line = self.refused(MCP_ECHO_WORKER_PLACE="x")
+        assert line.startswith("mcp-echo: MCP_ECHO_WORKER_PLACE is not a setting")
 
-    def test_the_help_names_every_variable_and_default(self) -> None:
-        text = "".join(str(Options()).split())
-        for each in DECLARED:
-            for word in (*each.variables, each.default.replace(" ", "")):
-                assert word in text, word
+    def test_a_slip_names_the_argument_and_the_nearest_name(self) -> None:
+        """Our choice: the reader sees what to change without reading a list of options."""
+        for arguments, said in (
+            (["--strct"], "--strct is no option; did you mean --strict?"),
+            (["--prot", "1"], "--prot is no option; did you mean --port, --protocol-version or "
+             "--protocol-versions-supported?"),
+            (["--max", "1"], "--max is no option; did you mean --max-batch, --max-connections, "
+             "--max-connections-per-address, --max-header-bytes or one of 15 more?"),
+            (["--xyzzy"], "--xyzzy is no option"),
+            (["-x"], "-x is no option"),
+            (["--x"], "--x is no option"),
+            (["--port"], "--port needs a value"),
+            (["-p"], "-p needs a value"),
+            (["--strict=yes"], "--strict takes no value"),
+            (["8080"], "8080 is not expected here; did you mean --port 8080?"),
+            (["reprot", "http://x/t/y/"], "reprot is no command; did you mean report?"),
+            (["help"], "help is no command; did you mean --help?"),
+            (["port", "8080"], "port is no command; did you mean --port?"),
+            (["serve"], "serve is no command"),
+        ):  # fmt: skip
+            assert self.refused(*arguments) == f"mcp-echo: {said} (mcp-echo --help lists the options)"
 
-    def test_the_version_is_printed(self) -> None:
+    def test_a_word_of_any_length_and_any_characters_makes_one_line(self) -> None:
+        """Our choice: what was pasted by mistake floods no terminal."""
+        for word in ("x" * 100_000, "--" + "y" * 100_000, "two\nlines\x1b[31m"):
+            assert len(self.refused(word)) < 400
+
+    def test_the_program_is_named_as_it_was_called(self) -> None:
+        """Our choice: the hint can be pasted."""
+        for called, named in (
+            ("mcp-echo-daemon", "mcp-echo-daemon"),
+            ("twistd", "twistd mcp-echo"),
+            ("twist", "twist mcp-echo"),
+            ("mcp_echo/__main__.py", "python -m mcp_echo"),
+        ):
+            line = self.refused("--strct", called=called)
+            assert line.startswith(f"{named}: --strct is no option")
+            assert line.endswith(f"({named} --help lists the options)")
+
+    def shown(self, *arguments: str) -> str:
         output = io.StringIO()
-        with mock.patch("sys.stdout", output):
-            error = self.assertRaises(SystemExit, self.parse, "--version")
-        assert (error.code, output.getvalue()) == (0, f"mcp-echo {__version__}\n")
+        with mock.patch("sys.stdout", output), mock.patch("sys.argv", ["mcp-echo"]):
+            error = self.assertRaises(SystemExit, self.parse, *arguments)
+        assert error.code == 0
+        return output.getvalue()
+
+    def test_help_is_shown_however_it_is_asked_for(self) -> None:
+        for argument in ("-h", "--help", "--help-all"):
+            assert self.shown(argument).startswith("Usage: mcp-echo [options]\n")
+        assert self.shown("-h") == self.shown("--help") != self.shown("--help-all")
+
+    def test_the_version_is_shown(self) -> None:
+        for argument in ("-V", "--version"):
+            assert self.shown(argument) == f"mcp-echo {__version__}\n"
 
 
 class MakeServiceTests(SynchronousTestCase):
@@ -96,6 +152,15 @@ class MakeServiceTests(SynchronousTestCase):
             options.parent = cast(Any, outer)
             options.parseOptions([])
         return options
+
+    def refused(self, options: Options) -> str:
+        """Return the line that the start is refused with."""
+        errors = io.StringIO()
+        with mock.patch("sys.argv", ["mcp-echo"]), mock.patch("sys.stderr", errors):
+            end = self.assertRaises(SystemExit, makeService, options, MemoryReactorClock())
+        assert end.code == 2
+        (line,) = errors.getvalue().splitlines()
+        return line
 
     def application(self, outer: dict[str, Any], **environ: str) -> Any:
         service = makeService(self.options(outer, **environ), MemoryReactorClock())
@@ -123,8 +188,7 @@ class MakeServiceTests(SynchronousTestCase):
         options = self.options({"nodaemon": True})
         options["log-file"] = "/proc/nope/x.log"
         options.postOptions()
-        error = self.assertRaises(SystemExit, makeService, options, MemoryReactorClock())
-        assert "LOG_FILE" in str(error.code)
+        assert self.refused(options).startswith("mcp-echo: --log-file /proc/nope/x.log cannot be written: ")
 
     def test_a_log_file_of_the_environment_that_cannot_be_written_is_done_without(self) -> None:
         """Our choice: LOG_FILE may be set for another program, and the log goes where it goes without it."""
@@ -135,7 +199,7 @@ class MakeServiceTests(SynchronousTestCase):
             options = self.options(outer, LOG_FILE="/proc/nope/x.log")
             makeService(options, MemoryReactorClock())
             assert options.effective.settings.log_file is None
-            assert "LOG_FILE /proc/nope/x.log cannot be written" in events[-1]["text"]
+            assert events[-1]["text"].startswith("LOG_FILE /proc/nope/x.log cannot be written: ")
             assert "--log-file" in events[-1]["text"]
 
     def test_a_taken_port_is_told_on_standard_error_in_the_foreground(self) -> None:
@@ -150,8 +214,7 @@ class MakeServiceTests(SynchronousTestCase):
     def test_several_workers_are_refused_a_store_that_they_cannot_share(self) -> None:
         """Our choice: a session would be there in one request and gone in the next."""
         options = self.options({"nodaemon": True}, MCP_ECHO_WORKERS="4")
-        error = self.assertRaises(SystemExit, makeService, options, MemoryReactorClock())
-        assert error.code == (
+        assert self.refused(options) == (
             "mcp-echo: MCP_ECHO_WORKERS cannot be 4 while MCP_ECHO_STORE is memory:, which no other process "
             "can see; take sqlite:PATH or redis://HOST"
         )

@@ -14,7 +14,9 @@ from mcp_echo.cluster.maintenance import Maintenance
 from mcp_echo.cluster.session_cache import SessionCache
 from mcp_echo.protocol.jsonrpc import MessageId, Response
 from mcp_echo.sessions.key import SessionKey
+from mcp_echo.sessions.store import EndReason
 from mcp_echo.sessions.subscriptions import LISTS, List, NewsListener, Subscriptions
+from mcp_echo.sessions.tombstones import Life
 
 
 class _Answer(msgspec.Struct, tag="answer"):
@@ -38,6 +40,17 @@ class _ListChanged(msgspec.Struct, tag="list-changed"):
     """Who alone is told; None for everybody who asked."""
 
 
+class _Buried(msgspec.Struct, tag="buried"):
+    session: str
+    owner: str | None
+    node: str
+    """The node that made it."""
+    age: float
+    """Seconds from when it was made to its end."""
+    timeout: float
+    reason: EndReason
+
+
 class _Watching(msgspec.Struct, tag="watching-reads"):
     reader: str
 
@@ -46,7 +59,7 @@ class _Read(msgspec.Struct, tag="read"):
     reader: str
 
 
-_Word = _Answer | _Cancelled | _ListChanged | _Watching | _Read
+_Word = _Answer | _Cancelled | _Buried | _ListChanged | _Watching | _Read
 _decode = msgspec.json.Decoder(_Word).decode
 
 MAX_READERS = 1000
@@ -71,6 +84,9 @@ class Bus:
         self.cache = cache
         self.maintenance = maintenance
         self.subscriptions: SharedSubscriptions | None = None
+        self.buried: Callable[[SessionKey, Life, EndReason], object] = lambda _key, _life, _reason: None
+        """Told of the sessions that other nodes have ended."""
+        maintenance.bury = self.bury
 
     def publish(self, word: Any) -> None:
         """Tell every other node."""
@@ -86,8 +102,19 @@ class Bus:
             self._take_answer(word)
         elif isinstance(word, _Cancelled):
             self._cancel(word)
+        elif isinstance(word, _Buried):
+            life = Life(word.node, word.age, None, word.timeout)
+            self.buried(SessionKey(word.session, word.owner, False), life, word.reason)
         elif self.subscriptions is not None:
             self.subscriptions.receive(word)
+
+    def bury(self, cached: CachedSession, reason: EndReason) -> None:
+        """Tell what was known of a session that this node has ended; what is behind a handle is let go of."""
+        if cached.handle:
+            return
+        age = (self.maintenance.engine_now() - cached.created) / 1000
+        minted, timeout = cached.stored.minted, cached.stored.timeout / 1000
+        self.publish(_Buried(cached.id, cached.owner, minted, age, timeout, reason))
 
     def pass_answer(self, session_id: str, message_id: MessageId | None, response: Response | None) -> None:
         """Hand a client's answer to the node that asked, whose name begins the id.

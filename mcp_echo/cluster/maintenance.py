@@ -12,7 +12,7 @@ from mcp_echo.cluster.repository import Repository
 from mcp_echo.cluster.session_cache import SessionCache, Waits
 from mcp_echo.protocol.errors import StoreUnavailable
 from mcp_echo.sessions.key import SessionKey
-from mcp_echo.sessions.store import Statistics
+from mcp_echo.sessions.store import EndReason, Statistics
 
 RETRY = 0.5
 """Seconds between two tries to keep a change that could not be kept."""
@@ -40,6 +40,12 @@ class Maintenance:
         self._unacknowledged: set[str] = set()
         self.stopping = False
         """True once nothing is tried again any more."""
+        self.bury: Callable[[CachedSession, EndReason], object] = lambda _cached, _reason: None
+        """Tells other nodes of a session that this one has ended."""
+
+    def engine_now(self) -> int:
+        """Return the milliseconds of the engine's clock."""
+        return self._repository.engine.now()
 
     @property
     def is_idle(self) -> bool:
@@ -227,6 +233,7 @@ class Maintenance:
                     self._repository.ended(ended.id, ended.reason, None)
                 else:
                     self._repository.gone(cached, ended.reason)
+                    self.bury(cached, ended.reason)
         now = self._repository.engine.now()
         for cached in self._cache:
             # Another node's sweep may have taken it.

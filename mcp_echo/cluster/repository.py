@@ -128,8 +128,8 @@ class Repository:
         if self._tell is not None and not self._spoilt_until - SPOILT_QUIET <= now < self._spoilt_until:
             self._spoilt_until = now + SPOILT_QUIET
             self._tell(
-                "A session in the store is not what was kept there, and is answered with 503 until it "
-                f"expires ({type(error).__name__}: {error}); see who else writes to the store"
+                "Another program has changed a session in the store; requests for it get 503 until it "
+                f"expires ({type(error).__name__}: {error}); find out what else writes to the store"
             )
         return StoreUnavailable(SPOILT_RETRY)
 

@@ -216,6 +216,7 @@ class SharedStore:
                     break
             for cached in transaction.ended:
                 self.repository.gone(cached, "closed")
+                self.bus.bury(cached, "closed")
             if happen is not None:
                 happen()
         finally:

@@ -100,6 +100,8 @@ class Exchange(Effects, Protocol):
     """
 
     http_method: str
+    strict: bool
+    """Whether it is held to what clients must and should do, as with ``--strict``."""
     seen: Seen
     """What observers will be told of it; each rung of a ladder sets there what it learns."""
     accepted: Accepted

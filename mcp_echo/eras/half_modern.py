@@ -46,7 +46,7 @@ def half_modern(
     """
     if request.method != "initialize":
         body = f"names no revision: {what_is_lacking(request.params)}"
-        hint = "; Mcp-Session-Id is of the revisions with initialize" if in_session else ""
+        hint = "; Mcp-Session-Id belongs to the revisions with initialize" if in_session else ""
         return MetaIncomplete(
             f"Invalid params: {disagreement(VERSION_HEADER, quoted(version or ''), body)}{hint}"
         )

@@ -14,7 +14,7 @@ from msgspec import Raw
 from mcp_echo import __version__
 from mcp_echo.offer.offer import Offer
 from mcp_echo.offer.prompts import Prompt
-from mcp_echo.offer.resources import SESSION_URI, Resource, no_resource
+from mcp_echo.offer.resources import SESSION_URI, no_resource
 from mcp_echo.protocol.errors import (
     MAX_MESSAGE,
     InvalidParams,
@@ -297,10 +297,14 @@ class Methods:
         resource = self.offer.resources.get(uri)
         if resource is not None:
             if resource.is_later:
-                return self._later(partial(self._read_later, resource, call), params, call)
+                read = partial(self._read_later, uri, resource.mime_type, partial(resource.read, call))
+                return self._later(read, params, call)
             return _contents(uri, resource.mime_type, resource.read(call))
         for template in self.offer.templates:
             variable = template.match(uri)
+            if variable is not None and template.is_later:
+                begin = partial(template.read, call, variable)
+                return self._later(partial(self._read_later, uri, template.mime_type, begin), params, call)
             if variable is not None:
                 return _contents(uri, template.mime_type, template.read(call, variable))
         raise no_resource(uri)
@@ -316,8 +320,8 @@ class Methods:
         return fits and may_watch(self.context.store, principal, uri)
 
     @staticmethod
-    async def _read_later(resource: Resource, call: Call) -> Any:
-        return _contents(resource.uri, resource.mime_type, await resource.read(call))
+    async def _read_later(uri: str, mime_type: str, begin: Callable[[], Any]) -> Any:
+        return _contents(uri, mime_type, await begin())
 
     # Prompts and completion.
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import socket
 from collections.abc import Callable
-from typing import Any, ClassVar, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred
@@ -18,6 +20,10 @@ from mcp_echo.settings.table import ConfigError, Settings
 
 STOP_MARGIN = 5.0
 """Seconds that a stop may take beyond the drain."""
+
+UNSENT_BYTES = 64 * 1024
+"""What the kernel is to hold for a client that does not read; left alone, it takes megabytes for each, and a
+few thousand of them have all the memory that the machine has for TCP."""
 
 
 class StartError(Exception):
@@ -57,7 +63,9 @@ def endpoint(reactor: object, description: str, variable: str) -> IStreamServerE
     except Exception as error:
         # Endpoint parsers are plugins and raise what they like; to the operator it is one bad setting.
         reason = f"{type(error).__name__}: {error}"
-        raise ConfigError(f"{variable} {description!r} is no port or endpoint ({reason})") from None
+        example = "such as 3000 or unix:/run/mcp.sock"
+        problem = f"{variable} {description!r} is not a port or an endpoint, {example}"
+        raise ConfigError(f"{problem} ({reason})") from None
 
 
 class Place(NamedTuple):
@@ -68,6 +76,8 @@ class Place(NamedTuple):
     """The endpoint's description, for the log."""
     refused: Callable[[], None]
     """Called when an endpoint that takes its time to listen has failed to."""
+    quiet: bool = False
+    """Whether nothing is said of it at the start: it is one worker's share of what its parent tells."""
 
 
 class Listening(Service):
@@ -79,8 +89,6 @@ class Listening(Service):
     """
 
     _log = Logger("mcp_echo")
-    _serves: ClassVar[str]
-    """What the port is for, for the log."""
 
     def __init__(self, place: Place, factory: IProtocolFactory) -> None:
         self._place = place
@@ -102,10 +110,8 @@ class Listening(Service):
             listening.addErrback(refusals.append)
         self.port = listening
         for refusal in refusals:
-            refusal.trap(CannotListenError, OSError)
-            raise StartError(
-                mask_tokens(f"cannot listen on {self._place.description}: {refusal.value}")
-            ) from None
+            refusal.trap(CannotListenError, OSError, OverflowError)
+            raise StartError(mask_tokens(f"{self._cannot(refusal)}{_advice(refusal.value)}")) from None
 
     def startService(self) -> None:
         """Take connections.
@@ -119,17 +125,17 @@ class Listening(Service):
         cast(Deferred[Any], self.port).addCallbacks(self._take_connections, self._give_up)
 
     def _take_connections(self, port: IListeningPort) -> IListeningPort:
-        self._log.info("Serving {what} on {where}", what=self._serves, where=self._place.description)
+        """Take connections on a port that listens."""
+        _bound_unsent(port)
         return port
 
     def _give_up(self, refusal: Failure) -> None:
         if not refusal.check(CancelledError):
-            self._log.critical(
-                "cannot listen on {where}: {reason}",
-                where=self._place.description,
-                reason=refusal.getErrorMessage(),
-            )
+            self._log.critical("{problem}", problem=self._cannot(refusal))
             self._place.refused()
+
+    def _cannot(self, refusal: Failure) -> str:
+        return f"cannot listen on {self._place.description}: {refusal.getErrorMessage().rstrip('.')}"
 
     def _close(self) -> Deferred[Any] | None:
         """Take no more connections."""
@@ -137,3 +143,29 @@ class Listening(Service):
             return None
         self.port.cancel()
         return self.port.addCallback(lambda port: None if port is None else port.stopListening())
+
+
+def _bound_unsent(port: IListeningPort) -> None:
+    """Bound what the kernel takes of an answer ahead of the client; connections inherit it.
+
+    As tcp_notsent_lowat does for all of a machine (https://docs.kernel.org/networking/ip-sysctl.html).
+    """
+    # In memory there is no socket, and a Unix socket's buffers do not grow. Not every system has the option.
+    listening, option = getattr(port, "socket", None), getattr(socket, "TCP_NOTSENT_LOWAT", None)
+    if isinstance(listening, socket.socket) and listening.family != socket.AF_UNIX and option is not None:
+        listening.setsockopt(socket.IPPROTO_TCP, option, UNSENT_BYTES)
+
+
+_ADVICE = {
+    errno.EADDRINUSE: "stop what listens there, or take another port with --port (0: any that is free)",
+    errno.EACCES: "take a port from 1024 on with --port, or a socket that systemd passes",
+    errno.ENOENT: "make the directory of the socket first",
+    errno.EADDRNOTAVAIL: "take an address of this machine with --host",
+}
+
+
+def _advice(problem: object) -> str:
+    """Return what to do about a port that cannot be had, after a semicolon; nothing where that is unknown."""
+    cause = getattr(problem, "socketError", problem)
+    advice = _ADVICE.get(getattr(cause, "errno", None) or 0)
+    return "" if advice is None else f"; {advice}"

@@ -43,8 +43,15 @@ FIELDS = (
     "status",
     "milliseconds",
     "error",
+    "leg",
+    "oauth_error",
     "refusal",
     "findings",
+    "remedy",
+    "mcp_url",
+    "page_url",
+    "unix_socket",
+    "trace_page_file",
 )
 """Event fields that are shown beside the text, in this order; for people those that it does not name."""
 
@@ -53,6 +60,11 @@ WHOLE = {"request": "> ", "answer": "< "}
 
 _BARE = re.compile(r"[\w.:/,-]+")
 
+_TWISTED = ("twisted", "log_legacy", "-")
+"""The namespaces of the log that Twisted writes to."""
+_PORTS = ("twisted.internet.tcp", "twisted.internet.unix")
+"""Those of ports, which tell there alone that a connection could not be taken (accept(2), EMFILE)."""
+
 _LEVELS = {
     "DEBUG": LogLevel.debug,
     "INFO": LogLevel.info,
@@ -60,6 +72,7 @@ _LEVELS = {
     "ERROR": LogLevel.error,
     "CRITICAL": LogLevel.critical,
 }
+_SEVERITY = tuple(_LEVELS.values())
 
 
 class Output(Protocol):
@@ -139,7 +152,7 @@ def _appending(path: str) -> FileIO:
         file.parent.mkdir(parents=True, exist_ok=True)
         return file.open("ab", buffering=0)
     except OSError as error:
-        raise ConfigError(f"LOG_FILE {path} cannot be written: {error.strerror}") from None
+        raise ConfigError(f"MCP_ECHO_LOG_FILE {path} cannot be written: {error.strerror}") from None
 
 
 def standard_output() -> LogOutput:
@@ -149,7 +162,7 @@ def standard_output() -> LogOutput:
         ConfigError: It is closed, and its descriptor may be a client's connection by now.
     """
     if sys.__stdout__ is None:
-        raise ConfigError("standard output is closed: set LOG_FILE, or send it to /dev/null")
+        raise ConfigError("standard output is closed: set MCP_ECHO_LOG_FILE, or send it to /dev/null")
     return LogOutput(FileIO(1, "w", closefd=False))
 
 
@@ -298,7 +311,13 @@ def observer(settings: Settings, output: Output, worker: int | None = None) -> I
     if worker is not None:
         render = _marked(render, worker)
     level = LogLevel.debug if settings.debug else _LEVELS[settings.log_level]
+    # Twisted tells how it starts and stops: for those who look for a fault in this program.
+    others = level if level == LogLevel.debug else max(level, LogLevel.warn, key=_SEVERITY.index)
     predicate = LogLevelFilterPredicate(defaultLogLevel=level)
+    for namespace in _TWISTED:
+        predicate.setLogLevelForNamespace(namespace, others)
+    for namespace in _PORTS:
+        predicate.setLogLevelForNamespace(namespace, level)
     filtering: ILogObserver = FilteringLogObserver(LineObserver(output, render), [predicate])
     return filtering
 

@@ -13,9 +13,10 @@ from twisted.logger import Logger
 
 
 class SignalReactions(Service):
-    """Calls a function for a signal, once the reactor runs.
+    """Calls a function for a signal: from the start on, in the time of the reactor, once that runs.
 
-    A signal that somebody else has taken or told to be ignored (``nohup``, a debugger, a shell that starts
+    It has to start before whatever tells that the server is there, for who hears of that may send a signal. A
+    signal that somebody else has taken or told to be ignored (``nohup``, a debugger, a shell that starts
     a job in the background) is left alone; the reactor's own reaction is replaced. What is called stays
     called until the process ends: a service that is stopping hears signals too.
 
@@ -28,14 +29,16 @@ class SignalReactions(Service):
         self._reactor = reactor
         self._reactions = reactions
 
-    def startService(self) -> None:
-        """React from the moment on at which the reactor has installed its own signal handlers."""
-        super().startService()
+    def privilegedStartService(self) -> None:
+        """React from now on, and go on to when the reactor has installed its own signal handlers."""
+        super().privilegedStartService()
+        self._install()
         self._reactor.callWhenRunning(self._install)
 
     def _install(self) -> None:
         for number in self._reactions:
             before = signal.getsignal(number)
+            # Twice: the reactor takes some of them when it begins to run.
             if before is signal.SIG_DFL or getattr(before, "__self__", None) is self._reactor:
                 signal.signal(number, self._received)
 

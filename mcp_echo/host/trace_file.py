@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -10,24 +11,25 @@ from typing import NamedTuple
 from mcp_echo.redaction import mask_tokens
 from mcp_echo.settings.table import ConfigError
 
+_ID = re.compile(r"[A-Za-z0-9_-]{32}")
+
 
 class Named(NamedTuple):
-    """One line of the file: a name, and the two keys that belong to it."""
+    """One line of the file: a name, and the id that belongs to it."""
 
     label: str
     id: str
-    share: str
 
 
 def read_named(name: str, new_key: Callable[[], str]) -> list[Named]:
-    """Return what a file names, once each line of it has its keys.
+    """Return what a file names, once each line of it has an id.
 
-    A line is a name, and behind it two keys; where they are missing they are made, and the file is written
-    anew, for its user alone. Empty lines and those that begin with ``#`` stay.
+    A line is a name, and behind it an id; where that is missing it is made, and the file is written anew, for
+    its user alone. Empty lines and those that begin with ``#`` stay.
 
     Args:
         name: The file.
-        new_key: Makes a key.
+        new_key: Makes an id.
 
     Raises:
         ConfigError: It cannot be read or written, or a line is none.
@@ -42,7 +44,7 @@ def read_named(name: str, new_key: Callable[[], str]) -> list[Named]:
     except OSError as error:
         raise ConfigError(f"MCP_ECHO_TRACE_FILE {mask_tokens(name)}: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise ConfigError(f"MCP_ECHO_TRACE_FILE {mask_tokens(name)} is no text in UTF-8") from None
+        raise ConfigError(f"MCP_ECHO_TRACE_FILE {mask_tokens(name)} is not text in UTF-8") from None
     return list(named.values())
 
 
@@ -53,11 +55,11 @@ def _says_something(line: str) -> bool:
 def _named(line: str, new_key: Callable[[], str]) -> Named:
     words = line.split()
     if len(words) == 1:
-        return Named(words[0], new_key(), new_key())
-    if len(words) == 3:
+        return Named(words[0], new_key())
+    if len(words) == 2 and _ID.fullmatch(words[1]):
         return Named(*words)
     raise ConfigError(
-        "MCP_ECHO_TRACE_FILE: a line is a name without blanks, which this server adds its keys to"
+        "MCP_ECHO_TRACE_FILE: write one name without blanks in each line; the server adds the id"
     )
 
 

@@ -88,7 +88,9 @@ SESSIONS = Figure(
     "named by a handle.",
     ("kind",),
 )
-SESSIONS_LIMIT = Figure("sessions_limit", "Sessions and handles that may live at once (MCP_MAX_SESSIONS).")
+SESSIONS_LIMIT = Figure(
+    "sessions_limit", "Sessions and handles that may live at once (MCP_ECHO_MAX_SESSIONS)."
+)
 SESSIONS_CREATED = Figure("sessions_created", "Sessions and handles made here.")
 SESSIONS_ENDED = Figure(
     "sessions_ended",
@@ -98,7 +100,7 @@ SESSIONS_ENDED = Figure(
 )
 SESSIONS_REFUSED = Figure(
     "sessions_refused",
-    "Sessions and handles not made: full (MCP_MAX_SESSIONS), principal "
+    "Sessions and handles not made: full (MCP_ECHO_MAX_SESSIONS), principal "
     "(MCP_ECHO_MAX_SESSIONS_PER_PRINCIPAL), address (MCP_ECHO_MAX_SESSIONS_PER_ADDRESS), too_fast "
     "(MCP_ECHO_INITIALIZE_RATE).",
     ("reason",),

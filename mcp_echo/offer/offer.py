@@ -14,7 +14,6 @@ from mcp_echo.offer.trace_resources import TRACE_RESOURCES, TRACE_TEMPLATES
 from mcp_echo.settings.table import Settings
 from mcp_echo.tools.base import Call, Catalogue
 from mcp_echo.tools.catalogue import catalogue
-from mcp_echo.watch.observer import Observer
 
 ModernMethod = Callable[[Raw, Call], Any]
 
@@ -31,8 +30,6 @@ class Offer:
     """Extension → what the server declares of it (modern era)."""
     methods: Mapping[str, ModernMethod] = field(default_factory=dict)
     """Methods that extensions add (modern era)."""
-    observer: Observer | None = None
-    """Is told of what clients do; None for no observer."""
 
 
 def diagnostic_offer(settings: Settings) -> Offer:

@@ -68,10 +68,15 @@ class Template:
     name: str
     title: str
     description: str
-    read: Callable[[Call, str], Content]
+    read: Callable[[Call, str], Any]
     mime_type: str = JSON
     exists: Callable[[ServerContext, str], bool] = lambda _context, _variable: True
     """Whether the variable leads to something; of handles, it is their owner's alone to know."""
+
+    @property
+    def is_later(self) -> bool:
+        """Whether it takes its time; see `Resource.is_later`."""
+        return iscoroutinefunction(self.read)
 
     def describe(self, revision: Revision) -> dict[str, Any]:
         """Return the entry in ``resources/templates/list``, with only what ``revision`` knows."""

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from mcp_echo.offer.resources import Content, Resource, Template, json_content, no_resource
+from mcp_echo.protocol.errors import TracesUnavailable
 from mcp_echo.sessions.subscriptions import Subscriptions
 from mcp_echo.tools.base import Call, ServerContext
 from mcp_echo.watch.evidence.formats import EVIDENCE
 from mcp_echo.watch.findings import Report
+from mcp_echo.watch.insight import Insight
 from mcp_echo.watch.rules.table import RULES
-from mcp_echo.watch.traces import Trace
+from mcp_echo.watch.traces import Trace, is_key
 
 FINDINGS_URI = "echo://findings"
 TRACE_URI = "echo://trace/{trace}"
@@ -48,15 +51,32 @@ def _evidence(ending: str) -> Show:
 
 
 def _is_there(context: ServerContext, trace_id: str) -> bool:
-    return context.insight is not None and context.insight.traces.find(trace_id) is not None
+    """Return whether there is a trace, or may be one in a store.
+
+    The store is asked for it, so that this process hears of its changes.
+    """
+    insight = context.insight
+    if insight is None:
+        return False
+    if insight.traces.find(trace_id) is not None:
+        return True
+    if not (insight.store.is_shared and is_key(trace_id)) or insight.traces.ended(trace_id) is not None:
+        return False
+    context.spawn(_watched(insight, trace_id))
+    return True
+
+
+async def _watched(insight: Insight, trace_id: str) -> None:
+    with suppress(TracesUnavailable):
+        await insight.store.find(trace_id)
 
 
 def _template(ending: str, title: str, description: str, show: Show) -> Template:
     uri = f"{TRACE_URI}{ending}"
 
-    def read(call: Call, trace_id: str) -> Content:
+    async def read(call: Call, trace_id: str) -> Content:
         insight = call.context.insight
-        trace = None if insight is None else insight.traces.find(trace_id)
+        trace = None if insight is None else await insight.latest(trace_id)
         if insight is None or trace is None:
             raise no_resource(uri.format(trace=trace_id))
         return show(trace, insight.report(trace))

@@ -25,8 +25,13 @@ def client_for(reactor: Any, cacert: str | None, timeout: float) -> HTTPClient:
     Raises:
         CannotFetch: The file cannot be read, or has no certificates.
     """
+    return HTTPClient(agent_for(reactor, cacert, timeout))
+
+
+def agent_for(reactor: Any, cacert: str | None, timeout: float) -> Agent:
+    """Return what sends requests; the arguments and errors are those of `client_for`."""
     policy = BrowserLikePolicyForHTTPS(None if cacert is None else _trusted(Path(cacert)))
-    return HTTPClient(Agent(reactor, policy, connectTimeout=timeout))
+    return Agent(reactor, policy, connectTimeout=timeout)
 
 
 def _trusted(path: Path) -> Any:

@@ -9,11 +9,11 @@ from typing import Any, NoReturn
 import msgspec
 from treq.client import HTTPClient
 from twisted.internet.defer import Deferred
-from twisted.python import usage
 
 from mcp_echo import __version__
+from mcp_echo.report.client_options import LEVELS, parse
 from mcp_echo.report.fetch import CannotFetch, fetch
-from mcp_echo.report.options import LEVELS, ReportOptions
+from mcp_echo.report.options import ReportOptions
 
 CLEAN, FOUND, UNKNOWN = 0, 1, 2
 """Exit statuses: nothing at the level asked for, something, and that it cannot be told."""
@@ -41,11 +41,7 @@ def main(arguments: Sequence[str]) -> None:
         SystemExit: Always, with the exit status.
     """
     options = ReportOptions()
-    try:
-        options.parseOptions(list(arguments))
-    except usage.UsageError as error:
-        _tell(f"{error}; mcp-echo report --help says more")
-        raise SystemExit(UNKNOWN) from None
+    parse(options, arguments, "report")
     from twisted.internet.task import react
 
     react(_run, [options])
@@ -81,7 +77,7 @@ async def report(
         return UNKNOWN
     write(evidence if evidence.endswith(b"\n") else evidence + b"\n")
     if not found.exchanges:
-        _tell("nothing has come to this trace: see that the client is given its address")
+        _tell("nothing has come to this trace: give the client its address")
     failing = LEVELS[: LEVELS.index(options["fail-on"]) + 1]
     return FOUND if any(each.level in failing for each in found.findings) else CLEAN
 
@@ -92,7 +88,7 @@ async def _fetched(client: HTTPClient, options: ReportOptions) -> tuple[bytes, _
     try:
         decided = msgspec.json.decode(found, type=_Report)
     except msgspec.MsgspecError:
-        raise CannotFetch("what answered is no report of mcp-echo: see that the address is right") from None
+        raise CannotFetch("the answer is not a report of mcp-echo: check the address") from None
     return await fetch(client, f"{options.address}evidence.{options['format']}", headers), decided
 
 

@@ -19,8 +19,8 @@ MOST = 8 * 1024 * 1024
 """Bytes of one answer that are read."""
 
 _WHAT_TO_DO = {
-    401: "something before the server asks who you are: give credentials with --header",
-    403: "something before the server refuses this: give credentials with --header",
+    401: "a gateway asks for credentials: give them with --header",
+    403: "a gateway refuses this: give credentials with --header",
     404: "there is no such trace, or it has ended: make one with POST /t, and ask before it expires",
     429: "there were too many requests: try again later",
     503: "the server cannot answer now: try again later",
@@ -60,7 +60,7 @@ async def fetch(client: HTTPClient, url: str, headers: list[tuple[str, str]]) ->
     except CannotFetch:
         raise
     except Exception as error:
-        raise CannotFetch(_why(origin_of(url), error)) from None
+        raise CannotFetch(why_not(origin_of(url), error)) from None
     if response.code != 200:
         raise CannotFetch(_refused(url, response.code, body))
     return body
@@ -74,33 +74,38 @@ async def _body(response: Any) -> bytes:
         nonlocal left
         left -= len(piece)
         if left < 0:
-            raise CannotFetch(f"the answer is longer than {MOST >> 20} MiB, so that it is none of mcp-echo's")
+            raise CannotFetch(f"the answer is longer than {MOST >> 20} MiB, so mcp-echo did not write it")
         pieces.append(piece)
 
     await treq.collect(response, take)
     return b"".join(pieces)
 
 
-def _why(origin: str, error: Exception) -> str:
-    """Return what an exception means for those who gave the command."""
+def why_not(origin: str, error: Exception) -> str:
+    """Return what an exception means for those who gave the command.
+
+    Args:
+        origin: Scheme and host of what was asked.
+        error: What asking for it has raised.
+    """
     reason: Any = error
     if isinstance(error, ResponseFailed) and error.reasons:
         reason = error.reasons[0].value
     named = one_line(f"{type(reason).__name__}: {reason}")
     if isinstance(reason, DNSLookupError):
-        return f"{origin} has no address: see that the host is written as it should be"
+        return f"{origin} has no address: check how the host is written"
     if isinstance(reason, ConnectError):
-        return f"{origin} cannot be reached ({named}): see that the server runs and listens there"
+        return f"{origin} cannot be reached ({named}): check that the server runs and listens there"
     if type(reason).__module__.partition(".")[0] in ("OpenSSL", "service_identity"):
         return f"{origin} is not trusted ({named}): give the certificate that signed its own with --cacert"
-    return f"{origin} did not answer as it should ({named}): see that it is mcp-echo, and try again"
+    return f"{origin} did not answer in HTTP ({named}): check that it is mcp-echo, and try again"
 
 
 def _refused(url: str, status: int, body: bytes) -> str:
     if 300 <= status < 400:
         todo = "redirects are not followed: give the address that it leads to"
     else:
-        todo = _WHAT_TO_DO.get(status, "see that it is the address of a trace of mcp-echo")
+        todo = _WHAT_TO_DO.get(status, "check that it is the address of a trace of mcp-echo")
     said = ""
     with suppress(msgspec.MsgspecError):
         message = msgspec.json.decode(body, type=_Refusal).error.message

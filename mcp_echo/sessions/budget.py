@@ -149,7 +149,7 @@ class StateBudget(Budget):
         # Most budgets that are made, those of single logs, are never asked for one.
         self._holders: WeakValueDictionary[str, HolderBudget] | None = None
         self.sessions = 0
-        """Bytes of the sessions themselves, which MCP_MAX_SESSIONS bounds and this limit does not."""
+        """Bytes of the sessions themselves, which MCP_ECHO_MAX_SESSIONS bounds and this limit does not."""
         self.waiting = 0
         """Messages in all queues that no connection has taken yet."""
         self.messages_queued = 0

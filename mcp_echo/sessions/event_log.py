@@ -19,7 +19,7 @@ https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#resuma
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Awaitable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from operator import attrgetter
 from typing import Protocol, TypeVar
@@ -97,7 +97,7 @@ class Stream:
     It outlives connections; at most one connection reads it at a time.
     """
 
-    __slots__ = ("ended", "gone", "listening", "reader", "resumed", "tag", "unread")
+    __slots__ = ("ended", "gone", "hushed", "listening", "reader", "resumed", "tag", "unread")
 
     def __init__(self, tag: str, listening: bool) -> None:
         self.tag = tag
@@ -110,8 +110,27 @@ class Stream:
         """True while its connection is one that came back for it."""
         self.ended = False
         """True when no message will follow: the request is answered, or the session is over."""
+        self.hushed = False
+        """True while not even a keep-alive may be sent: somebody tries what silence does to it."""
         self.gone = 0
         """The highest sequence of its messages that are kept no more, or were not kept."""
+
+
+async def hushed(stream: Stream | None, wait: Awaitable[None]) -> None:
+    """Wait, and have a stream carry no keep-alive for as long.
+
+    Args:
+        stream: The stream; None where there is none to be silent.
+        wait: What to wait for.
+    """
+    if stream is None:
+        await wait
+        return
+    stream.hushed = True
+    try:
+        await wait
+    finally:
+        stream.hushed = False
 
 
 class Log(Protocol):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from mcp_echo.protocol.errors import SessionNotFound, TooManySessions
+from mcp_echo.protocol.session_ids import new_node
 from mcp_echo.sessions.budget import StateBudget
 from mcp_echo.sessions.event_log import EventLog
 from mcp_echo.sessions.key import SessionKey
@@ -21,7 +22,6 @@ from mcp_echo.sessions.store import (
     Statistics,
     StoreHealth,
     StoreLimits,
-    new_node,
     refusal_for,
 )
 

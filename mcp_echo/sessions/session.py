@@ -92,7 +92,7 @@ class Waiting(Protocol):
         """Here it is."""
 
     def astray(self, what: str) -> None:
-        """Something came that is no answer to any question that is open."""
+        """Something came that is not an answer to any question that is open."""
 
 
 def shown_id(message_id: MessageId | None) -> str:

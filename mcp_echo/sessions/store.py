@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
@@ -133,15 +132,6 @@ class SessionShare(NamedTuple):
     """Bytes of its queued messages and last echoes; None where no share bounds them."""
     state_left: int | None
     """How many more there is room for; None likewise."""
-
-
-def new_node(name: str | None = None) -> str:
-    """Return a name for this process that no other one has.
-
-    Args:
-        name: What the operator calls it, or None.
-    """
-    return f"{name or 'node'}-{secrets.token_hex(4)}"
 
 
 class StoreLimits(NamedTuple):

@@ -1,8 +1,8 @@
 """What is known of sessions that are no more, and of those that are on another node. No I/O.
 
-Each node knows the sessions that it has seen end, in its memory. Of what other nodes have ended in a shared
-store it knows nothing, unless it had a copy; and it cannot tell when such a session was used last, since that
-may have been on another node.
+Each node knows in its memory the sessions that it has seen end, and those that other nodes of a shared store
+have ended and have told it of: each tells what it knew. Of such a session nobody can tell when it was used
+last, since that may have been on another node.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from mcp_echo.watch.records import Tombstone
 
 _ENDED: dict[EndReason, str] = {
     "expired": "expired",
-    "closed": "closed by its client",
+    "closed": "closed by DELETE or by a fault",
     "displaced": "displaced by another session",
 }
 
@@ -70,11 +70,13 @@ class Tombstones:
         return len(self._graves)
 
     def bury(self, key: SessionKey, life: Life, reason: EndReason) -> None:
-        """Remember a session that has just been found to be over; state behind a handle is let go of.
+        """Remember a session that has just been found to be over, unless its end is known already.
+
+        State behind a handle is let go of.
 
         One that expired ended when its time was up, which may be a while ago.
         """
-        if key.handle:
+        if key.handle or key.id in self._graves:
             return
         now = self._wall()
         idle = life.idle

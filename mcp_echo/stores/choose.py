@@ -14,9 +14,11 @@ from twisted.logger import Logger
 from mcp_echo.auth.sealed import Seal
 from mcp_echo.cluster.engine import Engine, EngineRefused, RecordLimits, Secret, SecretKept
 from mcp_echo.cluster.store import ACKNOWLEDGE, HEARTBEAT, SharedStore
+from mcp_echo.cluster.traces import SharedTraces
 from mcp_echo.host.listening import StartError
 from mcp_echo.sessions.limits import share_of
 from mcp_echo.settings.table import ConfigError, Settings
+from mcp_echo.stores.health import SESSIONS, TRACES, Purpose
 from mcp_echo.stores.redis.address import INSTALL
 
 MEMORY = "memory:"
@@ -33,28 +35,84 @@ def open_engine(reactor: IReactorTime, settings: Settings, node: str) -> Engine 
     Raises:
         ConfigError: The address cannot be used, or its library is missing.
     """
-    if settings.store == MEMORY:
-        return None
     limits = RecordLimits(
         settings.max_sessions,
         settings.max_sessions_per_principal,
         share_of(settings.max_sessions_per_address, settings.max_sessions),
     )
+    return _open(reactor, settings.store, limits, node, SESSIONS)
+
+
+def open_trace_engine(reactor: IReactorTime, settings: Settings, node: str) -> Engine | None:
+    """Return the engine that keeps traces, beside the sessions; see `open_engine`.
+
+    Each trace has room for all that it may keep, so that all of them together never take more than they may.
+    """
+    most = min(settings.traces, max(1, settings.max_trace_bytes // settings.trace_bytes))
+    return _open(reactor, settings.store, RecordLimits(most), node, TRACES)
+
+
+def _open(
+    reactor: IReactorTime, store: str, limits: RecordLimits, node: str, purpose: Purpose
+) -> Engine | None:
+    if store == MEMORY:
+        return None
     # Each only where it is wanted: Redis needs a library that not everybody has.
     try:
-        if settings.store.startswith("sqlite:"):
+        if store.startswith("sqlite:"):
             from mcp_echo.stores.sqlite.engine import SqliteEngine
 
-            return SqliteEngine(reactor, settings.store, limits, node)
+            return SqliteEngine(reactor, store, limits, node, purpose=purpose)
         from mcp_echo.stores.redis.engine import RedisEngine
 
-        return RedisEngine(reactor, settings.store, limits, node)
+        return RedisEngine(reactor, store, limits, node, purpose=purpose)
     except ImportError as error:
         raise ConfigError(
             f"MCP_ECHO_STORE: Redis needs libraries that are not there ({error}): {INSTALL}"
         ) from None
     except EngineRefused as error:
         raise ConfigError(f"MCP_ECHO_STORE: {error}") from None
+
+
+class TraceService(Service):
+    """Starts and stops what keeps the traces.
+
+    Args:
+        engine: Keeps them.
+        traces: Is told of what other nodes do.
+        key: The operator's key, or None.
+        spawn: Starts work that goes on by itself.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        traces: SharedTraces,
+        key: str | None,
+        spawn: Callable[[Coroutine[Any, Any, None]], object],
+    ) -> None:
+        self._engine = engine
+        self._traces = traces
+        self._key = key
+        self._spawn = spawn
+
+    def startService(self) -> None:
+        """Open what is to be opened, and begin.
+
+        Raises:
+            StartError: It cannot be used.
+        """
+        super().startService()
+        try:
+            self._engine.open()
+        except EngineRefused as error:
+            raise StartError(f"MCP_ECHO_STORE: {error}") from None
+        self._engine.start(self._traces)
+        self._spawn(self._traces.begin(None if self._key is None else self._key.encode()))
+
+    def stop(self) -> Deferred[None]:
+        """Keep what waits, and stop; called once no request is recorded any more."""
+        return Deferred.fromCoroutine(self._traces.stop())
 
 
 class StoreService(Service):

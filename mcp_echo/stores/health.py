@@ -27,6 +27,32 @@ class Notice(NamedTuple):
     """Seconds without it after which it is over."""
 
 
+class Purpose(NamedTuple):
+    """What is kept in a place, for the log."""
+
+    name: str
+    """What the place is called: ``session store``."""
+    refused: str
+    """What comes of it that the place cannot be reached."""
+    saves: str
+    """How less of it is kept."""
+    suffix: str = ""
+    """What the place's name has at its end, so that it is not the place of the sessions."""
+
+
+SESSIONS = Purpose(
+    "session store",
+    "requests for sessions are refused with 503",
+    "have fewer or smaller sessions (MCP_ECHO_MAX_SESSIONS, MCP_ECHO_MAX_STATE_BYTES)",
+)
+TRACES = Purpose(
+    "trace store",
+    "nothing is recorded, and all else goes on",
+    "have fewer or smaller traces (MCP_ECHO_TRACES, MCP_ECHO_TRACE_BYTES)",
+    "-traces",
+)
+
+
 class Trouble:
     """What goes wrong for a while: the log is told once when it begins, and once when it is over.
 

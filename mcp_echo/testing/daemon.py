@@ -19,13 +19,19 @@ STOP_SECONDS = 10.0
 _LOOK_SECONDS = 0.05
 _SHOWN = 8000
 """Characters of the log that a failure shows."""
-_PORT = re.compile(r"EchoSite starting on ([0-9]{1,5})\b")
-_SERVES = "Serving MCP at "
+_SERVES = re.compile(r"Serving MCP at http://127\.0\.0\.1:([0-9]{1,5})/mcp\b")
 
 COMMAND = (
     *(sys.executable, "-m", "mcp_echo", "--host=127.0.0.1", "--port=0"),
     # The port is read from the log, whatever the environment says of logs.
-    *("--log-file=", "--log-format=text", "--log-level=INFO", "--workers=1", "--drain-timeout=1"),
+    *(
+        "--log-file=",
+        "--log-format=text",
+        "--log-level=INFO",
+        "--public-url=",
+        "--workers=1",
+        "--drain-timeout=1",
+    ),
 )
 """Starts the daemon on a port of loopback that is free."""
 
@@ -62,10 +68,10 @@ def _port(process: subprocess.Popen[bytes], log: Path) -> str:
         # Asked before the log is read: what it has written by then is all there.
         status = process.poll()
         said = log.read_text(encoding="utf-8", errors="replace")
-        found = _PORT.search(said)
+        found = _SERVES.search(said)
         if status is not None:
             raise StartError(f"mcp-echo ended with status {status} before it served; its log:\n{_end(said)}")
-        if found is not None and _SERVES in said:
+        if found is not None:
             return found[1]
         if time.monotonic() > late:
             raise StartError(f"mcp-echo did not serve in {READY_SECONDS:g} s; its log:\n{_end(said)}")

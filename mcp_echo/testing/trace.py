@@ -151,6 +151,6 @@ def _ask(method: str, url: str, body: object = None) -> tuple[int, bytes]:
         answer = connection.getresponse()
         return answer.status, answer.read()
     except HTTPException as error:
-        raise TraceError(f"{method} {url} was answered with no HTTP: {error!r}") from None
+        raise TraceError(f"{method} {url} was not answered in HTTP: {error!r}") from None
     finally:
         connection.close()

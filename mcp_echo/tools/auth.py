@@ -27,6 +27,7 @@ from mcp_echo.redaction import fingerprint, mask, mask_header, mask_tokens, prin
 from mcp_echo.tools.base import Answer, Call, NoArguments, Tool, ToolError
 from mcp_echo.tools.headers import shown
 from mcp_echo.tools.identity import Identity, identities_of, told, told_by_claims
+from mcp_echo.tools.verification import Verification, verification_of
 
 
 def bearer_token(headers: Headers) -> str | None:
@@ -39,11 +40,11 @@ class BearerDecodeArguments(msgspec.Struct, forbid_unknown_fields=True, frozen=T
 
     token: Annotated[
         str | None,
-        Meta(description="Token to decode; else the one in Authorization."),
+        Meta(description="Token; else the request's."),
     ] = None
     header: Annotated[
         str | None,
-        Meta(description="Name of a header to decode instead."),
+        Meta(description="Header to decode instead."),
     ] = None
 
 
@@ -60,6 +61,8 @@ class BearerDecodeResult(msgspec.Struct, rename="camel"):
     not_before: str | None = None
     expires: str | None = None
     signature_verified: bool = False
+    verified_by: str | None = None
+    """The key that has signed it; what of the claims does not hold here is among the problems."""
     problems: list[str] = []
     other_sources: list[str] = []
     """Further headers of the request that have tokens."""
@@ -72,7 +75,7 @@ _DEEPEST_INDENTED = 8
 
 
 def bearer_decode(call: Call, arguments: BearerDecodeArguments) -> Answer:
-    """Decode a JWT without verifying it, or say why it is none."""
+    """Decode a JWT and say what of it is verified, or say why it is none."""
     found, others = _found(call.headers, arguments)
     if found.token is None:
         return _not_a_token(found, others)
@@ -81,7 +84,7 @@ def bearer_decode(call: Call, arguments: BearerDecodeArguments) -> Answer:
     except jwt.NotAToken as error:
         reasons = (f"This is not a JWT: {error}", *found.problems)
         return _not_a_token(found._replace(problems=reasons), others)
-    return _decoded(token, found, others, call.context.wall())
+    return _decoded(token, found, others, call)
 
 
 def _found(headers: Headers, arguments: BearerDecodeArguments) -> tuple[FoundToken, list[str]]:
@@ -113,7 +116,9 @@ def _origin(found: FoundToken, others: list[str]) -> list[str]:
     return lines
 
 
-def _decoded(token: jwt.Token, found: FoundToken, others: list[str], wall: float) -> Answer:
+def _decoded(token: jwt.Token, found: FoundToken, others: list[str], call: Call) -> Answer:
+    wall = call.context.wall()
+    verified = verification_of(call, found.token)
     times = {
         name: None if seconds is None else _time(seconds)
         for name, seconds in (
@@ -130,7 +135,7 @@ def _decoded(token: jwt.Token, found: FoundToken, others: list[str], wall: float
     lines.append("⏱️ Token Status:")
     lines.extend(f"- {name}: {time}" for name, time in times.items() if time is not None)
     lines.append(f"- Status: {status or 'ENCRYPTED (JWE)'}")
-    lines.append(_NOT_VERIFIED if token.kind == "JWS" else "- Signature: none to verify in a JWE")
+    lines.extend(_verified(token, verified))
     lines.extend(f"- Problem: {printable(problem)}" for problem in problems)
     lines.extend(_origin(found, others))
     result = BearerDecodeResult(
@@ -143,10 +148,21 @@ def _decoded(token: jwt.Token, found: FoundToken, others: list[str], wall: float
         issued=times["Issued"],
         not_before=times["Not Before"],
         expires=times["Expires"],
-        problems=problems,
+        signature_verified=verified is not None and verified.key is not None,
+        verified_by=None if verified is None else verified.key,
+        problems=[*problems, *(() if verified is None else verified.problems)],
         other_sources=others,
     )
     return Answer("\n".join(lines), result)
+
+
+def _verified(token: jwt.Token, verified: Verification | None) -> list[str]:
+    """Return the lines that say what was verified."""
+    if token.kind != "JWS":
+        return ["- Signature: none to verify in a JWE"]
+    if verified is None:
+        return [_NOT_VERIFIED]
+    return [printable(f"- Signature: {verified.signature_text}\n- Claims: {verified.claims_text}")]
 
 
 def _time(seconds: float) -> str:
@@ -172,11 +188,8 @@ def _is_deeper(value: Any, levels: int) -> bool:
 
 BEARER_DECODE = Tool(
     name="bearerDecode",
-    title="Decode bearer token",
-    description=(
-        "Return what a JWT says and its problems; the signature is not verified. Call it when a token is "
-        "refused."
-    ),
+    title="Decode token",
+    description=("Return what a JWT says, its problems and its verifier. Call it when one is refused."),
     arguments=BearerDecodeArguments,
     result=BearerDecodeResult,
     run=bearer_decode,
@@ -227,7 +240,9 @@ class AuthContextResult(msgspec.Struct, rename="camel"):
     token_length: int | None
     token_fingerprint: str | None
     authenticated: bool
-    """Whether the headers have what could be credentials, or name a caller; nothing is verified."""
+    """Whether the headers have what could be credentials, or name a caller; that alone verifies nothing."""
+    verified_by: str | None
+    """The key that has signed the token, where this server has verified that and its claims."""
     session: str | None
     principal: PrincipalShown
     request_id: str | None
@@ -247,11 +262,13 @@ def auth_context(call: Call, _: NoArguments) -> Answer:
     user: dict[str, Any] = {
         fact: told(headers, fact) or told_by_claims(identities, fact) for fact in _OF_USERS
     }
+    verified = None if given is None else verification_of(call, given.token)
     request_id = headers.get("X-Request-Id")
     result = AuthContextResult(
         **user,
         **_of_token(given),
         authenticated=(given is not None and given.plausible) or bool(user["user_id"] or user["email"]),
+        verified_by=verified.key if verified is not None and verified.claims else None,
         session=None if call.session is None else call.session.id,
         principal=shown_principal(call),
         request_id=mask_tokens(request_id) if request_id else None,
@@ -259,7 +276,7 @@ def auth_context(call: Call, _: NoArguments) -> Answer:
         missing=[name for name in _EXPECTED if headers.get(name) is None],
         identities=identities,
     )
-    return Answer(_auth_text(result, given, call), result)
+    return Answer(_auth_text(result, given, verified, call), result)
 
 
 def _of_token(given: Credentials | None) -> dict[str, Any]:
@@ -294,7 +311,7 @@ def _checked(given: Credentials, lines: int) -> Credentials:
         try:
             jwt.read(given.token)
         except jwt.NotAToken as error:
-            problems.append(f"The token looks like a JWT and is none: {error}")
+            problems.append(f"The token looks like a JWT and is not one: {error}")
     plausible = given.plausible and len(problems) == len(given.problems)
     return given._replace(problems=tuple(problems), plausible=plausible)
 
@@ -304,7 +321,9 @@ def _present(headers: Headers, identities: list[Identity]) -> list[str]:
     return [name for name in known if headers.get(name) is not None]
 
 
-def _auth_text(result: AuthContextResult, given: Credentials | None, call: Call) -> str:
+def _auth_text(
+    result: AuthContextResult, given: Credentials | None, verified: Verification | None, call: Call
+) -> str:
     lines = [
         "🔐 Authentication Context",
         "",
@@ -316,7 +335,7 @@ def _auth_text(result: AuthContextResult, given: Credentials | None, call: Call)
         f"- Token Preview: {_preview(given, call)}",
         *(f"- Problem: {problem}" for problem in result.problems),
         "",
-        *_derived_lines(result),
+        *_derived_lines(result, _believed(call.request.seen.subject, verified)),
         "",
         "📨 Headers:",
         *(f"- {name}: ✅ {_header(call, name)}" for name in result.present),
@@ -337,15 +356,28 @@ def _user_lines(result: AuthContextResult) -> list[str]:
     return lines + [f"- {name}: {value}" for name, value in rarely_given if value]
 
 
-def _derived_lines(result: AuthContextResult) -> list[str]:
+def _derived_lines(result: AuthContextResult, believed: str) -> list[str]:
     return [
         "🔑 Derived Information:",
         f"- Authentication: {'✅ Authenticated' if result.authenticated else '❌ Not authenticated'}"
-        " (as the headers say; this server verifies nothing)",
+        f" ({believed})",
         f"- Session: {result.session or 'none (this request stands alone)'}",
         f"- Principal: {principal_text(result.principal)}",
         f"- Request ID: {result.request_id or 'not given'}",
     ]
+
+
+def _believed(subject: str | None, verified: Verification | None) -> str:
+    """Return what the credentials of a request are worth.
+
+    Args:
+        subject: Issuer and subject of its access token, if its trace asks for one and has verified it.
+        verified: What is known of the token that is shown.
+    """
+    if verified is None:
+        return "as the headers say; this server verifies nothing"
+    who = "" if subject is None else f"this trace has verified the access token of {subject}; "
+    return f"{who}the token: {verified.text}; other headers are as they came"
 
 
 def _preview(given: Credentials | None, call: Call) -> str:
@@ -387,10 +419,8 @@ def _hops(identities: list[Identity]) -> list[str]:
 
 AUTH_CONTEXT = Tool(
     name="authContext",
-    title="Authentication context",
-    description=(
-        "Return who seems to be calling and what of it is believed. Call it on 401, 403 or a wrong user."
-    ),
+    title="Auth context",
+    description=("Return who seems to be calling and what is believed. Call it on 401, 403 or a wrong user."),
     arguments=NoArguments,
     result=AuthContextResult,
     run=auth_context,

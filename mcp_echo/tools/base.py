@@ -11,6 +11,7 @@ import msgspec
 
 from mcp_echo.auth.proxies import Caller
 from mcp_echo.http.headers import Headers
+from mcp_echo.oauth.verify import TokenJudge
 from mcp_echo.protocol.errors import McpError
 from mcp_echo.protocol.levels import log_params, reaches
 from mcp_echo.protocol.modern import Path, mirrored_arguments
@@ -59,6 +60,8 @@ class ServerContext:
     """What became of sessions that are gone."""
     insight: Insight | None = None
     """What is known of clients; None where nothing is recorded."""
+    tokens: TokenJudge | None = None
+    """Judges access tokens; None where nothing is recorded."""
     agreed: Clock | None = None
     """Seconds of the clock that all who may work on one request agree on; None for the wall clock."""
 
@@ -108,6 +111,20 @@ class Pong(NamedTuple):
     """The client's result, or an `AskError`."""
     seconds: float | None
     """How long it took; None where none came."""
+
+
+class SentPing(Protocol):
+    """A ping on its way, whose answer nobody waits for."""
+
+    written: float
+    """When a stream has taken it; seconds of the steady clock."""
+    answered: float | None
+    """The same of its answer; None while there is none."""
+    refused: bool
+    """Whether that is an error."""
+
+    def drop(self) -> None:
+        """Take no answer any more."""
 
 
 SESSION_MADE = "This request carried no session id: a new session was made for it"
@@ -161,6 +178,26 @@ class BackChannel(Protocol):
         Raises:
             AskError: No stream has taken it.
         """
+
+    def ways(self) -> Sequence[str]:
+        """Return the names of the streams on which pings reach the client; that of the call is the first.
+
+        Empty where there is none, and in the modern era.
+        """
+
+    def send_ping(self, way: str, padding: str) -> SentPing:
+        """Ping the client on one stream, and wait for nothing.
+
+        Args:
+            way: Its name.
+            padding: What to put into ``_meta``, so that the event is larger.
+
+        Raises:
+            AskError: The stream has not taken it.
+        """
+
+    def silence(self, seconds: float) -> Awaitable[None]:
+        """Let time pass in which this request's stream carries nothing, not even a keep-alive."""
 
     def sleep(self, seconds: float) -> Awaitable[None]:
         """Let time pass."""

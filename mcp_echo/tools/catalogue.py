@@ -7,13 +7,17 @@ from typing import Any
 from mcp_echo.settings.table import Settings
 from mcp_echo.tools.auth import AUTH_CONTEXT, BEARER_DECODE
 from mcp_echo.tools.base import Catalogue, Tool
+from mcp_echo.tools.compare import COMPARE_TRACES
 from mcp_echo.tools.echo import REPLAY_LAST_ECHO, echo_tool
+from mcp_echo.tools.faults import ARM_FAULT, DRILL_PLAN
 from mcp_echo.tools.goat import WHO_IS_THE_GOAT
 from mcp_echo.tools.handles import CLOSE_ECHO_SESSION, create_tool
 from mcp_echo.tools.headers import CORS_ANALYSIS, PRINT_HEADER
 from mcp_echo.tools.probe import CLIENT_PROBE
 from mcp_echo.tools.session import SESSION_INFO
+from mcp_echo.tools.stream_probe import STREAM_PROBE
 from mcp_echo.tools.system import ENVIRONMENT_DUMP, HEALTH_PROBE, REQUEST_TIMING
+from mcp_echo.tools.token import TOKEN_EXPLAIN
 from mcp_echo.tools.traces import CLIENT_REPORT, CREATE_TRACE, FLOW_TIMELINE
 from mcp_echo.watch.insight import has_traces
 
@@ -35,6 +39,9 @@ def catalogue(settings: Settings) -> Catalogue:
         create_tool(settings.session_timeout, settings.store),
         CLOSE_ECHO_SESSION,
         CLIENT_PROBE,
-        *((CREATE_TRACE, CLIENT_REPORT, FLOW_TIMELINE) if has_traces(settings) else ()),
+        STREAM_PROBE,
+        TOKEN_EXPLAIN,
+        *((CREATE_TRACE, CLIENT_REPORT, FLOW_TIMELINE, COMPARE_TRACES) if has_traces(settings) else ()),
+        *((ARM_FAULT, DRILL_PLAN) if has_traces(settings) and settings.faults != "off" else ()),
     )
     return {tool.name: tool for tool in tools}

@@ -125,7 +125,8 @@ def replay_last_echo(call: Call, arguments: SessionArguments) -> Answer:
         )
     if last is None and session is call.session and call.back_channel.session_made:
         raise ToolError(
-            f"Nothing to replay. {SESSION_MADE}. Send the id that initialize, or echo, was answered with."
+            f"Nothing to replay. {SESSION_MADE}. Send the session id that came with the answer to "
+            "initialize or echo."
         )
     if last is None:
         raise ToolError("Nothing to replay: this session has not echoed anything yet. Call echo first.")

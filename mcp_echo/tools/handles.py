@@ -191,8 +191,7 @@ def close_echo_session(call: Call, arguments: SessionArguments) -> Answer:
     """
     if arguments.session is None:
         raise ToolError(
-            "No handle was given: pass the session that createEchoSession returned. A protocol session is "
-            "ended with DELETE."
+            "No handle: pass the session that createEchoSession returned. DELETE ends a protocol session."
         )
     session = _session_behind(call, arguments.session)
     call.context.store.close(session.id, call.principal, handle=True)

@@ -199,7 +199,7 @@ def _origin(verdict: Verdict, origin: str | None) -> str:
 def _preflight(verdict: Verdict, http_method: str) -> str:
     method = [f"the method {http_method}"] if verdict.method_needs_preflight else []
     headers = (
-        [f"what the page itself set of {', '.join(verdict.preflight_for)}"] if verdict.preflight_for else []
+        [f"{', '.join(verdict.preflight_for)}, where the page itself set it"] if verdict.preflight_for else []
     )
     needed = " and ".join([*method, *headers])
     return printable(f"needed for {needed}") if needed else "not needed"

@@ -88,7 +88,7 @@ def _claims(row: IdentityHeader, value: str) -> tuple[dict[str, Any] | None, str
     try:
         token = jwt.read(value)
     except jwt.NotAToken as error:
-        return None, f"it is no JWT: {error}"
+        return None, f"it is not a JWT: {error}"
     return token.payload, None if token.payload is not None else "it is encrypted (JWE)"
 
 

@@ -31,26 +31,26 @@ _FORMS = tuple(
     for form, fault in (
         (
             r"null|none|nil|undefined|nan|n/a|true|false|string|session|handle|\[object object\]",
-            "is the word {shown}, which a client fills in that has no handle.",
+            "is the word {shown}, which clients fill in when they have no handle.",
         ),
         (
             r"=?\{.*\}|\$\{?\w+\}?|\$\(.*\)|%\w+%|<.*>|\[.*\]|:\w+|__\w+__|(?:my|your|the|some)[ _-].*"
             r"|es_(?:\.+|…|[x*]+|<.*>|\{.*\})",
-            "is the placeholder {shown}, which nobody has filled in.",
+            "is the placeholder {shown}, which the client has not filled in.",
         ),
         (
             r"(?:urn:uuid:)?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}",
-            "is {shown}, which has the form of a protocol session's id. That is no handle: it goes into the "
+            "is {shown}, which has the form of a protocol session's id. That is not a handle: send it in the "
             "Mcp-Session-Id header alone.",
         ),
         (
             r"[a-z]+[0-9]+-[0-9]+",
-            "is {shown}, which has the form of an event's id (Last-Event-ID), no handle.",
+            "is {shown}, which has the form of an event's id (Last-Event-ID), not a handle.",
         ),
-        (r"[a-z][a-z0-9+.-]*://.*", "is {shown}, which is a URI, no handle."),
+        (r"[a-z][a-z0-9+.-]*://.*", "is {shown}: a URI is not a handle."),
         (
             r"(?:bearer|basic) .*|eyJ[\w-]*\..*",
-            "is a credential, no handle. Credentials go into the Authorization header alone.",
+            "is a credential, not a handle. Credentials belong into the Authorization header alone.",
         ),
         (
             r"[\w-]{32}",
@@ -64,7 +64,7 @@ _FORMS = tuple(
     )
 )
 _OTHER = (
-    "is {shown}, which is no handle: those are es_ and 32 letters, digits, _ or -. A label given to "
+    "is {shown}, which is not a handle: a handle is es_ and 32 letters, digits, _ or -. A label given to "
     "createEchoSession does not name a session."
 )
 

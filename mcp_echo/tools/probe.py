@@ -190,7 +190,7 @@ def _ping_fault(answer: Any) -> str | None:
         return str(answer)
     if isinstance(answer, dict) and not set(answer) - {"_meta"}:
         return None
-    return f"The answer is {msgspec.json.encode(mask_json(answer)).decode()[:200]}, where it must be {{}}"
+    return f"The answer is {msgspec.json.encode(mask_json(answer)).decode()[:200]}; it must be {{}}"
 
 
 def _nowhere(call: Call) -> str:
@@ -201,11 +201,11 @@ def _nowhere(call: Call) -> str:
 def _faults(question: Question, answer: Any) -> list[str]:
     """Return what is wrong with a client's answer by the schema of its result."""
     if not isinstance(answer, dict):
-        return ["The answer is no object"]
+        return ["The answer is not an object"]
     if question.method == "roots/list":
         roots = answer.get("roots")
         if not isinstance(roots, list):
-            return ["roots is missing or no list"]
+            return ["roots is missing or not a list"]
         return [
             f"Root {place} has no file:// URI"
             for place, root in enumerate(roots)
@@ -249,7 +249,7 @@ async def _progress(call: Call, report: ProbeResult, _: ProbeArguments) -> None:
 async def _logging(call: Call, report: ProbeResult, _: ProbeArguments) -> None:
     if call.log_level is None:
         how = "logLevel in _meta" if call.revision.stateless else "logging/setLevel in this session"
-        report.problems.append(f"No log messages were asked for with {how}, so none is sent")
+        report.problems.append(f"The client asked for no log messages with {how}, so none is sent")
         return
     lost = 0
     for level in LOG_LEVELS[LOG_LEVELS.index(call.log_level) :]:
@@ -279,7 +279,7 @@ async def _cancellation(call: Call, report: ProbeResult, arguments: ProbeArgumen
             data = {"probe": "cancellation", "outcome": f"cancelled after {after}"}
             call.session.log.queue(notification_bytes("notifications/message", log_params("notice", data)))
         raise
-    how = "The response stream was not closed"
+    how = "The client did not close the response stream"
     if not call.revision.stateless:
         how = "No notifications/cancelled for this request came in this session"
     report.problems.append(f"{how} within {seconds:g} s")
@@ -297,10 +297,10 @@ async def _list_changed(call: Call, report: ProbeResult, arguments: ProbeArgumen
         while reads() == 0 and call.context.now() - begun < seconds:
             await call.back_channel.sleep(_STEP)
         if reads() == 0:
-            report.problems.append(f"No list was asked for again within {seconds:g} s")
+            report.problems.append(f"The client asked for no list again within {seconds:g} s")
             return
     report.round_trip = call.context.now() - begun
-    report.answer = "a list was asked for again"
+    report.answer = "the client asked for a list again"
 
 
 def _unheard(call: Call) -> str:

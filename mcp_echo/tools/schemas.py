@@ -11,6 +11,7 @@ https://ajv.js.org/strict-mode.html#strict-types
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -51,8 +52,12 @@ def without_nulls(result: Any) -> Any:
     return result
 
 
+@cache
 def _components(of: type[msgspec.Struct]) -> dict[str, Schema]:
-    """Return the schemas of a struct and those in it by name, as msgspec has them."""
+    """Return the schemas of a struct and those in it by name, as msgspec has them.
+
+    Looking into the types is most of what a server takes to start, and each revision lists the same tools.
+    """
     (_, components) = msgspec.json.schema_components([of], ref_template="{name}")
     # A struct's description is its docstring, which is for whoever reads the code.
     return {

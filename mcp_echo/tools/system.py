@@ -203,7 +203,7 @@ def effective_settings(effective: Effective) -> list[SettingShown]:
     """Return every setting in force as it was written, secrets masked."""
     return [
         SettingShown(
-            each.variables[0],
+            each.called,
             _shown_value(each, effective.values[each.name]),
             effective.origins[each.name],
         )
@@ -332,11 +332,11 @@ def measure(context: ServerContext) -> HealthProbeResult:
 def _problems(context: ServerContext, sessions: int, since_cleanup: float | None) -> list[str]:
     problems = []
     if sessions >= context.store.limit:
-        problems.append(f"All {context.store.limit} sessions that MCP_MAX_SESSIONS allows are in use")
+        problems.append(f"All {context.store.limit} sessions that MCP_ECHO_MAX_SESSIONS allows are in use")
     health = context.store.health()
     if not health.available:
         reason = mask_tokens(health.reason or "no answer")
-        problems.append(f"The session store keeps nothing, so that clients get 503: {reason}")
+        problems.append(f"The session store keeps nothing, so clients get 503: {reason}")
     budget = context.store.budget
     if not budget.has_room(1):
         problems.append(f"Sessions hold all {budget.limit} bytes that MCP_ECHO_MAX_STATE_BYTES allows")

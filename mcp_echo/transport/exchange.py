@@ -18,9 +18,10 @@ from mcp_echo.sessions.session import Session
 from mcp_echo.transport.edge.exchange import HttpExchange
 from mcp_echo.transport.edge.head import text_of
 from mcp_echo.transport.identity import CallerIdentity, header_values
+from mcp_echo.transport.oauth.guard import TakenToken
 from mcp_echo.watch.seen import Seen, SessionEvent
 
-Carry = Callable[[HttpExchange, StreamResponse, bytes | None], Deferred[None]]
+Carry = Callable[[HttpExchange, StreamResponse, bytes | None, TakenToken | None], Deferred[None]]
 Send = Callable[[HttpExchange, Reply], None]
 Fail = Callable[[HttpExchange, Failure], None]
 
@@ -58,6 +59,8 @@ class McpExchange:
         send: Answers with a reply.
         fail: Answers with what went wrong.
         identity: Tells who sends it.
+        strict: Whether all clients are held to what they must and should do; those of a trace that was made
+            strict are in any case.
 
     Raises:
         InvalidRequest: A trusted proxy does not say clearly who the caller is.
@@ -82,6 +85,8 @@ class McpExchange:
         "principal",
         "seen",
         "session_id",
+        "strict",
+        "token",
         "version",
     )
 
@@ -92,12 +97,18 @@ class McpExchange:
         send: Send,
         fail: Fail,
         identity: CallerIdentity,
+        *,
+        strict: bool,
     ) -> None:
         self.seen: Seen = http.seen
+        self.strict = strict
         self.seen.identity = identity
         self.principal = self.seen.principal = identity.principal(http) if identity.believes else None
         if self.seen.trace is not None:
             self.principal = self.seen.trace.owner(self.principal)
+            self.strict = strict or self.seen.trace.strict
+        self.token: TakenToken | None = None
+        """The access token that it brings; None where none is asked for."""
         self._http = http
         self._carry = carry
         self._send = send
@@ -119,6 +130,16 @@ class McpExchange:
         self.last_event_id = said.last_event_id
         self.left = False
         http.when_left(self._left)
+
+    def belongs_to(self, token: TakenToken) -> None:
+        """Have it sent by whoever has a token, so that no session passes from one to another.
+
+        https://modelcontextprotocol.io/specification/2025-11-25/basic/security_best_practices#session-hijacking
+        """
+        self.token = token
+        self.seen.subject = token.owner
+        trace = self.seen.trace
+        self.principal = token.owner if trace is None else trace.owner(token.owner)
 
     @property
     def is_secure(self) -> bool:
@@ -209,7 +230,7 @@ class McpExchange:
         if self.left:
             stream_response.drop()
             return
-        self._over = self._carry(self._http, stream_response, opening)
+        self._over = self._carry(self._http, stream_response, opening, self.token)
         # One that may be open for days has been told of, with all that came.
         self.seen = self._http.seen
         self._over.addBoth(self._stream_over)

@@ -5,9 +5,12 @@ https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#securi
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from mcp_echo.http.cors import CorsPolicy
-from mcp_echo.http.origins import AllowedHosts
+from mcp_echo.http.origins import AllowedHosts, entry_for_host, entry_for_origin
 from mcp_echo.protocol.errors import HostRefused, OriginRefused, WrongMediaType
+from mcp_echo.redaction import mask_tokens
 from mcp_echo.settings.table import Settings
 from mcp_echo.transport.edge.answer import lines_of
 from mcp_echo.transport.edge.exchange import HttpExchange
@@ -16,6 +19,9 @@ from mcp_echo.transport.edge.head import Head
 _WILDCARD_ADDRESSES = frozenset({"0.0.0.0", "::", ""})  # noqa: S104  # compared with, never bound
 
 _MAX_SEEN_HOSTS = 64
+
+_MOST_PARSED = 300
+"""Characters of a header that could be an entry: a host name has 253 at most (RFC 1035 section 2.3.4)."""
 
 
 class Guards:
@@ -53,8 +59,10 @@ class Guards:
         """
         hosts = exchange.head.fields.get(b"host")
         if hosts is not None and hosts[0] not in self._seen_hosts and not self._allows_host(hosts[0]):
+            entry = _entry(hosts[0], entry_for_host)
             raise HostRefused(
-                "Host not allowed here; add it to MCP_ECHO_ALLOWED_HOSTS if it is this server's"
+                f"Host not allowed here; {_add(entry, 'hosts')} if it is this server's",
+                remedy=entry and f"add {entry} to --allowed-hosts",
             )
 
     def _allows_host(self, host: bytes) -> bool:
@@ -74,8 +82,10 @@ class Guards:
             return
         lines = self.cors_lines(exchange.head)
         if not lines:
+            entry = _entry(exchange.head.fields[b"origin"][-1], entry_for_origin)
             raise OriginRefused(
-                "Origin not allowed; add it to MCP_ECHO_ALLOWED_ORIGINS if its pages may call"
+                f"Origin not allowed; {_add(entry, 'origins')} if its pages may call",
+                remedy=entry and f"add {entry} to --allowed-origins",
             )
         exchange.lines.extend(lines)
 
@@ -99,6 +109,21 @@ def check_json(exchange: HttpExchange) -> None:
     media_type = (exchange.joined(b"content-type") or "").partition(";")[0].strip().lower()
     if media_type != "application/json":
         raise WrongMediaType("Unsupported media type: Content-Type must be application/json")
+
+
+def _entry(value: bytes, entry_for: Callable[[str], str | None]) -> str | None:
+    """Return the entry of a list that would let a header in; None where there is none, or a secret is in it.
+
+    An entry is made of what was parsed: letters, digits and a few marks, and at most 300 of them.
+    """
+    written = value[:_MOST_PARSED].decode("latin-1")
+    if len(value) > _MOST_PARSED or mask_tokens(written) != written:
+        return None
+    return entry_for(written)
+
+
+def _add(entry: str | None, what: str) -> str:
+    return f"add {entry or 'it'} to --allowed-{what} (MCP_ECHO_ALLOWED_{what.upper()})"
 
 
 def _as_host(address: str) -> str:

@@ -25,10 +25,11 @@ class Health:
     def health(self) -> dict[str, Any]:
         """Return the counts of the server, which is alive since it answers.
 
-        ``node_tag`` is the second group of the ids of the sessions that are made here.
-        Those of ``sessions`` are of all nodes that share the store, since it was made; ``this_node`` has what
-        this process has done since it started, where that is another question. ``node_tag`` is the second
-        group of the ids of the sessions that are made here.
+        The counts of ``sessions`` have the scope that stands beside them: ``store``, all processes that share
+        the store, since it was made; or ``process``, where there is no other. Everything else is of the
+        process that answers, which is one of several workers where there are such: ``this_node`` has what it
+        has done since it started, where that is another question, and ``node_tag`` is the second group of the
+        ids of the sessions that it makes.
         """
         store = self._context.store
         own, counts = store.statistics, store.counts
@@ -37,6 +38,7 @@ class Health:
         return {
             "status": "healthy",
             "sessions": {
+                "scope": "process" if counts is None else "store",
                 "active": len(store),
                 "total_created": everywhere.created,
                 "expired": everywhere.expired,

@@ -83,7 +83,7 @@ def _subject_of(given: Credentials) -> str:
     try:
         token = jwt.read(given.bearer)
     except jwt.NotAToken as error:
-        raise NamesNobody(f"it is no JWT ({error})") from None
+        raise NamesNobody(f"it is not a JWT ({error})") from None
     for name in repeated_claims(token.raw_payload or b"{}"):
         if name in ("iss", "sub"):
             # Who has verified the token may have taken the other one.

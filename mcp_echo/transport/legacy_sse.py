@@ -88,7 +88,7 @@ class LegacySse:
         """
         self._offered()
         if session_id is None:
-            raise InvalidRequest("session_id is missing: send messages to where the endpoint event says")
+            raise InvalidRequest("session_id is missing: POST messages to the address in the endpoint event")
         return self._server.within(exchange, session_id, self._post, message, session_id, exchange)
 
     def _post(self, message: Message | list[Message], session_id: str, exchange: Exchange) -> Reply:

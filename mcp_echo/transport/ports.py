@@ -12,6 +12,7 @@ from twisted.python.failure import Failure
 
 from mcp_echo.host.listening import Listening, Place
 from mcp_echo.host.logs import FailureCount
+from mcp_echo.host.start import reached
 from mcp_echo.transport.edge.site import EchoSite
 from mcp_echo.transport.health import Health
 from mcp_echo.transport.lag import ReactorLag
@@ -71,8 +72,6 @@ class Listener(Port):
         listening: Told of the port once it listens.
     """
 
-    _serves = "MCP at /mcp"
-
     def __init__(
         self,
         place: Place,
@@ -98,9 +97,8 @@ class Listener(Port):
         self._streams.start()
 
     def _take_connections(self, port: IListeningPort) -> IListeningPort:
-        super()._take_connections(port)
         self._listening(port)
-        return port
+        return super()._take_connections(port)
 
     def stopService(self) -> Deferred[Any]:
         """Take no more connections, end the streams, let the requests in flight finish."""
@@ -122,8 +120,6 @@ class MetricsPort(Port):
         lag: Measures how late the reactor is; None where that keeps no client waiting.
         failures: Counts unexpected exceptions.
     """
-
-    _serves = "metrics at /metrics"
 
     def __init__(
         self,
@@ -147,6 +143,12 @@ class MetricsPort(Port):
         if self._lag is not None:
             self._lag.start()
         globalLogPublisher.addObserver(self.failures)
+
+    def _take_connections(self, port: IListeningPort) -> IListeningPort:
+        if not self._place.quiet:
+            where = reached(self._place.description, port.getHost())
+            self._log.info("Serving metrics at {metrics}", metrics=where.at("/metrics"))
+        return super()._take_connections(port)
 
     def stopService(self) -> Deferred[Any]:
         """Take no more connections, let a scrape in flight finish, measure no more."""

@@ -8,9 +8,9 @@ A path is a route exactly or it is none: nothing is unquoted, merged or complete
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 from klein import Klein
 
@@ -22,7 +22,8 @@ from mcp_echo.transport.edge.exchange import HttpExchange
 _LONGEST_MEANT = 200
 """Bytes of a path that is looked at for what is meant."""
 
-Handler = Callable[[HttpExchange], None]
+Handler = Callable[[HttpExchange], Coroutine[Any, Any, None] | None]
+"""Answers a request, at once or when what it returns has been awaited."""
 
 
 class Routes:

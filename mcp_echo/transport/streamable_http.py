@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Awaitable, Coroutine
+from functools import partial
+from typing import Any
 from urllib.parse import parse_qs
 
 from klein import Klein
@@ -30,12 +33,15 @@ from mcp_echo.transport.exchange import McpExchange
 from mcp_echo.transport.guards import Guards, check_json
 from mcp_echo.transport.health import Health
 from mcp_echo.transport.identity import CallerIdentity
+from mcp_echo.transport.landing import Landing
 from mcp_echo.transport.legacy_sse import MESSAGES_PATH, LegacySse
-from mcp_echo.transport.routing import Routes, wrong_method
+from mcp_echo.transport.oauth.assembly import OAuth
+from mcp_echo.transport.oauth.guard import TakenToken, TokenGuard
+from mcp_echo.transport.routing import Handler, Routes, wrong_method
 from mcp_echo.transport.streams import EventStream, Streams
+from mcp_echo.transport.telling import tell_answer, tell_request
 from mcp_echo.transport.trace_routes import TraceRoutes
 from mcp_echo.watch.journal import Journal
-from mcp_echo.watch.seen import BodyEvent
 
 COMPRESS_FROM = 1024
 """Smallest JSON answer worth compressing, in bytes."""
@@ -70,6 +76,8 @@ class StreamableHttp:
         streams: Keeps the event streams.
         journal: Where unexpected failures are written down.
         traces: What is below /t/ and /v/, and the trace of /mcp; None where nothing is recorded.
+        landing: Answers GET /, and gives the files that pages load.
+        oauth: Who may use what is protected; None where nothing can be.
 
     Raises:
         ValueError: A host or origin in the settings is malformed.
@@ -86,6 +94,8 @@ class StreamableHttp:
         streams: Streams,
         journal: Journal,
         traces: TraceRoutes | None,
+        landing: Landing,
+        oauth: OAuth | None,
     ) -> None:
         self._server = server
         self._settings = settings
@@ -93,21 +103,36 @@ class StreamableHttp:
         self._streams = streams
         self._journal = journal
         self._traces = traces
+        self._landing = landing
+        self._tokens = None if oauth is None else oauth.guard
         self._guards = Guards(settings)
         self._identity = CallerIdentity(settings)
         self._legacy_sse = LegacySse(server, settings.legacy_sse)
         self._routes = Routes(self.app, self, _MEANT, _HERE, _INSTEAD)
         self._find = self._routes.handlers.get
+        self._admit = None if traces is None else traces.admit
+        if traces is not None:
+            traces.again = self.answer
+            traces.seam.failed = self._failed
+            traces.seam.end_session = self._end_session
 
     def answer(self, exchange: HttpExchange) -> None:
         """Answer a request, by its route or by what keeps it from one."""
         head = exchange.head
         handler = self._find((head.path, head.method))
         try:
-            if self._traces is not None and head.path not in _FOR_ANY_HOST:
-                handler = self._traces.find(exchange, handler, self._find)
+            if handler is None:
+                handler = self._otherwise(exchange)
+            elif self._admit is not None and head.path not in _FOR_ANY_HOST:
+                self._admit(exchange.seen)
             if handler is not None:
-                handler(exchange)
+                # Only a token can have to be waited for.
+                if self._tokens is not None and b"authorization" in head.fields:
+                    later = self._once_ready(exchange, handler, self._tokens)
+                else:
+                    later = handler(exchange)
+                if later is not None:
+                    Deferred.fromCoroutine(later).addErrback(partial(self._failed, exchange))
                 return
             self._guard(exchange)
             if head.path == _WHOLE_SERVER:
@@ -116,6 +141,28 @@ class StreamableHttp:
             raise self._routes.refusal(head.path)
         except Exception:
             self._failed(exchange, Failure())
+
+    def _otherwise(self, exchange: HttpExchange) -> Handler | None:
+        """Return what answers a request that no route does: a page, or a trace."""
+        shown = self._landing.find(exchange)
+        if shown is not None or self._traces is None or exchange.head.path in _FOR_ANY_HOST:
+            return shown
+        return self._traces.find(exchange, self._find)
+
+    def _once_ready(
+        self, exchange: HttpExchange, handler: Handler, tokens: TokenGuard
+    ) -> Coroutine[Any, Any, None] | None:
+        """Answer a request once it is known whose token it brings; nearly always that is now."""
+        waiting = tokens.preparing(exchange)
+        return handler(exchange) if waiting is None else self._when(waiting, exchange, handler)
+
+    @staticmethod
+    async def _when(waiting: Awaitable[object], exchange: HttpExchange, handler: Handler) -> None:
+        """Answer a request when something has been waited for, if its client has waited as well."""
+        await waiting
+        later = None if exchange.transport is None else handler(exchange)
+        if later is not None:
+            await later
 
     def refusal_lines(self, head: Head) -> Lines:
         """Return the CORS headers that a page needs to see why its request was refused."""
@@ -141,7 +188,7 @@ class StreamableHttp:
         """Take one JSON-RPC message, or a batch where the revision has them."""
         exchange = self._exchange(http)
         self._check_post(http, exchange)
-        self._send(http, self._server.post(self._read(http), exchange))
+        self._send(http, self._server.post(self._read_allowed(http, exchange), exchange))
 
     @app.route("/mcp", methods=["GET"])
     @app.route("/mcp/", methods=["GET"])
@@ -150,9 +197,10 @@ class StreamableHttp:
         if http.head.method == b"HEAD":
             raise wrong_method(["GET", "POST", "DELETE", "OPTIONS"])
         exchange = self._exchange(http)
+        self._check_scopes(http, exchange, None)
         self._server.legacy.refuse_modern(exchange)
         if not exchange.accepted.event_stream or (
-            self._settings.strict and not exchange.accepted.names_event_stream
+            exchange.strict and not exchange.accepted.names_event_stream
         ):
             raise NotAcceptable(f"Not acceptable: GET is answered with {EVENT_STREAM}; list it in Accept")
         self._server.listen(exchange)
@@ -162,6 +210,7 @@ class StreamableHttp:
     def delete(self, http: HttpExchange) -> None:
         """End a session."""
         exchange = self._exchange(http)
+        # Whoever may no longer use its session may still end it.
         self._send(http, self._server.close(exchange))
 
     @app.route("/mcp", methods=["OPTIONS"])
@@ -180,13 +229,15 @@ class StreamableHttp:
         """Open the stream of a client of revision 2024-11-05."""
         if http.head.method == b"HEAD":
             raise wrong_method(["GET"])
-        self._legacy_sse.open(self._exchange(http))
+        exchange = self._exchange(http)
+        self._check_scopes(http, exchange, None)
+        self._legacy_sse.open(exchange)
 
     @app.route(MESSAGES_PATH, methods=["POST"])
     def post_sse(self, http: HttpExchange) -> None:
         """Take a message of a client of revision 2024-11-05."""
         exchange = self._exchange(http)
-        message = self._read(http)
+        message = self._read_allowed(http, exchange)
         named = _query(http).get("session_id")
         self._send(http, self._legacy_sse.post(message, named[0] if named else None, exchange))
 
@@ -203,22 +254,65 @@ class StreamableHttp:
         status, body = self._health.ready()
         self._send(http, Reply(status, encode(body)))
 
+    def _end_session(self, http: HttpExchange) -> Deferred[None]:
+        """End the session that a request names, whatever the request asks for, without an answer."""
+        ended: Deferred[None] = Deferred()
+
+        def over(_http: HttpExchange, _outcome: object) -> None:
+            ended.callback(None)
+
+        exchange = McpExchange(http, self._carry, over, over, self._identity, strict=False)
+        try:
+            if self._server.close(exchange) is not None:
+                ended.callback(None)
+        except McpError:
+            ended.callback(None)
+        return ended
+
     def _refuse(self, http: HttpExchange, error: McpError) -> None:
         http.seen.refusal, http.seen.outcome = error, None
         self._send(http, Reply(error.status, error_bytes(None, error), error.headers))
 
     def _exchange(self, http: HttpExchange) -> McpExchange:
         self._guards.check(http)
-        if self._settings.strict:
+        exchange = McpExchange(
+            http, self._carry, self._send, self._failed, self._identity, strict=self._settings.strict
+        )
+        if exchange.strict:
             _check_query(http)
-        return McpExchange(http, self._carry, self._send, self._failed, self._identity)
+        trace = http.seen.trace
+        # Nearly nothing is protected, and what is has its protection among the parts of its trace.
+        if self._tokens is not None and (self._tokens.asks_plain or (trace is not None and trace.parts)):
+            token = self._token(http, self._tokens)
+            if token is not None:
+                exchange.belongs_to(token)
+        return exchange
+
+    @staticmethod
+    def _token(http: HttpExchange, tokens: TokenGuard) -> TakenToken | None:
+        """Return the token of a request, or refuse it with its message told of."""
+        try:
+            return tokens.check(http)
+        except McpError:
+            # The message says which revision its client speaks, and so what it makes of this is held to.
+            if http.body:
+                tell_request(http)
+            raise
+
+    def _read_allowed(self, http: HttpExchange, exchange: McpExchange) -> Message | list[Message]:
+        """Return the message of a request, which its token has the scopes for."""
+        message = self._read(http)
+        if exchange.token is not None:
+            self._check_scopes(http, exchange, *(message if isinstance(message, list) else [message]))
+        return message
+
+    def _check_scopes(self, http: HttpExchange, exchange: McpExchange, *messages: Message | None) -> None:
+        if self._tokens is not None and exchange.token is not None:
+            self._tokens.check_scopes(http, messages, exchange.token)
 
     def _read(self, http: HttpExchange) -> Message | list[Message]:
-        body = http.body
-        seen = http.seen
-        if seen.watch.bodies or seen.trace is not None:
-            seen.watch.tell(BodyEvent(seen, body, None))
-        return decode(body, self._settings.max_batch, self._settings.max_json_values)
+        tell_request(http)
+        return decode(http.body, self._settings.max_batch, self._settings.max_json_values)
 
     def _check_post(self, http: HttpExchange, exchange: McpExchange) -> None:
         accepted = exchange.accepted
@@ -230,11 +324,15 @@ class StreamableHttp:
             raise WrongMediaType(
                 f"Unsupported media type: the body has the Content-Encoding {shown}; send it as it is"
             )
-        if self._settings.strict:
+        if exchange.strict:
             _check_post_strictly(http, accepted)
 
     def _carry(
-        self, http: HttpExchange, stream_response: StreamResponse, opening: bytes | None
+        self,
+        http: HttpExchange,
+        stream_response: StreamResponse,
+        opening: bytes | None,
+        token: TakenToken | None,
     ) -> Deferred[None]:
         http.add_header(b"Content-Type", EVENT_STREAM.encode())
         http.add_header(b"Cache-Control", b"no-cache, no-transform")
@@ -247,9 +345,10 @@ class StreamableHttp:
         if stream_response.has_gap:
             opening = sse.GAP_COMMENT + opening
         keep_alive = self._keep_alive(http, stream_response)
-        if http.seen.watch.bodies or http.seen.trace is not None:
-            _tell_answer(http, 200)
-        running = self._streams.carry(EventStream(http, stream_response, opening, keep_alive, self._streams))
+        tell_answer(http, 200)
+        lease = None if token is None or self._tokens is None else self._tokens.lease(http, token)
+        stream = EventStream(http, stream_response, opening, keep_alive, self._streams, lease=lease)
+        running = self._streams.carry(stream)
         if stream_response.stream.listening or stream_response.farewell is not None:
             http.forget()
         return running
@@ -282,8 +381,7 @@ class StreamableHttp:
                 body = self._compressed(http, body)
         if reply.headers:
             http.lines.extend(lines_of(reply.headers.items()))
-        if http.seen.watch.bodies or http.seen.trace is not None:
-            _tell_answer(http, reply.status, reply.body)
+        tell_answer(http, reply.status, reply.body)
         http.reply(reply.status, body)
 
     @staticmethod
@@ -300,12 +398,6 @@ def _check_post_strictly(http: HttpExchange, accepted: Accepted) -> None:
     if not (accepted.names_json and accepted.names_event_stream):
         raise NotAcceptable(f"Not acceptable: Accept must list application/json and {EVENT_STREAM}")
     check_json(http)
-
-
-def _tell_answer(http: HttpExchange, status: int, body: bytes = b"") -> None:
-    """Tell of an answer that is about to be sent: its client is there, and has no other one."""
-    if http.transport is not None and not http.begun:
-        http.seen.watch.tell(BodyEvent(http.seen, body, status, tuple(http.lines)))
 
 
 def _query(http: HttpExchange) -> dict[str, list[str]]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Literal, get_args
 
 from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.interfaces import IPushProducer, IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from zope.interface import implementer
@@ -16,15 +16,19 @@ from mcp_echo.eras.exchange import StreamResponse
 from mcp_echo.transport import sse
 from mcp_echo.transport.edge.exchange import HttpExchange
 from mcp_echo.transport.edge.writing import unsent
+from mcp_echo.transport.oauth.leases import Lease
 from mcp_echo.transport.stream_states import NEXT, Event, State
 from mcp_echo.watch.observer import Watch
 from mcp_echo.watch.seen import Ending, StreamEvent, StreamEventKind
 
-SEND_BUFFER_BYTES = 64 * 1024
-"""What the kernel is to hold for a client that does not read; left alone, it takes megabytes for each."""
-
 RECONNECT_MILLISECONDS = 500
 """How soon clients may come back after the server has closed their streams to restart."""
+
+SHORTEST_LEASE = 0.05
+"""Seconds after which a stream is looked at again whose time was to be over by another clock."""
+
+LONGEST_LEASE = 86_400.0
+"""Seconds after which it is looked at in any case."""
 
 Kind = Literal["listening", "answer", "subscription"]
 """A session's listening stream (GET, or /sse), the answer to a request, or a ``subscriptions/listen``."""
@@ -57,12 +61,14 @@ class EventStream:
         opening: The bytes to open with, so that the response head leaves at once.
         keep_alive: The bytes to send when there was nothing else to send.
         streams: All streams of the server: they count what is written, and tell observers.
+        lease: How long it may stay open; None for as long as it likes.
     """
 
     __slots__ = (
         "_done",
         "_exchange",
         "_keep_alive",
+        "_lease",
         "_log",
         "_opened",
         "_opening",
@@ -73,7 +79,9 @@ class EventStream:
         "_stream",
         "_stream_response",
         "_streams",
+        "_timer",
         "_why",
+        "_written",
     )
 
     def __init__(
@@ -83,6 +91,8 @@ class EventStream:
         opening: bytes,
         keep_alive: bytes,
         streams: Streams,
+        *,
+        lease: Lease | None = None,
     ) -> None:
         self._exchange = exchange
         self._stream_response = stream_response
@@ -91,7 +101,10 @@ class EventStream:
         self._opening = opening
         self._keep_alive = keep_alive
         self._streams = streams
-        self._opened = 0.0
+        self._lease = lease
+        self._timer: IDelayedCall | None = None
+        self._opened: float | None = None
+        self._written = 0.0
         self._why: Ending = "ended"
         self._done: Deferred[None] = Deferred(self._left)
         self._state: State = "open"
@@ -124,11 +137,15 @@ class EventStream:
         # Before the first write, so that a client that reads nothing is noticed from the first byte on.
         self._exchange.registerProducer(self, True)
         self._exchange.open(200)
-        self._exchange.write(self._opening)
-        self._opened = self._streams.watch.now()
-        self._tell("resume" if self._stream.resumed else "open")
-        self._log.attach(self._stream, self)
-        self.wake()
+        # A fault may have refused it, or cut it behind what it opens with.
+        if self._is_read:
+            self._write(self._opening)
+            self._opened = self._written
+            self._tell("resume" if self._stream.resumed else "open")
+        if self._is_read:
+            self._log.attach(self._stream, self)
+            self.wake()
+            self._look_at_lease()
         return self._done
 
     def _tell(self, kind: StreamEventKind, **more: Any) -> None:
@@ -137,8 +154,16 @@ class EventStream:
         watch.tell(StreamEvent(kind, watch.now(), session, tag, **more))
 
     def closed(self) -> None:
-        """Tell of the end."""
-        self._tell("close", why=self._why, seconds=self._streams.watch.now() - self._opened)
+        """Tell of the end; of one without a session its trace hears only where its token has ended it."""
+        trace = self._lease.trace if self._lease is not None and self._why.startswith("token-") else None
+        if self._opened is not None:
+            now = self._streams.watch.now()
+            silent = now - self._written
+            self._tell("close", why=self._why, seconds=now - self._opened, trace=trace, silent=silent)
+
+    def _write(self, data: bytes) -> None:
+        self._exchange.write(data)
+        self._written = self._streams.watch.now()
 
     def _step(self, event: Event) -> None:
         self._state = NEXT[self._state].get(event, self._state)
@@ -150,6 +175,7 @@ class EventStream:
 
     def _let_go(self) -> None:
         self._step("done")
+        self._stop_timer()
         if self._stream.reader is self:
             self._log.detach(self._stream)
 
@@ -179,7 +205,7 @@ class EventStream:
         self._quiet = False
         event_id = event.id_on(self._stream) if self._stream_response.resumable else None
         block = sse.message(event.data, event_id)
-        self._exchange.write(block)
+        self._write(block)
         written = self._streams.written
         written.events += 1
         written.bytes += len(block)
@@ -189,15 +215,46 @@ class EventStream:
         """End this response: another connection carries the stream now."""
         self._finish("replaced")
 
-    def leave_unless_answering(self) -> None:
+    def leave_unless_answering(self, why: Ending = "stopping") -> None:
         """End this response, unless it is the answer to a request, which is let come: the server stops."""
-        if self._stream.listening or self._stream_response.farewell is not None:
-            self._leave("stopping")
+        if self.kind != "answer":
+            self._leave(why)
+
+    def _look_at_lease(self) -> None:
+        """Close a stream that may not stay open, and look again at the end of what it is allowed by.
+
+        The answer to a request comes in any case: the token was good when that was taken on.
+        """
+        if self._lease is None or self._state == "over" or self.kind == "answer":
+            return
+        self._stop_timer()
+        why = self._lease.over()
+        if why is not None:
+            self._leave(why)
+            return
+        seconds = min(max(self._lease.seconds(), SHORTEST_LEASE), LONGEST_LEASE)
+        self._timer = self._streams.clock.callLater(seconds, self._look_at_lease)
+
+    def _stop_timer(self) -> None:
+        timer, self._timer = self._timer, None
+        if timer is not None and timer.active():
+            timer.cancel()
 
     def leave(self) -> None:
         """End this response: the server hangs up, and its client is to come back."""
         self._tell("hang-up", retry=RECONNECT_MILLISECONDS if self._stream_response.resumable else None)
         self._leave("hang-up")
+
+    def cut(self, retry: int | None) -> None:
+        """End this response in the middle, as a fault was ordered.
+
+        Args:
+            retry: Milliseconds that the client is told to wait before it comes back; None for nothing.
+        """
+        if retry is not None and self._is_read:
+            self._tell("hang-up", retry=retry if self._stream_response.resumable else None)
+            self._write(sse.retry(retry))
+        self._finish("cut")
 
     def _leave(self, why: Ending) -> None:
         """End this response in the way its era has for it.
@@ -209,15 +266,16 @@ class EventStream:
             pass
         if self._is_read:
             if self._stream_response.resumable:
-                self._exchange.write(sse.retry(RECONNECT_MILLISECONDS))
+                self._write(sse.retry(RECONNECT_MILLISECONDS))
             if self._stream_response.farewell is not None:
-                self._exchange.write(sse.message(self._stream_response.farewell, None))
+                self._write(sse.message(self._stream_response.farewell, None))
         self._finish(why)
 
     def beat(self) -> None:
-        """Send a keep-alive, unless something was sent since the last beat."""
-        if self._quiet and self._state == "open":
-            self._exchange.write(self._keep_alive)
+        """Send a keep-alive, unless something was sent since the last beat, or nothing may be."""
+        self._look_at_lease()
+        if self._quiet and self._state == "open" and not self._stream.hushed:
+            self._write(self._keep_alive)
         self._quiet = True
         if self._state == "paused":
             self._look_at_stall()
@@ -247,11 +305,10 @@ class EventStream:
 
 
 def _prepare(transport: object) -> None:
-    """Have the kernel say early that a client does not read, and notice that its machine has vanished."""
+    """Have the kernel notice that a client's machine has vanished."""
     # Under TLS too this is the TCP socket; in memory there is none.
     connection = getattr(transport, "socket", None)
     if isinstance(connection, socket.socket) and connection.family != socket.AF_UNIX:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
 
@@ -259,7 +316,7 @@ class Streams:
     """Every event stream of a server that is connected now.
 
     Args:
-        clock: Times the keep-alives.
+        clock: Times the keep-alives, and the streams that may stay open for some time only.
         interval: Seconds between two of them.
         watch: Is told when a stream is opened and closed.
         stall: Seconds that a client may read nothing before that is told of.
@@ -268,6 +325,7 @@ class Streams:
     _log = Logger()
 
     def __init__(self, clock: IReactorTime, interval: float, watch: Watch, stall: float) -> None:
+        self.clock = clock
         self.watch = watch
         self.stall = stall
         self._interval = interval

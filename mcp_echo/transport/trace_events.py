@@ -1,6 +1,9 @@
-"""The records of a trace as they come, as an event stream; what its reader is too slow for is counted."""
+"""The records of a trace as they come, as events; a slow reader is waited for, if they are kept."""
 
 from __future__ import annotations
+
+from bisect import bisect_right
+from itertools import islice
 
 import msgspec
 from twisted.internet.interfaces import IPushProducer, IReactorTime
@@ -10,7 +13,15 @@ from zope.interface import implementer
 from mcp_echo.protocol.errors import TooManyRequests
 from mcp_echo.transport.edge.answer import line, lines_of
 from mcp_echo.transport.edge.exchange import HttpExchange
-from mcp_echo.watch.records import ExchangeRecord, Record, SentRecord, SessionChange, StreamRecord
+from mcp_echo.watch.records import (
+    ExchangeRecord,
+    NodeChange,
+    ProbeRecord,
+    Record,
+    SentRecord,
+    SessionChange,
+    StreamRecord,
+)
 from mcp_echo.watch.traces import MOST_READERS, Trace
 
 _KINDS = {
@@ -18,6 +29,8 @@ _KINDS = {
     StreamRecord: b"stream",
     SessionChange: b"session",
     SentRecord: b"sent",
+    NodeChange: b"node",
+    ProbeRecord: b"probe",
 }
 
 BEAT_SECONDS = 15.0
@@ -25,7 +38,13 @@ BEAT_SECONDS = 15.0
 
 
 _LINES = lines_of(
-    (("Cache-Control", "no-store"), ("Referrer-Policy", "no-referrer"), ("X-Accel-Buffering", "no"))
+    (
+        ("Cache-Control", "no-store"),
+        ("X-Content-Type-Options", "nosniff"),
+        ("Referrer-Policy", "no-referrer"),
+        ("Cross-Origin-Resource-Policy", "same-origin"),
+        ("X-Accel-Buffering", "no"),
+    )
 )
 
 
@@ -33,7 +52,9 @@ class TooManyReaders(TooManyRequests):
     """As many read the events of a trace as may."""
 
     def __init__(self) -> None:
-        super().__init__(f"Too many readers: {MOST_READERS} may read the events of a trace at a time", 5)
+        super().__init__(
+            f"Too many readers: {MOST_READERS} may read the events of a trace at a time", retry_after=5
+        )
 
 
 @implementer(IPushProducer)
@@ -54,7 +75,10 @@ class TraceEvents:
         self._trace = trace
         self._others = others
         self._paused = False
+        self._last = 0
+        """The number of the last record that the reader has."""
         self._left_out = 0
+        """How many records the reader lacks that came after those it has, and are kept no more."""
         self._beats = LoopingCall(self._beat)
         self._beats.clock = reactor
 
@@ -78,9 +102,9 @@ class TraceEvents:
         self._trace.readers.append(self._take)
         self._others.add(self)
         self._beats.start(BEAT_SECONDS, now=True)
-        for record in list(self._trace.records):
-            if record.number > after:
-                self._take(record)
+        # Numbers begin anew where the server does: then the reader has nothing of what is here.
+        self._last = after if after <= self._newest else 0
+        self._catch_up()
 
     def end(self) -> None:
         """End the stream."""
@@ -89,12 +113,13 @@ class TraceEvents:
         self._http.finish()
 
     def pauseProducing(self) -> None:
-        """Leave records out until the reader has caught up."""
+        """Write nothing until the reader has caught up."""
         self._paused = True
 
     def resumeProducing(self) -> None:
-        """Go on, and say what was left out."""
+        """Go on behind the last record that the reader has."""
         self._paused = False
+        self._catch_up()
         self._beat()
 
     def stopProducing(self) -> None:
@@ -105,15 +130,40 @@ class TraceEvents:
         if record is None:
             self._http.write(b"event: end\ndata: {}\n\n")
             self.end()
-        elif self._paused:
-            self._left_out += 1
-        else:
-            data = msgspec.json.encode(record)
-            self._http.write(b"id: %d\nevent: %b\ndata: %b\n\n" % (record.number, _KINDS[type(record)], data))
+        elif not self._paused:
+            self._write(record)
+
+    @property
+    def _newest(self) -> int:
+        """The number of the newest record; 0 where there is none."""
+        records = self._trace.records
+        return records[-1].number if records else 0
+
+    def _catch_up(self) -> None:
+        """Write the records that the reader does not have, as far as it reads them."""
+        records = self._trace.records
+        if self._last and records:
+            self._left_out += max(0, records[0].number - self._last - 1)
+        for record in islice(records, bisect_right(records, self._last, key=_number), None):
+            if self._paused:
+                return
+            self._write(record)
+
+    def _write(self, record: Record) -> None:
+        self._last = record.number
+        data = msgspec.json.encode(record)
+        self._http.write(b"id: %d\nevent: %b\ndata: %b\n\n" % (record.number, _KINDS[type(record)], data))
 
     def _beat(self) -> None:
         if not self._paused:
-            beat = {"leftOut": self._left_out, "dropped": self._trace.dropped}
+            trace = self._trace
+            oldest = trace.records[0].number if trace.records else 0
+            beat = {
+                "leftOut": self._left_out,
+                "dropped": trace.dropped,
+                "oldest": oldest,
+                "newest": self._newest,
+            }
             self._http.write(b"event: beat\ndata: %b\n\n" % msgspec.json.encode(beat))
 
     def _stop(self) -> None:
@@ -122,3 +172,7 @@ class TraceEvents:
         self._others.discard(self)
         if self._take in self._trace.readers:
             self._trace.readers.remove(self._take)
+
+
+def _number(record: Record) -> int:
+    return record.number

@@ -30,6 +30,7 @@ class Message(NamedTuple):
     """What is known of one message of a request."""
 
     id_form: IdForm = "absent"
+    method: str | None = None
     name: str | None = None
     params: Params = Params()
 
@@ -61,14 +62,14 @@ def _objects(body: bytes) -> Iterator[dict[str, Any]]:
 
 
 def _message(message: dict[str, Any], masker: Masker) -> Message:
-    params = message.get("params")
+    params, method = message.get("params"), message.get("method")
     name = None
     known = Params()
     if isinstance(params, dict):
         named = next((params[key] for key in _NAMED_BY if isinstance(params.get(key), str)), None)
         name = None if named is None else masker.name(named)
-        known = _params(message.get("method"), params, masker)
-    return Message(_id_form(message), name, known)
+        known = _params(method, params, masker)
+    return Message(_id_form(message), _name(method, masker), name, known)
 
 
 def _id_form(message: dict[str, Any]) -> IdForm:
@@ -87,7 +88,7 @@ def _id_form(message: dict[str, Any]) -> IdForm:
 def _params(method: Any, params: dict[str, Any], masker: Masker) -> Params:
     meta = _object(params.get("_meta"))
     modern = VERSION_KEY in meta
-    info = _object(meta.get(_CLIENT_KEY) if modern else params.get("clientInfo"))
+    info = _object(meta[_CLIENT_KEY] if _CLIENT_KEY in meta else params.get("clientInfo"))
     declared = meta.get(CAPABILITIES_KEY) if modern else params.get("capabilities")
     version = meta.get(VERSION_KEY) if modern else params.get("protocolVersion")
     inputs = params.get("inputResponses")

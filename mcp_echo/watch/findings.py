@@ -6,6 +6,8 @@ from typing import Literal
 
 import msgspec
 
+from mcp_echo.watch.drill_outcomes import Outcome
+from mcp_echo.watch.records import NodeChange
 from mcp_echo.watch.rules.rule import Confidence, Level
 from mcp_echo.watch.seen import Era
 
@@ -93,8 +95,36 @@ class Flow(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     """As of `mcp_echo.watch.records.ExchangeRecord`."""
     client: ClientName | None = None
     revision: str | None = None
+    likely: bool = False
+    """Whether some of it may be of somebody else: it was joined by the address it came from, and no more."""
     begun: str
     """ISO 8601."""
+
+
+class Drill(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
+    """An exchange that was hit by a fault, and what its client did then."""
+
+    order: int | None = None
+    """The number of the order that it was hit by."""
+    fault: str
+    """The kind of the fault, and its variant."""
+    exchange: int
+    """The one that was hit."""
+    request: str
+    """What it asked for: a JSON-RPC method with its tool, or an HTTP method with its path."""
+    status: int | None = None
+    """What it was answered; None where nothing was."""
+    at: str
+    """When it came; ISO 8601."""
+    outcome: Outcome
+    verdict: str
+    """For people: one sentence."""
+    milliseconds: int | None = None
+    """From the answer to what the client did; None where nothing has come."""
+    shown: int | None = None
+    """The number of the record that shows what it did."""
+    findings: tuple[str, ...] = ()
+    """The ids of the rules that it broke by that."""
 
 
 class Report(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True, rename="camel"):
@@ -115,12 +145,17 @@ class Report(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True, rena
     not_applicable: int
     """Rules that nothing applied to."""
     flows: tuple[Flow, ...]
+    drills: tuple[Drill, ...] = ()
+    """What was hit by faults that somebody ordered, and what came of it."""
     exchanges: int
     """How many exchanges there were."""
     dropped: int
     """How many of the oldest are kept no more."""
     unrecorded: int
-    """How many were counted and judged but not kept, for want of time."""
+    """How many were counted but not kept, for want of time or of a store that could be reached."""
+    nodes: tuple[NodeChange, ...] = ()
+    """Nodes that have recorded some of it and have stopped or died since. What one that died saw in its last
+    moments may be missing."""
     label: str | None = None
     """The name that the trace was given when it was made."""
     begun: str | None = None

@@ -1,10 +1,12 @@
-"""What clients do, step by step: one flow for each session, and for each caller of the modern era. No I/O."""
+"""What clients do, step by step: one flow for a session, a caller of the modern era, or a way in. No I/O."""
 
 from __future__ import annotations
 
 from mcp_echo.watch.findings import Flow
 from mcp_echo.watch.legacy_flow import LegacyFlow
 from mcp_echo.watch.modern_flow import ModernFlow
+from mcp_echo.watch.oauth_flow import OauthFlow
+from mcp_echo.watch.oauth_flows import OauthFlows
 from mcp_echo.watch.records import ExchangeRecord, Record, SessionChange, StreamRecord
 from mcp_echo.watch.rules.facts import is_modern
 from mcp_echo.watch.rules.memory import Remembered
@@ -24,10 +26,14 @@ class Flows:
         """Caller without a name → the last one with a name from there."""
         self._newest: Remembered[str, str] = Remembered(MOST_FLOWS)
         """Caller → its newest session."""
+        self._oauth = OauthFlows()
 
     def see(self, record: Record) -> None:
         """Take the steps that a record shows."""
         if isinstance(record, ExchangeRecord):
+            self._oauth.see(record)
+            if is_challenged(record):
+                return
             if is_modern(record):
                 self._modern_exchange(record)
             else:
@@ -41,9 +47,20 @@ class Flows:
         Args:
             now: Seconds of the wall clock.
         """
-        every: list[LegacyFlow | ModernFlow] = [flow for _, flow in self._legacy.items()]
+        every: list[LegacyFlow | ModernFlow | OauthFlow] = [*self._oauth.flows()]
+        every += [flow for _, flow in self._legacy.items()]
         every += [flow for _, flow in self._modern.items()]
         return tuple(flow.flow(now) for flow in sorted(every, key=lambda flow: flow.begun))
+
+    def of_token(self, token: str, now: float) -> Flow | None:
+        """Return the flow of OAuth in which an access token was issued; None where none is known.
+
+        Args:
+            token: Its fingerprint.
+            now: Seconds of the wall clock.
+        """
+        flow = self._oauth.of_token(token)
+        return None if flow is None else flow.flow(now)
 
     def _legacy_exchange(self, record: ExchangeRecord) -> None:
         opens = asked(record, "initialize") is not None
@@ -90,3 +107,9 @@ class Flows:
             flow.stream(record)
         else:
             flow.change(record)
+
+
+def is_challenged(record: ExchangeRecord) -> bool:
+    """Return whether a request without a session was turned away for want of a token."""
+    challenged = record.oauth is not None and record.oauth.leg == "challenge"
+    return challenged and record.status == 401 and record.session is None

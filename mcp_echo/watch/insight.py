@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import base64
+import hmac
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
+
+from msgspec.structs import replace
 
 from mcp_echo.auth.networks import network_of
 from mcp_echo.auth.proxies import Caller
+from mcp_echo.auth.sealed import Seal
 from mcp_echo.host.clocks import Clocks
 from mcp_echo.settings.table import Settings
 from mcp_echo.watch.findings import Report
 from mcp_echo.watch.masking import Masker
+from mcp_echo.watch.pace import Pace
+from mcp_echo.watch.parts import Parts
 from mcp_echo.watch.recorder import Recorder
-from mcp_echo.watch.records import ExchangeRecord, Record
+from mcp_echo.watch.records import ExchangeRecord, NodeChange, Record
 from mcp_echo.watch.report import report_about, report_of
 from mcp_echo.watch.rules.rule import Rule
 from mcp_echo.watch.rules.table import RULES, SINGLE
 from mcp_echo.watch.seen import Seen, SentEvent, SentState
-from mcp_echo.watch.traces import Trace, TraceLimits, Traces, Wanted
+from mcp_echo.watch.trace_store import TracesInMemory, TraceStore
+from mcp_echo.watch.traces import ID_BYTES, Trace, TraceLimits, Traces, Wanted
 
 PER_PRINCIPAL = 10
 """Traces that one principal may have."""
@@ -26,20 +34,8 @@ PER_PRINCIPAL = 10
 PER_ADDRESS = 20
 """Traces that one address may have, where nobody vouches for who calls from it."""
 
-FULL_RECORDS = 50
-"""Exchanges with plain ``/mcp`` that are recorded in one second; more are counted."""
-
-BUSY = 500
-"""Exchanges in one second behind which the next one has fewer records: they must not slow down what comes."""
-
-FULL_RECORDS_WHEN_BUSY = 10
-"""Exchanges that are recorded in such a second."""
-
 LOOK_SECONDS = 1.0
 """Seconds between two looks at what has not come by its deadline."""
-
-LOOKED_AT = 180.0
-"""Seconds after its last exchange for which a trace is looked at: longer than the longest deadline."""
 
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
@@ -51,11 +47,19 @@ class Insight:
         settings: ``watch`` and the bounds.
         node: The name of this node.
         clocks: The steady clock and the wall clock.
+        store: Returns where the traces are, which are known here as it is given them; None for this process.
     """
 
-    def __init__(self, settings: Settings, node: str, clocks: Clocks) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        node: str,
+        clocks: Clocks,
+        store: Callable[[Traces], TraceStore] | None = None,
+    ) -> None:
+        self.node = node
         self.clocks = clocks
-        self.masker = Masker((settings.state_key or "").encode() or os.urandom(32))
+        self.masker = Masker(os.urandom(32))
         limits = TraceLimits(
             settings.traces,
             settings.trace_ttl,
@@ -64,68 +68,111 @@ class Insight:
             settings.max_trace_bytes,
         )
         self.traces = Traces(limits, RULES, clocks.wall, self._count)
+        self.store: TraceStore = TracesInMemory(self.traces) if store is None else store(self.traces)
         self.recorder = Recorder(
-            self.traces,
+            self.store.take,
             self.masker,
             node,
             clocks,
             canonical=settings.public_url,
             body_bytes=settings.record_body,
         )
+        self.parts: Parts = self.store
+        self.tools: Collection[str] = ()
+        """The names of the tools of the server, once it is put together."""
+        self.standing: Trace | None = None
+        """What there is of plain ``/mcp``; None where that is neither recorded nor protected."""
         self.plain: Trace | None = None
         """The trace of plain ``/mcp``; None where that is not recorded."""
-        if records_plain(settings):
-            self.plain = self.traces.standing("/mcp")
-            self.traces.add(self.plain)
-        self.found: Counter[str] = Counter()
+        self._records_plain = records_plain(settings)
+        self._protects_plain = settings.challenge == "on"
+        self.seal = Seal(clocks.wall)
+        """Seals what only those may read who have the traces in common."""
+        self._told: Callable[[Trace], object] = lambda _trace: None
+        self._found: Counter[str] = Counter()
+        self.pace = Pace(self.store, clocks)
+        self.tools_changed: Callable[[str], object] = lambda _session_id: None
+        """Tells a session that has a stream on this node that its tools have changed."""
+
+    def begin(self, key: bytes) -> None:
+        """Begin to record.
+
+        Args:
+            key: The secret of all who have the traces in common: equal secrets look equal in all records.
+        """
+        self.masker.use(derived(key, b"records"))
+        self.seal.use(base64.urlsafe_b64encode(derived(key, b"seal")))
+        if self._records_plain or self._protects_plain:
+            plain_id = base64.urlsafe_b64encode(derived(key, b"the trace of /mcp")[:ID_BYTES]).decode()
+            self.store.stand(self.traces.standing("/mcp", plain_id, plain=True), self._stands)
+
+    def _stands(self, plain: Trace) -> None:
+        self.standing = plain
+        if not self._records_plain:
+            return
+        is_first = self.plain is None
+        self.plain = plain
+        self.pace.follow(plain)
+        if is_first:
+            self._told(plain)
+
+    def when_plain(self, told: Callable[[Trace], object]) -> None:
+        """Tell of the trace of plain ``/mcp``, once it is there."""
+        self._told = told
+        if self.plain is not None:
+            told(self.plain)
+
+    @property
+    def found(self) -> Counter[str]:
         """Id of a rule → how often it was broken, in all traces since the start."""
-        self._second = 0
-        self._in_second = 0
-        self._allowed = FULL_RECORDS
+        self.pace.settle()
+        return self._found
 
     def look(self) -> None:
-        """End the traces whose time is over, and judge what has not come by its deadline in the others."""
-        self.traces.expire()
-        now = self.clocks.wall()
-        for trace in self.traces:
-            if now - trace.used < LOOKED_AT and trace.are_new(trace.judge.due(now)):
-                self.recorder.found(trace)
+        """Look at what has not come by its deadline, anywhere."""
+        self.pace.settle()
+        self.traces.look()
+        self.store.look()
 
-    def _count(self, rule: Rule, _number: int) -> None:
-        self.found[rule.id] += 1
+    def _count(self, rule: Rule, _number: int, times: int) -> None:
+        self._found[rule.id] += times
 
-    def admit(self, seen: Seen) -> None:
-        """Have an exchange with plain ``/mcp`` recorded, or counted where there are too many in a second."""
-        plain = self.plain
-        if plain is None:
-            return
-        second = int(seen.arrived)
-        if second != self._second:
-            self._allowed = FULL_RECORDS if self._in_second < BUSY else FULL_RECORDS_WHEN_BUSY
-            self._second, self._in_second = second, 0
-        self._in_second += 1
-        if self._in_second <= self._allowed:
-            seen.trace = plain
-        else:
-            plain.skip()
+    def join(self, seen: Seen) -> None:
+        """Have an exchange recorded where it is likely to belong, whose path names no trace."""
+        caller = seen.caller
+        home = self.recorder.challenged.home(seen.connection, caller.address, self.clocks.wall())
+        trace = None if home is None else self.traces.find(home.trace_id)
+        if home is not None and trace is not None:
+            seen.trace, seen.joined = trace, home.by
 
     def queued(self, method: str, session_id: str, *, listening: bool) -> None:
         """Record a notification to a session, which a stream takes or which waits for one."""
         state: SentState = "written" if listening else "waiting"
         self.recorder.see(SentEvent(state, self.clocks.now(), "notification", method, session_id))
 
-    def plan(self, wanted: Wanted, caller: Caller) -> Trace:
-        """Return a trace for a caller, which is not there before it is added.
+    async def make(self, wanted: Wanted, caller: Caller) -> Trace:
+        """Make a trace for a caller.
 
         Raises:
-            TooManyTraces: The caller has as many as one may have.
+            TooManyTraces: The caller has as many as one may have, or all together have.
+            TracesUnavailable: The store cannot be reached.
         """
         if caller.principal is not None:
-            return self.traces.plan(wanted, f"principal {caller.principal}", PER_PRINCIPAL)
-        return self.traces.plan(wanted, f"address {network_of(caller.address)}", PER_ADDRESS)
+            return await self.store.make(wanted, f"principal {caller.principal}", PER_PRINCIPAL)
+        return await self.store.make(wanted, f"address {network_of(caller.address)}", PER_ADDRESS)
+
+    async def latest(self, trace_id: str) -> Trace | None:
+        """Return a trace, wherever it was made, with all that has come to it; None where there is none.
+
+        Raises:
+            TracesUnavailable: It is not known here, and the store cannot be reached.
+        """
+        trace = await self.store.find(trace_id)
+        return None if trace is None else await self.store.latest(trace)
 
     def report(self, trace: Trace) -> Report:
         """Return what is known of a trace by now."""
+        self.pace.settle()
         return report_of(trace, self.clocks.wall())
 
     def report_about_session(self, trace: Trace, session_id: str, about: str) -> Report:
@@ -136,36 +183,56 @@ class Insight:
             session_id: Its id, which the caller has shown to be its own.
             about: ``session`` or ``handle``.
         """
+        records = self.records_of_session(trace, session_id)
+        return self._about(trace, records, about, self.pace.passed(session_id))
+
+    def records_of_session(self, trace: Trace, session_id: str) -> list[Record]:
+        """Return the records of one session or handle, whose id the caller has shown to be its own."""
         shown = self.masker.session(session_id)
-        return self._about(trace, [each for each in trace.records if each.session == shown], about)
+        of_it = [each for each in trace.records if not isinstance(each, NodeChange)]
+        return [each for each in of_it if each.session == shown]
 
     def report_about_principal(self, trace: Trace, principal: str) -> Report:
         """Return what is known of one principal by now."""
+        return self._about(trace, self.records_of_principal(trace, principal), "principal")
+
+    def records_of_principal(self, trace: Trace, principal: str) -> list[Record]:
+        """Return the exchanges of one principal."""
         shown = self.masker.text(principal)
         of_it = [each for each in trace.records if isinstance(each, ExchangeRecord)]
-        return self._about(trace, [each for each in of_it if each.principal == shown], "principal")
+        return [each for each in of_it if each.principal == shown]
+
+    def with_way_in(self, report: Report, trace: Trace, token: str) -> Report:
+        """Return a report about a caller with the flow of OAuth in which its own token was issued.
+
+        Args:
+            report: The report, which has only what came to the endpoint.
+            trace: Where the flow is.
+            token: The token, which the caller has brought and which is good.
+        """
+        flow = trace.flows.of_token(self.masker.secret(token), self.clocks.wall())
+        return report if flow is None else replace(report, flows=(flow, *report.flows))
 
     def report_about_exchange(self, seen: Seen, trace: Trace) -> Report:
         """Return what is known of an exchange by itself, which goes on."""
         record = self.recorder.record(seen, trace, number=0)
         return report_about([record], SINGLE, self.clocks.wall(), "exchange")
 
-    def _about(self, trace: Trace, records: Sequence[Record], about: str) -> Report:
+    def _about(self, trace: Trace, records: Sequence[Record], about: str, unrecorded: int = 0) -> Report:
         """Return what records say; what is not there says something only where all of them are."""
         whole = bool(records) and trace.is_whole_from(records[0])
-        return report_about(records, RULES if whole else SINGLE, self.clocks.wall(), about)
+        rules = RULES if whole else SINGLE
+        return report_about(records, rules, self.clocks.wall(), about, unrecorded=unrecorded)
+
+
+def derived(key: bytes, purpose: bytes) -> bytes:
+    """Return a key for one purpose, from which the other cannot be told."""
+    return hmac.digest(key, purpose, "sha256")
 
 
 def has_traces(settings: Settings) -> bool:
-    """Return whether there are traces at all.
-
-    They live in the memory of one process. Where several take the requests of one client, another one than
-    knows its trace would refuse it: so there are none with several workers, and with a store that nodes share
-    only where the operator has switched them on.
-    """
-    if settings.watch == "off" or settings.workers > 1:
-        return False
-    return settings.watch == "on" or not settings.store.startswith(("redis", "valkey"))
+    """Return whether there are traces at all."""
+    return settings.watch != "off"
 
 
 def records_plain(settings: Settings) -> bool:

@@ -87,7 +87,7 @@ class Journal:
         session_id = short_id(seen.session)
         for each in seen.messages:
             if each.stray:
-                self.log.debug("An answer to nothing that was asked here", session_id=session_id)
+                self.log.debug("A client answered a question that was not asked", session_id=session_id)
             if _is_taken(each):
                 self.log.debug("Message received", session_id=session_id, kind=each.method or "response")
 

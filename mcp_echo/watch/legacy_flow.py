@@ -178,7 +178,7 @@ class LegacyFlow:
     def _stopped(self, missing: set[str]) -> str:
         begun = clock(self._answered)
         if "initialize" in missing:
-            return f"The session was made at {begun} for a request that no initialize came before"
+            return f"A request without initialize made the session at {begun}"
         if "resume" in missing:
             at = clock(max(self._asked_back.values()))
             return f"The client was asked at {at} to come back for the rest of an answer, and has not"

@@ -8,13 +8,26 @@ import re
 from urllib.parse import parse_qsl
 
 from mcp_echo.http.paths import without_traces
-from mcp_echo.redaction import cut, mask_header, mask_session_ids, mask_tokens, one_line, short_id
+from mcp_echo.redaction import (
+    cut,
+    fingerprint,
+    mask,
+    mask_header,
+    mask_session_ids,
+    mask_tokens,
+    mask_userinfo,
+    one_line,
+    short_id,
+)
 from mcp_echo.redaction.names import is_secret_parameter
 
 _FINGERPRINT = re.compile(r"sha256 ([0-9a-f]{8})")
 """What `mcp_echo.redaction` puts in the place of a secret: a guess could be compared with it."""
 
 _SESSION = "mcp-session-id"
+
+_OWN, _ANOTHER = "{trace}", "{another trace}"
+"""What stands for the id of the trace that something came to, and for that of another one."""
 
 LONGEST_VALUE = 512
 """Characters of one header or parameter that are kept."""
@@ -41,10 +54,32 @@ class Masker:
         self._shown: dict[bytes, str] = {}
         """Digest of a header field → how it is shown. Most come again and again; no secret is kept for it."""
 
+    def use(self, key: bytes) -> None:
+        """Make fingerprints with another key from now on."""
+        self._key = key
+        self._shown.clear()
+
     def fingerprint(self, text: str | bytes) -> str:
         """Return 8 hexadecimal digits that are equal for equal texts."""
         data = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
         return hmac.new(self._key, data, hashlib.sha256).hexdigest()[:8]
+
+    def secret(self, text: str) -> str:
+        """Return the fingerprint that a secret is shown with, in whichever place it comes."""
+        return self.fingerprint(fingerprint(text))
+
+    def public(self, text: str) -> str:
+        """Return what OAuth tells everybody, such as a client id, as it came, cut and on one line.
+
+        Args:
+            text: The value, with ``{trace}`` in the place of the id of its own trace.
+        """
+        parts = (without_traces(part).replace(_OWN, _ANOTHER) for part in text.split(_OWN))
+        shown = mask_userinfo(_OWN.join(parts))
+        # A redirect URI may have a query, and that a secret.
+        if "?" in shown:
+            shown = self._rekeyed(mask_tokens(shown))
+        return one_line(cut(shown, LONGEST_VALUE))
 
     def session(self, session_id: str) -> str:
         """Return the beginning of a session id or a handle, and its fingerprint."""
@@ -95,7 +130,7 @@ class Masker:
         if name.lower() == "session_id":
             return self.session(value)
         if is_secret_parameter(name):
-            return f"[{len(value)} characters, #{self.fingerprint(value)}]"
+            return self._rekeyed(mask(value))
         return self.text(value)
 
     def _rekeyed(self, text: str) -> str:

@@ -42,4 +42,4 @@ class Watch:
             except Exception:
                 if observer not in self._broken:
                     self._broken.add(observer)
-                    self.failed("An observer failed; that it does so again is not logged")
+                    self.failed("An observer failed; its further failures are not logged")

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
-
 from mcp_echo.host.clocks import Clocks
+from mcp_echo.http.hops import named_hop
 from mcp_echo.protocol.session_ids import is_untagged, node_tag, tag_in
-from mcp_echo.watch import facts
+from mcp_echo.watch import facts, oauth_notes
+from mcp_echo.watch.challenged import ChallengedClients
 from mcp_echo.watch.masking import Masker
+from mcp_echo.watch.oauth_facts import MOST_READ, size_of
 from mcp_echo.watch.records import (
     ExchangeRecord,
     JsonId,
     MessageRecord,
+    Params,
+    ProbeRecord,
     Record,
     Result,
     SentRecord,
@@ -23,8 +26,18 @@ from mcp_echo.watch.records import (
     StreamRecord,
 )
 from mcp_echo.watch.rules.shapes import shape_of_authorization, shape_of_session_id
-from mcp_echo.watch.seen import Asked, BodyEvent, Event, Head, Seen, SentEvent, SessionEvent, StreamEvent
-from mcp_echo.watch.traces import Trace, Traces
+from mcp_echo.watch.seen import (
+    Asked,
+    BodyEvent,
+    Event,
+    Head,
+    ProbeEvent,
+    Seen,
+    SentEvent,
+    SessionEvent,
+    StreamEvent,
+)
+from mcp_echo.watch.traces import Trace
 
 MOST_SESSIONS = 20_000
 """Sessions whose trace is known; that of the one which was learned first is forgotten for one more."""
@@ -36,9 +49,10 @@ _ORDINARY = frozenset({"server", "date", "content-length", "connection", "transf
 class Notes:
     """What is noted of an exchange while it goes on."""
 
-    __slots__ = ("body", "hash", "results", "told")
+    __slots__ = ("body", "hash", "oauth", "results", "told")
 
     def __init__(self) -> None:
+        self.oauth = oauth_notes.OauthNotes()
         self.told: list[facts.Message] = []
         self.results: dict[JsonId | None, Result] = {}
         self.hash: str | None = None
@@ -49,7 +63,7 @@ class Recorder:
     """Keeps records in traces.
 
     Args:
-        traces: The traces.
+        take: Keeps a record of a trace; see `mcp_echo.watch.trace_store.TraceStore.take`.
         masker: Hides what nobody may read.
         node: The name of this node.
         clocks: The steady clock, which exchanges are timed by, and the wall clock.
@@ -59,7 +73,7 @@ class Recorder:
 
     def __init__(
         self,
-        traces: Traces,
+        take: Callable[[Trace, Record, int], list[str]],
         masker: Masker,
         node: str,
         clocks: Clocks,
@@ -67,29 +81,36 @@ class Recorder:
         canonical: str | None = None,
         body_bytes: int = 0,
     ) -> None:
-        self._traces = traces
+        self._take = take
         self._masker = masker
         self._node = node
         self._tag = node_tag(node)
         self._clocks = clocks
         self._canonical = canonical
         self._body_bytes = body_bytes
+        self.challenged = ChallengedClients()
         self._sessions: dict[str, Trace] = {}
         """Session id → its trace."""
-        self.found: Callable[[Trace], object] = lambda _trace: None
-        """Told of a trace in which a rule is broken that was not broken there before."""
+
+    def sessions_of(self, trace: Trace) -> list[str]:
+        """Return the ids of the sessions of a trace that this node has served."""
+        return [session_id for session_id, its in self._sessions.items() if its is trace]
 
     def see(self, event: Event) -> None:
         """Record an event, if it belongs to a trace."""
         if isinstance(event, Seen):
             if event.trace is not None:
                 self._exchange(event, event.trace)
+            if event.pace is not None:
+                event.pace.over(event)
         elif isinstance(event, BodyEvent):
             self._body(event)
         elif isinstance(event, StreamEvent):
             self._stream(event)
         elif isinstance(event, SentEvent):
             self._sent(event)
+        elif isinstance(event, ProbeEvent):
+            self._probe(event)
         else:
             self._session(event)
 
@@ -98,25 +119,35 @@ class Recorder:
         if seen.trace is None:
             return
         notes = seen.notes = seen.notes or Notes()
-        if event.status is None:
+        if seen.leg is not None:
+            oauth_notes.take(event, notes.oauth, self._masker)
+        elif event.status is not None:
+            notes.results = facts.of_answer(event.data, self._masker)
+        else:
             notes.told = facts.of_request(event.data, self._masker)
+        if event.status is None:
             notes.hash = self._masker.fingerprint(event.data)
             if self._body_bytes:
-                notes.body = self._masker.text(event.data[: self._body_bytes].decode("utf-8", "replace"))
-        else:
-            notes.results = facts.of_answer(event.data, self._masker)
+                body = event.data[: self._body_bytes].decode("utf-8", "replace")
+                notes.body = seen.trace.masked(self._masker.text(body))
 
     def _exchange(self, seen: Seen, trace: Trace) -> None:
-        trace.exchanges += 1
         if seen.session is not None:
             self._learn(seen.session, trace)
         record = self.record(seen, trace, trace.next_number())
-        seen.findings = tuple(self._keep(trace, record, 0 if seen.head is None else len(seen.head.raw)))
+        size = 0 if seen.head is None else len(seen.head.raw)
+        # Of the legs of OAuth the bodies are kept as well, masked and cut.
+        size += 0 if seen.leg is None else min(seen.received + seen.sent, MOST_READ)
+        size += 0 if record.token is None else size_of(record.token)
+        if not trace.made.plain:
+            self.challenged.note(record, trace.id)
+        seen.findings = tuple(self._take(trace, record, size))
 
     def record(self, seen: Seen, trace: Trace, number: int) -> ExchangeRecord:
         """Return what is known of an exchange by now, masked."""
         masker, notes, caller = self._masker, seen.notes or Notes(), seen.caller
         client, refusal = seen.client, seen.refusal
+        name, version = self._name_of(seen, notes)
         return ExchangeRecord(
             number=number,
             node=self._node,
@@ -129,7 +160,7 @@ class Recorder:
             body_hash=notes.hash,
             body=notes.body,
             status=seen.status,
-            answer_headers=self._answer_headers(seen),
+            answer_headers=self._answer_headers(seen, trace),
             sent=seen.sent,
             first=_since(seen.arrived, seen.first),
             last=_since(seen.arrived, seen.last),
@@ -139,23 +170,41 @@ class Recorder:
             reason=None if refusal is None else masker.text(refusal.message),
             known=seen.session is not None,
             made=seen.made,
+            partial=seen.pace is not None and seen.pace.passed(seen.session or "") > 0,
             tombstone=seen.tombstone,
+            fault=seen.fault,
+            order=seen.order,
             gap=seen.gap,
             declared=None if client is None else facts.capabilities(client.capabilities, masker),
             canonical=self._canonical,
             expects=trace.expect,
             principal=_shown(seen.principal, masker),
-            client=_shown(None if client is None else client.name, masker),
-            client_version=_shown(None if client is None else client.version, masker),
+            client=name,
+            client_version=version,
             era=seen.era,
             revision=seen.revision,
             messages=self._messages(seen, notes),
             batch=seen.batch is not None,
+            joined=seen.joined,
             **({} if seen.head is None else self._request(seen, seen.head, trace)),
         )
 
+    def _name_of(self, seen: Seen, notes: Notes) -> tuple[str | None, str | None]:
+        """Return the name and version of a client, masked; of one that is refused, as its request says."""
+        if seen.client is not None:
+            return _shown(seen.client.name, self._masker), _shown(seen.client.version, self._masker)
+        said = next((each.params for each in notes.told if each.params.client is not None), Params())
+        return said.client, said.client_version
+
     def _request(self, seen: Seen, head: Head, trace: Trace) -> dict[str, Any]:
         masker = self._masker
+        if seen.joined is not None:
+            # It may be of somebody else, whom nobody here has a right to read.
+            return {
+                "http_method": head.method.decode("latin-1"),
+                "path": masker.text(head.path.decode("latin-1")),
+                "http_version": head.version.decode("latin-1"),
+            }
         sent = head.values(b"mcp-session-id")
         session = seen.session or (sent[0] if sent else None)
         return {
@@ -169,6 +218,8 @@ class Recorder:
             "authorization": shape_of_authorization(head.values(b"authorization")),
             "session": None if session is None else masker.session(session),
             "session_form": self._form_of(sent[0]) if sent else "none",
+            "token": oauth_notes.token_of(seen, masker, trace.id),
+            "oauth": oauth_notes.record(seen, head, (seen.notes or Notes()).oauth, masker, trace.id),
         }
 
     def _form_of(self, session_id: str) -> SessionForm:
@@ -179,10 +230,10 @@ class Recorder:
             lambda text: tag_in(text) is not None,
         )
 
-    def _answer_headers(self, seen: Seen) -> tuple[tuple[str, str], ...]:
+    def _answer_headers(self, seen: Seen, trace: Trace) -> tuple[tuple[str, str], ...]:
         lines = (line.decode("latin-1").rstrip().partition(": ") for line in seen.lines)
         return tuple(
-            (name, self._masker.header(name, value))
+            (name, trace.masked(self._masker.header(name, value)))
             for name, _, value in lines
             if name.lower() not in _ORDINARY
         )
@@ -192,18 +243,21 @@ class Recorder:
             return ()
         asked = list(seen.messages)
         told = notes.told or [facts.Message()] * len(asked)
-        return tuple(self._message(*each, notes) for each in zip(asked, told, strict=False))
+        # Who is asked for a token, or hit by a fault, is so before anybody looks at the message.
+        asks = seen.era is None and (seen.status in (401, 403) or seen.fault is not None)
+        return tuple(self._message(*each, notes, asks=asks) for each in zip(asked, told, strict=False))
 
-    def _message(self, asked: Asked, told: facts.Message, notes: Notes) -> MessageRecord:
+    def _message(self, asked: Asked, told: facts.Message, notes: Notes, *, asks: bool) -> MessageRecord:
         kind: Any = "request"
-        if asked.method is None:
+        method = _shown(asked.method, self._masker) or (told.method if asks else None)
+        if method is None:
             kind = "response" if told.id_form != "absent" and asked.era is not None else "unreadable"
         elif told.id_form == "absent" and asked.id is None:
             kind = "notification"
         shown = self._masker.text(asked.id) if isinstance(asked.id, str) else asked.id
         return MessageRecord(
             kind=kind,
-            method=_shown(asked.method, self._masker),
+            method=method,
             id=shown,
             id_form=told.id_form,
             name=_shown(asked.tool, self._masker) or told.name,
@@ -218,30 +272,33 @@ class Recorder:
         )
 
     def _stream(self, event: StreamEvent) -> None:
-        trace = None if event.session is None else self._sessions.get(event.session)
-        if trace is None or event.session is None:
+        known = None if event.session is None else self._sessions.get(event.session)
+        trace: Trace | None = known or event.trace
+        if trace is None:
             return
-        self._keep(
+        self._take(
             trace,
             StreamRecord(
                 number=trace.next_number(),
                 node=self._node,
                 at=self._wall_of(event.at),
                 kind=event.kind,
-                session=self._masker.session(event.session),
+                session=None if event.session is None else self._masker.session(event.session),
                 tag=event.tag,
                 why=event.why,
                 seconds=event.seconds,
                 retry=event.retry,
                 waiting=event.waiting,
+                silent=event.silent,
             ),
+            0,
         )
 
     def _sent(self, event: SentEvent) -> None:
         trace = self._sessions.get(event.session)
         if trace is None:
             return
-        self._keep(
+        self._take(
             trace,
             SentRecord(
                 number=trace.next_number(),
@@ -255,6 +312,29 @@ class Recorder:
                 seconds=event.seconds,
                 session=self._masker.session(event.session),
             ),
+            0,
+        )
+
+    def _probe(self, event: ProbeEvent) -> None:
+        trace = event.trace
+        if trace is None:
+            return
+        hop = None if event.head is None else named_hop(event.head.headers())
+        self._take(
+            trace,
+            ProbeRecord(
+                number=trace.next_number(),
+                node=self._node,
+                at=self._wall_of(event.at),
+                way=event.way,
+                written=tuple(round(each, 4) for each in event.written),
+                answered=tuple(None if each is None else round(each, 4) for each in event.answered),
+                silence=event.silence,
+                cut=event.cut,
+                session=None if event.session is None else self._masker.session(event.session),
+                hop=_shown(hop, self._masker),
+            ),
+            0,
         )
 
     def _session(self, event: SessionEvent) -> None:
@@ -265,7 +345,7 @@ class Recorder:
             self._learn(event.session, trace)
         else:
             self._sessions.pop(event.session, None)
-        self._keep(
+        self._take(
             trace,
             SessionChange(
                 number=trace.next_number(),
@@ -277,17 +357,8 @@ class Recorder:
                 revision=event.revision,
                 reason=event.reason,
             ),
+            0,
         )
-
-    def _keep(self, trace: Trace, record: Record, size: int = 0) -> list[str]:
-        """Keep a record; return the ids of the rules that it breaks."""
-        broken = trace.see(record)
-        if broken and isinstance(record, ExchangeRecord):
-            record = msgspec.structs.replace(record, findings=tuple(broken))
-        self._traces.keep(trace, record, size)
-        if trace.are_new(broken):
-            self.found(trace)
-        return broken
 
     def _learn(self, session_id: str, trace: Trace) -> None:
         self._sessions[session_id] = trace

@@ -14,7 +14,8 @@ import msgspec
 
 from mcp_echo.protocol.modern import VERSION_HEADER
 from mcp_echo.protocol.revisions import BY_NAME
-from mcp_echo.watch.seen import Ending, Era, SentState, StreamEventKind
+from mcp_echo.watch.oauth_records import OauthRecord, TokenRecord
+from mcp_echo.watch.seen import Ending, Era, Joined, ProbedWay, SentState, StreamEventKind
 
 JsonId = int | str
 
@@ -188,6 +189,8 @@ class ExchangeRecord(
     """Whether there is such a session here."""
     made: bool = False
     """Whether this exchange made it."""
+    partial: bool = False
+    """Whether calls of that session have come that are not recorded; see `mcp_echo.watch.pace`."""
     tombstone: Tombstone | None = None
     """What is known of the session that the id names, where there is none here and the caller may be told."""
     declared: tuple[str, ...] | None = None
@@ -210,6 +213,17 @@ class ExchangeRecord(
     messages: tuple[MessageRecord, ...] = ()
     batch: bool = False
     """Whether the messages came as an array."""
+    joined: Joined | None = None
+    """By what it is taken for one of this trace, which its path does not name: likely, and no more. Then
+    neither its header nor its query is kept. None where the path says it."""
+    oauth: OauthRecord | None = None
+    """The part that it has in a flow of OAuth; None for none."""
+    fault: str | None = None
+    """The fault that its answer was made with, and its variant; None for none."""
+    order: int | None = None
+    """The number of the order that it was hit by."""
+    token: TokenRecord | None = None
+    """What became of its access token; None where none was asked for, or none came."""
     findings: tuple[str, ...] = ()
     """The ids of the rules that it breaks, as far as it shows by itself or with what came before it."""
 
@@ -274,6 +288,8 @@ class StreamRecord(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True
     """Of a hang-up, the milliseconds that the client was told to wait."""
     waiting: int = 0
     """Of a stall, the bytes that wait."""
+    silent: float | None = None
+    """Of a close, how long nothing had been written, not even a keep-alive."""
 
 
 class SentRecord(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True, rename="camel"):
@@ -316,4 +332,39 @@ class SessionChange(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=Tru
     """Of an end: ``expired``, ``closed`` or ``displaced``."""
 
 
-Record = ExchangeRecord | StreamRecord | SentRecord | SessionChange
+class NodeChange(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True, rename="camel"):
+    """A node that has recorded something here has stopped or died."""
+
+    number: int
+    """Counted with the exchanges of the trace."""
+    node: str
+    at: float
+    """When; of one that died, when it was last heard of."""
+    kind: Literal["stopped", "died"]
+
+
+class ProbeRecord(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True, rename="camel"):
+    """What came of a probe of an event stream: of ``streamProbe``, or of ``GET …/probe/stream``."""
+
+    number: int
+    """Counted with the exchanges of the trace."""
+    node: str = ""
+    at: float
+    """When it was over."""
+    way: ProbedWay
+    """That of the call, the one that its session listens on, or that of the address."""
+    written: tuple[float, ...]
+    """When each event was written, in seconds since the first one was."""
+    answered: tuple[float | None, ...] = ()
+    """When each was answered, in the same seconds; None for no answer, and nothing where none is possible."""
+    silence: float = 0.0
+    """Seconds of silence that the stream has outlived."""
+    cut: float | None = None
+    """Seconds of silence after which the other end closed it; None where it did not."""
+    session: str | None = None
+    """As of `ExchangeRecord`; None for none."""
+    hop: str | None = None
+    """What the request that opened the stream says it came through, masked; None where it does not say."""
+
+
+Record = ExchangeRecord | StreamRecord | SentRecord | SessionChange | NodeChange | ProbeRecord

@@ -15,6 +15,8 @@ MOST_LINES = 20
 
 _LEFT = "left"
 """Stands for the status of an exchange whose client left before it was answered."""
+_UNANSWERED = "unanswered"
+"""The same of one that a fault has ended without an answer."""
 _LONGEST_NAME = 100
 """Characters of a name that a client gives to itself, a method or a tool."""
 _LONGEST_METHOD = 16
@@ -88,16 +90,20 @@ def entry_of(seen: Seen) -> tuple[str, dict[str, Any]]:
         "method": _method(seen),
         "tool": _shown(seen.tool),
         "kind": "stream" if seen.streamed else None,
+        "fault": seen.fault,
         "client_name": _shown(seen.client.name) if seen.client is not None else None,
         "session_id": _session(seen),
         "error": _error(seen),
-        "refusal": type(seen.refusal).__name__ if seen.refusal is not None else None,
+        "leg": _leg(seen),
+        "oauth_error": None if seen.notes is None else seen.notes.oauth.error,
+        **_refusal(seen),
         "findings": list(seen.findings) or None,
     }
     known = {name: value for name, value in fields.items() if value is not None}
     text = "{http_method} {path}" if "path" in known else "A request that cannot be read"
     text += " {status} {milliseconds} ms"
-    return text + "".join(f" {{{name}}}" for name in ("method", "tool") if name in known), known
+    text += "".join(f" {{{name}}}" for name in ("method", "tool") if name in known)
+    return text + (": {remedy}" if "remedy" in known else ""), known
 
 
 def _request(seen: Seen) -> dict[str, str]:
@@ -109,10 +115,19 @@ def _request(seen: Seen) -> dict[str, str]:
     return {"http_method": shown, "path": one_line(shown_path(seen.head.path))}
 
 
+def _refusal(seen: Seen) -> dict[str, str | None]:
+    """Return the name of a refusal, and what lets such requests in."""
+    if seen.refusal is None:
+        return {}
+    return {"refusal": type(seen.refusal).__name__, "remedy": seen.refusal.remedy}
+
+
 def _ended(seen: Seen) -> int | str:
     if seen.outcome == CANCELLED and seen.batch is None:
         return CANCELLED
-    return _LEFT if seen.status is None else seen.status
+    if seen.status is not None:
+        return seen.status
+    return _LEFT if seen.fault is None or seen.left is not None else _UNANSWERED
 
 
 def _seconds(seen: Seen) -> float:
@@ -127,6 +142,13 @@ def _error(seen: Seen) -> int | None:
     if seen.refusal is not None:
         return seen.refusal.code
     return next((each.error for each in seen.messages if each.error is not None), None)
+
+
+def _leg(seen: Seen) -> str | None:
+    """Return which part of a flow of OAuth it is; None for none."""
+    if seen.leg is None and any(line.lower().startswith(b"www-authenticate:") for line in seen.lines):
+        return "challenge"
+    return seen.leg
 
 
 def _session(seen: Seen) -> str | None:

@@ -31,10 +31,30 @@ StreamEventKind = Literal["open", "resume", "stalled", "hang-up", "close"]
 the time after which it is disconnected; the server closes its connection, for the client to come back; its
 connection is done, or is lost."""
 
-Ending = Literal["ended", "left", "hang-up", "replaced", "stopping"]
+Ending = Literal["ended", "left", "hang-up", "replaced", "stopping", "cut", "token-expired", "token-revoked"]
 """Why a connection carries a stream no more: the stream has ended, its client has left, the server has asked
-the client back, another connection carries it, or the server stops."""
+the client back, another connection carries it, the server stops, a fault has cut it, or the access token that
+it was opened with has expired or is taken no more."""
 
+
+Leg = Literal[
+    "resource-metadata",
+    "server-metadata",
+    "jwks",
+    "register",
+    "authorize",
+    "consent",
+    "token",
+    "revoke",
+    "introspect",
+]
+"""What a request of an OAuth flow asks for, where it is none to the protected resource itself."""
+
+Joined = Literal["connection", "address"]
+"""By what a request is taken for one to a trace that its path does not name."""
+
+ProbedWay = Literal["post", "get", "address"]
+"""Which stream is probed: the call's, the one that its session listens on, or ``GET …/probe/stream``."""
 
 SentState = Literal["waiting", "written", "answered", "unanswered"]
 """It waits for a stream to go out on; a stream that is read has taken it; of a request: the client has
@@ -174,6 +194,20 @@ class Seen(Asked, kw_only=True, eq=False):
     """The header lines of the answer, beside those that every answer has."""
     trace: Any = None
     """The `mcp_echo.watch.traces.Trace` that it belongs to; None for none, as nearly always."""
+    joined: Joined | None = None
+    """By what it is taken for one of that trace; None where its path says so, or there is none."""
+    pace: Any = None
+    """The `mcp_echo.watch.pace.Pace` that is told when it is over; None for none."""
+    subject: str | None = None
+    """Issuer and subject of the access token, where one was asked for and is good; None for none."""
+    fault: str | None = None
+    """The fault that its answer is made with, and its variant, such as ``answer wrong-id``; None for none."""
+    order: int | None = None
+    """The number of the order that it is hit by."""
+    checks: Sequence[Any] = ()
+    """What was looked at of its access token, if anything was: see `mcp_echo.oauth.verify.Check`."""
+    leg: Leg | None = None
+    """Which leg of an OAuth flow it is, by its address; None for MCP and all else."""
     notes: Any = None
     """What is noted for its trace while it goes on; see `mcp_echo.watch.recorder.Notes`."""
     findings: tuple[str, ...] = ()
@@ -241,6 +275,11 @@ class StreamEvent(NamedTuple):
     """Of a hang-up, the milliseconds that the client was told to wait."""
     waiting: int = 0
     """Of a stall, the bytes that wait at least."""
+    trace: Any = None
+    """Of a close, the trace that it belongs to, where that is known and its session does not tell; see
+    `Seen.trace`."""
+    silent: float | None = None
+    """Of a close, how long nothing had been written, not even a keep-alive."""
 
 
 class SentEvent(NamedTuple):
@@ -279,4 +318,26 @@ class SessionEvent(NamedTuple):
     """Of a beginning, the trace that the session is made in; see `Seen.trace`."""
 
 
-Event = Seen | BodyEvent | StreamEvent | SentEvent | SessionEvent
+class ProbeEvent(NamedTuple):
+    """What came of a probe of an event stream; see `mcp_echo.watch.records.ProbeRecord`."""
+
+    at: float
+    """Seconds of the steady clock."""
+    trace: Any
+    """See `Seen.trace`."""
+    way: ProbedWay
+    written: tuple[float, ...]
+    """When each event was written, in seconds since the first one was."""
+    answered: tuple[float | None, ...] = ()
+    """When each was answered, in the same seconds; None for no answer, and nothing where none is possible."""
+    silence: float = 0.0
+    """Seconds of silence that the stream has outlived."""
+    cut: float | None = None
+    """Seconds of silence after which the other end closed it; None where it did not."""
+    session: str | None = None
+    """The id of the session; None for none."""
+    head: Head | None = None
+    """The head of the request that opened the stream."""
+
+
+Event = Seen | BodyEvent | StreamEvent | SentEvent | SessionEvent | ProbeEvent

@@ -65,4 +65,4 @@ def assignment_in(environ: MutableMapping[str, str]) -> Assignment | None:
     try:
         return Assignment(**json.loads(written))
     except (ValueError, TypeError):
-        raise ConfigError(f"{VARIABLE} is what mcp-echo tells its own workers, and no setting") from None
+        raise ConfigError(f"{VARIABLE} is not a setting: mcp-echo sets it for its own workers") from None

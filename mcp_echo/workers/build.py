@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
+from twisted.internet.interfaces import IListeningPort
+
 from mcp_echo.host.listening import Place, endpoint, endpoint_description, metrics_description
+from mcp_echo.host.start import Start
 from mcp_echo.settings.table import Settings
 from mcp_echo.workers.launch import Launch
 from mcp_echo.workers.parent import Fleet
@@ -33,10 +37,15 @@ def build_fleet(
     """
     fleet = Fleet(reactor, settings, launch, give_up, environ)
     description, scraped = endpoint_description(settings), metrics_description(settings)
-    fleet.hold(Place(endpoint(reactor, description, "MCP_ECHO_PORT"), description, reactor.stop))
+    place = Place(endpoint(reactor, description, "MCP_ECHO_PORT"), description, reactor.stop)
+    fleet.hold(place, partial(_announce, settings, description))
     if scraped is not None:
         _show_metrics(fleet, reactor, settings, scraped)
     return fleet
+
+
+def _announce(settings: Settings, description: str, port: IListeningPort) -> None:
+    Start(settings, description, port.getHost()).announce()
 
 
 def _show_metrics(fleet: Fleet, reactor: Any, settings: Settings, description: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import sys
@@ -27,6 +28,9 @@ START_SECONDS = 60.0
 
 GRACE = 1.0
 """Seconds in which a report may still be read that came while the parent itself stood still."""
+
+_CALLED = re.compile(r"(?:mcp-echo|python -m mcp_echo): ")
+"""What a worker says that it is called."""
 
 LONGEST_LINE = 2 * 1024 * 1024
 """Bytes of output without an end of line that are kept."""
@@ -93,7 +97,7 @@ class WorkerProcess(ProcessProtocol):
         """The last line that it wrote to standard error before it was ready."""
         lines = self._complaints.decode("utf-8", "backslashreplace").split("\n")
         said = [line for line in lines if line.strip()]
-        return mask_tokens(said[-1].removeprefix("mcp-echo: ")) if said else ""
+        return mask_tokens(_CALLED.sub("", said[-1], count=1)) if said else ""
 
     def start(self, launch: Launch, port: int) -> None:
         """Start it.

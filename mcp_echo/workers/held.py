@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.protocol import Factory
@@ -52,12 +50,3 @@ class HeldPort(Listening):
 
     def _close_failed(self, failure: Failure) -> None:
         self._log.failure("The port could not be closed", failure)
-
-
-def shown(address: object) -> str:
-    """Return an address as people write it."""
-    if isinstance(address, UNIXAddress):
-        return os.fsdecode(address.name or b"")
-    if isinstance(address, IPv6Address):
-        return f"[{address.host}]:{address.port}"
-    return f"{address.host}:{address.port}" if isinstance(address, IPv4Address) else str(address)

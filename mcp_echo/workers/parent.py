@@ -11,6 +11,7 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ from mcp_echo.host.notify import Notices, watchdog_interval
 from mcp_echo.settings.table import Settings
 from mcp_echo.workers.assignment import Assignment
 from mcp_echo.workers.child import WorkerProcess
-from mcp_echo.workers.held import HeldPort, shown
+from mcp_echo.workers.held import HeldPort
 from mcp_echo.workers.launch import Launch, new_state_key
 
 if TYPE_CHECKING:
@@ -102,22 +103,23 @@ class Fleet(MultiService):
         self._runtime = environ.get("RUNTIME_DIRECTORY", "").partition(":")[0] or None
         self._directory: Path | None = None
         self._port: IListeningPort | None = None
+        self._announce: Callable[[], None] = lambda: None
         self._lives = 0
         self._begun = False
         self._stopping = False
         self._all_gone: Deferred[None] = Deferred()
 
-    def hold(self, place: Place) -> None:
-        """Hold a place for the workers while the service runs; see `HeldPort`."""
+    def hold(self, place: Place, announce: Callable[[IListeningPort], None]) -> None:
+        """Hold a place for the workers while the service runs; see `HeldPort`.
+
+        Args:
+            place: The place.
+            announce: Called with the port once all workers serve on it.
+        """
 
         def held(port: IListeningPort) -> None:
             self._port = port
-            self._log.info(
-                "Holding {where}, which is {address}, for {count} workers",
-                where=place.description,
-                address=shown(port.getHost()),
-                count=len(self._slots),
-            )
+            self._announce = partial(announce, port)
             # Until it runs, the reactor does not hear of a process that has ended.
             self._reactor.callWhenRunning(self._start_all)
 
@@ -248,6 +250,7 @@ class Fleet(MultiService):
         if not self._begun and len(self.serving) == self.wanted:
             self._begun = True
             self.notices.ready()
+            self._announce()
 
     def _worker_ended(self, slot: _Slot, process: WorkerProcess) -> None:
         slot.process = None

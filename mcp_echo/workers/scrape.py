@@ -69,7 +69,7 @@ class Scrape:
 
     def _not_told(self, failure: Failure, worker: WorkerProcess) -> None:
         self._log.warn(
-            "Worker {number} does not tell its figures; those it told last are shown: {reason}",
+            "Worker {number} sends no figures, so its last ones are shown: {reason}",
             number=worker.assignment.number,
             reason=failure.getErrorMessage() or type(failure.value).__name__,
         )

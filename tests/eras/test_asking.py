@@ -534,13 +534,13 @@ class SentTests(AskingTestCase):
     def test_a_token_of_a_wrong_type_is_told_of(self) -> None:
         """basic/utilities/progress, Progress Flow: a string or an integer."""
         for meta, told in (
-            ({"progressToken": 1.5}, "progressToken is 1.5, its type is wrong"),
-            ({"progressToken": True}, "progressToken is true, its type is wrong"),
-            ({"progressToken": None}, "progressToken is null, its type is wrong"),
-            ({"progressToken": {}}, "progressToken is an object, its type is wrong"),
-            ({"progressToken": []}, "progressToken is an array, its type is wrong"),
-            ("x", "_meta is a string, its type is wrong"),
-            ([], "_meta is an array, its type is wrong"),
+            ({"progressToken": 1.5}, "progressToken is 1.5; it must be"),
+            ({"progressToken": True}, "progressToken is true; it must be"),
+            ({"progressToken": None}, "progressToken is null; it must be"),
+            ({"progressToken": {}}, "progressToken is an object; it must be"),
+            ({"progressToken": []}, "progressToken is an array; it must be"),
+            ("x", "_meta is a string; it must be"),
+            ([], "_meta is an array; it must be"),
             ({}, "has no progressToken"),
         ):
             (problem,) = report(self.probe("progress", meta=meta).json)["problems"]
@@ -749,7 +749,7 @@ class ListChangedTests(AskingTestCase):
         call = self.probe("list-changed", seconds=1)
         self.rpc("tools/list", session=other)
         self.pass_time(1.1)
-        assert "No list was asked for again within 1 s" in report(call.json)["problems"]
+        assert "The client asked for no list again within 1 s" in report(call.json)["problems"]
 
     def test_two_probes_of_one_session_both_see_the_list_asked_for(self) -> None:
         """clientProbe: our tool; the end of one must not blind the other."""

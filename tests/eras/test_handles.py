@@ -185,7 +185,7 @@ class BothErasTests(HandleTestCase):
         self.tool("echo", {"message": "hi", "session": handle})
         refused = self.tool("createEchoSession")
         assert refused["isError"]
-        assert "MCP_MAX_SESSIONS" in refused["content"][0]["text"]
+        assert "MCP_ECHO_MAX_SESSIONS" in refused["content"][0]["text"]
         assert self.rpc("initialize", {"protocolVersion": "2025-11-25"}).status == 503
         self.tool("closeEchoSession", {"session": handle})
         self.initialize()

@@ -456,7 +456,7 @@ class HalfModernTests(ModernTestCase):
             (MODERN, "tools/list", {}, -32602, f"names no revision: {keys}", {}),
             (MODERN, "tools/list", {"_meta": 7}, -32602, "names no revision: Expected", {}),
             (MODERN, "tools/list", other_half, -32602, f"_meta lacks {META}protocolVersion", {}),
-            (MODERN, "tools/list", {}, -32602, "Mcp-Session-Id is of the revisions", new_session),
+            (MODERN, "tools/list", {}, -32602, "Mcp-Session-Id belongs to the revisions", new_session),
             (MODERN, "tools/list", {"_meta": claim(legacy)}, -32020, f"says {legacy!r}", {}),
             ("v999", "initialize", hello, -32022, f"is an initialize for {legacy!r}", {}),
             ("v999", "tools/list", {"_meta": claim()}, -32020, f"says {MODERN!r}", {}),

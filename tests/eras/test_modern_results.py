@@ -259,7 +259,7 @@ class StreamTests(ModernTestCase):
         posted = self.post("tools/call", probe("cancellation", seconds=1))
         self.pass_time(1)
         assert posted.json["result"]["structuredContent"]["problems"] == [
-            "The response stream was not closed within 1 s"
+            "The client did not close the response stream within 1 s"
         ]
 
     def test_a_stop_lets_an_answer_come_that_is_a_stream(self) -> None:

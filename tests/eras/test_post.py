@@ -189,7 +189,7 @@ class SessionTests(ServerTestCase):
         self.rpc("ping", session=self.initialize())
         for answer in (self.rpc("initialize", {"protocolVersion": "2025-06-18"}), self.rpc("tools/list")):
             assert (answer.status, answer.header("Retry-After")) == (503, "31")
-            assert "MCP_MAX_SESSIONS" in answer.json["error"]["message"]
+            assert "MCP_ECHO_MAX_SESSIONS" in answer.json["error"]["message"]
         self.clock.advance(31)
         assert self.rpc("initialize", {"protocolVersion": "2025-06-18"}).status == 200
 
@@ -588,7 +588,7 @@ class NegotiationTests(ServerTestCase):
         assert self.request("POST", body=fits).status == 200
         answer = self.request("POST", body=too_large)
         assert answer.status == 413
-        assert "ECHO_MAX_MESSAGE_SIZE" in answer.json["error"]["message"]
+        assert "MCP_ECHO_MAX_MESSAGE_SIZE" in answer.json["error"]["message"]
 
 
 class StrictTests(ServerTestCase):

@@ -302,7 +302,7 @@ class TruthTests(OnARivalEngine, ModernTestCase):
         self.initialize()
         self.kept.records.count(created=7, expired=3, closed=2)
         body = self.request("GET", "/health").json
-        assert body["sessions"] == {"active": 1, "total_created": 8, "expired": 3}
+        assert body["sessions"] == {"scope": "store", "active": 1, "total_created": 8, "expired": 3}
         assert body["this_node"] == {"created": 1, "expired": 0, "closed": 0}
         probe = self.tool("healthProbe", {})["structuredContent"]
         shown = [probe[name] for name in ("activeSessions", "totalSessionsCreated", "sessionsExpired")]
@@ -331,7 +331,7 @@ class TruthTests(OnARivalEngine, ModernTestCase):
                     assert self.echo(good).status == 200, (name, value)
             finally:
                 globalLogPublisher.removeObserver(note)
-            assert len([each for each in logged if "not what was kept" in each]) == 1
+            assert len([each for each in logged if "has changed a session in the store" in each]) == 1
 
     def test_what_a_spoilt_record_makes_an_engine_stumble_over_is_refused(self) -> None:
         """Interface, Engine.faults: as above, where the engine comes upon it first."""

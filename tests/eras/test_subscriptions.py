@@ -210,7 +210,9 @@ class NewsTests(SubscriptionTestCase):
         self.subscribe(1, toolsListChanged=True)
         working = self.post("tools/call", call)
         self.pass_time(1.1)
-        assert "No list was asked for" in working.json["result"]["structuredContent"]["problems"][0]
+        assert (
+            "The client asked for no list again" in working.json["result"]["structuredContent"]["problems"][0]
+        )
 
 
 class EndTests(SubscriptionTestCase):

@@ -141,6 +141,17 @@ class RenderingTests(SynchronousTestCase):
             assert all(line.startswith("\t") for line in rest)
             assert "ZeroDivisionError" in recorded.output.getvalue()
 
+    def test_what_twisted_says_of_itself_is_for_those_who_debug(self) -> None:
+        """Our choice: a start says where the server is, and not which reactor it has; what fails is told."""
+        for environ, told in (({}, 1), ({"MCP_ECHO_DEBUG": "true"}, 2), ({"MCP_ECHO_LOG_LEVEL": "debug"}, 2)):
+            for namespace in ("twisted.scripts._twistd_unix.UnixAppLogger", "log_legacy", "-"):
+                recorded = Recorded(**environ)
+                log = Logger(namespace, observer=recorded.observe)
+                log.info("reactor class")
+                log.warn("no room")
+                assert len(recorded.lines) == told
+                assert "no room" in recorded.lines[-1]
+
     def test_levels_below_the_set_one_are_left_out(self) -> None:
         """ECHO_LOG_LEVEL, MCP_ECHO_DEBUG."""
         for environ, count in (({}, 4), ({"ECHO_LOG_LEVEL": "ERROR"}, 2), ({"MCP_ECHO_DEBUG": "true"}, 5)):

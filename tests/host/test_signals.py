@@ -37,7 +37,7 @@ class SignalReactionTests(SynchronousTestCase):
         """Start the service, and the reactor."""
         reactions = {signal.SIGUSR1: lambda: self.told.append("signal")}
         service = SignalReactions(self.reactor, reactions)
-        service.startService()
+        service.privilegedStartService()
         for call, arguments, keywords in self.reactor.whenRunningHooks:
             call(*arguments, **keywords)
         self.service = service
@@ -52,10 +52,13 @@ class SignalReactionTests(SynchronousTestCase):
             self.reactor.queued.pop()()
             assert self.told.pop() == "signal"
 
-    def test_nothing_is_taken_before_the_reactor_runs(self) -> None:
-        """It would install its own handlers over ours."""
-        SignalReactions(self.reactor, {signal.SIGUSR1: lambda: None}).startService()
-        assert signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL
+    def test_a_signal_that_comes_before_the_reactor_runs_is_answered_when_it_does(self) -> None:
+        """Whoever has read the address, or has heard that a worker is ready, may send one at once."""
+        reactions = {signal.SIGUSR1: lambda: self.told.append("signal")}
+        SignalReactions(self.reactor, reactions).privilegedStartService()
+        os.kill(os.getpid(), signal.SIGUSR1)
+        self.reactor.queued.pop()()
+        assert self.told == ["signal"]
 
     def test_a_signal_that_is_ignored_or_somebody_elses_is_left_alone(self) -> None:
         """nohup(1) ignores SIGHUP, a shell SIGINT for what it starts in the background; pdb takes it."""

@@ -11,20 +11,22 @@ import pytest
 from mcp_echo.host.trace_file import Named, read_named
 from mcp_echo.settings.table import ConfigError
 
+OTHER = "abcdefghijklmnopqrstuvwxyz-_0123"
 
-def test_a_name_gets_its_keys_once_and_keeps_them(tmp_path: Path) -> None:
+
+def test_a_name_gets_its_id_once_and_keeps_it(tmp_path: Path) -> None:
     """docs: MCP_ECHO_TRACE_FILE."""
     path, numbers = tmp_path / "traces", count()
-    path.write_text("# ours\n\nmy-client\nother a b\n")
+    path.write_text(f"# ours\n\nmy-client\nother {OTHER}\n")
     path.chmod(0o644)
-    first = read_named(str(path), lambda: f"key{next(numbers)}")
-    assert first == [Named("my-client", "key0", "key1"), Named("other", "a", "b")]
-    assert path.read_text() == "# ours\n\nmy-client key0 key1\nother a b\n"
+    first = read_named(str(path), lambda: f"{next(numbers):032}")
+    assert first == [Named("my-client", "0" * 32), Named("other", OTHER)]
+    assert path.read_text() == f"# ours\n\nmy-client {'0' * 32}\nother {OTHER}\n"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert read_named(str(path), lambda: "another") == first
 
 
-@pytest.mark.parametrize("text", ["two words\n", "a b c d\n", "\udcff"])
+@pytest.mark.parametrize("text", ["two words\n", "a b c\n", "\udcff"])
 def test_what_is_no_line_is_refused_and_the_file_stays(tmp_path: Path, text: str) -> None:
     """Our choice: bad input gets a clear error, and nothing is lost."""
     path = tmp_path / "traces"

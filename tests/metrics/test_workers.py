@@ -206,7 +206,7 @@ class ScrapeTests(SynchronousTestCase):
             self.clock.advance(0.1)
         self.successResultOf(over)
         assert self.requests() == 9
-        assert "Worker 2 does not tell its figures" in formatEvent(logged[0])
+        assert "Worker 2 sends no figures" in formatEvent(logged[0])
 
     def test_an_answer_that_is_none_is_no_reason_to_fail(self) -> None:
         with capturedLogs():

@@ -43,7 +43,7 @@ def test_the_server_offers_its_tools_resources_and_prompts_and_nothing_else() ->
     assert list(offer.resources) == ["echo://server", "echo://session", "echo://findings"]
     assert offer.templates == (*TEMPLATES, *TRACE_TEMPLATES)
     assert list(offer.prompts) == list(PROMPTS)
-    assert (dict(offer.extensions), dict(offer.methods), offer.observer) == ({}, {}, None)
+    assert (dict(offer.extensions), dict(offer.methods)) == ({}, {})
 
 
 @revisions

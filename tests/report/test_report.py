@@ -29,9 +29,10 @@ from twisted.web.server import NOT_DONE_YET
 
 from mcp_echo import __main__, __version__
 from mcp_echo.report.address import trace_address
+from mcp_echo.report.client_options import LEVELS
 from mcp_echo.report.command import main, report
 from mcp_echo.report.fetch import MOST
-from mcp_echo.report.options import FORMATS, LEVELS, ReportOptions
+from mcp_echo.report.options import FORMATS, ReportOptions
 from mcp_echo.tap import Options
 from mcp_echo.watch.evidence.formats import EVIDENCE
 from tests.certificates import make_certificate
@@ -134,9 +135,9 @@ class ReportTests(SynchronousTestCase):
             (404, b"<html>", "404; there is no such trace, or it has ended"),
             (401, b"", "--header"),
             (503, b"", "try again"),
-            (500, b"", "see that it is the address"),
+            (500, b"", "check that it is the address"),
             (302, b"", "redirects are not followed"),
-            (200, b"<html>log in</html>", "no report of mcp-echo"),
+            (200, b"<html>log in</html>", "not a report of mcp-echo"),
             (200, b"x" * (MOST + 1), "longer than 8 MiB"),
         ):
             served = Served()
@@ -168,7 +169,7 @@ class ReportTests(SynchronousTestCase):
             __module__ = "OpenSSL.SSL"
 
         for error, said in (
-            (Refused("no"), "see that the server runs"),
+            (Refused("no"), "check that the server runs"),
             (DNSLookupError("no"), "has no address"),
             (ResponseFailed([mock.Mock(value=Untrusted("bad"))]), "--cacert"),
             (RuntimeError("a\nb"), "RuntimeError: a\\nb"),
@@ -249,8 +250,11 @@ class CommandLineTests(SynchronousTestCase):
         run.assert_called_once_with()
 
     def test_twistd_says_how_the_command_is_run(self) -> None:
-        with pytest.raises(usage.UsageError, match="mcp-echo report"):
+        errors = io.StringIO()
+        with mock.patch("sys.stderr", errors), pytest.raises(SystemExit) as end:
             Options().parseOptions(["report", TRACE])
+        assert end.value.code == 2
+        assert "stands before every option: mcp-echo report URL" in errors.getvalue()
 
     def completed(self, *words: str) -> str:
         output = io.BytesIO()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 
-from mcp_echo.protocol.session_ids import is_untagged, node_tag, tag_in
+from mcp_echo.protocol.session_ids import is_named, is_untagged, new_node, node_tag, tag_in
 from mcp_echo.sessions.key import SessionKey, handle_key, session_key
 
 TAG = node_tag("a-01234567")
@@ -38,6 +38,16 @@ def test_two_nodes_have_other_tags() -> None:
     assert node_tag("node-01234567") == node_tag("node-01234567")
     assert len(TAG) == 4
     assert set(TAG) <= set("0123456789abcdef")
+
+
+def test_a_node_that_has_a_name_keeps_its_tag() -> None:
+    """docs: MCP_ECHO_NODE. What its sessions are known by stays when it is started again."""
+    first, second = new_node("a-b"), new_node("a-b")
+    assert first != second
+    assert node_tag(first) == node_tag(second) != node_tag(new_node("a-c"))
+    assert is_named(first)
+    assert not is_named(new_node())
+    assert node_tag(new_node()) != node_tag(new_node())
 
 
 def test_an_id_of_the_version_before_is_an_id() -> None:

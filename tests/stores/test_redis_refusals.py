@@ -191,7 +191,7 @@ async def test_one_session_that_is_spoilt_is_said_and_no_outage(
         assert engine.health().available
     assert isinstance(await engine.submit(change("two", 1)), Applied)
     (line,) = events.texts(LogLevel.error)
-    assert "one session" in line
+    assert "one record" in line
     assert "WRONGTYPE" in line
 
 

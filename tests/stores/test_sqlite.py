@@ -326,8 +326,8 @@ def cut_off(path: Path) -> None:
 
 
 REFUSED: list[tuple[Callable[[Path], None], str]] = [
-    (text, "no SQLite database"),
-    (short, "no SQLite database"),
+    (text, "not an SQLite database"),
+    (short, "not an SQLite database"),
     (anothers, "another application"),
     (anothers_with_a_log, "another application"),
     (anothers_in_use, "another application"),
@@ -360,7 +360,7 @@ def test_a_directory_that_is_not_there_is_refused(tmp_path: Path) -> None:
     assert "directory" in refusal(tmp_path / "not/there.db")
     (tmp_path / "file").touch()
     assert "directory" in refusal(tmp_path / "file/there.db")
-    assert "no file" in refusal(tmp_path)
+    assert "is not a file" in refusal(tmp_path)
 
 
 def test_a_file_that_may_not_be_written_is_refused(path: Path) -> None:
@@ -375,7 +375,7 @@ def test_a_file_that_may_not_be_written_is_refused(path: Path) -> None:
         line = refusal(path)
     finally:
         os.seteuid(before)
-    assert "may write to it" in line
+    assert "write to it" in line
 
 
 # Versions of the schema

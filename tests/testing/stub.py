@@ -76,6 +76,5 @@ def finding(id: str, level: str, **members: Any) -> dict[str, Any]:  # noqa: A00
 
 if __name__ == "__main__":
     server = ThreadingHTTPServer(("127.0.0.1", 0), Stub)
-    print(f"[log_legacy#info] EchoSite starting on {server.server_port}", flush=True)
-    print("[Listener#info] Serving MCP at /mcp on tcp:0:interface=127.0.0.1", flush=True)
+    print(f"[mcp_echo#info] Serving MCP at http://127.0.0.1:{server.server_port}/mcp", flush=True)
     server.serve_forever()

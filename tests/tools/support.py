@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import inspect
 import json
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -26,7 +26,17 @@ from mcp_echo.sessions.store import StoreLimits
 from mcp_echo.sessions.subscriptions import Subscriptions
 from mcp_echo.sessions.tombstones import Tombstones
 from mcp_echo.settings.load import load
-from mcp_echo.tools.base import Answer, AskError, BackChannel, Call, Pong, Question, ServerContext, ToolError
+from mcp_echo.tools.base import (
+    Answer,
+    AskError,
+    BackChannel,
+    Call,
+    Pong,
+    Question,
+    SentPing,
+    ServerContext,
+    ToolError,
+)
 from mcp_echo.tools.catalogue import catalogue
 from mcp_echo.tools.machine import Machine
 from mcp_echo.tools.schemas import without_nulls
@@ -62,8 +72,18 @@ class FakeMachine(Machine):
 UNREADABLE = FakeMachine(None, None, None)
 
 
+class Answered:
+    """A ping that is answered at once."""
+
+    written = answered = 5000.0
+    refused = False
+
+    def drop(self) -> None:
+        pass
+
+
 class Nobody:
-    """A client's end that takes notifications and answers nothing.
+    """A client's end that takes notifications, and answers nothing but what streamProbe asks.
 
     Args:
         advance: Lets time pass.
@@ -87,6 +107,15 @@ class Nobody:
 
     async def ping(self) -> dict[str, Pong]:
         return {}
+
+    def ways(self) -> Sequence[str]:
+        return ("the stream of this POST",)
+
+    def send_ping(self, way: str, padding: str) -> SentPing:  # noqa: ARG002  # whatever is asked
+        return Answered()
+
+    async def silence(self, seconds: float) -> None:
+        self._advance(seconds)
 
     async def sleep(self, seconds: float) -> None:
         self._advance(seconds)
@@ -150,6 +179,8 @@ class Scene:
         self.store = MemoryStore(
             StoreLimits(effective.settings.session_timeout, limit), self.now, EventLog, budget=budget
         )
+        insight = Insight(effective.settings, "here", Clocks(self.now, self.wall))
+        insight.begin(b"of the tests")
         self.context = ServerContext(
             effective,
             self.store,
@@ -161,7 +192,7 @@ class Scene:
             lambda work: work.close,
             Limits(effective.settings),
             Tombstones(0, "0000", self.wall, alone=True),
-            Insight(effective.settings, "here", Clocks(self.now, self.wall)),
+            insight,
         )
         self.caller = Caller("127.0.0.1", "127.0.0.1", False, None, None)
         self.back_channel: BackChannel = Nobody(self.advance)
@@ -169,6 +200,7 @@ class Scene:
         self.log_level: str | None = None
         self.progress_token: ProgressToken = None
         self.tools = catalogue(effective.settings)
+        insight.tools = self.tools.keys()
         found = Supported().get(revision)
         assert found is not None
         self.revision: Revision = found

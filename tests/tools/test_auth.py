@@ -63,23 +63,27 @@ def test_without_an_argument_the_authorization_header_is_decoded() -> None:
         "notBefore": None,
         "expires": "2018-01-18 02:30:22 UTC",
         "signatureVerified": False,
+        "verifiedBy": None,
         "problems": [],
         "otherSources": [],
     }
 
 
 @pytest.mark.parametrize(
-    ("headers", "reason"),
-    [([], "the request has none"), ([("Authorization", "Basic eDp5")], "it is not a Bearer token")],
+    ("headers", "problem"),
+    [
+        ([], "No token: pass `token`, or send an Authorization header"),
+        (
+            [("Authorization", "Basic eDp5")],
+            "No token: Authorization is not a Bearer token; pass `token`, or send Authorization: Bearer and "
+            "the token",
+        ),
+    ],
 )
-def test_nothing_to_decode_says_why(headers: list[tuple[str, str]], reason: str) -> None:
+def test_nothing_to_decode_says_what_to_do(headers: list[tuple[str, str]], problem: str) -> None:
     """Our choice: the absence of a token is what one came to find out."""
     assert Scene().text("bearerDecode", headers=headers) == (
-        "🔍 JWT Token Analysis\n"
-        "\n"
-        "⏱️ Token Status:\n"
-        "- Status: NOT A JWT\n"
-        f"- Problem: Nothing to decode: no token argument, and of the Authorization header {reason}"
+        f"🔍 JWT Token Analysis\n\n⏱️ Token Status:\n- Status: NOT A JWT\n- Problem: {problem}"
     )
 
 
@@ -485,7 +489,7 @@ def test_the_claims_of_a_gateway_are_decoded_and_its_signature_is_not_shown() ->
 @pytest.mark.parametrize(
     ("name", "value", "problem"),
     [
-        ("Cf-Access-Jwt-Assertion", "nonsense", "it is no JWT: it has 1 part"),
+        ("Cf-Access-Jwt-Assertion", "nonsense", "it is not a JWT: it has 1 part"),
         ("X-MS-CLIENT-PRINCIPAL", "nonsense", "it is not a JSON object in base64"),
         ("X-Userinfo", base64url([1]), "it is not a JSON object in base64"),
         (
@@ -523,11 +527,11 @@ def test_the_token_of_a_named_header_is_decoded() -> None:
 @pytest.mark.parametrize(
     ("headers", "problem"),
     [
-        ([], "Nothing to decode: the request has no header of that name (7 characters)"),
-        ([("X-Token", "")], "Nothing to decode: X-Token is empty"),
+        ([], "No token: the request has no header of that name (7 characters)"),
+        ([("X-Token", "")], "No token: X-Token is empty"),
         ([("X-Token", "Bearer")], "Nothing follows Bearer: an unset variable in the client?"),
         ([("X-Token", "opaque")], "This is not a JWT: it has 1 part"),
-        ([("X-Token", jwt({})), ("X-Token", jwt({}))], "X-Token came in 2 lines, and the first is decoded"),
+        ([("X-Token", jwt({})), ("X-Token", jwt({}))], "X-Token came in 2 lines; this is the first"),
     ],
 )
 def test_a_named_header_without_a_token_says_why(headers: list[tuple[str, str]], problem: str) -> None:
@@ -635,9 +639,7 @@ def test_what_is_no_header_s_name_is_told() -> None:
     """RFC 9110 section 5.1: a token."""
     answer = Scene().call("bearerDecode", {"header": "X Token:"})
     (problem,) = wire(answer)["problems"]
-    assert problem == (
-        "Nothing to decode: header is no name of a header (8 characters); a token itself goes into token"
-    )
+    assert problem == ("No token: header is not the name of a header (8 characters); pass a token as `token`")
 
 
 @pytest.mark.parametrize(
@@ -662,9 +664,7 @@ def test_a_credential_in_the_place_of_a_header_s_name_is_not_repeated(pasted: st
 def test_a_known_header_that_is_not_there_is_named() -> None:
     """Our choice: that name is no secret, and whoever asked for it wants to read it."""
     answer = Scene().call("bearerDecode", {"header": "Cf-Access-Jwt-Assertion"})
-    assert wire(answer)["problems"] == [
-        "Nothing to decode: the request has no header Cf-Access-Jwt-Assertion"
-    ]
+    assert wire(answer)["problems"] == ["No token: the request has no header Cf-Access-Jwt-Assertion"]
 
 
 @pytest.mark.parametrize("name", ["X-Auth-Token", "X-Amzn-Oidc-Accesstoken"])

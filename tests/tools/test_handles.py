@@ -92,7 +92,7 @@ def test_a_full_server_says_so_in_a_result(scene: Scene) -> None:
     scene.session.record.used = True
     answer = scene.call("createEchoSession")
     assert (answer.is_error, answer.structured) == (True, None)
-    assert "MCP_MAX_SESSIONS" in answer.text
+    assert "MCP_ECHO_MAX_SESSIONS" in answer.text
     assert "2 sessions" in answer.text
     assert scene.store.statistics.refused == 1
 
@@ -149,7 +149,7 @@ def test_closing_without_a_handle_says_which_to_pass(revision: str, arguments: o
     answer = Scene(revision=revision).call("closeEchoSession", arguments)
     assert answer.is_error
     assert "pass the session that createEchoSession returned" in answer.text
-    assert "ended with DELETE" in answer.text
+    assert "DELETE ends" in answer.text
 
 
 @pytest.mark.parametrize("tool", ["replayLastEcho", "sessionInfo", "closeEchoSession"])

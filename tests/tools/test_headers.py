@@ -169,7 +169,7 @@ def test_cors_analysis_of_an_allowed_page() -> None:
     assert answer.text == (
         CORS_HEAD.format(origins=APP, credentials="true") + f"- Origin: {APP}\n"
         "- Method: POST\n"
-        "- Preflight: needed for what the page itself set of Content-Type\n"
+        "- Preflight: needed for Content-Type, where the page itself set it\n"
         "- A browser would: let the page read this server's answer, if no hop changes its headers\n"
         "\n"
         "Status: ✅ CORS is limited to the allowed origins"
@@ -204,14 +204,13 @@ def test_cors_analysis_blames_no_page_for_what_a_hop_may_have_added() -> None:
     ]
     answer = Scene({"allowed_origins": APP}).call("corsAnalysis", headers=headers)
     assert answer.text.endswith(
-        "- Preflight: needed for what the page itself set of X-Odd\\x1b\n"
+        "- Preflight: needed for X-Odd\\x1b, where the page itself set it\n"
         "- A browser would: let the page read this server's answer only if it sent no cookies\n"
         "- Probably Added On The Way: X-Amzn-Trace-Id (AWS load balancers and API Gateway)\n"
-        "- Cannot Be Told: Cookie may have come from the page or a hop. Credentials are not allowed: a page "
-        "that sends cookies cannot read the answer\n"
-        "- Cannot Be Told: X-Odd\\x1b may have come from the page or a hop. It is not among the allowed "
-        "headers: a preflight that asks for it is not granted it, and a browser does not send what was not "
-        "granted\n"
+        "- Cannot Be Told: The page or a hop may have set Cookie. Credentials are not allowed: a page that "
+        "sends cookies cannot read the answer\n"
+        "- Cannot Be Told: The page or a hop may have set X-Odd\\x1b. It is not an allowed header: if the "
+        "page set it, the preflight fails, and the browser does not send the request\n"
         "\n"
         "Status: ❔ no problem found; what cannot be told from this request is named above"
     )

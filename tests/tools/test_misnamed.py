@@ -66,13 +66,21 @@ FORMS = {
     ],
     "has the form of a protocol session's id": [UUID, UUID.upper(), f"urn:uuid:{UUID}", f'"{UUID}"'],
     "has the form of an event's id": ["g1-0", "r123456-17", "p1-2"],
-    "is a URI": ["echo://server", "echo://session", "https://example.com/mcp"],
+    "a URI is not a handle": ["echo://server", "echo://session", "https://example.com/mcp"],
     "is a credential": ["Bearer abc", "bearer eyJhbGciOiJub25lIn0.e30.", "eyJhbGciOiJub25lIn0.e30."],
     "lacks the es_": [HANDLE[3:], "x" * 32],
     "has 13 characters": ["es_unheard-of"],
     "has 34 characters": [HANDLE[:-1]],
     "has 36 characters": [f"{HANDLE}a"],
-    "is no handle: those are": ["mine", "0", "1", "demo session", "\x1b[2J", "es_é" + "a" * 31, "x" * 5000],
+    "not a handle: a handle is": [
+        "mine",
+        "0",
+        "1",
+        "demo session",
+        "\x1b[2J",
+        "es_é" + "a" * 31,
+        "x" * 5000,
+    ],
 }
 
 

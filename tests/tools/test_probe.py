@@ -164,10 +164,10 @@ def test_a_client_is_not_asked_what_it_does_not_declare(
     [
         ("sampling", {}, ["role is missing", "content is missing", "model is missing"]),
         ("sampling", {"role": "assistant", "content": {}}, ["model is missing"]),
-        ("sampling", "pong", ["The answer is no object"]),
-        ("sampling", None, ["The answer is no object"]),
-        ("roots", {}, ["roots is missing or no list"]),
-        ("roots", {"roots": {}}, ["roots is missing or no list"]),
+        ("sampling", "pong", ["The answer is not an object"]),
+        ("sampling", None, ["The answer is not an object"]),
+        ("roots", {}, ["roots is missing or not a list"]),
+        ("roots", {"roots": {}}, ["roots is missing or not a list"]),
         (
             "roots",
             {"roots": [{"uri": "file:///a"}, {"uri": "https://a"}, {}, "file:///a", {"uri": 7}]},
@@ -325,9 +325,9 @@ def test_a_token_may_be_zero() -> None:
 @pytest.mark.parametrize(
     ("raw", "told"),
     [
-        (b"1.5", "progressToken is 1.5, its type is wrong: it must be a string or an integer"),
-        (b"true", "progressToken is true, its type is wrong: it must be a string or an integer"),
-        (b"null", "progressToken is null, its type is wrong: it must be a string or an integer"),
+        (b"1.5", "progressToken is 1.5; it must be a string or an integer"),
+        (b"true", "progressToken is true; it must be a string or an integer"),
+        (b"null", "progressToken is null; it must be a string or an integer"),
     ],
 )
 def test_a_token_of_a_wrong_type_is_told_from_none(raw: bytes, told: str) -> None:
@@ -398,10 +398,10 @@ def test_a_ping_is_measured_on_each_stream() -> None:
 @pytest.mark.parametrize(
     ("answer", "told"),
     [
-        ({"pong": True}, 'The answer is {"pong":true}, where it must be {}'),
-        ("pong", 'The answer is "pong", where it must be {}'),
-        (None, "The answer is null, where it must be {}"),
-        ([], "The answer is [], where it must be {}"),
+        ({"pong": True}, 'The answer is {"pong":true}; it must be {}'),
+        ("pong", 'The answer is "pong"; it must be {}'),
+        (None, "The answer is null; it must be {}"),
+        ([], "The answer is []; it must be {}"),
         (AskError("The client answered with an error: {}"), "The client answered with an error: {}"),
     ],
 )
@@ -483,7 +483,7 @@ def test_without_a_level_no_log_message_is_sent(revision: str, how: str) -> None
     legacy era, where it is left to the server."""
     scene = Scene(revision=revision)
     assert probe(scene, "logging")["problems"] == [
-        f"No log messages were asked for with {how}, so none is sent"
+        f"The client asked for no log messages with {how}, so none is sent"
     ]
     assert scene.back_channel.notified == []
 
@@ -495,7 +495,7 @@ def test_without_a_level_no_log_message_is_sent(revision: str, how: str) -> None
     ("revision", "how"),
     [
         (LEGACY, "No notifications/cancelled for this request came in this session"),
-        (MODERN, "The response stream was not closed"),
+        (MODERN, "The client did not close the response stream"),
     ],
 )
 def test_a_client_that_does_not_cancel_is_told_how(revision: str, how: str) -> None:
@@ -566,7 +566,7 @@ def test_a_session_s_stream_is_told_of_all_three_lists() -> None:
     assert [json.loads(message)["method"] for message in scene.session.log.messages] == methods
     assert (report["sent"], report["answer"], report["problems"]) == (
         methods,
-        "a list was asked for again",
+        "the client asked for a list again",
         [],
     )
     assert report["roundTrip"] == pytest.approx(0.05)
@@ -579,7 +579,7 @@ def test_modern_subscriptions_are_told_of_what_they_asked_for() -> None:
     told = listen(scene, "prompts")
     report = probe(scene, "list-changed")
     assert (told, report["sent"]) == (["prompts"], ["notifications/prompts/list_changed"])
-    assert (report["answer"], report["problems"]) == ("a list was asked for again", [])
+    assert (report["answer"], report["problems"]) == ("the client asked for a list again", [])
 
 
 def test_a_modern_client_that_does_not_listen_is_told_how() -> None:
@@ -618,7 +618,7 @@ def test_a_client_that_does_not_ask_again_is_told_so(revision: str) -> None:
     listen(scene, "tools")
     read(scene)
     assert probe(scene, "list-changed", seconds=0.5)["problems"] == [
-        "No list was asked for again within 0.5 s"
+        "The client asked for no list again within 0.5 s"
     ]
     assert scene.elapsed == pytest.approx(0.5, abs=0.06)
 

@@ -107,7 +107,7 @@ def test_environment_dump_shows_every_setting_and_where_it_came_from() -> None:
     lines = scene.text("environmentDump").splitlines()
     assert lines[:3] == ["🔧 Environment Configuration", "", "MCP Settings:"]
     assert [line.partition(":")[0] for line in lines[3 : 3 + len(DECLARED)]] == [
-        f"- {setting.variables[0]}" for setting in DECLARED
+        f"- {setting.called}" for setting in DECLARED
     ]
     for line in (
         "- MCP_ECHO_HOST: 127.0.0.1 (default)",
@@ -239,7 +239,7 @@ def test_a_full_store_is_a_problem() -> None:
     """Our choice: the next initialize will be refused, and that is worth knowing before."""
     answer = Scene(limit=1).call("healthProbe")
     assert (
-        "⚠️ Overall Status: DEGRADED\n- Problem: All 1 sessions that MCP_MAX_SESSIONS allows are in use\n"
+        "⚠️ Overall Status: DEGRADED\n- Problem: All 1 sessions that MCP_ECHO_MAX_SESSIONS allows are in use\n"
         in answer.text
     )
     assert wire(answer)["status"] == "degraded"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
 from unittest.mock import patch
 
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from mcp_echo.sessions.limits import share_of
@@ -26,6 +28,33 @@ class ClockedRecords(DictRecords):
     @time.setter
     def time(self, time: int) -> None:
         """Leave the time to the clock."""
+
+
+class OnATraceEngine:
+    """Has the traces of a `ServerTestCase` kept by an engine that another node uses as well."""
+
+    clock: Clock
+
+    def trace_engine(self, settings: Settings) -> DictEngine:
+        """Return an engine of its own."""
+        self.kept = ClockedRecords()
+        self.kept.clock = self.clock
+        return DictEngine(self.kept, limit=settings.traces)
+
+    def serve(self, environ: dict[str, str]) -> None:
+        """Start over with a server that has these settings."""
+        super().serve(environ)  # type: ignore[misc]
+        service = self.service  # type: ignore[attr-defined]
+        if service.trace_service is not None:
+            service.trace_service.startService()
+
+    def begin(self, *arguments: Any, **named: Any) -> Any:
+        """Begin a request, and have all kept that was recorded by then."""
+        response = super().begin(*arguments, **named)  # type: ignore[misc]
+        insight = self.service.insight  # type: ignore[attr-defined]
+        if insight is not None:
+            Deferred.fromCoroutine(insight.store.flush())
+        return response
 
 
 class OnAnEngine:

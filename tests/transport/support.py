@@ -19,6 +19,8 @@ from mcp_echo.service import Clocks, EchoService
 from mcp_echo.settings.load import load
 from mcp_echo.settings.table import Settings
 from mcp_echo.transport.edge.site import EchoSite
+from mcp_echo.transport.oauth.assembly import Outside
+from mcp_echo.transport.oauth.fetching import NotFetched
 
 URL = "http://localhost:3000"
 WALL = 1_700_000_000.0
@@ -113,10 +115,21 @@ class Listening(Incoming):
         self._begin(response)
 
 
+async def _at_once(work: Any, algorithm: Any) -> bytes:
+    data: bytes = work(algorithm)
+    return data
+
+
+async def _nothing(url: str, _most: int) -> bytes:
+    raise NotFetched(f"nothing is at {url}")
+
+
 class ServerTestCase(SynchronousTestCase):
     """A test with a server of its own; `settings` are environment variables."""
 
     settings: dict[str, str] = {}
+    endpoint = "/mcp"
+    """Where MCP is: here, or at the address of a trace."""
     stepped = 0.0
     """Seconds by which somebody has set the wall clock forward since the test began."""
 
@@ -127,6 +140,14 @@ class ServerTestCase(SynchronousTestCase):
     def engine(self, settings: Settings) -> Engine | None:  # noqa: ARG002  # for those that have one
         """Return what keeps the sessions; None for the memory of the server."""
         return None
+
+    def trace_engine(self, settings: Settings) -> Engine | None:  # noqa: ARG002  # as above
+        """Return what keeps the traces; None for the memory of the server."""
+        return None
+
+    def world(self) -> Outside:
+        """Return where keys are made and documents are fetched from: at once, and from nowhere."""
+        return Outside(_at_once, _nothing, _nothing)
 
     def serve(self, environ: dict[str, str]) -> None:
         """Start over with a server that has these settings, and no request log unless they say so.
@@ -139,6 +160,8 @@ class ServerTestCase(SynchronousTestCase):
             effective,
             clocks=Clocks(self.clock.seconds, lambda: WALL + self.stepped + self.clock.seconds()),
             engine=self.engine(effective.settings),
+            world=self.world(),
+            trace_engine=self.trace_engine(effective.settings),
         )
         self.store = self.service.store
         self.client = treq.testing.StubTreq(Resource())
@@ -162,7 +185,11 @@ class ServerTestCase(SynchronousTestCase):
     ) -> _Response:
         """Return a response as soon as its head is there."""
         data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
-        sent: Deferred[_Response] = self.client.request(method, URL + path, data=data, headers=headers or {})
+        if path.startswith("/mcp"):
+            path = path.replace("/mcp", self.endpoint, 1)
+        sent: Deferred[_Response] = self.client.request(
+            method, URL + path, data=data, headers=headers or {}, allow_redirects=False
+        )
         self.client.flush()
         return self.successResultOf(sent)
 
@@ -266,7 +293,10 @@ class Posted(Incoming):
         super().__init__()
         self._client = test.client
         before = set(self._client._agent._pumps)
-        sent = self._client.request("POST", f"{URL}/mcp", data=json.dumps(message).encode(), headers=headers)
+        url = URL + test.endpoint
+        sent = self._client.request(
+            "POST", url, data=json.dumps(message).encode(), headers=headers, allow_redirects=False
+        )
         (self._pump,) = set(self._client._agent._pumps) - before
         # A client that leaves before the head has come sees its own request fail.
         sent.addCallbacks(self._begin, lambda _: None)

@@ -76,7 +76,7 @@ class FindingsTests(ServerTestCase):
         told: list[object] = []
         insight = self.service.insight
         assert insight is not None
-        insight.recorder.found = told.append
+        insight.traces.changed = told.append
         for _ in range(12):
             self.clock.advance(1)
             insight.look()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 from mcp_echo import __version__
 from tests.transport.support import ServerTestCase
 
@@ -21,7 +24,7 @@ class HealthTests(ServerTestCase):
         assert answer.status == 200
         assert answer.json == {
             "status": "healthy",
-            "sessions": {"active": 1, "total_created": 2, "expired": 1},
+            "sessions": {"scope": "process", "active": 1, "total_created": 2, "expired": 1},
             "store": MEMORY,
             "node": self.store.node,
             "node_tag": self.initialize()[9:13],
@@ -50,7 +53,7 @@ class HealthTests(ServerTestCase):
 class RoutingTests(ServerTestCase):
     def test_an_unknown_path_is_404_in_json(self) -> None:
         """Our choice: errors are JSON everywhere."""
-        for path in ("/", "/nope", "/mcp/x", "/mcp//", "//mcp", "/MCP", "/%6dcp", "/health/", "/%ff"):
+        for path in ("/nope", "/mcp/x", "/mcp//", "//mcp", "/MCP", "/%6dcp", "/health/", "/%ff"):
             answer = self.request("GET", path)
             assert (answer.status, answer.header("Content-Type")) == (404, "application/json"), path
             message = answer.json["error"]["message"]
@@ -137,6 +140,18 @@ class RoutingTests(ServerTestCase):
             assert answer.header("Content-Type") == "application/json"
 
 
+GUIDE = (Path(__file__).parents[2] / "docs" / "hosts.md").read_text(encoding="utf-8")
+HOSTS = {
+    **dict(
+        re.findall(r"^\| (?:from|through|the|by) [^|]* \| `([^`]+)`[^|]* \| `([^`]+)`", GUIDE, re.MULTILINE)
+    ),
+    "mcp-echo.tools.svc.cluster.local:3000": "mcp-echo.tools.svc.cluster.local",
+    "MCP.Example.com": "mcp.example.com",
+    "[2001:db8::1]:3000": "[2001:db8::1]",
+}
+"""Host header → the entry of the list that lets it in; most of them are what the guide says."""
+
+
 class GuardTests(ServerTestCase):
     """https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#security-warning"""
 
@@ -181,6 +196,49 @@ class GuardTests(ServerTestCase):
         """DNS rebinding; RFC 9110 section 15.5.20."""
         for host in ("evil.example", "localhost.evil.example", "127.0.0.1.nip.io:3000", "localhost:", "*"):
             assert self.status(Host=host) == 421, host
+
+    def refused(self, **headers: str) -> str:
+        """Return the message of a refusal."""
+        answer = self.request("POST", body=self.PING, headers=headers)
+        message: str = answer.json["error"]["message"]
+        return message
+
+    def test_a_refused_host_is_told_which_entry_lets_it_in(self) -> None:
+        """docs/hosts.md: tunnels, containers and neighbours; each entry is tried."""
+        assert len(HOSTS) == 10, "the rows of docs/hosts.md, and three more"
+        assert self.refused(Host="abc-1-2-3-4.ngrok-free.app") in GUIDE
+        for host, entry in HOSTS.items():
+            self.serve({})
+            assert self.refused(Host=host) == (
+                f"Host not allowed here; add {entry} to --allowed-hosts (MCP_ECHO_ALLOWED_HOSTS) "
+                "if it is this server's"
+            )
+            self.serve({"MCP_ECHO_ALLOWED_HOSTS": f"localhost,{entry}"})
+            assert self.status(Host=host) == 200
+
+    def test_a_refused_origin_is_told_which_entry_lets_it_in(self) -> None:
+        """As above; the default port of a scheme needs no mention (RFC 6454 section 4)."""
+        for origin, entry in (
+            ("https://App.example", "https://app.example"),
+            ("https://app.example:443", "https://app.example"),
+            ("http://app.example:8080", "http://app.example:8080"),
+            ("vscode-webview://abc", "vscode-webview://abc"),
+        ):
+            self.serve({})
+            assert f"add {entry} to --allowed-origins" in self.refused(Origin=origin)
+            self.serve({"MCP_ECHO_ALLOWED_ORIGINS": entry})
+            assert self.status(Origin=origin) == 200
+
+    def test_a_refusal_repeats_nothing_but_a_name(self) -> None:
+        """CWE-79, CWE-117: what is no host name, too long, or a secret by its shape is not in the answer."""
+        token = "ghp_" + "a1B2" * 9
+        for host in ("<img src=x>", "a b", "x" * 5000, "*", "a.example:*", token, "\xe9.example"):
+            message = self.refused(Host=host)
+            assert host not in message
+            assert len(message) < 150
+        assert "; add it to --allowed-hosts" in self.refused(Host=token)
+        for origin in ("null", "x://<b>", "https://" + "x" * 5000, f"https://{token}"):
+            assert "; add it to --allowed-origins" in self.refused(Origin=origin)
 
     def test_own_names_are_answered_with_any_port(self) -> None:
         """Our default: a published or forwarded port is another one."""

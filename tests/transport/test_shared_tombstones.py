@@ -13,7 +13,7 @@ class SharedTombstoneTests(OnAnEngine, TombstoneTestCase):
         assert self.request("DELETE", headers={"Mcp-Session-Id": session}).status == 204
         said = self.said(self.send("/mcp", "tools/list", session))
         assert said == (
-            f"{PLAIN}: made 2023-11-14 22:13:20 UTC on {self.store.node}, closed by its client "
+            f"{PLAIN}: made 2023-11-14 22:13:20 UTC on {self.store.node}, closed by DELETE or by a fault "
             "2023-11-14 22:13:20 UTC"
         )
 

@@ -67,7 +67,7 @@ class TombstoneOwnerTests(TombstoneTestCase):
             self.request("DELETE", headers={"Mcp-Session-Id": session}),
             self.request("GET", headers={"Mcp-Session-Id": session, "Accept": "text/event-stream"}),
         ):
-            assert "closed by its client 2023-11-14 22:13:25 UTC" in self.said(again)
+            assert "closed by DELETE or by a fault 2023-11-14 22:13:25 UTC" in self.said(again)
 
     def test_the_owner_of_a_displaced_session_is_told_so(self) -> None:
         """Our choice: that there were too many is the operator's matter, and the client's to know."""
@@ -171,6 +171,21 @@ class TombstoneFindingTests(TombstoneTestCase):
         shown = self.exchanges(made)[-1]
         assert shown["tombstone"] == {"node": tag, "shared": False}
         assert shown["sessionForm"] == "elsewhere"
+        assert "another node made it, or this one before it was started again" in found["summary"]
+
+    def test_a_node_that_has_a_name_takes_no_session_of_its_former_life_for_that_of_another(self) -> None:
+        """docs: MCP_ECHO_NODE. A restart is no fault of a load balancer."""
+        self.serve({**self.settings, "MCP_ECHO_NODE": "a"})
+        session = self.initialize()
+        self.serve({**self.settings, "MCP_ECHO_NODE": "a"})
+        made = self.make()
+        assert self.said(self.list_tools(made, session)) == PLAIN
+        assert self.exchanges(made)[-1]["sessionForm"] == "ours"
+        assert "session-made-elsewhere" not in self.findings(made)
+        self.serve({**self.settings, "MCP_ECHO_NODE": "b"})
+        made = self.make()
+        self.list_tools(made, session)
+        assert self.findings(made)["session-made-elsewhere"]["summary"].endswith(": another node made it")
 
     def test_an_id_of_the_wrong_form_is_named(self) -> None:
         """Our choice: what is wrong with it tells where to look."""

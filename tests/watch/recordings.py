@@ -13,17 +13,30 @@ from pathlib import Path
 from typing import Any
 
 from mcp_echo.protocol.revisions import MODERN
+from mcp_echo.transport.edge.head import Head
+from mcp_echo.watch.masking import Masker
+from mcp_echo.watch.oauth_facts import OauthFacts
+from mcp_echo.watch.oauth_records import OauthRecord
 from mcp_echo.watch.records import ExchangeRecord, MessageRecord, Params, Record, Result, StreamRecord
 
 DIRECTORY = Path(__file__).parents[1] / "recordings"
 
 _MARK = re.compile(r"([><x]) (\d+\.\d+) (c\d+)")
 _META = "io.modelcontextprotocol/"
+_WELL_KNOWN = {
+    "/.well-known/oauth-protected-resource": "resource-metadata",
+    "/.well-known/oauth-authorization-server": "server-metadata",
+}
+
+TRACE = "k3J9abcDEF0123456789xyzQ"
+"""The id of the trace in the recordings that have one."""
+
+MASKER = Masker(b"of the recordings")
 _MODERN = {revision.name for revision in MODERN}
 
 
 def names(kind: str) -> list[str]:
-    """Return the names of the recordings of a kind: ``plain`` or ``drill``."""
+    """Return the names of the recordings of a kind: ``plain``, ``drill``, ``oauth`` or ``stepup``."""
     return sorted(path.stem for path in DIRECTORY.glob(f"{kind}-*.txt"))
 
 
@@ -50,6 +63,16 @@ class Passed:
     def answer_value(self, name: str) -> str | None:
         """Return the value of an answer header."""
         return next((value for key, value in self.answer_headers if key.lower() == name), None)
+
+    @property
+    def path(self) -> str:
+        """The path that was asked for, with ``{trace}`` in it."""
+        return self.start.split()[1].partition("?")[0].replace(TRACE, "{trace}")
+
+    @property
+    def query(self) -> bytes:
+        """The query that was asked with."""
+        return self.start.split()[1].partition("?")[2].encode()
 
     @property
     def streamed(self) -> bool:
@@ -149,13 +172,14 @@ class _Keeper:
                 peer="127.0.0.1",
                 address="127.0.0.1",
                 http_method=one.start.split()[0],
-                path=one.start.split()[1],
+                path=one.path,
+                query=MASKER.query(one.query),
                 http_version="1.1",
-                headers=tuple(one.headers),
+                headers=tuple((name, _shown(name, value)) for name, value in one.headers),
                 body_bytes=len(one.body),
                 body_hash=_fingerprint(one.body) if one.body else None,
                 status=one.status,
-                answer_headers=tuple(one.answer_headers),
+                answer_headers=tuple((name, _shown(name, value)) for name, value in one.answer_headers),
                 sent=len(one.answer),
                 first=_span(one.at, one.answered),
                 last=None if one.streamed else _span(one.at, one.answered),
@@ -170,6 +194,7 @@ class _Keeper:
                 era="modern" if modern else "legacy",
                 revision=revision,
                 messages=tuple(messages),
+                oauth=_oauth(one),
             ),
         )
         if one.streamed and not modern:
@@ -209,8 +234,39 @@ def _of_session(message: MessageRecord, era: Any, revision: str | None) -> Messa
     return MessageRecord(**{**fields, "era": era, "revision": message.revision or revision})
 
 
+def _shown(name: str, value: str) -> str:
+    """Return a header's value as records have it, where a rule compares it with another."""
+    return MASKER.header(name, value) if name.lower() in ("authorization", "location") else value
+
+
+def _leg(one: Passed) -> Any:
+    """Return which leg of OAuth a request is, where the server of the recordings has that."""
+    if one.status == 404:
+        return None
+    for place, leg in _WELL_KNOWN.items():
+        if one.path.startswith(place):
+            return leg
+    last = one.path.rpartition("/")[2]
+    return last if last in ("register", "authorize", "token") else None
+
+
+def _head(one: Passed) -> Head:
+    head = Head("\r\n".join([one.start, *(f"{name}: {value}" for name, value in one.headers)]).encode())
+    head.check(100)
+    return head
+
+
+def _oauth(one: Passed) -> OauthRecord | None:
+    read, leg, head = OauthFacts(MASKER, TRACE), _leg(one), _head(one)
+    lines = [f"{name}: {value}".encode() for name, value in one.answer_headers]
+    if leg is None:
+        return read.challenge(head, one.status, lines)
+    answered = read.answered(leg, one.status or 0, lines, one.answer.encode())
+    return OauthRecord(leg=leg, asked=read.asked(leg, head, one.body.encode()), answered=answered)
+
+
 def _messages(one: Passed) -> list[MessageRecord]:
-    body = json.loads(one.body) if one.body.startswith("{") else None
+    body = json.loads(one.body) if one.body.startswith("{") and _leg(one) is None else None
     if body is None:
         return []
     params = body.get("params", {})

@@ -7,12 +7,16 @@ from pathlib import Path
 
 import msgspec
 
-from mcp_echo.watch.findings import Finding, Flow
+from mcp_echo.watch.drills import drills_of
+from mcp_echo.watch.findings import Drill, Finding, Flow
 from mcp_echo.watch.flows import Flows
 from mcp_echo.watch.judge import Judge
 from mcp_echo.watch.records import ExchangeRecord, Record, SentRecord, SessionChange, StreamRecord
 from mcp_echo.watch.rules.table import RULES
 from tests.watch.recordings import DIRECTORY
+
+DRILLS = DIRECTORY / "drills"
+"""Where recordings of clients are that were put through a drill: ``NAME-FAULT-DATE.json``."""
 
 LATER = 3600.0
 """Seconds after which what has not come does not come any more."""
@@ -44,6 +48,11 @@ _read = msgspec.json.Decoder(Recording).decode
 def recordings() -> dict[str, Path]:
     """Return the recordings of clients that do not run here: name and date → file."""
     return {path.stem: path for path in sorted(DIRECTORY.glob("*.json"))}
+
+
+def drill_recordings() -> dict[str, Path]:
+    """Return the recordings of drills of clients that do not run here: name, fault and date → file."""
+    return {path.stem: path for path in sorted(DRILLS.glob("*.json"))}
 
 
 def read(evidence: bytes) -> Recording:
@@ -78,6 +87,13 @@ def flows(kept: Sequence[Record]) -> tuple[Flow, ...]:
     for record in kept:
         seen.see(record)
     return seen.flows(max(map(_ends, kept)) + LATER)
+
+
+def drilled(kept: Sequence[Record]) -> Drill:
+    """Return what a client did after the one fault that has hit it, once all is over."""
+    over = left(kept)
+    (drill,) = drills_of(over, found(over).values(), max(map(_ends, over)) + LATER)
+    return drill
 
 
 def left(kept: Sequence[Record]) -> list[Record]:

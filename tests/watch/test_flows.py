@@ -117,7 +117,7 @@ def test_a_session_that_was_made_without_initialize_says_so() -> None:
     flow = flow_of(Story().post("tools/list", session_form="none", made=True))
     assert flow.state == "stopped"
     assert steps_of(flow) == "initialize:missing list:done"
-    assert "for a request that no initialize came before" in flow.verdict
+    assert "A request without initialize made the session" in flow.verdict
 
 
 def test_an_initialize_that_was_refused_has_failed() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mcp_echo.watch.records import ExchangeRecord
-from tests.watch.recordings import names, records
+from tests.watch.recordings import DIRECTORY, records
 from tests.watch.replay import found, left
 
 PLAIN = {
@@ -36,10 +36,30 @@ DRILLS = {
     "drill-wrongid-ts1": set(),
 }
 
+NOTICED = {"registration-kind"}
+"""What is told of every client that registers itself."""
+
+OAUTH = {
+    # Its registration was answered with more than is kept, so that nobody knows which client it is.
+    "oauth-mcpremote": {"routing-header-in-legacy-era", "session-duplicate", "tool-unlisted"},
+    "oauth-py1": {*NOTICED, "user-agent-missing"},
+    "oauth-py2": {*NOTICED, "user-agent-missing"},
+    "oauth-ts1": NOTICED,
+    "oauth-ts2": NOTICED,
+}
+
+STEP_UP = {
+    "stepup-py1": {*NOTICED, "user-agent-missing", "token-scope", "step-up-drops-scope"},
+    "stepup-py2": {*NOTICED, "user-agent-missing", "token-scope"},
+    "stepup-ts1": {*NOTICED, "token-scope", "step-up-refreshed"},
+    "stepup-ts2": {*NOTICED, "token-scope"},
+}
+
 
 def test_every_recording_is_told_of_here() -> None:
     """A new recording must not go unread."""
-    assert sorted({*PLAIN, *DRILLS}) == sorted([*names("plain"), *names("drill")])
+    told = {*PLAIN, *DRILLS, *OAUTH, *STEP_UP}
+    assert sorted(told) == sorted(path.stem for path in DIRECTORY.glob("*.txt"))
 
 
 @pytest.mark.parametrize("name", PLAIN)
@@ -54,6 +74,26 @@ def test_a_client_that_goes_about_its_business_gets_no_error(name: str) -> None:
 def test_what_a_client_makes_of_a_fault_is_found(name: str) -> None:
     """2025-11-25 basic/transports, Session Management: a client that gets 404 MUST begin a new session."""
     assert found(records(name)).keys() == DRILLS[name]
+
+
+@pytest.mark.parametrize("name", OAUTH)
+def test_a_client_that_is_let_in_by_oauth_gets_no_error(name: str) -> None:
+    """Our choice: whatever of OAuth these five leave out or do twice is lawful."""
+    findings = found(records(name))
+    assert findings.keys() == OAUTH[name], [finding.summary for finding in findings.values()]
+    assert [finding.id for finding in findings.values() if finding.level != "info"] == []
+
+
+@pytest.mark.parametrize("name", STEP_UP)
+def test_what_a_client_makes_of_a_scope_that_it_lacks_is_found(name: str) -> None:
+    """2026-07-28 basic/authorization, Step-Up Authorization Flow: ask anew, for the union."""
+    findings = found(records(name))
+    assert findings.keys() == STEP_UP[name], [finding.summary for finding in findings.values()]
+
+
+def test_a_step_up_that_helps_resolves_what_the_token_lacked() -> None:
+    """Our choice: what is resolved stays, and says so."""
+    assert [found(records(name))["token-scope"].resolved for name in STEP_UP] == [True, True, False, True]
 
 
 @pytest.mark.parametrize("name", ["plain-ts1", "plain-insp1", "plain-insp2", "plain-mcpremote"])

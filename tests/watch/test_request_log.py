@@ -18,6 +18,8 @@ from mcp_echo import service
 from mcp_echo.host.logs import observer
 from mcp_echo.protocol.errors import HostRefused, MalformedHttp
 from mcp_echo.settings.load import load
+from mcp_echo.watch.oauth_records import OauthAnswered
+from mcp_echo.watch.recorder import Notes
 from mcp_echo.watch.request_log import RequestLog
 from mcp_echo.watch.seen import CANCELLED, BodyEvent, SessionEvent, StreamEvent
 from tests.logged import Events, observed
@@ -61,6 +63,16 @@ class LineTests(SynchronousTestCase):
             "findings=accept-incomplete,id-reused"
         )
 
+    def test_a_leg_of_oauth_says_which_it_is_and_what_it_was_refused_for(self) -> None:
+        notes = Notes()
+        notes.oauth.answered = OauthAnswered(error="invalid_grant")
+        fields = {"leg": "token", "notes": notes, "status": 400, "last": 0.001, "findings": ("code-reused",)}
+        assert self.text(head=head("POST /t/x/token HTTP/1.1"), **fields) == (
+            "POST /t/{trace}/token 400 1.0 ms leg=token oauth_error=invalid_grant findings=code-reused"
+        )
+        lines = [b'WWW-Authenticate: Bearer scope="mcp:read"\r\n']
+        assert self.text(status=401, lines=lines, last=0.001) == "POST /mcp 401 1.0 ms leg=challenge"
+
     def test_an_object_has_the_same_as_members(self) -> None:
         fields = {"method": "tools/call", "tool": "echo", "last": 0.001, "findings": ("id-reused",)}
         told = json.loads(self.line({"MCP_ECHO_LOG_FORMAT": "json"}, **fields))
@@ -90,6 +102,8 @@ class LineTests(SynchronousTestCase):
         assert self.text(batch=batch) == "POST /mcp 200 0.0 ms batch of 2 error=-32601"
 
     def test_a_refusal_says_its_name(self) -> None:
+        refused = self.text(refusal=HostRefused("x", remedy="add a.example to --allowed-hosts"), status=421)
+        assert ": add a.example to --allowed-hosts" in refused
         refused = self.text(refusal=HostRefused("x"), status=421)
         assert refused == f"POST /mcp 421 0.0 ms error={HostRefused.code} refusal=HostRefused"
 

@@ -347,8 +347,8 @@ class StreamTests(Watched):
         """It may be open for days."""
         self.listen(self.begin_session())
         (connection,) = [each for each in self.service.site._open if each.state == "answering"]
-        assert connection._exchange is not None
-        assert connection._exchange.seen.head is None
+        assert connection.exchange is not None
+        assert connection.exchange.seen.head is None
 
 
 class SessionTests(Watched):

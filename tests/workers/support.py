@@ -141,6 +141,7 @@ class FleetTestCase(SynchronousTestCase):
         self.addCleanup(logs.__exit__, None, None, None)
         self.port = HeldPort()
         self.addCleanup(self.forget)
+        self.announced: list[Any] = []
         self.fleet = self.begin()
 
     def forget(self) -> None:
@@ -158,7 +159,8 @@ class FleetTestCase(SynchronousTestCase):
             self.reactor, load({}, self.settings).settings, self.launch, self.reasons.append, self.environ()
         )
         self.addCleanup(fleet.notices.stopped)
-        fleet.hold(Place(cast(Any, HeldEndpoint(self.port)), "tcp:3000", lambda: None))
+        place = Place(cast(Any, HeldEndpoint(self.port)), "tcp:3000", lambda: None)
+        fleet.hold(place, self.announced.append)
         fleet.privilegedStartService()
         fleet.startService()
         call, arguments, keywords = self.reactor.whenRunningHooks[-1]

@@ -22,7 +22,17 @@ class StartTests(FleetTestCase):
     def test_the_parent_holds_the_port_and_never_reads_it(self) -> None:
         assert self.port.listening
         assert not self.port.reading
-        assert "Holding tcp:3000, which is 127.0.0.1:3210, for 2 workers" in self.lines()
+
+    def test_the_port_is_announced_once_and_only_when_all_workers_serve_on_it(self) -> None:
+        """Our choice: whoever clicks the address that the start shows is served."""
+        self.workers[0].report("READY=1")
+        self.reactor.advance(0)
+        assert self.announced == []
+        self.ready()
+        self.workers[0].end(None, 9)
+        self.reactor.advance(1)
+        self.ready()
+        assert self.announced == [self.port]
 
     def test_each_worker_is_given_the_port_and_a_pipe_and_its_place(self) -> None:
         assert len(self.workers) == 2

@@ -42,7 +42,7 @@ class PlaceTests(SynchronousTestCase):
 
     def test_the_settings_of_a_worker_are_the_operators(self) -> None:
         """environmentDump shows the same values and origins in every worker, and no key that nobody set."""
-        environ = {"MCP_ECHO_WORKERS": "4", "MCP_ECHO_HOST": "0.0.0.0", VARIABLE: PLACE.written()}
+        environ = {"MCP_ECHO_WORKERS": "4", "MCP_ECHO_REVEAL_SECRETS": "true", VARIABLE: PLACE.written()}
         with mock.patch.dict(os.environ, environ, clear=True):
             options = Options()
             options.parseOptions(["--port=3210"])

@@ -13,13 +13,16 @@ from mcp_echo.eras.exchange import Exchange, Promise, Reply, StreamResponse, Tim
 from mcp_echo.protocol.jsonrpc import Response, notification_bytes, request_bytes
 from mcp_echo.protocol.modern import is_declared, required_capability
 from mcp_echo.redaction import mask_json
-from mcp_echo.sessions.event_log import Stream
+from mcp_echo.sessions.event_log import Stream, hushed
 from mcp_echo.sessions.session import Session, shown_id
 from mcp_echo.sessions.store import Clock
 from mcp_echo.tools.base import PROGRESS, SESSION_MADE, AskError, NoAnswer, Pong, Question
 from mcp_echo.watch.seen import SentEvent, SentState
 
 PING = Question("ping", {})
+
+PADDING = "mcp-echo/padding"
+"""What makes a ping larger, in its ``_meta``."""
 
 CANCELLED = "notifications/cancelled"
 
@@ -68,9 +71,41 @@ class _Open:
         self.promise.keep(response)
 
     def astray(self, what: str) -> None:
-        """Something came that is no answer to any question that is open."""
+        """Something came that is not an answer to any question that is open."""
         if len(self.strays) < MAX_STRAYS:
             self.strays.append(f"{what}, the question has id {shown_id(self.number)}")
+
+
+class _Ping:
+    """A ping on its way; see `mcp_echo.tools.base.SentPing`.
+
+    Args:
+        session: The session of the client.
+        now: The steady clock, in seconds.
+    """
+
+    __slots__ = ("_now", "_session", "answered", "number", "refused", "written")
+
+    def __init__(self, session: Session, now: Clock) -> None:
+        self._session = session
+        self._now = now
+        self.answered: float | None = None
+        self.refused = False
+        self.number = session.expect_answer(self)
+        self.written = now()
+
+    def keep(self, response: Response | None) -> None:
+        """Here is the answer; None where the session has ended."""
+        if response is not None:
+            self.answered = self._now()
+            self.refused = response.error is not None
+
+    def astray(self, what: str) -> None:
+        """Pass over what is no answer to it."""
+
+    def drop(self) -> None:
+        """Take no answer any more."""
+        self._session.take_expected(self.number)
 
 
 class LegacyBackChannel:
@@ -183,6 +218,30 @@ class LegacyBackChannel:
         pongs = await self._put({way: (PING, send) for way, send in self._ways()})
         return {way: Pong(answer, opened.seconds) for way, (answer, opened) in pongs.items()}
 
+    def ways(self) -> list[str]:
+        """Return the streams that lead to the client; see `mcp_echo.tools.base.BackChannel.ways`."""
+        return [way for way, _ in self._ways()]
+
+    def send_ping(self, way: str, padding: str) -> _Ping:
+        """Ping the client, and wait for nothing; see `mcp_echo.tools.base.BackChannel.send_ping`.
+
+        Raises:
+            AskError: The stream has not taken it, or is there no more.
+        """
+        send = dict(self._ways()).get(way)
+        ping = _Ping(self.session, self._asking.now)
+        params = {"_meta": {PADDING: padding}} if padding else {}
+        if send is None or not send(request_bytes(ping.number, PING.method, params)):
+            ping.drop()
+            raise AskError(f"No ping could be sent on {way}")
+        told = SentEvent("written", ping.written, "request", PING.method, self.session.id, ping.number)
+        self.exchange.seen.watch.tell(told)
+        return ping
+
+    async def silence(self, seconds: float) -> None:
+        """Let time pass in which the stream carries nothing; see `BackChannel.silence`."""
+        await hushed(self.opened, self._asking.timers.sleep(seconds))
+
     async def _put(
         self, questions: dict[str, tuple[Question, Callable[[bytes], bool]]]
     ) -> dict[str, tuple[Any, _Open]]:
@@ -213,7 +272,7 @@ class LegacyBackChannel:
 
     def _insist_on_a_way(self, questions: dict[str, Question]) -> None:
         if self.session_made:
-            raise AskError(f"{SESSION_MADE}, of whose client nothing is known; so it is not asked")
+            raise AskError(f"{SESSION_MADE}, and nothing is known of its client, so the client is not asked")
         if not self.session.record.initialized:
             # basic/lifecycle, Initialization: until then only pings and log messages.
             raise AskError(

@@ -75,8 +75,8 @@ class LegacyEra:
         self._own = SessionMethods(methods)
         self.answering = Answering(methods.context, self._own.table, journal, timers, runner)
         """What answers its requests."""
-        self.strict = Strictness(self.methods) if methods.context.settings.strict else None
-        """What is asked of clients beyond the lenient mode; None in it."""
+        self.strict = Strictness(self.methods)
+        """What is asked of strict exchanges beyond what is asked of all."""
 
     @property
     def methods(self) -> frozenset[str]:
@@ -99,7 +99,7 @@ class LegacyEra:
         if isinstance(message, list):
             return self._array(message, named, exchange)
         session = self._session(exchange, named, may_create=False, notice=True)
-        if self.strict is not None:
+        if exchange.strict:
             self.strict.check(message, session, named, exchange)
         take_note(message, session, exchange, exchange.seen)
         return Reply(202)
@@ -107,13 +107,13 @@ class LegacyEra:
     def _request(self, request: Request, named: Revision | None, exchange: Exchange) -> Reply | None:
         if request.method == "initialize":
             return self._initialize(request, exchange)
-        if request.method == "ping" and exchange.session_id is None and self.strict is None:
+        if request.method == "ping" and exchange.session_id is None and not exchange.strict:
             # Needs no state, so none is made: a prober must not fill the store.
             exchange.seen.begin("legacy", request, None if named is None else named.name)
             exchange.seen.end(exchange.seen.elapsed())
             return Reply(200, result_bytes(request.id, {}))
         session = self._session(exchange, named, may_create=True)
-        if self.strict is not None:
+        if exchange.strict:
             self.strict.check(request, session, named, exchange)
         return self.answering.answer(request, LegacyBackChannel(session, exchange, self.answering.asking))
 
@@ -124,7 +124,7 @@ class LegacyEra:
             check_no_initialize(messages)
         asks = any(isinstance(each, Request) for each in messages)
         session = self._session(exchange, named, may_create=True, notice=not asks)
-        if self.strict is not None:
+        if exchange.strict:
             self.strict.check(messages, session, named, exchange)
         back_channel = LegacyBackChannel(session, exchange, self.answering.asking)
         return Batch(back_channel, self.answering).answer(messages)
@@ -139,7 +139,7 @@ class LegacyEra:
             seen.session, seen.client, seen.revision = session.id, session.client, session.revision.name
             return session
         revision = named or self._supported.assumed
-        if self.strict is not None or not may_create or revision is None:
+        if exchange.strict or not may_create or revision is None:
             raise SessionRequired(_SESSION_REQUIRED.get(exchange.http_method, _INITIALIZE_FIRST))
         session = self.new_session(exchange, revision, UNKNOWN_CLIENT)
         exchange.then(exchange.announce, session)
@@ -171,8 +171,7 @@ class LegacyEra:
 
     def session_ended(self, session_id: str) -> None:
         """Tell a session that is over nothing more."""
-        if self.strict is not None:
-            self.strict.ended(session_id)
+        self.strict.ended(session_id)
         self._own.session_ended(session_id)
 
     # The handshake.
@@ -183,11 +182,11 @@ class LegacyEra:
             raise InvalidRequest(
                 "This session has begun already; send initialize without Mcp-Session-Id to begin another"
             )
-        if self.strict is not None:
+        if exchange.strict:
             check_initialize_header(exchange.version, request.params)
-        params, revision = self.negotiate(request.params)
+        params, revision = self._negotiate(request.params, exchange)
         session = self.new_session(exchange, revision, describe_client(params))
-        if self.strict is not None:
+        if exchange.strict:
             self.strict.began(session, request.id, exchange)
         exchange.then(exchange.announce, session)
         session.record.requests += 1
@@ -198,15 +197,15 @@ class LegacyEra:
         seen.end(seen.elapsed())
         return LegacyBackChannel(session, exchange, self.answering.asking).finish(Reply(200, body))
 
-    def negotiate(self, params: Raw) -> tuple[Initialize, Revision]:
+    def _negotiate(self, params: Raw, exchange: Exchange) -> tuple[Initialize, Revision]:
         """Return the params of an ``initialize`` and the revision to answer it with.
 
         Raises:
             McpError: The params are wrong, or the legacy era is switched off.
         """
-        if self.strict is not None:
+        if exchange.strict:
             check_meta(params, self._supported.negotiate(asked_for(params) or "") or LEGACY[0])
-        read = read_initialize(params, self.strict is not None)
+        read = read_initialize(params, exchange.strict)
         revision = self._supported.negotiate(read.protocolVersion)
         if revision is None:
             names = self._supported.names
@@ -238,7 +237,7 @@ class LegacyEra:
         session, last_seen = self._existing_session(exchange), exchange.last_event_id
         has_gap = last_seen is not None and session.log.has_gap(last_seen)
         if has_gap:
-            exchange.seen.gap = "what came after it is kept no more, or it is of no stream of this session"
+            exchange.seen.gap = "the messages after it are gone, or no stream of this session has it"
         is_open = self._is_open(session, last_seen)
         limits = self._context.limits
         if not is_open:
@@ -278,14 +277,16 @@ class LegacyEra:
         """
         revision = self._supported.get(exchange.version or "")
         if (revision is not None and revision.stateless) or not self._supported.legacy:
-            raise WrongHttpMethod("The revision 2026-07-28 has no streams by GET and no sessions", ["POST"])
+            raise WrongHttpMethod(
+                "Revision 2026-07-28 has no sessions, and opens no streams with GET", ["POST"]
+            )
 
     def _existing_session(self, exchange: Exchange) -> Session:
         self.refuse_modern(exchange)
         exchange.reject_ambiguous()
         named = check_version_header(exchange.version, self._supported)
         session = self._session(exchange, named, may_create=False)
-        if self.strict is not None:
+        if exchange.strict:
             check_version_header_strictly(named, session.revision)
         return session
 
@@ -297,7 +298,7 @@ class LegacyEra:
         Raises:
             McpError: It breaks a rule that strict mode enforces.
         """
-        if self.strict is not None:
+        if exchange.strict:
             self.strict.check(message, session, None, exchange, has_header=False)
         if not isinstance(message, Request):
             take_note(message, session, exchange, exchange.seen)
@@ -309,7 +310,7 @@ class LegacyEra:
 
     def _initialize_on_stream(self, request: Request, session: Session, exchange: Exchange) -> bytes:
         try:
-            params, revision = self.negotiate(request.params)
+            params, revision = self._negotiate(request.params, exchange)
         except McpError as error:
             return refuse(request, exchange, exchange.seen, error, "legacy")
         session.record.requests += 1

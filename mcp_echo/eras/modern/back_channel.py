@@ -14,9 +14,9 @@ from mcp_echo.eras.modern.rounds import Rounds
 from mcp_echo.protocol.errors import CapabilityMissing, InvalidParams
 from mcp_echo.protocol.jsonrpc import notification_bytes
 from mcp_echo.protocol.modern import is_answer, is_declared, required_capability
-from mcp_echo.sessions.event_log import EventLog, Stream
+from mcp_echo.sessions.event_log import EventLog, Stream, hushed
 from mcp_echo.sessions.session import Client
-from mcp_echo.tools.base import AskError, InputRequired, Pong, Question
+from mcp_echo.tools.base import AskError, InputRequired, Pong, Question, SentPing
 
 
 class ModernBackChannel:
@@ -77,6 +77,22 @@ class ModernBackChannel:
         """Let time pass."""
         return self._timers.sleep(seconds)
 
+    def ways(self) -> tuple[str, ...]:
+        """Return no stream: a modern server pings nobody."""
+        return ()
+
+    def send_ping(self, way: str, padding: str) -> SentPing:  # noqa: ARG002  # there is none
+        """Ping nobody.
+
+        Raises:
+            AskError: Always.
+        """
+        raise AskError("A modern server sends no requests, so that no ping is sent")
+
+    async def silence(self, seconds: float) -> None:
+        """Let time pass in which the response stream carries nothing; see `BackChannel.silence`."""
+        await hushed(self.opened, self._timers.sleep(seconds))
+
     def hang_up(self) -> bool:
         """Do nothing: a modern stream that is closed cannot be resumed."""
         return False
@@ -116,5 +132,5 @@ def _checked(key: str, question: Question, raw: Raw) -> Any:
     except AskError as error:
         raise InvalidParams(f"inputResponses.{key}: {error}") from None
     if not is_answer(question.method, answer):
-        raise InvalidParams(f"inputResponses.{key} is no answer to {question.method}")
+        raise InvalidParams(f"inputResponses.{key} is not an answer to {question.method}")
     return answer

@@ -87,7 +87,6 @@ class ModernEra:
         self._timers = timers
         self._questions = Questions(methods.context, seal)
         self._news = NewsStreams(methods, self._new_log)
-        self._strict = methods.context.settings.strict
         self._table = MethodTable(
             {**methods.table, **methods.offer.methods, "server/discover": self._discover}
         )
@@ -130,7 +129,7 @@ class ModernEra:
             hint = "; this one begins with initialize" if version in self._supported.legacy else ""
             raise VersionNotSupported(version, self._supported.names, hint)
         check_routing_headers(exchange.values, request.method, request.params)
-        if self._strict:
+        if exchange.strict:
             check_meta(request.params, revision)
         return meta, client, revision
 

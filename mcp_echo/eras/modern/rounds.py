@@ -52,7 +52,6 @@ class Questions:
 
     def __init__(self, context: ServerContext, seal: Seal) -> None:
         self._context = context
-        self._strict = context.settings.strict
         self._seal = seal
 
     def read(self, request: Request, exchange: Exchange) -> Rounds:
@@ -71,7 +70,7 @@ class Questions:
         if retry.requestState is UNSET:
             return Rounds({}, responses, None)
         opened = self._seal.open(retry.requestState, tie(request, exchange.principal))
-        if self._strict and opened.get("id") == request.id:
+        if exchange.strict and opened.get("id") == request.id:
             raise InvalidRequest(
                 f"Invalid request: the id {shown_id(request.id)} is that of the request which was answered "
                 "with this requestState; a retry needs one of its own"

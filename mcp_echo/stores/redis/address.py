@@ -127,7 +127,7 @@ def _read(url: SplitResult) -> RedisAddress:
     if options.get("cluster"):
         options.setdefault("shards", CLUSTER_SHARDS)
         if _database(url.path):
-            raise _Wrong("a cluster has no databases but 0")
+            raise _Wrong("a cluster has only database 0")
     return RedisAddress(
         url.scheme == "rediss",
         _host(url),
@@ -142,7 +142,7 @@ def _read(url: SplitResult) -> RedisAddress:
 def _host(url: SplitResult) -> str:
     host = unquote(url.hostname or "")
     if not host or not re.fullmatch(r"[A-Za-z0-9_.:%-]+", host):
-        raise _Wrong("the host is missing, or is none")
+        raise _Wrong("the host is missing, or is not a host name")
     return host
 
 
@@ -180,7 +180,7 @@ def _options(url: SplitResult) -> dict[str, Any]:
             # The name is not shown: with a # or ? in the password it may be the password.
             raise _Wrong(f"it has an unknown option; there are {', '.join(_OPTIONS)}")
         if name in found:
-            raise _Wrong(f"{name} is said twice")
+            raise _Wrong(f"{name} is given twice")
         try:
             found[name] = _OPTIONS[name](value)
         except ValueError as error:

@@ -83,7 +83,7 @@ def read_answer(reply: Any, count: int) -> ScriptAnswer:
     except (msgspec.MsgspecError, LookupError, StopIteration, TypeError, ValueError):
         outcomes = []
     if len(outcomes) != count:
-        raise ValueError("what answers does not run the script")
+        raise ValueError("the server there does not run the script")
     return ScriptAnswer(
         now, Totals(records, handles, SessionBytes(queued, echoed, waiting)), counts, outcomes
     )

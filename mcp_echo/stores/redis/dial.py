@@ -68,8 +68,8 @@ def _refused(reason: str, with_login: bool) -> str:
     if not with_login:
         return reason
     found = _REFUSAL.match(reason)
-    what = found[0] if found else "what answers does not take AUTH"
-    return f"{what}, at the login: see the user and the password in MCP_ECHO_STORE"
+    what = found[0] if found else "the server there does not take AUTH"
+    return f"{what}, at the login: check the user and the password in MCP_ECHO_STORE"
 
 
 async def eviction_policy(wire: RedisWire) -> str | None:

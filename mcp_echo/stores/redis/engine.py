@@ -42,6 +42,7 @@ from mcp_echo.cluster.engine import (
 from mcp_echo.protocol.errors import StoreUnavailable
 from mcp_echo.sessions.store import Counts, StoreHealth
 from mcp_echo.stores.batching import Room, unavailable
+from mcp_echo.stores.health import SESSIONS, Purpose
 from mcp_echo.stores.redis.address import parse_address
 from mcp_echo.stores.redis.answers import ScriptAnswer, SweptSlice
 from mcp_echo.stores.redis.cluster import Servers
@@ -63,6 +64,7 @@ class RedisEngine:
         node: The name of this node.
         steady: A clock that only goes forward, in seconds.
         wall: The machine's clock in seconds, which counts until Redis has told its own.
+        purpose: What the log says is kept.
 
     Raises:
         EngineRefused: The address cannot be used.
@@ -79,16 +81,21 @@ class RedisEngine:
         *,
         steady: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
+        purpose: Purpose = SESSIONS,
     ) -> None:
         self.node = node
         self.totals = _NOTHING
         """The sums as of the last batch of each shard; see `Engine.totals`."""
         self._reactor = reactor
         self._address = parse_address(address)
+        if purpose.suffix:
+            # All of it in one slot: it is little, and its limit is not to be divided.
+            prefix = self._address.prefix + purpose.suffix
+            self._address = self._address._replace(prefix=prefix, shards=1)
         shards = self._address.shards
         self._codec = Codec(self._address.prefix, shards, node, limits)
         self._steady = steady
-        means, room = Means(reactor, steady, self._codec), Room()
+        means, room = Means(reactor, steady, self._codec, purpose), Room()
         self._servers = Servers(means, self._address, self)
         self._lanes = [Lane(shard, means, self._servers, room, self.take) for shard in range(shards)]
         self._shard_totals = [_NOTHING] * shards

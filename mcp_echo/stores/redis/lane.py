@@ -155,7 +155,7 @@ class Lane:
         if self._sent is not sent:
             # Given up, and so is its connection, which is how this comes to be known.
             if not sent.wire.is_lost:
-                self._log.failure("What Redis answered was not taken", failure)
+                self._log.failure("Handling an answer of Redis failed", failure)
             return
         reason = failure.getErrorMessage().strip()
         if self._follows and (_SLOT_MOVED.match(reason) or _SLOT_MOVES.match(reason)):

@@ -145,4 +145,4 @@ class Nudges:
                 self._listener.invalidated(message.decode("utf-8", "surrogatepass"))
             except Exception:
                 # The connection is not to blame, and must not pay.
-                self._log.failure("A nudge was not taken")
+                self._log.failure("Handling the notice of a change failed")

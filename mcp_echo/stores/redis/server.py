@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 
 from mcp_echo.protocol.errors import StoreUnavailable
 from mcp_echo.stores.breaker import PAUSE, THRESHOLD
-from mcp_echo.stores.health import EngineHealth, Notice, Trouble
+from mcp_echo.stores.health import SESSIONS, EngineHealth, Notice, Purpose, Trouble
 from mcp_echo.stores.redis.address import RedisAddress
 from mcp_echo.stores.redis.answers import NotCarriedOut, ScriptAnswer, is_full, read_answer
 from mcp_echo.stores.redis.codec import Codec, ScriptCall
@@ -27,27 +27,34 @@ FULL_FOR = 10.0
 SPOILT_QUIET = 60.0
 """Seconds between two lines of the log about sessions that were spoilt."""
 
-_OUTAGE = Notice(
-    "Redis at {where} cannot be used; until it can, requests for sessions are refused: {reason}",
-    "Redis at {where} is there again, after {seconds:.1f} s",
-    threshold=THRESHOLD,
-)
 _DEAFNESS = Notice(
-    "Redis at {where} does not let this node listen, which will hear of others late: {reason}",
-    "Redis at {where} lets this node listen again",
+    "Redis at {where} does not let this node subscribe, so it hears late of other nodes: {reason}",
+    "Redis at {where} lets this node subscribe again",
     threshold=THRESHOLD,
-)
-_SHORTAGE = Notice(
-    "Redis at {where} has no memory left, so that nothing more is kept until it has: raise maxmemory, "
-    "or have fewer or smaller sessions (MCP_MAX_SESSIONS, MCP_ECHO_MAX_STATE_BYTES): {reason}",
-    "Redis at {where} has memory again",
-    calm=FULL_FOR,
 )
 _SPOILT = Notice(
-    "Redis at {where} refuses what is done to one session, and keeps others: {reason}; see who else "
-    "writes to its keys",
+    "Redis at {where} refuses changes of one record, and keeps the others: {reason}; find out what "
+    "else writes to its keys",
     quiet=SPOILT_QUIET,
 )
+
+
+def _outage(purpose: Purpose) -> Notice:
+    return Notice(
+        f"Redis at {{where}} cannot be used as {purpose.name}; until it can, {purpose.refused}: {{reason}}",
+        f"Redis at {{where}} is there again as {purpose.name}, after {{seconds:.1f}} s",
+        threshold=THRESHOLD,
+    )
+
+
+def _shortage(purpose: Purpose) -> Notice:
+    return Notice(
+        "Redis at {where} has no memory left, so nothing more is kept until it has: raise maxmemory, "
+        f"or {purpose.saves}: {{reason}}",
+        "Redis at {where} has memory again",
+        calm=FULL_FOR,
+    )
+
 
 Learn = Callable[["ShardServer", RedisWire], Coroutine[Any, Any, None]]
 """Asks a connection what the cluster looks like."""
@@ -62,6 +69,7 @@ class Means(NamedTuple):
     """A clock that only goes forward, in seconds."""
     codec: Codec
     """Writes the operations."""
+    purpose: Purpose = SESSIONS
 
 
 class Owner(Protocol):
@@ -99,11 +107,14 @@ class ShardServer:
         self.address = address
         self.shards: set[int] = set()
         about = address.where, means.steady, address.shown
-        self.health = EngineHealth("redis", Trouble(_OUTAGE, *about), means.steady, "not connected yet")
+        self.health = EngineHealth(
+            "redis", Trouble(_outage(means.purpose), *about), means.steady, "not connected yet"
+        )
         self.deafness = Trouble(_DEAFNESS, *about)
-        self._shortage = Trouble(_SHORTAGE, *about)
+        self._shortage = Trouble(_shortage(means.purpose), *about)
         self._spoilt = Trouble(_SPOILT, *about)
         self._policy: str | None = None
+        self._is_of_sessions = means.purpose is SESSIONS
         self._reactor = means.reactor
         self._codec = means.codec
         self._owner = owner
@@ -176,9 +187,10 @@ class ShardServer:
 
     def _warn_of(self, policy: str | None) -> None:
         """Warn of what Redis takes away when its memory is full; None where it has not told."""
-        if policy not in (None, "noeviction", self._policy):
+        # Of one server the engine of the sessions tells.
+        if self._is_of_sessions and policy not in (None, "noeviction", self._policy):
             self._log.warn(
-                "Redis at {where} may take away sessions that are in use when its memory is full "
+                "Redis at {where} may evict sessions that are in use when its memory is full "
                 "(maxmemory-policy {policy}): set maxmemory-policy noeviction",
                 where=self.address.where,
                 policy=policy,

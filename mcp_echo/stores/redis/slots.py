@@ -70,9 +70,9 @@ def read_slots(reply: Any, own_id: bytes, fallback: str) -> SlotMap:
                 here = where
             owners[first : last + 1] = [where] * (last + 1 - first)
     except (TypeError, ValueError, AttributeError):
-        raise ValueError("what answers does not tell the slots of a cluster") from None
+        raise ValueError("the server there does not tell the slots of a cluster") from None
     if len(owners) != SLOTS:
-        raise ValueError("what answers tells slots that no cluster has")
+        raise ValueError("the server there tells slots that no cluster has")
     return SlotMap(owners, here)
 
 

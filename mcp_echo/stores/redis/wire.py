@@ -79,7 +79,7 @@ class RedisWire(Protocol):
             self._waiting.popleft().callback(reply)
 
     def _give_up(self) -> None:
-        self._reason = "what answers is not Redis"
+        self._reason = "the server there is not Redis"
         self.abort()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:

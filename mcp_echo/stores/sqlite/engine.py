@@ -27,7 +27,7 @@ from mcp_echo.protocol.errors import StoreUnavailable
 from mcp_echo.sessions.store import Counts, StoreHealth
 from mcp_echo.stores.batching import Queue, Room, unavailable
 from mcp_echo.stores.breaker import PAUSE
-from mcp_echo.stores.health import EngineHealth, Notice, Trouble
+from mcp_echo.stores.health import SESSIONS, EngineHealth, Notice, Purpose, Trouble
 from mcp_echo.stores.sqlite.clock import FileClock, boot, since_boot
 from mcp_echo.stores.sqlite.files import FileLost
 from mcp_echo.stores.sqlite.news import NOTHING, News
@@ -44,23 +44,24 @@ LOOK_SECONDS_AT_REST = 0.2
 """The same when for a while nobody has done anything: each look wakes up two threads."""
 REMEDIES = {
     sqlite3.SQLITE_FULL: "make room on the disk",
-    sqlite3.SQLITE_BUSY: "another program works on it for long: end that",
-    sqlite3.SQLITE_READONLY: "see that this user may write to it and its directory",
-    sqlite3.SQLITE_CANTOPEN: "see that this user may write to it and its directory",
-    sqlite3.SQLITE_IOERR: "see whether the disk is full or broken",
+    sqlite3.SQLITE_BUSY: "another program holds it: stop that program",
+    sqlite3.SQLITE_READONLY: "let this user write to it and its directory",
+    sqlite3.SQLITE_CANTOPEN: "let this user write to it and its directory",
+    sqlite3.SQLITE_IOERR: "check whether the disk is full or broken",
     sqlite3.SQLITE_CORRUPT: "put a copy in its place",
-    sqlite3.SQLITE_ERROR: "somebody has changed its tables: put a copy in its place",
+    sqlite3.SQLITE_ERROR: "another program has changed its tables: put a copy in its place",
 }
 """What to do about each kind of error."""
 LOOKS_UNTIL_REST = 20
 """How many looks in a row, in which neither this process nor another has changed anything, are a while."""
 
 
-_OUTAGE = Notice(
-    "The session store {where} does not work: {reason}; requests that need it are answered with 503",
-    "The session store {where} works again",
-    quiet=QUIET_SECONDS,
-)
+def _outage(purpose: Purpose) -> Notice:
+    return Notice(
+        f"The {purpose.name} {{where}} does not work: {{reason}}; {purpose.refused}",
+        f"The {purpose.name} {{where}} works again",
+        quiet=QUIET_SECONDS,
+    )
 
 
 class SqliteEngine:
@@ -75,6 +76,7 @@ class SqliteEngine:
         limits: How many records there may be.
         node: The name of this process among those that use the file.
         clock: Tells the time of the file; None for one that goes by this machine.
+        purpose: What the log says is kept.
 
     Raises:
         EngineRefused: The address means nothing.
@@ -90,15 +92,17 @@ class SqliteEngine:
         limits: RecordLimits,
         node: str,
         clock: FileClock | None = None,
+        *,
+        purpose: Purpose = SESSIONS,
     ) -> None:
         self.node = node
         self.totals = Totals()
         self.counts = Counts()
         self._reactor = reactor
-        self._address = Address.read(address)
+        self._address = Address.read(address).beside(purpose.suffix)
         self._limits = limits
         self._clock = FileClock(since_boot(), time.time, boot()) if clock is None else clock
-        outage = Trouble(_OUTAGE, str(self._address.path), reactor.seconds)
+        outage = Trouble(_outage(purpose), str(self._address.path), reactor.seconds)
         self._health = EngineHealth("sqlite", outage, reactor.seconds)
         self._thread: DatabaseThread | None = None
         self._listener: EngineListener | None = None
@@ -150,7 +154,7 @@ class SqliteEngine:
             await thread.checkpoint()
         except (sqlite3.Error, EngineRefused) as error:
             self._log.warn(
-                "The session store {where} is left with its log beside it: {error}",
+                "The store {where} could not be closed in order, so its log stays beside it: {error}",
                 where=str(self._address.path),
                 error=str(error),
             )
@@ -231,7 +235,7 @@ class SqliteEngine:
         self._queue.fail()
 
     def _broken(self, failure: Failure) -> None:
-        self._log.failure("The session store could not pass on an answer", failure)
+        self._log.failure("The store could not pass on an answer", failure)
 
     def _replace_connection(self, failure: Failure) -> None:
         # What is locked will be let go of by another process; the connection is as good as ever.
@@ -240,8 +244,8 @@ class SqliteEngine:
 
     def _replaced(self) -> None:
         self._log.warn(
-            "The session store {where} was replaced or overwritten; what is there now was found whole and is "
-            "used from now on: sessions that are not in it have ended",
+            "The store {where} was replaced or overwritten; the new file is whole and in use, and what is "
+            "not in it has ended",
             where=str(self._address.path),
         )
         if self._listener is not None and not self._stopping:
@@ -283,7 +287,7 @@ class SqliteEngine:
         try:
             hear(*what)
         except Exception:
-            self._log.failure("What another process has told could not be taken in")
+            self._log.failure("Handling the message of another process failed")
 
     def _saw_nothing(self, failure: Failure) -> None:
         if failure.check(FileLost) and self._health.reason is None and not self._stopping:

@@ -158,6 +158,10 @@ class Address:
             synchronous = value
         return cls(Path(name).resolve(), synchronous)
 
+    def beside(self, suffix: str) -> Address:
+        """Return the address of the file whose name has this at its end."""
+        return Address(self.path.with_name(self.path.name + suffix), self.synchronous)
+
     def uri(self, options: str) -> str:
         """Return the address as SQLite takes it, so that no sign in a path has a meaning of its own."""
         return f"{self.path.as_uri()}?{options}"
@@ -235,7 +239,7 @@ def _refusing(path: Path) -> Iterator[None]:
         raise
     except (OSError, sqlite3.Error) as error:
         raise EngineRefused(
-            f"The store {path} cannot be used: {error}; see that this user may write to it and its directory"
+            f"The store {path} cannot be used: {error}; let this user write to it and its directory"
         ) from error
 
 
@@ -246,7 +250,7 @@ def _is_missing(path: Path) -> bool:
 def _take(address: Address) -> None:
     path = address.path
     if not path.is_file():
-        raise EngineRefused(f"The store {path} is no file: name another")
+        raise EngineRefused(f"The store {path} is not a file: name another")
     _identify(address)
     _check(address)
     _keep_private(path)
@@ -309,7 +313,7 @@ def _identify(address: Address) -> None:
         if error.sqlite_errorcode != sqlite3.SQLITE_NOTADB:
             raise _damaged(address.path, str(error)) from error
         raise EngineRefused(
-            f"The store {address.path} is no SQLite database: name another file, or move this one away"
+            f"The store {address.path} is not an SQLite database: name another file, or move this one away"
         ) from error
     if not ours:
         raise EngineRefused(
@@ -347,7 +351,7 @@ def _log_ahead(connection: sqlite3.Connection) -> None:
     # Kept in the file; a tool of the operator's may have changed it.
     (mode,) = connection.execute("PRAGMA journal_mode = wal").fetchone()
     if mode != "wal":
-        raise sqlite3.OperationalError("no write-ahead log is possible in this directory")
+        raise sqlite3.OperationalError("this directory does not allow a write-ahead log")
 
 
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:

@@ -202,7 +202,7 @@ class DatabaseThread:
             outcome = f"what was written last may be lost: {error}"
         self._reactor.callFromThread(
             self._log.warn,
-            "The log beside the session store {where} was removed while it was in use; {outcome}",
+            "The log beside the store {where} was removed while it was in use; {outcome}",
             where=str(self._address.path),
             outcome=outcome,
         )

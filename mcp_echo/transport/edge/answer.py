@@ -19,7 +19,8 @@ UNCACHED = (b"Cache-Control: no-store\r\n", b"X-Content-Type-Options: nosniff\r\
 _SERVER = b"mcp-echo/" + __version__.encode()
 
 # As IANA has registered them; what Python says differs from version to version.
-_PHRASES = {413: "Content Too Large", 414: "URI Too Long", 422: "Unprocessable Content"}
+_PHRASES = {each.value: each.phrase for each in HTTPStatus}
+_PHRASES |= {413: "Content Too Large", 414: "URI Too Long", 422: "Unprocessable Content"}
 
 _LAST = b"Connection: close\r\n\r\n"
 
@@ -60,7 +61,8 @@ class Heads:
         return b"%bContent-Length: %d\r\n%b" % (begun + b"".join(lines), length, end)
 
     def _begin(self, status: int) -> bytes:
-        phrase = _PHRASES.get(status) or HTTPStatus(status).phrase
+        # A status that nobody has registered has none (RFC 9112 section 4).
+        phrase = _PHRASES.get(status, "")
         date = datetimeToString(self._second)
         begun = b"HTTP/1.1 %d %b\r\nServer: %b\r\nDate: %b\r\n" % (status, phrase.encode(), _SERVER, date)
         self._begun[status] = begun

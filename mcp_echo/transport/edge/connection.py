@@ -67,7 +67,7 @@ class Connection(Protocol):
         self._reading = True
         self._persistent = True
         self._drained = 0
-        self._exchange: HttpExchange | None = None
+        self.exchange: HttpExchange | None = None
         self._carried: IPushProducer | None = None
 
     @property
@@ -158,7 +158,7 @@ class Connection(Protocol):
         head, body = self._reader.take()
         self._step("received")
         self._persistent = head.persistent and not self.site.draining
-        self._exchange = exchange = HttpExchange(self, head, body, self.site.seen(self, head, len(body)))
+        self.exchange = exchange = HttpExchange(self, head, body, self.site.seen(self, head, len(body)))
         self.site.answer(exchange)
 
     def answer_head(self, status: int, lines: Lines, length: int | None) -> bytes:
@@ -175,7 +175,7 @@ class Connection(Protocol):
 
     def answered(self) -> None:
         """The answer to the request in hand is written."""
-        self._exchange = self._carried = None
+        self.exchange = self._carried = None
         if self._persistent:
             self._step("answered")
             if not self._going_on:
@@ -271,7 +271,7 @@ class Connection(Protocol):
         self.deadline = NEVER
         if self.state in ("head", "body"):
             self.site.seen(self, self._reader.head, self._reader.received).settle()
-        exchange, self._exchange, self._carried = self._exchange, None, None
+        exchange, self.exchange, self._carried = self.exchange, None, None
         self._data = b""
         self._reader.close()
         if exchange is not None:

@@ -116,6 +116,11 @@ class HttpExchange:
         """Have the answer say this too."""
         self.lines.append(line(name, value))
 
+    def hand_over(self) -> Connection | None:
+        """Have another exchange answer in the place of this one; return the connection."""
+        connection, self._connection = self._connection, None
+        return connection
+
     def when_left(self, do: Callable[[], None]) -> None:
         """Call ``do`` if the client goes away before it is answered."""
         self._left = do

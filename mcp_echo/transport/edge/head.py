@@ -39,6 +39,7 @@ class Head:
 
     __slots__ = (
         "_words",
+        "bearing",
         "chunked",
         "fields",
         "length",
@@ -54,6 +55,8 @@ class Head:
     def __init__(self, raw: bytes) -> None:
         self.meaning: Any = None
         """What the application has read in it, kept here since the same head may come again."""
+        self.bearing: Any = None
+        """What is known by its token, likewise; see `mcp_echo.transport.oauth.guard`."""
         self.persistent = False
         """Whether another request may follow on the connection (RFC 9112 section 9.3)."""
         self.raw = raw
@@ -93,7 +96,7 @@ class Head:
         self._check_host(fields.get(b"host"))
         self._check_framing(fields.get(b"transfer-encoding"), fields.get(b"content-length"))
         if self.method == b"CONNECT":
-            raise HttpMethodUnknown("CONNECT is not known here: this is no proxy")
+            raise HttpMethodUnknown("CONNECT is not supported: this is not a proxy")
         if b"expect" in fields and self.version == b"HTTP/1.1":
             self._check_expectations(fields[b"expect"])
         if b"upgrade" in fields:
@@ -127,7 +130,7 @@ class Head:
         """
         other = self._copy(raw, {**self.fields, b"content-length": [length]})
         other.length = int(length)
-        other.meaning = self.meaning
+        other.meaning, other.bearing = self.meaning, self.bearing
         return other
 
     def without_fields(self) -> Head:
@@ -137,7 +140,7 @@ class Head:
     def _copy(self, raw: bytes, fields: dict[bytes, list[bytes]]) -> Head:
         other = Head.__new__(Head)
         other.raw, other.fields = raw, fields
-        other.meaning, other.length = None, self.length
+        other.meaning, other.bearing, other.length = None, None, self.length
         other.method, other.path, other.query = self.method, self.path, self.query
         other.version, other.persistent, other.chunked = self.version, self.persistent, self.chunked
         return other
@@ -157,7 +160,7 @@ class Head:
         elif len(hosts) != 1:
             raise MalformedHttp(f"Invalid request: Host is given {len(hosts)} times")
         elif len(hosts[0]) > _LONGEST_HOST or not _is_authority(hosts[0]):
-            raise MalformedHttp("Invalid request: Host is no host name with an optional port")
+            raise MalformedHttp("Invalid request: Host is not a host name with an optional port")
 
     def _check_framing(self, codings: list[bytes] | None, lengths: list[bytes] | None) -> None:
         """Refuse all codings but ``chunked`` (RFC 9112 sections 6.1 and 6.3); llhttp has read the length."""
@@ -167,7 +170,7 @@ class Head:
             return
         self.chunked = True
         if lengths is not None or self.version != b"HTTP/1.1" or b",".join(codings).lower() != b"chunked":
-            raise MalformedHttp("Invalid request: Transfer-Encoding says something else than chunked")
+            raise MalformedHttp("Invalid request: Transfer-Encoding must be chunked, once and alone")
 
     @staticmethod
     def _check_expectations(expected: list[bytes]) -> None:

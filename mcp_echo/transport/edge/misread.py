@@ -49,7 +49,9 @@ def error_for(head: bytes, reason: str) -> McpError | None:
     if reason == "Invalid HTTP version":
         return HttpVersionUnsupported("HTTP version not supported: this port speaks HTTP/1.1")
     if reason == "Content-Length overflow":
-        return BodyTooLarge("The body is larger than any limit (ECHO_MAX_MESSAGE_SIZE): see Content-Length")
+        return BodyTooLarge(
+            "The body is larger than any limit (MCP_ECHO_MAX_MESSAGE_SIZE): see Content-Length"
+        )
     if reason == "Invalid method encountered" and _REQUEST_LINE.fullmatch(line):
-        return HttpMethodUnknown("This HTTP method is not known here; methods are written in capitals")
+        return HttpMethodUnknown("Unknown HTTP method; methods are written in capitals")
     return MalformedHttp(f"Invalid request: this is not HTTP/1.1 as RFC 9112 has it ({reason})")

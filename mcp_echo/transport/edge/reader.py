@@ -32,7 +32,7 @@ class RequestLimits:
     fields: int
     """Header lines (``MCP_ECHO_MAX_HEADERS``)."""
     body: int
-    """Bytes of the body (``ECHO_MAX_MESSAGE_SIZE``)."""
+    """Bytes of the body (``MCP_ECHO_MAX_MESSAGE_SIZE``)."""
     chunked: int
     """Bytes that the body may take on the wire when it comes in chunks."""
 
@@ -202,7 +202,7 @@ class RequestReader:
         self.complete = False
 
     def _body_too_large(self) -> BodyTooLarge:
-        return BodyTooLarge(f"The body is larger than {self._limits.body} bytes (ECHO_MAX_MESSAGE_SIZE)")
+        return BodyTooLarge(f"The body is larger than {self._limits.body} bytes (MCP_ECHO_MAX_MESSAGE_SIZE)")
 
     def _read_chunks(self, data: bytes, at: int) -> int:
         window = at + FRAMING_WINDOW - self._taken % FRAMING_WINDOW
@@ -219,7 +219,7 @@ class RequestReader:
                 raise MalformedHttp("Invalid request: a line of the framing of chunks is too long")
             self._moved = False
         if until == most:
-            raise BodyTooLarge("The chunks are larger than ECHO_MAX_MESSAGE_SIZE allows")
+            raise BodyTooLarge("The chunks are larger than MCP_ECHO_MAX_MESSAGE_SIZE allows")
         self._before = (self._before + piece)[-3:]
         return until
 

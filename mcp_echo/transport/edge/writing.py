@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import struct
 from typing import Any
 
 from twisted.internet.tcp import Connection
@@ -23,6 +25,14 @@ def write_now(transport: Any, data: bytes) -> None:
         if isinstance(sent, int):
             data = data[sent:]
     transport.write(data)
+
+
+def reset_at_end(transport: Any) -> None:
+    """Have the kernel reset a connection when it is aborted (SO_LINGER in socket(7))."""
+    # In memory there is none.
+    connection = getattr(transport, "socket", None)
+    if isinstance(connection, socket.socket):
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def unsent(transport: Any) -> tuple[int, int]:

@@ -9,23 +9,41 @@ import msgspec
 from msgspec.json import encode
 
 from mcp_echo import __version__
-from mcp_echo.watch.evidence.room import FOR_FINDINGS, FOR_FLOWS, MOST, first_that_fit, last_that_fit
+from mcp_echo.watch.evidence.room import (
+    FOR_DRILLS,
+    FOR_FINDINGS,
+    FOR_FLOWS,
+    MOST,
+    first_that_fit,
+    last_that_fit,
+)
 from mcp_echo.watch.evidence.veil import veiled
 from mcp_echo.watch.findings import Report
-from mcp_echo.watch.records import ExchangeRecord, Record, SentRecord, SessionChange, StreamRecord
+from mcp_echo.watch.records import (
+    ExchangeRecord,
+    NodeChange,
+    ProbeRecord,
+    Record,
+    SentRecord,
+    SessionChange,
+    StreamRecord,
+)
 
 _FOR_NOTES = 4096
 """Bytes of what stands around the records."""
 
 
 class Cut(msgspec.Struct, kw_only=True, frozen=True):
-    """What was left out for want of room: the oldest records and flows, the last findings."""
+    """What was left out for want of room: the oldest records, flows and drills, the last findings."""
 
     exchanges: int = 0
     streams: int = 0
     sessions: int = 0
     sent: int = 0
+    nodes: int = 0
+    probes: int = 0
     flows: int = 0
+    drills: int = 0
     findings: int = 0
 
 
@@ -46,6 +64,10 @@ class EvidenceFile(msgspec.Struct, kw_only=True, frozen=True):
     """Which sessions began and ended."""
     sent: Sequence[SentRecord] = ()
     """What the server has sent of itself, and what became of it."""
+    nodes: Sequence[NodeChange] = ()
+    """Which nodes have stopped or died that have recorded some of it."""
+    probes: Sequence[ProbeRecord] = ()
+    """What came of probes of event streams."""
 
 
 def as_json(report: Report, records: Sequence[Record]) -> bytes:
@@ -66,6 +88,8 @@ def as_json(report: Report, records: Sequence[Record]) -> bytes:
         streams=len(_of(StreamRecord, lost)),
         sessions=len(_of(SessionChange, lost)),
         sent=len(_of(SentRecord, lost)),
+        nodes=len(_of(NodeChange, lost)),
+        probes=len(_of(ProbeRecord, lost)),
     )
     return encode(
         EvidenceFile(
@@ -76,17 +100,23 @@ def as_json(report: Report, records: Sequence[Record]) -> bytes:
             streams=_of(StreamRecord, kept),
             sessions=_of(SessionChange, kept),
             sent=_of(SentRecord, kept),
+            nodes=_of(NodeChange, kept),
+            probes=_of(ProbeRecord, kept),
         )
     )
 
 
 def fitted(report: Report) -> tuple[Report, Cut]:
-    """Return as many findings and flows of a report as there is room for, and how many are cut."""
+    """Return as much of a report as there is room for, and how much is cut."""
     findings = len(first_that_fit(report.findings, encode, FOR_FINDINGS))
-    flows = len(last_that_fit(report.flows, encode, FOR_FLOWS))
-    cut = Cut(findings=len(report.findings) - findings, flows=len(report.flows) - flows)
+    lost_flows = len(report.flows) - len(last_that_fit(report.flows, encode, FOR_FLOWS))
+    lost_drills = len(report.drills) - len(last_that_fit(report.drills, encode, FOR_DRILLS))
+    cut = Cut(findings=len(report.findings) - findings, flows=lost_flows, drills=lost_drills)
     shown = msgspec.structs.replace(
-        report, findings=report.findings[:findings], flows=report.flows[len(report.flows) - flows :]
+        report,
+        findings=report.findings[:findings],
+        flows=report.flows[lost_flows:],
+        drills=report.drills[lost_drills:],
     )
     return shown, cut
 

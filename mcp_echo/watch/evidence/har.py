@@ -37,7 +37,7 @@ def har(report: Report, records: Sequence[Record]) -> bytes:
     cut = len(exchanges) - len(entries)
     comment = "Secrets are masked. The server does not know which scheme the client used: http stands for it."
     if cut:
-        comment += f" Left out for want of room: the oldest {cut} of {len(exchanges)} exchanges."
+        comment += f" Left out to save room: the oldest {cut} of {len(exchanges)} exchanges."
     log = {
         "version": "1.2",
         "creator": {"name": "mcp-echo", "version": __version__},
@@ -71,6 +71,7 @@ def _entry(exchange: ExchangeRecord, broken: Sequence[str]) -> dict[str, Any]:
         # The specification leaves names that begin so to those who write archives.
         "_number": exchange.number,
         "_findings": list(broken),
+        **({} if exchange.fault is None else {"_fault": exchange.fault, "_order": exchange.order}),
     }
 
 

@@ -14,6 +14,9 @@ FOR_FINDINGS = 128 * 1024
 FOR_FLOWS = 32 * 1024
 """Bytes that flows may take."""
 
+FOR_DRILLS = 16 * 1024
+"""Bytes that drills may take."""
+
 
 _Item = TypeVar("_Item")
 

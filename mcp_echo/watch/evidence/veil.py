@@ -31,7 +31,9 @@ ADDRESS_HEADERS = frozenset(
 """Headers that say whose request a hop passes on, beside those by which gateways name people."""
 
 _IDENTITY_ENDS = ("-ip", "-user", "-email")
-_SENTENCES = frozenset({"summary", "found", "wanted", "verdict", "reason", "message", "principal"})
+_SENTENCES = frozenset(
+    {"summary", "found", "wanted", "verdict", "reason", "message", "description", "principal"}
+)
 """Fields whose text may quote a header."""
 
 _MOST_QUOTED = 64
@@ -76,9 +78,11 @@ class Veil:
 
     def record(self, record: Record) -> Record:
         """Return a record without addresses and identities."""
-        if isinstance(record, ExchangeRecord):
-            record = msgspec.structs.replace(record, headers=self._headers(record.headers))
-        return self._shown(record)
+        return self.exchange(record) if isinstance(record, ExchangeRecord) else self._shown(record)
+
+    def exchange(self, record: ExchangeRecord) -> ExchangeRecord:
+        """Return an exchange without addresses and identities."""
+        return self._shown(msgspec.structs.replace(record, headers=self._headers(record.headers)))
 
     def text(self, text: str) -> str:
         """Return a text with pseudonyms for addresses, and escapes for what acts on a terminal."""

@@ -11,6 +11,7 @@ from mcp_echo.watch.rules.over_time import (
     Earlier,
     OverTime,
     as_of,
+    begins_session,
     called,
     crossed,
     earlier,
@@ -20,12 +21,18 @@ from mcp_echo.watch.rules.over_time import (
     seconds,
     session_of,
 )
-from mcp_echo.watch.rules.pages import sessions
+from mcp_echo.watch.rules.pages import HANDSHAKE, pages, sessions
 from mcp_echo.watch.rules.rule import Broken, Held, Outcome, Rule
 from mcp_echo.watch.seen import CANCELLED
 
 CANCELLED_WITHIN = 10.0
 """Seconds in which the cancellation, or the client itself, may follow a hang-up."""
+
+ENDED_WITHIN = 30.0
+"""Seconds in which the work on a request that is cancelled has ended, and the request is recorded."""
+
+MOST_IDS = 600
+"""Request ids that are remembered, of all sessions together."""
 
 REPEATED_WITHIN = 120.0
 """Seconds in which the same call again is a repetition."""
@@ -101,6 +108,67 @@ class CallAbandoned(OverTime):
         """Return the requests that were left and not cancelled."""
         for _, deadline, broken in self._awaited.overdue(now):
             yield as_of(broken, deadline)
+
+
+class CancellationUnknown(OverTime):
+    """A client cancels a request that it has not sent in this session.
+
+    basic/utilities/cancellation, Behavior Requirements: only what was issued before. A request that is
+    cancelled is recorded when its work has ended, after its cancellation. One that was answered meanwhile may
+    be named.
+    """
+
+    def __init__(self) -> None:
+        self._begun: Remembered[str, bool] = Remembered()
+        self._ids: Remembered[tuple[str, bool, JsonId], bool] = Remembered(MOST_IDS)
+        self._awaited: Awaited[tuple[str, bool, JsonId], Broken] = Awaited()
+
+    def exchange(self, record: ExchangeRecord) -> Iterator[Outcome]:
+        """Look for the request of each cancellation."""
+        session = session_of(record)
+        if session is None:
+            return
+        if begins_session(record) is not None:
+            self._begun.put(session, True)
+        for message in requests_of(record):
+            if message.id is not None:
+                key = (session, isinstance(message.id, str), message.id)
+                self._ids.put(key, True)
+                if self._awaited.take(key) is not None:
+                    yield Held(record.number, revision_of(record))
+        if session in self._begun and not record.partial:
+            yield from self._cancelled(record, session)
+
+    def _cancelled(self, record: ExchangeRecord, session: str) -> Iterator[Outcome]:
+        for message in record.messages:
+            named = message.params.cancels
+            if named is None:
+                continue
+            key = (session, isinstance(named, str), named)
+            if key in self._ids:
+                yield Held(record.number, revision_of(record))
+            else:
+                self._awaited.put(key, record.at + ENDED_WITHIN, _of_nothing(record, named))
+
+    def due(self, now: float) -> Iterator[Outcome]:
+        """Return the cancellations whose request has not come."""
+        for _, deadline, broken in self._awaited.overdue(now):
+            if not self._ids.forgot:
+                yield as_of(broken, deadline)
+
+
+def _of_nothing(record: ExchangeRecord, named: JsonId) -> Broken:
+    return Broken(
+        exchange=record.number,
+        summary=f"notifications/cancelled names the request {named!r}; none with that id has come in this"
+        " session",
+        subject="body:/params/requestId",
+        found=repr(named),
+        wanted="the id of a request of this session, with its type",
+        revision=revision_of(record),
+        key=str(record.number),
+        client=record.client,
+    )
 
 
 class RetryAfterIgnored(OverTime):
@@ -221,6 +289,16 @@ ROWS = (
         begin=CallAbandoned,
     ),
     Rule(
+        id="cancellation-unknown",
+        level="error",
+        title="A cancellation names a request that the client has sent.",
+        advice="Send requestId as the id of the request was sent, a number as a number, in the same session.",
+        keyword="MUST",
+        confidence="likely",
+        pages=pages("basic/utilities/cancellation#behavior-requirements", *HANDSHAKE),
+        begin=CancellationUnknown,
+    ),
+    Rule(
         id="retry-after-ignored",
         level="warning",
         title="A client waits as long as Retry-After says.",
@@ -231,7 +309,7 @@ ROWS = (
     Rule(
         id="call-repeated",
         level="warning",
-        title="A call that may have run is not simply made again.",
+        title="A client does not simply repeat a call that may have run.",
         advice="Repeat a call only where the tool is idempotent (idempotentHint), or where it cannot"
         " have run.",
         begin=CallRepeated,

@@ -86,7 +86,7 @@ ROWS = (
     Rule(
         id="preflight-refused",
         level="error",
-        title="A browser's preflight is answered so that the request may follow.",
+        title="The answer to a browser's preflight lets the request follow.",
         advice="If pages of this origin may call, add it to MCP_ECHO_ALLOWED_ORIGINS, and look at whether "
         "the URL and the Host are right.",
         url=_FETCH,

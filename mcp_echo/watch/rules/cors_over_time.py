@@ -132,7 +132,7 @@ ROWS = (
     Rule(
         id="preflight-for-second-only",
         level="info",
-        title="What a page's later requests need is allowed as well as what its first one needs.",
+        title="A preflight allows the headers of all the page's requests, not only those of the first.",
         advice="Allow these headers wherever the page is to work: a server that allows only what"
         " initialize needs"
         " stops it at its second request.",

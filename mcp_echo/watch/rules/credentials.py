@@ -44,7 +44,7 @@ def authorization_malformed(x: ExchangeRecord) -> Outcome | None:
         return Held(x.number)
     return Broken(
         exchange=x.number,
-        summary=f"Authorization {_AUTHORIZATION[x.authorization]}: that is no credential",
+        summary=f"Authorization {_AUTHORIZATION[x.authorization]}: that is not a credential",
         subject=x.line_of("Authorization"),
         found=x.authorization,
         wanted="a scheme, one blank and the credential: Bearer eyJ…",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from mcp_echo.protocol.modern import VERSION_HEADER
 from mcp_echo.protocol.revisions import ASSUMED, BY_NAME, MODERN, Revision
 from mcp_echo.watch.records import ExchangeRecord, MessageRecord
@@ -12,6 +14,13 @@ SESSION = "Mcp-Session-Id"
 LAST_EVENT = "Last-Event-ID"
 
 _TRACE = "/t/{trace}"
+_TOKEN = re.compile(r"(?:bearer|dpop) .*#([0-9a-f]{8})\]", re.IGNORECASE)
+"""``Authorization`` with a token, as it is shown masked."""
+
+_HIDING = frozenset({"answer", "consent", "content-type", "cut", "empty", "issuer", "metadata", "silence"})
+"""Kinds of faults of whose answers nobody knows what their client has made."""
+
+_READABLE = frozenset({"answer twice", "answer after-cancel", "issuer slow-token"})
 
 # What cannot be read whole says nothing of what is not in it.
 _UNREAD = frozenset(
@@ -44,6 +53,22 @@ def is_mcp(x: ExchangeRecord, *methods: str) -> bool:
 def value(x: ExchangeRecord, name: str) -> str | None:
     """Return the first value of a request header, masked; None without one."""
     return next(iter(x.values(name)), None)
+
+
+def was_told(x: ExchangeRecord) -> bool:
+    """Return whether a client has had the answer of the server, so that it may be asked what it made of it.
+
+    Whoever was hit by a fault may have had something else, and is right to do nothing with it.
+    """
+    if x.fault is None or x.fault in _READABLE:
+        return x.fault is None or x.left is None
+    return x.fault.partition(" ")[0] not in _HIDING and x.left is None
+
+
+def credential_of(x: ExchangeRecord) -> str | None:
+    """Return the fingerprint of the token that a request comes with; None without one."""
+    found = _TOKEN.fullmatch(value(x, "Authorization") or "")
+    return None if found is None else found[1]
 
 
 def is_modern(x: ExchangeRecord) -> bool:

@@ -142,7 +142,7 @@ def header_repeated(x: ExchangeRecord) -> Outcome | None:
     values = [x.headers[place][1] for place in repeated]
     return Broken(
         exchange=x.number,
-        summary=f"{name} came in {len(values)} lines, and has one value: {'; '.join(values)}",
+        summary=f"{name} came in {len(values)} lines; it takes one value: {'; '.join(values)}",
         subject=f"header:{repeated[1]}",
         found="; ".join(values),
         wanted=f"one line of {name}",
@@ -155,7 +155,7 @@ def cookie_sent(x: ExchangeRecord) -> Outcome | None:
         return None
     return Broken(
         exchange=x.number,
-        summary="A Cookie came along, which this server does not read",
+        summary="The request has a Cookie, which this server does not read",
         subject=x.line_of("Cookie"),
     )
 
@@ -182,7 +182,7 @@ def path_spelling(x: ExchangeRecord) -> Outcome | None:
         return None
     return Broken(
         exchange=x.number,
-        summary=f"{place} was asked for, which is another resource than /mcp",
+        summary=f"{place} is another resource than /mcp",
         subject="path",
         found=place,
         wanted="/mcp",
@@ -200,7 +200,7 @@ def host_refused(x: ExchangeRecord) -> Outcome | None:
     if x.refusal != "HostRefused":
         return Held(x.number)
     name, original = parse_authority(host), value(x, "X-Forwarded-Host")
-    entry = "it is no name of a host" if name is None else f"{name.host} would"
+    entry = "it is not a host name" if name is None else f"{name.host} would"
     told = "" if original is None else f"; X-Forwarded-Host says {original}"
     return Broken(
         exchange=x.number,
@@ -308,8 +308,8 @@ ROWS = (
         id="origin-refused",
         level="error",
         title="Origin names a page that may call this server.",
-        advice="If pages of this origin may call, add it to MCP_ECHO_ALLOWED_ORIGINS. A program that is no "
-        "browser needs no Origin: leave it out.",
+        advice="If pages of this origin may call, add it to MCP_ECHO_ALLOWED_ORIGINS. Only browsers need "
+        "an Origin: leave it out of other programs.",
         pages=pages("basic/transports#security-warning", *HANDSHAKE) | modern("security-%26-endpoint"),
         check=origin_refused,
     ),

@@ -31,7 +31,11 @@ from mcp_echo.watch.rules.rule import Broken, Held, Outcome, Rule
 
 # JSON-RPC.
 
-_NO_IDS: dict[IdForm, str] = {"null": "null", "fraction": "a fraction", "other": "no string and no number"}
+_NO_IDS: dict[IdForm, str] = {
+    "null": "null",
+    "fraction": "a fraction",
+    "other": "neither a string nor a number",
+}
 
 
 def id_null(x: ExchangeRecord) -> Outcome | None:
@@ -308,8 +312,8 @@ ROWS = (
         level="error",
         keyword="SHOULD",
         title="MCP-Protocol-Version names a revision that the server speaks.",
-        advice="Send the protocolVersion of the result of initialize. Servers answer 400 to what they do not "
-        "speak.",
+        advice="Send the protocolVersion of the result of initialize. Servers answer 400 to a revision that "
+        "they do not speak.",
         pages=pages("basic/transports#protocol-version-header", *VERSION_HEADER),
         check=version_header_unsupported,
     ),

@@ -59,7 +59,8 @@ class IdReused(OverTime):
 
     2025-11-25 basic/index, Requests: it MUST NOT have been used before within the same session. The same
     bytes again, after a refusal or a connection that was lost before the answer, are left alone: clients send
-    them anew once they have a token, or have waited, and so may something on the way.
+    them anew once they have a token, or have waited, and so may something on the way. An ``initialize`` that
+    comes with the id of a session is no request of that session: it is to begin another one.
     """
 
     def __init__(self) -> None:
@@ -71,7 +72,8 @@ class IdReused(OverTime):
         if session is None:
             return
         for message in requests_of(record):
-            if message.id is not None:
+            begins_another = message.method == "initialize" and brings_session(record)
+            if message.id is not None and not begins_another:
                 yield self._compare(record, session, message, message.id)
 
     def _compare(
@@ -276,7 +278,7 @@ ROWS = (
         id="id-reused",
         level="error",
         title="Each request of a session has an id of its own.",
-        advice="Count the ids of a session up, and never begin anew within one.",
+        advice="Count ids up within a session, and never start again.",
         keyword="MUST NOT",
         pages=pages("basic/messages#requests", R2024_11_05) | pages("basic#requests", *SESSIONS),
         begin=IdReused,

@@ -218,7 +218,7 @@ ROWS = (
         id="method-header",
         level="error",
         keyword="MUST",
-        title="Mcp-Method says the method that the body says.",
+        title="Mcp-Method has the method of the body.",
         advice="Send Mcp-Method with the method of the body, letter by letter. Servers answer 400 and -32020 "
         "otherwise, and gateways send the request elsewhere.",
         pages=modern("standard-request-headers"),
@@ -229,7 +229,7 @@ ROWS = (
         id="name-header",
         level="error",
         keyword="MUST",
-        title="Mcp-Name says what the params name.",
+        title="Mcp-Name has the name or URI of the params.",
         advice="Send Mcp-Name with params.name of tools/call and prompts/get, params.uri of resources/read, "
         "letter by letter, or in its base64 form.",
         pages=modern("standard-request-headers"),
@@ -240,7 +240,7 @@ ROWS = (
         id="param-header",
         level="error",
         keyword="MUST",
-        title="Mcp-Param- headers say what the arguments say.",
+        title="Mcp-Param- headers repeat the arguments.",
         advice="List the tools again, and send a Mcp-Param- header for each argument that x-mcp-header marks "
         "and that the call has; none for an argument that is null or left out.",
         pages=modern("custom-headers-from-tool-parameters"),
@@ -262,7 +262,7 @@ ROWS = (
         id="routing-header-in-legacy-era",
         level="info",
         title="Headers that mirror the body belong to the modern era.",
-        advice="Nothing needs to be done. Do not rely on these headers for routing: requests of earlier "
+        advice="Nothing to do. Do not route by these headers: requests of earlier "
         "revisions need not have them, and nobody holds them against the body.",
         url=address(R2026_07_28, "basic/transports/streamable-http#standard-request-headers"),
         check=routing_header_in_legacy_era,
@@ -292,7 +292,7 @@ ROWS = (
         id="version-header-meta",
         level="error",
         keyword="MUST",
-        title="MCP-Protocol-Version says the revision that _meta says.",
+        title="MCP-Protocol-Version and _meta name the same revision.",
         advice="Make the header of the request and its _meta from one value. Servers answer 400 and -32020 "
         "where they differ.",
         pages=modern("protocol-version-header"),
@@ -312,8 +312,7 @@ ROWS = (
         id="session-id-in-modern-era",
         level="info",
         title="The modern era has no sessions.",
-        advice="Leave Mcp-Session-Id out. State that spans requests has a name of its own, which goes along "
-        "as an argument.",
+        advice="Leave Mcp-Session-Id out. Pass the handle of the state as an argument.",
         pages=modern("earlier-streamable-http-revisions"),
         check=session_id_in_modern_era,
     ),

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from mcp_echo.watch.records import (
     ExchangeRecord,
     MessageRecord,
+    ProbeRecord,
     Record,
     SentRecord,
     SessionChange,
@@ -48,7 +49,9 @@ class OverTime:
             return self.stream(record)
         if isinstance(record, SentRecord):
             return self.sent(record)
-        return self.change(record)
+        if isinstance(record, ProbeRecord):
+            return self.probe(record)
+        return self.change(record) if isinstance(record, SessionChange) else ()
 
     def due(self, now: float) -> Iterable[Outcome]:
         """Return what has not come in time.
@@ -71,6 +74,11 @@ class OverTime:
 
     def sent(self, record: SentRecord) -> Iterable[Outcome]:
         """Return what a message of the server's shows."""
+        del record
+        return ()
+
+    def probe(self, record: ProbeRecord) -> Iterable[Outcome]:
+        """Return what a probe of a stream shows."""
         del record
         return ()
 
@@ -194,8 +202,8 @@ def asked(record: ExchangeRecord, method: str) -> MessageRecord | None:
 
 
 def begins_session(record: ExchangeRecord) -> MessageRecord | None:
-    """Return the ``initialize`` of an exchange that made a session."""
-    if not record.made or record.session is None:
+    """Return the ``initialize`` of an exchange that made a session of which its client was told."""
+    if not record.made or record.session is None or not facts.was_told(record):
         return None
     return asked(record, "initialize")
 

@@ -49,3 +49,47 @@ def address(revision: str, place: str) -> str:
 def rfc(number: int, section: str) -> str:
     """Return the address of a section of an RFC."""
     return f"https://www.rfc-editor.org/rfc/rfc{number}.html#section-{section}"
+
+
+PROTECTED = (R2025_06_18, R2025_11_25, R2026_07_28)
+"""Those whose servers have metadata of a protected resource."""
+
+
+def authorization(heading: str, *revisions: str) -> dict[str, str]:
+    """Return a heading on the page about authorization, for each of some revisions."""
+    return pages(f"basic/authorization#{heading}", *revisions)
+
+
+def authorization_2026(page: str, heading: str) -> dict[str, str]:
+    """Return a heading on one of the pages about authorization that 2026-07-28 has beside the first."""
+    return pages(f"basic/authorization/{page}#{heading}", R2026_07_28)
+
+
+DISCOVERY = (
+    authorization("authorization-server-location", R2025_06_18)
+    | authorization("protected-resource-metadata-discovery-requirements", R2025_11_25)
+    | authorization_2026(
+        "authorization-server-discovery", "protected-resource-metadata-discovery-requirements"
+    )
+)
+"""How a client finds the metadata of a resource."""
+
+SERVER_DISCOVERY = (
+    authorization("server-metadata-discovery", R2025_06_18)
+    | authorization("authorization-server-metadata-discovery", R2025_11_25)
+    | authorization_2026("authorization-server-discovery", "authorization-server-metadata-discovery")
+)
+"""How it finds that of the authorization server."""
+
+CODE_PROTECTION = authorization("authorization-code-protection", R2025_06_18, R2025_11_25) | (
+    authorization_2026("security-considerations", "authorization-code-protection")
+)
+
+REDIRECTION = authorization("open-redirection", R2025_06_18, R2025_11_25) | authorization_2026(
+    "security-considerations", "open-redirection"
+)
+
+RESOURCE = authorization("resource-parameter-implementation", *PROTECTED)
+TOKENS = authorization("token-requirements", *SESSIONS, R2026_07_28)
+TOKEN_HANDLING = authorization("token-handling", *SESSIONS, R2026_07_28)
+STEP_UP = authorization("step-up-authorization-flow", R2025_11_25, R2026_07_28)

@@ -54,6 +54,8 @@ class Broken:
     """What tells one occurrence from another, such as a session; the same key is the same occurrence."""
     client: str | None = None
     """The client it is about, where the record does not say."""
+    level: Level | None = None
+    """How much this one weighs, where that is less than the rule says."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mcp_echo.protocol.session_ids import node_tag
+from mcp_echo.protocol.session_ids import is_named, node_tag
 from mcp_echo.protocol.texts import timestamp
 from mcp_echo.watch.records import ExchangeRecord, SessionForm, Tombstone
 from mcp_echo.watch.rules.facts import SESSION, broken, held, value
@@ -40,7 +40,7 @@ def session_id_characters(x: ExchangeRecord) -> Outcome | None:
 
 _INVENTED: dict[SessionForm, str] = {
     "undefined": "is empty, or the name of a value that was not there, and no id",
-    "quoted": "is an id in quotation marks, which are no part of it",
+    "quoted": "is an id in quotation marks, which are not part of it",
     "foreign": "is not as this server makes its ids",
 }
 
@@ -84,7 +84,7 @@ def initialize_with_dead_id(x: ExchangeRecord) -> Outcome | None:
 
 _ENDINGS = {
     "expired": "nobody used it for as long as sessions are kept",
-    "closed": "its client ended it with DELETE",
+    "closed": "DELETE or a fault ended it",
     "displaced": "others needed its room",
 }
 
@@ -121,10 +121,13 @@ def session_made_elsewhere(x: ExchangeRecord) -> Outcome | None:
     if grave is None or grave.shared or not grave.node or grave.ended is not None:
         return None
     here = node_tag(x.node)
+    who = "another node made it"
+    if not is_named(x.node):
+        who += ", or this one before it was started again, which gave it a new tag"
     return Broken(
         exchange=x.number,
         summary=f"The id names the node of tag {grave.node}, and its request arrived at the one of tag "
-        f"{here} ({x.node}), which does not have the session; a node that was started again has a new tag",
+        f"{here} ({x.node}), which does not have the session: {who}",
         subject=x.line_of(SESSION),
         found=here,
         wanted=grave.node,
@@ -174,9 +177,9 @@ ROWS = (
     Rule(
         id="session-expired",
         level="info",
-        title="A session that has ended answers no more.",
-        advice="Send initialize without Mcp-Session-Id and go on with the new session. MCP_SESSION_TIMEOUT "
-        "is how long sessions are kept that nobody uses.",
+        title="A session that has ended serves no more requests.",
+        advice="Send initialize without Mcp-Session-Id and go on with the new session. "
+        "MCP_ECHO_SESSION_TIMEOUT says how long unused sessions are kept.",
         pages=_PAGES,
         check=session_expired,
     ),
@@ -186,7 +189,8 @@ ROWS = (
         confidence="likely",
         title="A request reaches the node that has its session.",
         advice="Have the load balancer send requests with one Mcp-Session-Id to one node, or give all nodes "
-        "one store, which also keeps sessions while a node is started again. /health shows a node's tag.",
+        "one store, which also keeps sessions while a node is started again. /health shows a node's tag, "
+        "which stays over a restart where MCP_ECHO_NODE gives each node a name of its own.",
         check=session_made_elsewhere,
     ),
 )

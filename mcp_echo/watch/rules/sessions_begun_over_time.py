@@ -9,11 +9,11 @@ from mcp_echo.watch.rules.memory import Remembered
 from mcp_echo.watch.rules.over_time import (
     Earlier,
     OverTime,
-    asked,
     begins_session,
     brings_session,
     clock,
     earlier,
+    gone,
     requests_of,
     revision_of,
     seconds,
@@ -131,6 +131,10 @@ class SessionPerCall(OverTime):
         if found is None:
             return
         visit, visits = found
+        if record.fault is not None or gone(record):
+            # It is not the client's choice to begin another one then.
+            visit.over, visit.calls = True, 0
+            return
         visit.calls += sum(each.method == "tools/call" for each in requests_of(record))
         if visit.calls == 2:
             yield Held(record.number, revision_of(record))
@@ -170,7 +174,10 @@ class NeverDeleted(OverTime):
         """Look for the sessions that a client ends."""
         if record.session is None:
             return ()
-        if asked(record, "initialize") is not None and record.made:
+        if (record.fault or "").startswith("session-lost"):
+            # There is nothing to delete, as far as the client knows.
+            self._begun.take(record.session)
+        elif begins_session(record) is not None:
             self._begun.put(record.session, earlier(record))
         elif record.http_method == "DELETE" and self._begun.take(record.session) is not None:
             return (Held(record.number, revision_of(record)),)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from mcp_echo.protocol.texts import often
 from mcp_echo.watch.records import ExchangeRecord
 from mcp_echo.watch.rules import sessions_begun_over_time
 from mcp_echo.watch.rules.facts import is_modern
@@ -147,7 +148,7 @@ class KeptAfterGone(OverTime):
             yield Broken(
                 exchange=record.number,
                 summary=f"The session was answered 404 at {clock(before.answered)} and is still used"
-                f" {seconds(record.at - before.answered)} later ({uses} times)",
+                f" {seconds(record.at - before.answered)} later ({often(uses)})",
                 subject=record.line_of("Mcp-Session-Id"),
                 found=record.session,
                 wanted="a new initialize, without a session id",
@@ -247,7 +248,7 @@ ROWS = (
         level="error",
         title="The session id that initialize is answered with comes with every later request.",
         advice="Read Mcp-Session-Id of the answer to initialize and send it with every request that follows."
-        " Where the client does, a gateway may take it off.",
+        " If the client sends it, look for the gateway that drops it.",
         keyword="MUST",
         pages=sessions("session-management"),
         begin=IdNotReturned,
@@ -256,7 +257,7 @@ ROWS = (
         id="session-kept-after-404",
         level="error",
         title="A session that was answered 404 is not used again.",
-        advice="Take 404 for the end of the session: forget its id, and send a new initialize without one.",
+        advice="The session is over: forget its id, and send a new initialize without one.",
         keyword="MUST",
         pages=sessions("session-management"),
         begin=KeptAfterGone,
@@ -274,8 +275,8 @@ ROWS = (
     Rule(
         id="hop-response-unseen",
         level="warning",
-        title="What an answer's headers say reaches the client.",
-        advice="See whether the gateway passes Mcp-Session-Id of the answer on, and whether a browser may"
+        title="The headers of an answer reach the client.",
+        advice="Check that the gateway passes Mcp-Session-Id of the answer on, and that a browser may"
         " read it (Access-Control-Expose-Headers).",
         confidence="likely",
         url="https://www.rfc-editor.org/rfc/rfc9110.html#section-7.6",

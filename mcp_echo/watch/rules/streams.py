@@ -52,7 +52,7 @@ def no_progress_token(x: ExchangeRecord) -> Outcome | None:
         return broken(
             x,
             f"The call of {message.name or 'a tool'} took {message.seconds:.1f} s and had no progressToken, "
-            "so that no progress could be told meanwhile",
+            "so the server could not tell its progress",
             "body:/params/_meta",
             wanted="_meta.progressToken",
         )
@@ -68,7 +68,7 @@ def progress_token_type(x: ExchangeRecord) -> Outcome | None:
         return held(x)
     return broken(
         x,
-        "progressToken is neither a string nor an integer, so that no progress is told",
+        "progressToken is neither a string nor an integer, so the server tells no progress",
         "body:/params/_meta/progressToken",
         found="another type",
         wanted="a string or an integer",
@@ -93,7 +93,7 @@ ROWS = (
         id="event-id-unknown",
         level="warning",
         title="A stream is resumed from an event that the server still has.",
-        advice="Take it that messages were lost: list again what matters, and repeat a call whose answer is "
+        advice="Assume that messages were lost: list again what matters, and repeat a call whose answer is "
         "missing if it may run twice. Keep event ids with the session that they belong to.",
         pages=sessions("resumability-and-redelivery"),
         check=event_id_unknown,

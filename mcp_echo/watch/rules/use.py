@@ -20,7 +20,7 @@ def cursor_invented(x: ExchangeRecord) -> Outcome | None:
         return held(x) if _is_answered(message) else None
     return broken(
         x,
-        f"{message.method} came with a cursor that is none of this server's for that list",
+        f"{message.method} came with a cursor that this server did not give for that list",
         "body:/params/cursor",
         found=message.params.cursor,
         wanted="the nextCursor of the page before, unchanged",
@@ -59,7 +59,7 @@ ROWS = (
         level="info",
         title="The arguments of a call fit the tool's schema.",
         advice="Compare the arguments with the inputSchema of tools/list. If a model has made them, show it "
-        "the error: it may do better then.",
+        "the error.",
         pages=pages("server/tools#error-handling", *ALL),
         check=arguments_invalid,
     ),

@@ -58,7 +58,7 @@ class ReadingTests(EdgeTestCase):
         self.clock.pump([1] * 11)
         assert connection.aborted
         assert self.site.counts.stalls == 1
-        assert (channel._data, channel._exchange) == (b"", None)
+        assert (channel._data, channel.exchange) == (b"", None)
 
     def test_a_refused_client_is_read_from_again(self) -> None:
         """RFC 9112 section 9.6: or it would not see why."""

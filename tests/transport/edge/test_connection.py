@@ -273,8 +273,8 @@ class RefusalTests(EdgeTestCase):
     def test_the_answers_say_which_setting_to_change(self) -> None:
         """Our choice: whoever meets a limit is told its name."""
         for name, setting in (
-            ("a length over the limit", "ECHO_MAX_MESSAGE_SIZE"),
-            ("a length of 5,000 digits", "ECHO_MAX_MESSAGE_SIZE"),
+            ("a length over the limit", "MCP_ECHO_MAX_MESSAGE_SIZE"),
+            ("a length of 5,000 digits", "MCP_ECHO_MAX_MESSAGE_SIZE"),
             ("101 header lines", "MCP_ECHO_MAX_HEADERS"),
             ("a header line without end", "MCP_ECHO_MAX_HEADER_BYTES"),
             ("a request line without end", "MCP_ECHO_MAX_HEADER_BYTES"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from mcp_echo.watch.findings import ClientName, Evidence, Finding, Flow, Report, RuleLink, Step
+from mcp_echo.watch.findings import ClientName, Drill, Evidence, Finding, Flow, Report, RuleLink, Step
 from mcp_echo.watch.records import ExchangeRecord, Record, SessionChange, StreamRecord
 
 AT = 1_790_000_000.0
@@ -86,6 +86,19 @@ def said(text: str, places: Sequence[str] = ("",)) -> tuple[Report, list[Record]
         client=client,
         begun="2026-09-21T14:13:20.000Z",
     )
+    drill = Drill(
+        order=1,
+        fault=text,
+        exchange=1,
+        request=text,
+        status=404,
+        at="2026-09-21T14:13:21.000Z",
+        outcome="kept-dead-id",
+        verdict=text,
+        milliseconds=40,
+        shown=1,
+        findings=(text,),
+    )
     records: list[Record] = [
         exchange(
             1,
@@ -103,5 +116,5 @@ def said(text: str, places: Sequence[str] = ("",)) -> tuple[Report, list[Record]
         StreamRecord(number=2, at=AT, kind="open", session=text, tag=text),
         SessionChange(number=3, at=AT, kind="end", session=text, client=text, reason=text),
     ]
-    whole = report(shown, flows=(flow,), client=client, verdict=text, label=text, revision=text, exchanges=1)
-    return whole, records
+    named: dict[str, Any] = {"client": client, "verdict": text, "label": text, "revision": text}
+    return report(shown, flows=(flow,), drills=(drill,), exchanges=1, **named), records

@@ -83,13 +83,23 @@ def test_an_archive_has_each_exchange_with_what_it_breaks() -> None:
         exchange(1, query=(("token", mask), ("q", "a b"))),
         StreamRecord(number=2, at=AT, kind="open"),
         exchange(3, status=None, first=None, last=None, path="*", headers=(("Host", "[2001:db8::1]:3000"),)),
-        exchange(4, first=0.5, last=None, body="{}", headers=(("Content-Type", "application/json"),)),
+        exchange(
+            4,
+            first=0.5,
+            last=None,
+            body="{}",
+            headers=(("Content-Type", "application/json"),),
+            fault="cut",
+            order=1,
+        ),
     ]
     first, second, third = checked("har", report(finding()), records)["log"]["entries"]
     assert first["request"]["url"].startswith("http://echo.example:3000/t/%7Btrace%7D/mcp?token=%5B9%20")
     assert first["request"]["queryString"][1] == {"name": "q", "value": "a b"}
     assert first["request"]["headers"][1] == {"name": "Accept", "value": ACCEPT}
     assert (first["_number"], first["_findings"]) == (1, ["accept-incomplete"])
+    assert "_fault" not in first
+    assert (third["_fault"], third["_order"]) == ("cut", 1)
     assert first["time"] == pytest.approx(12.5)
     assert first["timings"] == {"send": 0, "wait": 12.0, "receive": 0.5}
     assert (second["response"]["status"], second["request"]["url"]) == (0, "http://a2:3000/*")
@@ -193,7 +203,7 @@ def test_evidence_is_bounded_and_loses_the_oldest_exchanges(form: str, count: in
     assert len(made) <= MOST
     if form == "md":
         shown = [int(each) for each in re.findall(r"^### Exchange (\d+):", made.decode(), re.MULTILINE)]
-        cut = re.findall(r"The oldest (\d+) exchanges are cut", made.decode())
+        cut = re.findall(r"The oldest (\d+) exchanges are left out", made.decode())
         assert made.count(b"```sh\n") == len(shown)
     elif form == "json":
         shown = [each["number"] for each in json.loads(made)["exchanges"]]
@@ -221,5 +231,5 @@ def test_a_report_of_any_size_is_cut_from_its_end(form: str) -> None:
         assert b"rule-0" in made
         assert b"rule-124" not in made
         assert re.search(
-            rb'last \d+ findings are cut|"findings":\d|"findingsCut":\d|"findingsCut" value', made
+            rb'last \d+ findings are left out|"findings":\d|"findingsCut":\d|"findingsCut" value', made
         )

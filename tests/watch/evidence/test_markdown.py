@@ -19,6 +19,7 @@ from mcp_echo.watch.evidence.markup import code, fence, prose
 from mcp_echo.watch.evidence.wire import curl
 from mcp_echo.watch.findings import ClientName, Flow, Step
 from tests.watch.evidence.support import ACCEPT, SPECIFICATION, exchange, finding, report, said
+from tests.watch.rules.oauth_story import story
 
 HOSTILE = [
     "# heading",
@@ -229,3 +230,11 @@ def test_the_example_of_the_documentation_is_real() -> None:
     client = ClientName("probe", "1.2")
     made = markdown(report(finding(), client=client, revision="2025-11-25", exchanges=1), [exchange()])
     assert documented == made.decode().replace(__version__, "…")
+
+
+def test_a_leg_of_oauth_is_shown_with_what_its_bodies_say() -> None:
+    """Our choice: bodies are not kept, and what the client asked for is in them."""
+    (record,) = story().token(None, facts={"number": 1}).records
+    text = markdown(report(), [record]).decode()
+    assert 'OAuth `token`; asked `{"clientId":"c-1","redirectUris":["http://a2:9/cb"],' in text
+    assert 'answered `{"error":"invalid_grant"' in text

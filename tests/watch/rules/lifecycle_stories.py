@@ -44,6 +44,21 @@ CASES = {
             # It was refused for want of a token.
             Story().call(message={"id": 7}, status=401).call(message={"id": 7}),
             Story(MODERN).call(message={"id": 7}).call(message={"id": 7}),
+            # The session is gone, and its client begins anew with the id that it began with, but keeps the
+            # old session id; which is another rule's.
+            Story()
+            .ready(message={"id": 7})
+            .call(message={"id": 8})
+            .call(message={"id": 9}, status=404)
+            .post(
+                "initialize",
+                message={"id": 7},
+                status=404,
+                body_hash="anew",
+                session_form="ours",
+                made=False,
+                known=False,
+            ),
         ],
     ),
     "response-unasked": Case(

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from mcp_echo.watch.findings import Finding
 from mcp_echo.watch.judge import Judge
-from mcp_echo.watch.records import ExchangeRecord, Record, SentRecord, SessionChange, StreamRecord
+from mcp_echo.watch.records import (
+    ExchangeRecord,
+    ProbeRecord,
+    Record,
+    SentRecord,
+    SessionChange,
+    StreamRecord,
+)
 from mcp_echo.watch.rules.rule import Rule
 from mcp_echo.watch.rules.table import RULES as EVERY_RULE
 from tests.watch.rules.building import LEGACY, MODERN, REVISIONS, exchange
@@ -112,6 +119,12 @@ class Story:
         return self.add(
             SentRecord(number=self.number, at=self.now, method=method, state=state, kind=kind, **fields)
         )
+
+    def probe(self, written: Sequence[float], answered: Sequence[float | None] = (), **facts: Any) -> Story:
+        """A stream is probed, and these are the times of its events and of their answers."""
+        fields: dict[str, Any] = {"way": "post", "session": "s1", **facts}
+        times = {"written": tuple(written), "answered": tuple(answered)}
+        return self.add(ProbeRecord(number=self.number, at=self.now, **times, **fields))
 
     def expire(self, session: str = "s1", reason: str = "expired") -> Story:
         """A session ends."""

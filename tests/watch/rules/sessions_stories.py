@@ -8,6 +8,7 @@ from tests.watch.rules.building import MODERN
 from tests.watch.rules.over_time import Case, Story
 
 GONE: dict[str, Any] = {"status": 404, "known": False}
+LOST: dict[str, Any] = {"fault": "session-lost 404", "order": 1, "status": 404}
 VIA = {"headers": {"Via": "1.1 gateway"}}
 
 
@@ -60,7 +61,7 @@ CASES = {
     ),
     "session-kept-after-404": Case(
         broken=[
-            (lost().call(**GONE), "is still used 998 ms later (1 times)"),
+            (lost().call(**GONE), "is still used 998 ms later (once)"),
             (lost().get(**GONE, streamed=False), "was answered 404"),
             (lost(peer="127.0.0.1").wait(-0.9).call(peer="127.0.0.1", connection=2, **GONE), "98 ms later"),
         ],
@@ -121,6 +122,8 @@ CASES = {
             visits(9, calls=0),
             visits(9, pause=60),
             Story().ready().call().ready("b").call("b").ready("c").call("c").call("c").ready("d"),
+            # Its client was told to begin another one, each time.
+            Story().ready().call(**LOST).ready("b").call("b", **LOST).ready("c").call("c", **LOST).ready("d"),
         ],
     ),
     "session-never-deleted": Case(
@@ -129,6 +132,8 @@ CASES = {
             Story().ready().call().delete().expire(reason="closed"),
             Story().ready().call().delete(status=401).wait(1800).expire(),
             Story().ready().call().expire(reason="displaced"),
+            # Its client was told that there is nothing to delete.
+            Story().ready().call(fault="session-lost 400", order=1, status=400).wait(1800).expire(),
             Story().ready().call().wait(1800),
         ],
     ),

@@ -99,7 +99,7 @@ CASES = {
         broken=[
             (
                 exchange(headers={"Mcp-Session-Id": ["0f3a91c2…", "0f3a91c2…"]}),
-                "Mcp-Session-Id came in 2 lines, and has one value: 0f3a91c2…; 0f3a91c2…",
+                "Mcp-Session-Id came in 2 lines; it takes one value: 0f3a91c2…; 0f3a91c2…",
             ),
             (
                 exchange(headers={"Authorization": ["Bearer (jwt)", "Bearer (jwt)"]}),
@@ -123,7 +123,7 @@ CASES = {
                 "would; X-Forwarded-Host says mcp.example.com",
             ),
             (refused(exchange(headers={"Host": "[::1]:80"}), "HostRefused", 421), "[::1] would"),
-            (refused(exchange(headers={"Host": "a b"}), "HostRefused", 421), "it is no name of a host"),
+            (refused(exchange(headers={"Host": "a b"}), "HostRefused", 421), "it is not a host name"),
         ],
         held=[exchange()],
         silent=[exchange(headers={"Host": None})],
@@ -140,12 +140,12 @@ CASES = {
     ),
     "path-spelling": Case(
         broken=[
-            (exchange(path="/t/{trace}/mcp/"), "/mcp/ was asked for"),
-            (exchange(path="//mcp"), "//mcp was asked for"),
-            (refused(exchange(path="/MCP"), "RouteNotFound", 404), "/MCP was asked for"),
+            (exchange(path="/t/{trace}/mcp/"), "/mcp/ is another resource"),
+            (exchange(path="//mcp"), "//mcp is another resource"),
+            (refused(exchange(path="/MCP"), "RouteNotFound", 404), "/MCP is another resource"),
             (
                 refused(exchange(path="/t/{trace}/mcp/mcp"), "RouteNotFound", 404),
-                "/mcp/mcp was asked for",
+                "/mcp/mcp is another resource",
             ),
         ],
         held=[exchange(), exchange(path="/mcp")],
@@ -156,7 +156,7 @@ CASES = {
         ],
     ),
     "cookie-sent": Case(
-        broken=[(exchange(headers={"Cookie": "(3 cookies)"}), "A Cookie came along")],
+        broken=[(exchange(headers={"Cookie": "(3 cookies)"}), "The request has a Cookie")],
         silent=[exchange(), exchange(path="/t/{trace}/authorize", headers={"Cookie": "(1 cookie)"})],
     ),
     "user-agent-missing": Case(

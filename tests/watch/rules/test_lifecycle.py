@@ -30,7 +30,7 @@ CASES = {
             (exchange(message={"id": None, "id_form": "fraction"}), "is a fraction; it must be a string"),
             (
                 exchange(revision=OLD, message={"kind": "unreadable", "method": None, "id_form": "other"}),
-                "The id is no string and no number",
+                "The id is neither a string nor a number",
             ),
             (exchange(revision=MODERN, message={"id": None, "id_form": "null"}), "The id of tools/list"),
         ],

@@ -11,7 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mcp_echo.watch.judge import Judge
-from mcp_echo.watch.records import ExchangeRecord, Record, SentRecord, SessionChange, StreamRecord
+from mcp_echo.watch.records import (
+    ExchangeRecord,
+    ProbeRecord,
+    Record,
+    SentRecord,
+    SessionChange,
+    StreamRecord,
+)
 from mcp_echo.watch.rules.memory import MOST, Awaited, Remembered
 from mcp_echo.watch.rules.rule import Broken, Held
 from tests.watch.rules.over_time import BEGUN, RULES
@@ -99,7 +106,7 @@ def as_another(record: Record, client: int) -> Record:
         )
     if isinstance(record, SentRecord):
         return msgspec.structs.replace(record, session=session, caller=f"caller {client}")
-    if isinstance(record, StreamRecord):
+    if isinstance(record, StreamRecord | ProbeRecord):
         return msgspec.structs.replace(record, session=session)
     assert isinstance(record, SessionChange)
     return msgspec.structs.replace(record, session=f"session {client}")

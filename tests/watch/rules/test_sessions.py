@@ -69,7 +69,7 @@ CASES = {
             ),
             (
                 exchange(tombstone=Tombstone(ended=MADE, reason="closed"), **UNKNOWN),
-                "This session existed, and ended 2027-01-15T08:00:00.000Z: its client ended it with DELETE",
+                "This session existed, and ended 2027-01-15T08:00:00.000Z: DELETE or a fault ended it",
             ),
             (exchange(tombstone=Tombstone(ended=MADE, reason="displaced"), **UNKNOWN), "needed its room"),
         ],

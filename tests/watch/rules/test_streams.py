@@ -61,7 +61,7 @@ CASES = {
             (exchange("tools/call", message={"params": {"progress": "other"}}), "neither a string nor"),
             (
                 exchange("tools/call", MODERN, message={"params": {"progress": "other"}}),
-                "no progress is told",
+                "the server tells no progress",
             ),
         ],
         held=[exchange("tools/call", message={"params": {"progress": "string"}})],

@@ -21,7 +21,7 @@ CASES = {
                         "result": {"message": "Invalid cursor: 'page2'"},
                     }
                 ),
-                "tools/list came with a cursor that is none of this server's",
+                "tools/list came with a cursor that this server did not give",
             ),
         ],
         held=[exchange(message={"params": CURSOR}), exchange(revision=MODERN, message={"params": CURSOR})],

@@ -35,6 +35,12 @@ def modern_page() -> Story:
     return Story(MODERN).post(TOOLS, message=message)
 
 
+def cancelled(story: Story, named: int | str, wait: float = 60, **facts: Any) -> Story:
+    """Cancel a request, and wait."""
+    message = {"params": {"cancels": named}}
+    return story.post("notifications/cancelled", message=message, **facts).wait(wait)
+
+
 def busy(status: int = 429) -> Story:
     """A call is refused for a time."""
     return Story().ready().call(status=status, message={"outcome": status}, **LATER)
@@ -117,6 +123,22 @@ CASES = {
             Story().initialize(left=1.0, status=None).wait(90),
             Story(MODERN).call(**CUT).wait(90),
             Story().ready().call().wait(90),
+        ],
+    ),
+    "cancellation-unknown": Case(
+        broken=[
+            (cancelled(Story().ready(), 99), "notifications/cancelled names the request 99"),
+            # A number as text is another id.
+            (cancelled(Story().ready().call(message={"id": 7}), "7"), "the request '7'"),
+        ],
+        kept=[
+            # It was answered meanwhile.
+            cancelled(Story().ready().call(message={"id": 7}), 7),
+            # It is recorded when its work has ended.
+            cancelled(Story().ready(), 7, 20).call(message={"id": 7}).wait(60),
+            # Nobody knows what came before.
+            cancelled(Story(), 7),
+            cancelled(Story().ready(), 7, partial=True),
         ],
     ),
     "retry-after-ignored": Case(

@@ -1,6 +1,7 @@
 """Everything that holds for sessions in memory, with sessions that are kept elsewhere.
 
-A client must not be able to tell, so that the same tests run once more, on an engine in plain dicts.
+A client must not be able to tell, so that the same tests run once more, on an engine in plain dicts. They do
+not run under trial, which takes every test for a quick one.
 """
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
-import unittest
 
 import pytest
 
@@ -20,7 +20,12 @@ from tests.transport.engine_support import OnAnEngine
 from tests.transport.support import ServerTestCase
 
 ROOMS = (tests.eras, tests.fixtures, tests.metrics, tests.transport)
-NOT_AGAIN = ("test_shared", "test_shared_server", "test_shared_tombstones", "test_twice")
+NOT_AGAIN = (
+    "test_shared_server",
+    "test_shared_tombstones",
+    "test_shared_traces",
+    "test_twice",
+)
 """Modules whose servers have an engine already."""
 MODULES = [
     importlib.import_module(f"{room.__name__}.{module.name}")
@@ -34,14 +39,18 @@ _OWN = "looks at how the memory of the server counts"
 _SHARES = "an engine has no sums of what each client's sessions hold"
 _REPORT = "looks into the observer, or expects the report to have the request that asks for it"
 _TEXT = "reckons with a number as the id of a question, which is a text where a node has to be named"
+_ELSEWHERE = "an answer may be for another node, which is asked"
 _ENDS = "a node does not know when others used a session last, and hears of ends late, or at the next sweep"
+_NAMED = "test_a_node_that_has_a_name_takes_no_session_of_its_former_life_for_that_of_another"
 OTHERWISE: dict[str, str] = {
+    "ExpiryTests.test_two_calls_after_the_session_has_expired_and_initialize_with_its_id": _ENDS,
+    "IdOfTraceTests.test_a_response_has_the_id_of_a_question": _ELSEWHERE,
+    f"TombstoneFindingTests.{_NAMED}": "all nodes have one store",
     "TombstoneFindingTests.test_a_session_of_another_node_is_told_of": "all nodes have one store",
     "TombstoneFindingTests.test_calls_with_an_expired_id_are_told_of": _ENDS,
     "TombstoneOwnerTests.test_a_session_that_expired_unseen_is_remembered": _ENDS,
     "TombstoneOwnerTests.test_the_owner_of_a_displaced_session_is_told_so": _ENDS,
     "TombstoneOwnerTests.test_the_owner_of_an_expired_session_is_told_its_life": _ENDS,
-    "ReportTests.test_only_so_many_clients_are_remembered": _REPORT,
     "StateTests.test_messages_from_the_queue_to_the_stream": _DIRECT,
     "StateTests.test_totals_outlive_the_sessions_that_made_them": _DIRECT,
     "StateTests.test_sessions_from_their_beginning_to_their_end": "an engine counts lifetimes to the expiry",
@@ -63,14 +72,9 @@ OTHERWISE: dict[str, str] = {
     "QuestionTests.test_an_answer_with_another_id_is_told_beside_the_id_of_the_question": _TEXT,
     "QuestionTests.test_only_so_many_strays_are_told_of": _TEXT,
     "ModernReportTests.test_another_caller_s_client_of_the_same_name_is_not_seen": _REPORT,
-    "ModernReportTests.test_another_client_of_the_same_caller_is_another": _REPORT,
-    "ModernReportTests.test_what_says_nothing_of_its_sender_makes_no_record": _REPORT,
     "ReportTests.test_a_proper_client_has_no_findings": _REPORT,
-    "ReportTests.test_a_session_that_is_over_leaves_no_record": _REPORT,
-    "ReportTests.test_an_unknown_session_id_makes_no_record": _REPORT,
-    "ReportTests.test_names_that_a_client_makes_up_are_bounded": _REPORT,
     "ResourceTests.test_a_legacy_subscription_to_what_cannot_be_read_is_refused_as_reading_it_is": _DIRECT,
-    "IdTests.test_a_response_has_the_id_of_a_question": "an answer may be for another node, which is asked",
+    "IdTests.test_a_response_has_the_id_of_a_question": _ELSEWHERE,
     "OldTransportTests.test_the_rules_hold_on_the_transport_of_2024_11_05_too": _DIRECT,
     "StateTests.test_a_message_that_is_lost_is_counted_and_the_operator_told": _DIRECT,
     "StateTests.test_an_answer_larger_than_a_queue_is_streamed_and_not_kept": _DIRECT,
@@ -104,19 +108,3 @@ def test_what_does_not_hold_here_holds_in_memory() -> None:
     cases = [each for name, each in globals().items() if name.startswith("Shared")]
     memory = {f"{case.__bases__[1].__name__}.{name}" for case in cases for name in dir(case)}
     assert set(OTHERWISE) - memory == set()
-
-
-def _suite() -> unittest.TestSuite:
-    cases = [value for name, value in globals().items() if name.startswith("Shared")]
-    names = [(case, name) for case in cases for name in dir(case) if name.startswith("test")]
-    return unittest.TestSuite(case(name) for case, name in names if getattr(case, name) is not None)
-
-
-def __getattr__(name: str) -> object:
-    """Tell trial which tests there are: it would also call those that are taken out.
-
-    It asks for a function of this name, which pytest must not find, for it would take it for a test.
-    """
-    if name == "testSuite":
-        return _suite
-    raise AttributeError(name)

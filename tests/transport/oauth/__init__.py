@@ -1,0 +1,1 @@
+"""OAuth over HTTP, in memory."""
