@@ -37,6 +37,14 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
         yield started
 
 
+@pytest.fixture(scope="module")
+def own_daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    """A daemon as above for one module, which makes many of the traces that one address may have."""
+    port = free_port()
+    with running([*MODULE, "--port", str(port)], tmp_path_factory.mktemp("own"), port) as started:
+        yield started
+
+
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
     """Start a daemon with arguments of the test's own: ``start("--strict", env={...})``."""

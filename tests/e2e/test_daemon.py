@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import shutil
 import socket
 import struct
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -38,7 +39,9 @@ os.execv(sys.argv[2], sys.argv[2:])
 
 
 @pytest.mark.parametrize(
-    "command", [FOREGROUND, MODULE, (script("mcp-echo"),)], ids=["twistd", "module", "script"]
+    "command",
+    [FOREGROUND, MODULE, (script("mcp-echo"),), (script("mcp-echo-daemon"),)],
+    ids=["twistd", "module", "script", "script-of-the-distribution"],
 )
 def test_each_way_to_start_serves_health(command: Sequence[str], tmp_path: Path) -> None:
     """Our choice: the plugin, the module and the script are one daemon."""
@@ -65,7 +68,8 @@ def test_a_socket_of_systemd_is_found_by_its_name(activation: str, program: Need
         else activated(program(activation), f"--listen=127.0.0.1:{port}", "--fdname=mcp")
     )
     with running([*wrapper, *MODULE, "--port", "systemd:domain=INET:name=mcp"], tmp_path, port) as daemon:
-        assert "Serving MCP at /mcp on systemd:domain=INET:name=mcp" in daemon.log()
+        assert f"Serving MCP at http://127.0.0.1:{port}/mcp" in daemon.log()
+        assert "reached from other machines" not in daemon.log()
 
 
 @pytest.mark.slow
@@ -84,18 +88,20 @@ def test_another_reactor_can_be_chosen_before_the_plugins_were_ever_listed(
     shutil.copy(plugin, plugins)
     shutil.copytree(package, tmp_path / "copy" / "mcp_echo")
     port = free_port()
-    command = [script("twistd"), f"--reactor={reactor}", *FOREGROUND[1:], "--port", str(port)]
+    command = [script("twistd"), f"--reactor={reactor}", *FOREGROUND[1:], "--port", str(port), "--debug"]
     with running(command, tmp_path, port, {"PYTHONPATH": str(tmp_path / "copy")}) as daemon:
         assert f"reactor class: twisted.internet.{reactor}reactor." in daemon.log()
 
 
-def _fails_in_one_line(command: Sequence[str], tmp_path: Path, env: dict[str, str] | None = None) -> str:
+def _fails_in_one_line(
+    command: Sequence[str], tmp_path: Path, env: dict[str, str] | None = None, status: int = 1
+) -> str:
     """Run a command that cannot start; return the line it says so with."""
     done = subprocess.run(
         command, cwd=tmp_path, env=environment(env), capture_output=True, text=True, timeout=30, check=False
     )
     logs = "".join(file.read_text() for file in tmp_path.rglob("*.log"))
-    assert done.returncode not in (0, None)
+    assert (done.returncode, done.stdout) == (status, "")
     assert "Traceback" not in done.stdout + done.stderr + logs
     [line] = done.stderr.splitlines()
     return line
@@ -108,21 +114,21 @@ def test_a_taken_port_ends_the_start(command: Sequence[str], tmp_path: Path) -> 
         port = taken.getsockname()[1]
         line = _fails_in_one_line([*command, "--port", str(port)], tmp_path)
     assert line.startswith(f"mcp-echo: cannot listen on tcp:{port}:interface=127.0.0.1: ")
+    assert line.endswith("; stop what listens there, or take another port with --port (0: any that is free)")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "env", "complaint"),
     [
-        (["--port", "bogus:1"], {}, "MCP_ECHO_PORT 'bogus:1' is no port or endpoint"),
+        (["--port", "bogus:1"], {}, "--port 'bogus:1' is not a port or an endpoint"),
         (["--port", "65536"], {}, "--port must be a port from 0 to 65535"),
-        (["--port", "unix:/nowhere/mcp.sock"], {}, "cannot listen on unix:/nowhere/mcp.sock"),
-        (["--port", "systemd:domain=INET:name=mcp"], {}, "MCP_ECHO_PORT 'systemd:domain=INET:name=mcp'"),
+        (["--port", "systemd:domain=INET:name=mcp"], {}, "--port 'systemd:domain=INET:name=mcp'"),
         (["--max-sessions", "many"], {}, "--max-sessions must be a whole number"),
         ([], {"MCP_SESSION_TIMEOUT": "soon"}, "MCP_SESSION_TIMEOUT must be a number of seconds"),
         ([], {"MCP_PROTOCOL_VERSIONS_SUPPORTED": "1999-01-01"}, "MCP_PROTOCOL_VERSIONS_SUPPORTED"),
-        (["--allowed-origins", "ht!tp"], {}, "'ht!tp' is no origin"),
-        (["--log-file", "/dev/null/mcp.log"], {}, "LOG_FILE /dev/null/mcp.log cannot be written"),
+        (["--allowed-origins", "ht!tp"], {}, "--allowed-origins: 'ht!tp' is not an origin"),
+        (["--log-file", "/dev/null/mcp.log"], {}, "--log-file /dev/null/mcp.log cannot be written"),
         ([], {"ECHO_LOG_LEVEL": "loud"}, "ECHO_LOG_LEVEL must be one of DEBUG, INFO"),
     ],
 )
@@ -130,14 +136,24 @@ def test_a_setting_that_cannot_be_ends_the_start(
     arguments: list[str], env: dict[str, str], complaint: str, tmp_path: Path
 ) -> None:
     """Our choice: refused before anything listens, in one line that names the setting."""
-    line = _fails_in_one_line([*MODULE, *arguments], tmp_path, {"MCP_ECHO_PORT": "0", **env})
-    assert line.startswith(f"mcp-echo: {complaint}")
+    line = _fails_in_one_line([*MODULE, *arguments], tmp_path, {"MCP_ECHO_PORT": "0", **env}, status=2)
+    assert line.startswith(f"python -m mcp_echo: {complaint}")
+
+
+def test_a_place_that_cannot_be_had_ends_the_start(tmp_path: Path) -> None:
+    """Our choice, as for a taken port: the command is possible, and this machine has no such place now."""
+    line = _fails_in_one_line([*MODULE, "--port", "unix:/nowhere/mcp.sock"], tmp_path)
+    assert line.startswith("mcp-echo: cannot listen on unix:/nowhere/mcp.sock: ")
+    assert line.endswith("; make the directory of the socket first")
+    line = _fails_in_one_line([*MODULE, "--port", "0", "--store", "sqlite:/nowhere/sessions.db"], tmp_path)
+    assert line.startswith("mcp-echo: --store: ")
 
 
 def test_a_closed_standard_output_ends_the_start(tmp_path: Path) -> None:
     """Our choice: a connection would get its descriptor, and its client the log."""
     command = ["sh", "-c", 'exec "$@" >&-', "sh", *MODULE, "--port", "0"]
-    assert _fails_in_one_line(command, tmp_path).startswith("mcp-echo: standard output is closed")
+    line = _fails_in_one_line(command, tmp_path, status=2)
+    assert line.startswith("python -m mcp_echo: standard output is closed")
 
 
 @pytest.mark.slow
@@ -155,8 +171,33 @@ def test_the_directories_of_the_log_file_are_made(start: Start, tmp_path: Path) 
     """Our choice: LOG_FILE=/logs/mcp-echo.log works on a machine that has no /logs yet."""
     file = tmp_path / "logs" / "of" / "mcp" / "echo.log"
     daemon = start(env={"LOG_FILE": str(file)})
-    assert f"Serving MCP at /mcp on tcp:{daemon.port}" in file.read_text()
+    assert f"Serving MCP at http://127.0.0.1:{daemon.port}/mcp" in file.read_text()
     assert daemon.log() == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("with_file", [True, False])
+def test_a_reload_of_the_service_leaves_it_running(with_file: bool, start: Start, tmp_path: Path) -> None:
+    """ExecReload= of the unit: with a log file it is reopened, without one the log says that nothing is."""
+    file = tmp_path / "mcp-echo.log"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        env = {"NOTIFY_SOCKET": str(tmp_path / "notify"), **({"LOG_FILE": str(file)} if with_file else {})}
+        daemon = start(env=env)
+        unit = (Path(__file__).parents[2] / "systemd" / "mcp-echo.service").read_text()
+        [command] = re.findall(r"^ExecReload=(.*)$", unit, re.MULTILINE)
+        moved = file.rename(tmp_path / "mcp-echo.log.1") if with_file else None
+        subprocess.run(["sh", "-c", command.replace("$MAINPID", str(daemon.process.pid))], check=True)
+        _wait_for_text(lambda: file.read_text() if file.exists() else daemon.log(), "reopened", "to reload")
+        assert daemon.probe("/health")[0] == 200
+        assert moved is None or "reopened" not in moved.read_text()
+
+
+def _wait_for_text(read: Callable[[], str], *texts: str) -> None:
+    deadline = time.monotonic() + 15
+    while not any(text in read() for text in texts):
+        assert time.monotonic() < deadline, read()
+        time.sleep(0.02)
 
 
 def test_json_logs_have_one_object_a_line_and_no_session_id(start: Start) -> None:

@@ -1,4 +1,4 @@
-"""The daemon behind nginx, Caddy and Traefik, with the configurations of docs/proxies.md.
+"""The daemon behind nginx, Caddy and Traefik, with the configurations of docs/gateways.md.
 
 What a proxy must leave as it is: the Streamable HTTP transport's headers, statuses and streams.
 https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#streamable-http
@@ -106,7 +106,7 @@ Deploy = Callable[..., Deployment]
 
 def program_of(kind: str, program: Needs) -> str:
     """Return the path of a gateway's program."""
-    if kind != environments.TRAEFIK:
+    if kind not in environments.GATEWAYS:
         return program(kind)
     if not environments.is_made(kind):
         absent(f"no {kind} in {environments.cache()}: run python tests/e2e/setup_clients.py")
@@ -244,7 +244,7 @@ def test_a_refusal_for_size_is_the_daemon_s_own(behind: Deployment) -> None:
     response = behind.send("POST", JSON, body)
 
     assert response.status == 413
-    assert "ECHO_MAX_MESSAGE_SIZE" in response.error
+    assert "MCP_ECHO_MAX_MESSAGE_SIZE" in response.error
 
 
 def test_a_full_server_s_refusal_says_when_to_come_back(deploy: Deploy) -> None:
@@ -256,12 +256,34 @@ def test_a_full_server_s_refusal_says_when_to_come_back(deploy: Deploy) -> None:
 
     assert response.status == 503
     assert int(response.headers["Retry-After"]) > 0
-    assert "MCP_MAX_SESSIONS" in response.error
+    assert "MCP_ECHO_MAX_SESSIONS" in response.error
 
 
 def test_a_path_that_is_not_for_clients_stays_inside(behind: Deployment) -> None:
     """Our choice: /health and /ready tell the version and the session counts."""
     assert behind.send("GET", {}, path="/health").status == 404
+
+
+def test_traces_and_pages_are_let_through_to_those_who_are_known(behind: Deployment) -> None:
+    """Our choice: a trace is an endpoint as /mcp is, and who reads it has its key besides."""
+    made = behind.send("POST", JSON, b"{}", path="/t")
+    assert made.status == 201
+    trace = f"/t/{json.loads(made.body)['trace']}"
+    assert behind.send("POST", JSON, request_body("ping"), path=f"{trace}/mcp").status == 200
+    report = behind.send("GET", {}, path=f"{trace}/report")
+    assert json.loads(report.body)["exchanges"] == 1
+    share = "/v/" + json.loads(made.body)["shareUrl"].split("/v/")[1]
+    assert behind.send("GET", {}, path=f"{share}report").status == 200
+    for path in (f"{trace}/report", f"{share}report", "/t", "/"):
+        assert behind.send("GET", {}, path=path, token=None).status == 401
+
+
+def test_metadata_is_let_through_to_everybody(behind: Deployment) -> None:
+    """RFC 9728 section 3: a client looks for it before it has a token. What is not there, the daemon says."""
+    path = "/.well-known/oauth-protected-resource/mcp"
+    answer = behind.send("GET", {"X-User-Id": FORGED}, path=path, token=None)
+    assert answer.status == 404
+    assert answer.error.startswith("Not found: ")
 
 
 def test_http_2_clients_are_served(behind: Deployment, program: Needs) -> None:

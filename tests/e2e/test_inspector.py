@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
+from tests.documents.pages import ROOT, blocks
 from tests.e2e import environments
 from tests.e2e.conftest import Needs
 from tests.e2e.conversation import LEGACY, MODERN, TOOLS
 from tests.e2e.daemon import Daemon, environment
-from tests.e2e.test_readme import README
 
 pytestmark = pytest.mark.slow
 
@@ -24,16 +24,16 @@ Inspect = Callable[..., Any]
 
 
 def _printed_command() -> list[str]:
-    """Return the command of the README that lists the tools with the Inspector."""
+    """Return the command of docs/clients.md that lists the tools with the Inspector."""
     (line,) = (
-        line for line in README.read_text().splitlines() if line.startswith("npx @modelcontextprotocol/")
+        block.text for block in blocks(ROOT / "docs" / "clients.md") if "@modelcontextprotocol/" in block.text
     )
     return shlex.split(line)
 
 
 @pytest.fixture
 def inspect(daemon: Daemon, client_environment: Needs, program: Needs, tmp_path: Path) -> Inspect:
-    """Run the README's command with the daemon's address and more options, and return what it prints."""
+    """Run the page's command with the daemon's address and more options, and return what it prints."""
     project = environments.cache() / client_environment(environments.NODE)
     program("npx")
     # The Inspector needs a newer Node.js than many systems have; the project brings its own. It keeps
@@ -44,7 +44,7 @@ def inspect(daemon: Daemon, client_environment: Needs, program: Needs, tmp_path:
     def inspect(*options: str, npx: bool = False) -> Any:
         printed = [part.replace("localhost:3000", f"127.0.0.1:{daemon.port}") for part in _printed_command()]
         # Without npx, which is as slow to start as the Inspector itself.
-        command = printed if npx else ["mcp-inspector", *printed[2:]]
+        command = printed if npx else ["mcp-inspector", *printed[3:]]
         done = subprocess.run(
             [*command, *options], cwd=project, env=env, capture_output=True, timeout=60, check=False
         )
@@ -54,7 +54,7 @@ def inspect(daemon: Daemon, client_environment: Needs, program: Needs, tmp_path:
     return inspect
 
 
-def test_the_command_in_the_readme_lists_the_tools(inspect: Inspect) -> None:
+def test_the_command_that_is_printed_lists_the_tools(inspect: Inspect) -> None:
     """Our choice: it is printed for people to copy; only the address differs."""
     assert [tool["name"] for tool in inspect(npx=True)["tools"]] == list(TOOLS)
 

@@ -20,18 +20,26 @@ class Trace:
     Args:
         daemon: Where it is made.
         label: What it is called.
+        wishes: What else it is to be, as ``POST /t`` takes it.
     """
 
-    def __init__(self, daemon: Daemon, label: str) -> None:
+    def __init__(self, daemon: Daemon, label: str, **wishes: Any) -> None:
         self._port = daemon.port
-        made = json.loads(self._ask("POST", "/t", {"label": label}))
+        made = json.loads(self._ask("POST", "/t", {"label": label, **wishes}))
         self.url: str = made["mcpUrl"]
         """The MCP endpoint."""
+        self.key: str = made["trace"]
+        """Its id."""
         self._path = urlsplit(made["pageUrl"]).path
 
     def report(self) -> Report:
         """Return what is said of it."""
         return decode(self._ask("GET", f"{self._path}report"), type=Report)
+
+    def exchanges(self) -> list[Any]:
+        """Return what came to it."""
+        shown: list[Any] = json.loads(self._ask("GET", f"{self._path}exchanges"))["exchanges"]
+        return shown
 
     def evidence(self) -> bytes:
         """Return its ``evidence.json``."""
