@@ -8,7 +8,7 @@ COPY twisted ./twisted
 RUN pip wheel --no-cache-dir --wheel-dir /wheels ".[redis]"
 
 FROM python:3.13-slim
-ARG VERSION=0.1.0
+ARG VERSION=0.2.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="mcp-echo" \
       org.opencontainers.image.description="A stateful diagnostic MCP server: shows exactly what a client, gateway or OAuth proxy sent." \

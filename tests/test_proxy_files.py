@@ -1,4 +1,4 @@
-"""What docs/proxies.md promises of the files beside it, as far as it shows without running a gateway."""
+"""What docs/gateways.md promises of the files beside it, as far as it shows without running a gateway."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mcp_echo.settings.load import load
 from mcp_echo.tools.headers import categorize
 
 ROOT = Path(__file__).parents[1]
-GUIDE = ROOT / "docs" / "proxies.md"
+GUIDE = ROOT / "docs" / "gateways.md"
 FILES = sorted(path for path in (ROOT / "docs" / "proxies").rglob("*") if path.is_file())
 
 IDLE_CONNECTIONS = {
@@ -28,7 +28,7 @@ ROUTER = "mcp-echo-stateful"
 
 
 def text(name: str) -> str:
-    (path,) = [path for path in FILES if path.name == name]
+    (path,) = [path for path in FILES if path.name == name and path.parent.name != "smallest"]
     return path.read_text(encoding="utf-8")
 
 
@@ -60,7 +60,7 @@ def test_nginx_waits_longer_than_the_daemon_is_silent() -> None:
 
 def test_traefik_s_file_and_compose_s_labels_make_the_same_router() -> None:
     """Our choice: one deployment, written for two providers."""
-    compose = (ROOT / "compose.yaml").read_text(encoding="utf-8")
+    compose = (ROOT / "compose.traefik.yaml").read_text(encoding="utf-8")
     labels = dict(re.findall(r'- "traefik\.http\.([^=]+)=(.*)"', compose))
     router = re.search(rf"^    {ROUTER}:\n((?:      .*\n)+)", text("mcp-echo.yml"), re.MULTILINE)
     assert router is not None
@@ -79,6 +79,13 @@ def test_the_guide_names_every_file() -> None:
     links = set(re.findall(r"\]\((proxies/[^)]+)\)", GUIDE.read_text(encoding="utf-8")))
 
     assert links == {str(path.relative_to(GUIDE.parent)) for path in FILES}
+
+
+@pytest.mark.parametrize("name", ["nginx.conf", "Caddyfile", "haproxy.cfg", "envoy.yaml"])
+def test_the_guide_begins_with_the_smallest_configurations_as_they_are_run(name: str) -> None:
+    """Our choice: a block can be copied, and tests/e2e/test_smallest_gateways.py runs the file."""
+    blocks = re.findall(r"^```\w*\n(.*?)^```$", GUIDE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    assert (ROOT / "docs" / "proxies" / "smallest" / name).read_text(encoding="utf-8") in blocks[:5]
 
 
 def test_every_mcp_header_of_the_guide_is_one_that_print_header_calls_so() -> None:
