@@ -24,11 +24,9 @@ from mcp_echo.check.stream_checks import CHECKS as STREAM_CHECKS
 from mcp_echo.check.streaming import watch
 from mcp_echo.check.wire import CannotCheck, Wire
 from mcp_echo.redaction import split_credentials
-from mcp_echo.report.client_options import LEVELS, parse
+from mcp_echo.report.client_options import parse
 from mcp_echo.report.fetch import CannotFetch
-
-CLEAN, FOUND, UNKNOWN = 0, 1, 2
-"""Exit statuses: nothing at the level asked for, something, and that it cannot be told."""
+from mcp_echo.report.outcome import UNKNOWN, status_of, tell
 
 _SHORTEST_SECRET = 4
 """Characters below which the value of a header is looked for in nothing that is printed."""
@@ -56,7 +54,7 @@ async def _run(reactor: Any, options: CheckOptions) -> None:
     try:
         agent = agent_for(reactor, options["cacert"], options["timeout"])
     except CannotFetch as error:
-        _tell(str(error))
+        tell(str(error))
         raise SystemExit(UNKNOWN) from None
     raise SystemExit(await check(reactor, agent, options, sys.stdout.buffer.write))
 
@@ -80,14 +78,13 @@ async def check(
         results = await _results(wire, options)
     except CannotCheck as error:
         _progress("")
-        _tell(str(error))
+        tell(str(error))
         return UNKNOWN
     _progress("")
     report = report_on(results, exchanges=wire.sent, now=time.time(), secrets=_secrets(options))
     body = printed(report, options["format"])
     write(body if body.endswith(b"\n") else body + b"\n")
-    failing = LEVELS[: LEVELS.index(options["fail-on"]) + 1]
-    return FOUND if any(each.level in failing for each in report.findings) else CLEAN
+    return status_of((each.level for each in report.findings), options["fail-on"])
 
 
 async def _results(wire: Wire, options: CheckOptions) -> list[Result]:
@@ -113,7 +110,3 @@ def _progress(what: str) -> None:
     """Say on a terminal what is done now, in place of what was said before."""
     if sys.stderr.isatty():
         print(f"\r\x1b[K{what and f'checking {what} …'}", end="", file=sys.stderr, flush=True)
-
-
-def _tell(what: str) -> None:
-    print(f"mcp-echo: {what}", file=sys.stderr)

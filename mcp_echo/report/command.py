@@ -11,12 +11,10 @@ from treq.client import HTTPClient
 from twisted.internet.defer import Deferred
 
 from mcp_echo import __version__
-from mcp_echo.report.client_options import LEVELS, parse
+from mcp_echo.report.client_options import parse
 from mcp_echo.report.fetch import CannotFetch, fetch
 from mcp_echo.report.options import ReportOptions
-
-CLEAN, FOUND, UNKNOWN = 0, 1, 2
-"""Exit statuses: nothing at the level asked for, something, and that it cannot be told."""
+from mcp_echo.report.outcome import UNKNOWN, status_of, tell
 
 
 class _Finding(msgspec.Struct):
@@ -53,7 +51,7 @@ async def _run(reactor: Any, options: ReportOptions) -> None:
     try:
         client = client_for(reactor, options["cacert"], options["timeout"])
     except CannotFetch as error:
-        _tell(str(error))
+        tell(str(error))
         raise SystemExit(UNKNOWN) from None
     raise SystemExit(await report(reactor, client, options, sys.stdout.buffer.write))
 
@@ -73,13 +71,12 @@ async def report(
     try:
         evidence, found = await fetching.addTimeout(options["timeout"], reactor, _late)
     except CannotFetch as error:
-        _tell(str(error))
+        tell(str(error))
         return UNKNOWN
     write(evidence if evidence.endswith(b"\n") else evidence + b"\n")
     if not found.exchanges:
-        _tell("nothing has come to this trace: give the client its address")
-    failing = LEVELS[: LEVELS.index(options["fail-on"]) + 1]
-    return FOUND if any(each.level in failing for each in found.findings) else CLEAN
+        tell("nothing has come to this trace: give the client its address")
+    return status_of((each.level for each in found.findings), options["fail-on"])
 
 
 async def _fetched(client: HTTPClient, options: ReportOptions) -> tuple[bytes, _Report]:
@@ -94,7 +91,3 @@ async def _fetched(client: HTTPClient, options: ReportOptions) -> tuple[bytes, _
 
 def _late(_result: object, seconds: float) -> NoReturn:
     raise CannotFetch(f"no answer came within {seconds:g} s: give more with --timeout, or try again")
-
-
-def _tell(what: str) -> None:
-    print(f"mcp-echo: {what}", file=sys.stderr)
