@@ -39,12 +39,17 @@ class SignalReactions(Service):
         for number in self._reactions:
             before = signal.getsignal(number)
             # Twice: the reactor takes some of them when it begins to run.
-            if before is signal.SIG_DFL or getattr(before, "__self__", None) is self._reactor:
+            if _is_default(number, before) or getattr(before, "__self__", None) is self._reactor:
                 signal.signal(number, self._received)
 
     def _received(self, number: int, _frame: FrameType | None) -> None:
         # Python runs this between two instructions of whatever is being done; the reactor has a safe place.
         self._reactor.callFromThread(self._reactions[signal.Signals(number)])
+
+
+def _is_default(number: signal.Signals, handler: object) -> bool:
+    """Return whether nobody has taken a signal; Python takes SIGINT, for KeyboardInterrupt."""
+    return handler is signal.SIG_DFL or (number is signal.SIGINT and handler is signal.default_int_handler)
 
 
 @dataclass(eq=False)

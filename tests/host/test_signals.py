@@ -60,6 +60,17 @@ class SignalReactionTests(SynchronousTestCase):
         self.reactor.queued.pop()()
         assert self.told == ["signal"]
 
+    def test_ctrl_c_is_answered_before_the_reactor_runs_too(self) -> None:
+        """KeyboardInterrupt comes between any two instructions, and the log swallows it."""
+        self.addCleanup(
+            signal.signal, signal.SIGINT, signal.signal(signal.SIGINT, signal.default_int_handler)
+        )
+        reactions = {signal.SIGINT: lambda: self.told.append("signal")}
+        SignalReactions(self.reactor, reactions).privilegedStartService()
+        os.kill(os.getpid(), signal.SIGINT)
+        self.reactor.queued.pop()()
+        assert self.told == ["signal"]
+
     def test_a_signal_that_is_ignored_or_somebody_elses_is_left_alone(self) -> None:
         """nohup(1) ignores SIGHUP, a shell SIGINT for what it starts in the background; pdb takes it."""
         for before in (signal.SIG_IGN, signal.default_int_handler, lambda *_: None):
